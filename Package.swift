@@ -1,0 +1,145 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Debian's musl cross headers and libraries, for the static Embedded applier.
+#if arch(arm64)
+  let muslTriple = "aarch64-linux-musl"
+  let gnuTriple = "aarch64-linux-gnu"
+#else
+  let muslTriple = "x86_64-linux-musl"
+  let gnuTriple = "x86_64-linux-gnu"
+#endif
+let muslLibraries = "/usr/lib/\(muslTriple)"
+let muslHeaders = "/usr/include/\(muslTriple)"
+
+/// Settings of every Swift target; the loop at the end applies them.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  // An existential has a cost, so it is written out.
+  .enableUpcomingFeature("ExistentialAny"),
+  // A member is visible only where its module is imported: the module graph stays honest.
+  .enableUpcomingFeature("MemberImportVisibility"),
+  // An import is an implementation detail until it says otherwise.
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+/// Targets that touch C or raw memory: every unsafe use is marked `unsafe`.
+let memoryStrict: Set<String> = [
+  "NFTables", "HostState", "BundleFormat", "BundleFormatEmbedded", "lockdown-apply",
+]
+
+/// Embedded Swift against musl: no runtime, no library but libc.
+let embedded: [SwiftSetting] = [
+  .enableExperimentalFeature("Embedded"),
+  .unsafeFlags([
+    // Otherwise `--static-swift-stdlib`, which the CLI uses, fails: Embedded has no such library.
+    "-no-static-stdlib", "-wmo", "-Osize", "-parse-as-library",
+    "-Xcc", "-fno-pic",
+    // The clang importer must see musl's headers, and the kernel's behind them.
+    "-Xcc", "-isystem", "-Xcc", muslHeaders,
+    "-Xcc", "-idirafter", "-Xcc", "/usr/include",
+    "-Xcc", "-idirafter", "-Xcc", "/usr/include/\(gnuTriple)",
+  ]),
+]
+let embeddedLink: [LinkerSetting] = [
+  .unsafeFlags([
+    "-no-static-stdlib", "-enable-experimental-feature", "Embedded", "-use-ld=lld",
+    "-Xclang-linker", "-nostdlib", "-Xclang-linker", "-nostartfiles", "-Xclang-linker", "-static",
+    "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+    "\(muslLibraries)/crt1.o", "\(muslLibraries)/crti.o", "\(muslLibraries)/libc.a",
+    "\(muslLibraries)/crtn.o",
+  ])
+]
+
+let package = Package(
+  name: "lockdown",
+  products: [
+    .executable(name: "lockdown", targets: ["lockdown"]),
+    .executable(name: "lockdown-apply", targets: ["lockdown-apply"]),
+  ],
+  dependencies: [
+    // The command line: parsing, help and completion are its whole job.
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    // Tests only: an oracle for what YAML 1.1 readers make of our documents.
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // Leaves.
+    .target(name: "Diagnostics"),
+    .target(name: "SHA2"),
+    .systemLibrary(name: "CLinux"),
+    .systemLibrary(name: "CNFTables", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
+
+    // The language.
+    .target(name: "PolicySyntax", dependencies: ["Diagnostics"]),
+    .target(name: "PolicyModel", dependencies: ["Diagnostics"]),
+    .target(
+      name: "PolicyChecker",
+      dependencies: ["Diagnostics", "PolicyModel", "PolicySyntax", "SHA2"]),
+
+    // What a policy becomes.
+    .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),
+    .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
+    .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset"]),
+    .target(name: "BundleFormat", dependencies: ["SHA2"]),
+    .target(name: "Analysis", dependencies: ["PolicyModel"]),
+    .target(
+      name: "Compiler",
+      dependencies: [
+        "Analysis", "BundleFormat", "Diagnostics", "NFTables", "PolicyChecker", "PolicyModel",
+        "PolicySyntax", "Ruleset", "SHA2", "TextBackends",
+      ]),
+    .target(name: "HostState", dependencies: ["CLinux", "NFTables", "Ruleset"]),
+
+    // Programs.
+    .executableTarget(
+      name: "lockdown",
+      dependencies: [
+        "BundleFormat", "CLinux", "Compiler", "Diagnostics", "HostState", "PolicyModel", "SHA2",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
+    // The same files as BundleFormat and SHA2, by symbolic link: an Embedded module cannot import an
+    // ordinary one, and the ordinary test run then proves the subset compiles too.
+    .target(name: "BundleFormatEmbedded", swiftSettings: embedded),
+    .executableTarget(
+      name: "lockdown-apply",
+      dependencies: ["BundleFormatEmbedded", "CLinux"],
+      swiftSettings: embedded,
+      linkerSettings: embeddedLink),
+
+    // Tests.
+    .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"]),
+    .testTarget(
+      name: "PolicySyntaxTests",
+      dependencies: ["Diagnostics", "PolicySyntax", .product(name: "Yams", package: "Yams")]),
+    .testTarget(
+      name: "PolicyCheckerTests",
+      dependencies: ["Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax"]),
+    .testTarget(name: "SHA2Tests", dependencies: ["SHA2"]),
+    .testTarget(
+      name: "RulesetTests",
+      dependencies: [
+        "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "TextBackends",
+      ]),
+    .testTarget(name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset"]),
+    .testTarget(name: "BundleFormatTests", dependencies: ["BundleFormat", "SHA2"]),
+    .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Diagnostics", "PolicyModel"]),
+    .testTarget(
+      name: "CompilerTests",
+      dependencies: ["BundleFormat", "Compiler", "Diagnostics", "PolicyModel", "SHA2"]),
+    .testTarget(
+      name: "KernelTests",
+      dependencies: [
+        "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "Ruleset",
+        "TextBackends",
+      ]),
+  ]
+)
+
+for target in package.targets where target.type != .system {
+  var settings = target.swiftSettings ?? []
+  settings += strict
+  if memoryStrict.contains(target.name) { settings.append(.strictMemorySafety()) }
+  target.swiftSettings = settings
+}

@@ -1,0 +1,132 @@
+/// What a bundle holds, before it is encoded and after it is read whole. Text is UTF-8 bytes: the Embedded
+/// applier compares and prints bytes and links no Unicode tables.
+package struct BundleContents: Equatable {
+  package var policyName: [UInt8]
+  /// SHA-256 of the canonical policy, 32 bytes.
+  package var policyDigest: [UInt8]
+  /// The oldest kernel the messages may be sent to.
+  package var minimumKernel: KernelRelease
+  /// Whether the regions of `management` were proved reachable; otherwise the applier wants `--force`.
+  package var isManagementProved: Bool
+  /// Finished netlink messages, in the order of the fresh batch, without BATCH_BEGIN and BATCH_END.
+  package var messages: [BundleMessage]
+  /// Ids of the source rules; a message's sequence number is an index into this list, 1-based.
+  package var sources: [BundleSource]
+  package var sysctls: [BundleSysctl]
+  package var mounts: [BundleMount]
+  /// What is in the policy but not in this bundle's power, one line each, for the status report.
+  package var notEnforced: [[UInt8]]
+  /// The text of `policy.map.json`.
+  package var sourceMap: [UInt8]
+
+  package init(policyName: [UInt8], policyDigest: [UInt8], minimumKernel: KernelRelease) {
+    self.policyName = policyName
+    self.policyDigest = policyDigest
+    self.minimumKernel = minimumKernel
+    isManagementProved = false
+    messages = []
+    sources = []
+    sysctls = []
+    mounts = []
+    notEnforced = []
+    sourceMap = []
+  }
+}
+
+package struct KernelRelease: Equatable {
+  package var major: UInt16
+  package var minor: UInt16
+
+  package init(major: UInt16, minor: UInt16) {
+    self.major = major
+    self.minor = minor
+  }
+}
+
+/// One finished nf_tables message, from its nlmsghdr to its last padding byte.
+package struct BundleMessage: Equatable {
+  package enum Kind: UInt8 {
+    case table = 1
+    case baseChain = 2
+    case chain = 3
+    case object = 4
+    /// A named set.
+    case set = 5
+    /// Elements of a named set.
+    case elements = 6
+    /// An anonymous set of the rule that follows, and its elements.
+    case anonymousSet = 7
+    case anonymousElements = 8
+    case rule = 9
+  }
+
+  package var kind: Kind
+  package var bytes: [UInt8]
+
+  package init(kind: Kind, bytes: [UInt8]) {
+    self.kind = kind
+    self.bytes = bytes
+  }
+}
+
+/// Where an item of the policy was written.
+package struct BundleSource: Equatable {
+  /// Item id, as in `input/ssh`.
+  package var id: [UInt8]
+  /// `FILE:LINE`.
+  package var place: [UInt8]
+
+  package init(id: [UInt8], place: [UInt8]) {
+    self.id = id
+    self.place = place
+  }
+}
+
+package struct BundleSysctl: Equatable {
+  package enum Class: UInt8 {
+    case restorable = 0
+    case lossy = 1
+    case oneWay = 2
+    case neutral = 3
+  }
+
+  /// Path below /proc/sys, as in `net/ipv4/conf/*/rp_filter`; `*` stands for all, default and each interface.
+  package var path: [UInt8]
+  package var value: [UInt8]
+  package var strengthClass: Class
+  /// Per network namespace.
+  package var isNamespaced: Bool
+  /// Index into `sources`, 1-based.
+  package var source: UInt32
+
+  package init(path: [UInt8], value: [UInt8], strengthClass: Class, isNamespaced: Bool, source: UInt32) {
+    self.path = path
+    self.value = value
+    self.strengthClass = strengthClass
+    self.isNamespaced = isNamespaced
+    self.source = source
+  }
+}
+
+package struct BundleMount: Equatable {
+  package var path: [UInt8]
+  /// MOUNT_ATTR_* bits (linux/mount.h) to set and to clear.
+  package var attributesSet: UInt64
+  package var attributesCleared: UInt64
+  package var isSelfBind: Bool
+  /// Options of the file system, comma-separated as for mount(2); empty: none.
+  package var options: [UInt8]
+  package var source: UInt32
+
+  package init(
+    path: [UInt8], attributesSet: UInt64, attributesCleared: UInt64, isSelfBind: Bool, options: [UInt8],
+    source: UInt32
+  ) {
+    self.path = path
+    self.attributesSet = attributesSet
+    self.attributesCleared = attributesCleared
+    self.isSelfBind = isSelfBind
+    self.options = options
+    self.source = source
+  }
+}

@@ -1,0 +1,1 @@
+../SHA2/SHA256.swift

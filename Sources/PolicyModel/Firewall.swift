@@ -1,0 +1,191 @@
+package import Diagnostics
+
+/// The packet filter: base chains in the order of their hooks, each closed visibly.
+package struct Firewall: Sendable {
+  package var baseChains: [BaseChain]
+  package var span: SourceSpan
+
+  package init(baseChains: [BaseChain], span: SourceSpan) {
+    self.baseChains = baseChains
+    self.span = span
+  }
+}
+
+/// A place in the kernel's packet path. The order of cases is the order of all outputs.
+package enum Hook: String, Sendable, CaseIterable {
+  case ingress
+  case prerouting
+  case input
+  case forward
+  case output
+  case postrouting
+}
+
+package enum ChainPolicy: String, Sendable {
+  case accept
+  case drop
+  case reject
+}
+
+package struct BaseChain: Sendable {
+  package var hook: Hook
+  /// Netfilter priority, signed; lower runs first.
+  package var priority: Int32
+  package var policy: ChainPolicy
+  package var rules: [Rule]
+  package var span: SourceSpan
+
+  package init(hook: Hook, priority: Int32, policy: ChainPolicy, rules: [Rule], span: SourceSpan) {
+    self.hook = hook
+    self.priority = priority
+    self.policy = policy
+    self.rules = rules
+    self.span = span
+  }
+
+  /// The place of its rules' ids.
+  package var place: String { hook.rawValue }
+}
+
+/// A set of IP families.
+package struct Families: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt8
+
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  package static let ipv4 = Families(rawValue: 1)
+  package static let ipv6 = Families(rawValue: 2)
+  package static let both: Families = [.ipv4, .ipv6]
+}
+
+/// One checked rule. A packet meets `matches` (all of them), then `limit` and `quota`, then the actions,
+/// then the verdict (LANGUAGE.md §4.1).
+package struct Rule: Sendable {
+  /// `PLACE/NAME` or `PLACE/SLUG~HASH` (LANGUAGE.md §7).
+  package var id: String
+  package var name: String?
+  /// Canonical text, `$names` unresolved.
+  package var text: String
+  /// Meet of the families of all clauses; never empty.
+  package var families: Families
+  package var matches: [Match]
+  package var limit: Limit?
+  package var quota: Quota?
+  /// `count`: an anonymous counter, or a named one.
+  package var counter: Counter?
+  package var log: Log?
+  package var verdict: Verdict
+  package var comment: String?
+  package var owner: String?
+  package var because: String?
+  /// `YYYY-MM-DD` or `never`.
+  package var until: String?
+  /// Control ids of benchmarks, in the order written.
+  package var controls: [String]
+  /// `enabled: false`: checked and listed, not enforced.
+  package var isEnabled: Bool
+  /// Why the compiler wrote this rule itself: `closing`, or the `containers` item it expands.
+  package var origin: Origin
+  package var span: SourceSpan
+
+  package enum Origin: Sendable, Equatable {
+    case written
+    /// The visible end of a chain with policy drop or reject.
+    case closing
+    /// Expanded from the rule item of that id.
+    case expanded(from: String)
+  }
+
+  package init(id: String, name: String?, text: String, verdict: Verdict, span: SourceSpan) {
+    self.id = id
+    self.name = name
+    self.text = text
+    families = .both
+    matches = []
+    self.verdict = verdict
+    controls = []
+    isEnabled = true
+    origin = .written
+    self.span = span
+  }
+}
+
+package enum Verdict: Sendable, Equatable {
+  case accept
+  case drop
+  case reject(RejectKind)
+  case `continue`
+  case `return`
+}
+
+/// `automatic` is what a bare `reject` sends: port-unreachable of the packet's family.
+package enum RejectKind: String, Sendable, CaseIterable {
+  case automatic
+  case tcpReset = "tcp-reset"
+  case portUnreachable = "port-unreachable"
+  case hostUnreachable = "host-unreachable"
+  case adminProhibited = "admin-prohibited"
+  case noRoute = "no-route"
+}
+
+/// `limit [over] N/UNIT [burst M]`, a token bucket.
+package struct Limit: Sendable, Equatable {
+  /// True: holds for what exceeds the rate.
+  package var isOver: Bool
+  package var rate: Rate
+  /// Packets, or bytes for a byte rate.
+  package var burst: UInt32
+
+  package init(isOver: Bool, rate: Rate, burst: UInt32) {
+    self.isOver = isOver
+    self.rate = rate
+    self.burst = burst
+  }
+}
+
+package struct Rate: Sendable, Equatable {
+  /// Packets, or bytes.
+  package var amount: UInt64
+  package var isBytes: Bool
+  /// 1, 60, 3600 or 86400.
+  package var seconds: UInt64
+
+  package init(amount: UInt64, isBytes: Bool, seconds: UInt64) {
+    self.amount = amount
+    self.isBytes = isBytes
+    self.seconds = seconds
+  }
+}
+
+package struct Quota: Sendable, Equatable {
+  package var isOver: Bool
+  package var bytes: UInt64
+
+  package init(isOver: Bool, bytes: UInt64) {
+    self.isOver = isOver
+    self.bytes = bytes
+  }
+}
+
+package enum Counter: Sendable, Equatable {
+  case anonymous
+  case named(String)
+}
+
+package struct Log: Sendable, Equatable {
+  /// What is printed before the packet, at most 127 bytes.
+  package var prefix: String
+  /// 0 emerg … 7 debug; nil: the kernel's default, 4 (warning). Not with `group`.
+  package var level: UInt8?
+  /// nflog group.
+  package var group: UInt16?
+  /// The log's own rate; the verdict does not depend on it.
+  package var atMost: Rate?
+
+  package init(prefix: String, level: UInt8? = nil, group: UInt16? = nil, atMost: Rate? = nil) {
+    self.prefix = prefix
+    self.level = level
+    self.group = group
+    self.atMost = atMost
+  }
+}

@@ -1,0 +1,77 @@
+package import Diagnostics
+
+/// The packets a statement is about: all that meet every match. Bare `any` has none.
+package struct Region: Sendable {
+  package var hook: Hook
+  package var families: Families
+  package var matches: [Match]
+  /// False: only packets that open a flow (state new or untracked). A state list or `any-state` lifts it.
+  package var hasStateClause: Bool
+  /// Whether packets on `lo` are meant; `in lo` or `out lo` lifts the default.
+  package var includesLoopback: Bool
+  package var text: String
+  package var span: SourceSpan
+
+  package init(
+    hook: Hook, families: Families, matches: [Match], hasStateClause: Bool, includesLoopback: Bool,
+    text: String, span: SourceSpan
+  ) {
+    self.hook = hook
+    self.families = families
+    self.matches = matches
+    self.hasStateClause = hasStateClause
+    self.includesLoopback = includesLoopback
+    self.text = text
+    self.span = span
+  }
+}
+
+/// Regions that must stay reachable.
+package enum Management: Sendable {
+  case unstated
+  /// A console-only host.
+  case none
+  case regions([Region])
+}
+
+package struct Statement: Sendable {
+  package enum Mode: String, Sendable {
+    case plain
+    case always
+    case sometimes
+    case may
+  }
+
+  package enum Outcome: String, Sendable {
+    case accept
+    case drop
+    case reject
+  }
+
+  package enum Comparison: Sendable, Equatable {
+    case mentioned
+    case equal(String)
+    case atLeast(String)
+  }
+
+  package enum Body: Sendable {
+    case packets(Region, Mode, Outcome)
+    case sysctl(String, Comparison)
+    case kernel(String, Comparison)
+    case module(String, denied: Bool)
+    case mount(String, isNegated: Bool, [MountFlag])
+  }
+
+  package var name: String?
+  package var body: Body
+  /// Canonical text.
+  package var text: String
+  package var span: SourceSpan
+
+  package init(name: String?, body: Body, text: String, span: SourceSpan) {
+    self.name = name
+    self.body = body
+    self.text = text
+    self.span = span
+  }
+}

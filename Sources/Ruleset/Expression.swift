@@ -1,0 +1,83 @@
+/// One expression of the kernel's rule program, as linux/netfilter/nf_tables.h names it.
+///
+/// Registers are the kernel's numbers: 0 verdict, 1–4 of 16 bytes, 8–23 of 4 bytes. Data are register
+/// bytes: network order for addresses and ports, host order (little-endian here) for marks, ids and states.
+package enum Expression: Sendable, Equatable {
+  case meta(MetaKey, register: UInt32)
+  case payload(PayloadBase, offset: UInt32, length: UInt32, register: UInt32)
+  case compare(register: UInt32, Comparison, [UInt8])
+  /// `not` holds outside the bounds.
+  case range(register: UInt32, isNegated: Bool, lower: [UInt8], upper: [UInt8])
+  case bitwise(register: UInt32, destination: UInt32, mask: [UInt8], xor: [UInt8])
+  case byteOrder(register: UInt32, destination: UInt32, toNetwork: Bool, length: UInt32, size: UInt32)
+  case lookup(register: UInt32, SetReference, isNegated: Bool)
+  case conntrack(ConntrackKey, register: UInt32)
+  case fib(result: FIBResult, flags: UInt32, register: UInt32)
+  case counter
+  case objectReference(type: UInt32, name: String)
+  /// `seconds` is the unit: 1, 60, 3600, 86400. `isBytes` selects NFT_LIMIT_PKT_BYTES.
+  case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
+  case quota(bytes: UInt64, isOver: Bool)
+  case log(prefix: String, level: UInt32?, group: UInt16?)
+  /// `type` NFT_REJECT_*: 0 ICMP unreachable, 1 TCP reset, 2 ICMPX; `code` is nil for a reset.
+  case reject(type: UInt32, code: UInt8?)
+  case verdict(KernelVerdict)
+  /// Read from the kernel, not produced by us: the expression's name and its data attribute's bytes.
+  case unknown(name: String, [UInt8])
+
+  /// NFT_META_*.
+  package enum MetaKey: UInt32, Sendable {
+    case length = 0
+    case mark = 3
+    case inputInterface = 4
+    case outputInterface = 5
+    case inputInterfaceName = 6
+    case outputInterfaceName = 7
+    case socketUser = 10
+    case socketGroup = 11
+    case family = 15
+    case transportProtocol = 16
+    case packetType = 19
+  }
+
+  /// NFT_PAYLOAD_*.
+  package enum PayloadBase: UInt32, Sendable {
+    case linkLayer = 0
+    case network = 1
+    case transport = 2
+  }
+
+  /// NFT_CMP_*.
+  package enum Comparison: UInt32, Sendable {
+    case equal = 0
+    case notEqual = 1
+    case less = 2
+    case lessOrEqual = 3
+    case greater = 4
+    case greaterOrEqual = 5
+  }
+
+  /// NFT_CT_*.
+  package enum ConntrackKey: UInt32, Sendable {
+    case state = 0
+    case direction = 1
+    case status = 2
+    case mark = 3
+  }
+
+  /// NFT_FIB_RESULT_*.
+  package enum FIBResult: UInt32, Sendable {
+    case outputInterface = 1
+    case outputInterfaceName = 2
+    case addressType = 3
+  }
+}
+
+package enum KernelVerdict: Sendable, Equatable {
+  case accept
+  case drop
+  case `continue`
+  case `return`
+  case jump(String)
+  case goto(String)
+}

@@ -1,0 +1,169 @@
+/// nftables as data: what one policy puts into the kernel, in the kernel's own terms.
+package struct Ruleset: Sendable, Equatable {
+  /// Own tables only; now always one, `inet lockdown`.
+  package var tables: [Table]
+
+  package init(tables: [Table]) {
+    self.tables = tables
+  }
+}
+
+package enum TableFamily: UInt8, Sendable {
+  // Values of linux/netfilter.h NFPROTO_*.
+  case inet = 1
+  case ipv4 = 2
+  case arp = 3
+  case netdev = 5
+  case bridge = 7
+  case ipv6 = 10
+}
+
+package struct Table: Sendable, Equatable {
+  package var family: TableFamily
+  package var name: String
+  /// Sorted by name.
+  package var objects: [NamedObject]
+  /// Named sets, sorted by name.
+  package var sets: [KernelSet]
+  /// Base chains in hook order, then regular chains in the order of first use.
+  package var chains: [Chain]
+
+  package init(family: TableFamily, name: String, objects: [NamedObject], sets: [KernelSet], chains: [Chain]) {
+    self.family = family
+    self.name = name
+    self.objects = objects
+    self.sets = sets
+    self.chains = chains
+  }
+}
+
+/// A stateful object that rules use by name; now always a counter.
+package struct NamedObject: Sendable, Equatable {
+  package var name: String
+  /// What nft prints as its comment.
+  package var comment: String?
+  /// Bytes of the private userdata TLV 0x80; empty: none.
+  package var label: [UInt8]
+
+  package init(name: String, comment: String?, label: [UInt8]) {
+    self.name = name
+    self.comment = comment
+    self.label = label
+  }
+}
+
+package struct Chain: Sendable, Equatable {
+  package var name: String
+  /// Nil for a regular chain.
+  package var base: BaseHook?
+  package var rules: [KernelRule]
+
+  package init(name: String, base: BaseHook?, rules: [KernelRule]) {
+    self.name = name
+    self.base = base
+    self.rules = rules
+  }
+}
+
+package struct BaseHook: Sendable, Equatable {
+  package enum ChainType: String, Sendable {
+    case filter
+    case nat
+    case route
+  }
+
+  package var type: ChainType
+  /// linux/netfilter.h NF_INET_*: 0 prerouting, 1 input, 2 forward, 3 output, 4 postrouting, 5 ingress.
+  package var hook: UInt32
+  package var priority: Int32
+  /// The kernel's policy: true accepts.
+  package var accepts: Bool
+
+  package init(type: ChainType, hook: UInt32, priority: Int32, accepts: Bool) {
+    self.type = type
+    self.hook = hook
+    self.priority = priority
+    self.accepts = accepts
+  }
+}
+
+/// One rule as the kernel holds it.
+package struct KernelRule: Sendable, Equatable {
+  /// Id of the policy rule it comes from.
+  package var id: String
+  /// Which of the kernel rules of that policy rule this is, from 0.
+  package var part: UInt8
+  /// What nft prints as its comment, at most 127 bytes.
+  package var comment: String?
+  /// Bytes of the private userdata TLV 0x80: 7 of the id's SHA-256, then the part; empty: none.
+  package var label: [UInt8]
+  /// Anonymous constant sets its look-ups use, by their index in this list.
+  package var anonymousSets: [KernelSet]
+  package var statements: [RuleStatement]
+
+  package init(
+    id: String, part: UInt8, comment: String?, label: [UInt8], anonymousSets: [KernelSet],
+    statements: [RuleStatement]
+  ) {
+    self.id = id
+    self.part = part
+    self.comment = comment
+    self.label = label
+    self.anonymousSets = anonymousSets
+    self.statements = statements
+  }
+}
+
+/// A constant set of the kernel, named or anonymous.
+package struct KernelSet: Sendable, Equatable {
+  /// What the keys are. The kernel holds the number opaque; nft prints by it.
+  package enum KeyType: Sendable, Equatable {
+    case ipv4Address
+    case ipv6Address
+    case inetProtocol
+    case inetService
+    case interfaceName
+    case conntrackState
+    case icmpType
+    case icmpv6Type
+    case uid
+    case gid
+    case fibAddressType
+    /// `meta l4proto . th dport` and the like: each field padded to 4 bytes.
+    case concatenation([KeyType])
+  }
+
+  /// Nil: anonymous.
+  package var name: String?
+  package var keyType: KeyType
+  /// Whether elements are ranges of keys.
+  package var isInterval: Bool
+  /// Key bytes as in a register; ascending, disjoint. In a plain set `lower == upper`.
+  package var elements: [Element]
+  package var comment: String?
+
+  package struct Element: Sendable, Equatable, Hashable {
+    package var lower: [UInt8]
+    package var upper: [UInt8]
+
+    package init(_ lower: [UInt8], _ upper: [UInt8]) {
+      self.lower = lower
+      self.upper = upper
+    }
+  }
+
+  package init(name: String?, keyType: KeyType, isInterval: Bool, elements: [Element], comment: String? = nil) {
+    self.name = name
+    self.keyType = keyType
+    self.isInterval = isInterval
+    self.elements = elements
+    self.comment = comment
+  }
+}
+
+/// Where a look-up finds its set.
+package enum SetReference: Sendable, Equatable {
+  case named(String)
+  /// Index into the rule's `anonymousSets`.
+  case anonymous(Int)
+}

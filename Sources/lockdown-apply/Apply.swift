@@ -1,0 +1,8 @@
+import CLinux
+
+@main
+struct Apply {
+  static func main() {
+    exit(64)
+  }
+}

@@ -69,7 +69,8 @@ let package = Package(
     .target(name: "Diagnostics"),
     .target(name: "SHA2"),
     .systemLibrary(name: "CLinux"),
-    .systemLibrary(name: "CNFTables", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
+    .systemLibrary(
+      name: "CNFTables", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
 
     // The language.
     .target(name: "PolicySyntax", dependencies: ["Diagnostics"]),
@@ -83,7 +84,7 @@ let package = Package(
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
     .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset"]),
     .target(name: "BundleFormat", dependencies: ["SHA2"]),
-    .target(name: "Analysis", dependencies: ["PolicyModel"]),
+    .target(name: "Analysis", dependencies: ["Diagnostics", "PolicyModel"]),
     .target(
       name: "Compiler",
       dependencies: [

@@ -47,24 +47,8 @@ package enum InterfaceSide: String, Sendable {
   case output
 }
 
-/// Ports, ascending, disjoint and merged.
-package struct PortSet: Sendable, Hashable {
-  package let ranges: [AddressRange<UInt16>]
-
-  package init(_ ranges: [AddressRange<UInt16>]) {
-    var merged: [AddressRange<UInt16>] = []
-    for range in ranges.sorted(by: { ($0.lower, $0.upper) < ($1.lower, $1.upper) }) {
-      if let last = merged.last, last.upper == .max || range.lower <= last.upper + 1 {
-        merged[merged.count - 1].upper = max(last.upper, range.upper)
-      } else {
-        merged.append(range)
-      }
-    }
-    self.ranges = merged
-  }
-
-  package var isEmpty: Bool { ranges.isEmpty }
-}
+/// Ports: a set of 16-bit numbers.
+package typealias PortSet = IntervalSet<UInt16>
 
 package enum ICMPFamily: String, Sendable {
   case icmp

@@ -28,7 +28,8 @@ package struct Table: Sendable, Equatable {
   /// Base chains in hook order, then regular chains in the order of first use.
   package var chains: [Chain]
 
-  package init(family: TableFamily, name: String, objects: [NamedObject], sets: [KernelSet], chains: [Chain]) {
+  package init(family: TableFamily, name: String, objects: [NamedObject], sets: [KernelSet], chains: [Chain])
+  {
     self.family = family
     self.name = name
     self.objects = objects
@@ -152,7 +153,8 @@ package struct KernelSet: Sendable, Equatable {
     }
   }
 
-  package init(name: String?, keyType: KeyType, isInterval: Bool, elements: [Element], comment: String? = nil) {
+  package init(name: String?, keyType: KeyType, isInterval: Bool, elements: [Element], comment: String? = nil)
+  {
     self.name = name
     self.keyType = keyType
     self.isInterval = isInterval

@@ -7,10 +7,9 @@ package struct SHA256: ~Copyable {
   package static var byteCount: Int { 32 }
 
   // INVARIANT: `buffered` < 64; the block holds that many bytes not yet compressed.
-  private var state:
-    (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
-      0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19
-    )
+  private var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
+    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19
+  )
   private var schedule = [UInt32](repeating: 0, count: 64)
   private var block = [UInt8](repeating: 0, count: 64)
   private var buffered = 0
@@ -37,7 +36,9 @@ package struct SHA256: ~Copyable {
     let bits = total &* 8
     update(0x80)
     while buffered != 56 { update(0) }
-    for shift in stride(from: 56, through: 0, by: -8) { update(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+    for shift in stride(from: 56, through: 0, by: -8) {
+      update(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+    }
     var digest: [UInt8] = []
     digest.reserveCapacity(32)
     for word in [state.0, state.1, state.2, state.3, state.4, state.5, state.6, state.7] {

@@ -2,5 +2,6 @@ import ArgumentParser
 
 @main
 struct Lockdown: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "lockdown", abstract: "Compile host-lockdown policies.")
+  static let configuration = CommandConfiguration(
+    commandName: "lockdown", abstract: "Compile host-lockdown policies.")
 }

@@ -1,0 +1,81 @@
+/// An inclusive range of numbers: addresses, ports, ids.
+package struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
+  package var lower: Value
+  package var upper: Value
+
+  package init(_ lower: Value, _ upper: Value) {
+    precondition(lower <= upper, "a range runs upwards")
+    self.lower = lower
+    self.upper = upper
+  }
+}
+
+/// A set of numbers as ranges.
+///
+/// INVARIANT: `ranges` is ascending, disjoint and merged: adjacent ranges are one. So equal sets are equal
+/// values.
+package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
+  package let ranges: [AddressRange<Value>]
+
+  /// Ranges in any order; overlapping and adjacent ones are merged.
+  package init(_ ranges: [AddressRange<Value>] = []) {
+    var merged: [AddressRange<Value>] = []
+    merged.reserveCapacity(ranges.count)
+    for range in ranges.sorted(by: { ($0.lower, $0.upper) < ($1.lower, $1.upper) }) {
+      if let last = merged.last, last.upper == .max || range.lower <= last.upper + 1 {
+        merged[merged.count - 1].upper = max(last.upper, range.upper)
+      } else {
+        merged.append(range)
+      }
+    }
+    self.ranges = merged
+  }
+
+  private init(merged: [AddressRange<Value>]) { ranges = merged }
+
+  package var isEmpty: Bool { ranges.isEmpty }
+
+  package func contains(_ value: Value) -> Bool {
+    ranges.contains { $0.lower <= value && value <= $0.upper }
+  }
+
+  package func union(_ other: IntervalSet) -> IntervalSet { IntervalSet(ranges + other.ranges) }
+
+  package func intersection(_ other: IntervalSet) -> IntervalSet {
+    var result: [AddressRange<Value>] = []
+    var left = 0
+    var right = 0
+    while left < ranges.count, right < other.ranges.count {
+      let a = ranges[left]
+      let b = other.ranges[right]
+      let lower = max(a.lower, b.lower)
+      let upper = min(a.upper, b.upper)
+      if lower <= upper { result.append(AddressRange(lower, upper)) }
+      if a.upper < b.upper { left += 1 } else { right += 1 }
+    }
+    return IntervalSet(merged: result)
+  }
+
+  package func subtracting(_ other: IntervalSet) -> IntervalSet {
+    var result: [AddressRange<Value>] = []
+    var next = 0
+    for range in ranges {
+      var lower = range.lower
+      var isUsedUp = false
+      while next < other.ranges.count, other.ranges[next].upper < lower { next += 1 }
+      var index = next
+      while index < other.ranges.count, other.ranges[index].lower <= range.upper {
+        let hole = other.ranges[index]
+        if hole.lower > lower { result.append(AddressRange(lower, hole.lower - 1)) }
+        if hole.upper >= range.upper {
+          isUsedUp = true
+          break
+        }
+        lower = hole.upper + 1
+        index += 1
+      }
+      if !isUsedUp { result.append(AddressRange(lower, range.upper)) }
+    }
+    return IntervalSet(merged: result)
+  }
+}

@@ -108,4 +108,5 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case expectUnproved = "expect/not-yet-provable"
   case expectEmptyRegion = "expect/empty-region"
   case expectUnknownOrder = "expect/unknown-order"
+  case guaranteeFailed = "guarantee/failed"
 }

@@ -1,0 +1,118 @@
+import PolicyModel
+
+/// The packets that meet all of a rule's matches, as disjoint or overlapping boxes of one family.
+struct Guard {
+  let boxes: [PacketBox]
+
+  init(matches: [Match], family: Families) {
+    var boxes = [PacketBox(all: family)]
+    for match in matches {
+      let alternatives = Self.boxes(of: match, family: family)
+      boxes = boxes.flatMap { box in alternatives.compactMap { box.intersection($0) } }
+    }
+    self.boxes = boxes
+  }
+
+  /// The union of boxes that one match stands for. A negated list is cut out of what the negation leaves
+  /// open: everything, or for ports and ICMP types the protocol (LANGUAGE.md §4.2).
+  private static func boxes(of match: Match, family: Families) -> [PacketBox] {
+    let all = PacketBox(all: family)
+    let positive = positiveBoxes(of: match.condition, family: family)
+    guard match.isNegated else { return positive }
+    var scope: [PacketBox]
+    switch match.condition {
+    case .ports(_, let protocols, _):
+      scope = [all.narrowed(.transportProtocol, numbers(protocols))]
+    case .icmp(let icmp, _):
+      scope =
+        icmp.families.contains(family)
+        ? [all.narrowed(.transportProtocol, numbers([icmp.protocolNumber]))] : []
+    default:
+      scope = [all]
+    }
+    for box in positive { scope = scope.flatMap { $0.subtracting(box) } }
+    return scope
+  }
+
+  private static func positiveBoxes(of condition: Match.Condition, family: Families) -> [PacketBox] {
+    let all = PacketBox(all: family)
+    switch condition {
+    case .protocols(let protocols):
+      return [all.narrowed(.transportProtocol, numbers(protocols))]
+    case .ports(let side, let protocols, let ports):
+      return [
+        all.narrowed(.transportProtocol, numbers(protocols))
+          .narrowed(side == .source ? .sourcePort : .destinationPort, widened(ports.ranges))
+      ]
+    case .icmp(let icmp, let types):
+      guard icmp.families.contains(family) else { return [] }
+      let ranges = types.map { type in
+        let base = UInt128(type.type) << 8
+        return type.code.map { AddressRange(base | UInt128($0), base | UInt128($0)) }
+          ?? AddressRange(base, base | 0xff)
+      }
+      return [
+        all.narrowed(.transportProtocol, numbers([icmp.protocolNumber])).narrowed(.icmp, IntervalSet(ranges))
+      ]
+    case .services(let services):
+      return services.map { service in
+        let box = all.narrowed(.transportProtocol, numbers([service.protocolNumber]))
+        guard let ports = service.ports else { return box }
+        return box.narrowed(.destinationPort, widened(ports.ranges))
+      }
+    case .states(let states):
+      let indices = PacketBox.states.indices.filter { states.contains(PacketBox.states[$0]) }
+      return [all.narrowed(.state, values(indices.map { UInt128($0) }))]
+    case .status(let status):
+      let known = PacketBox.statusBits
+      let combinations = (0..<(1 << known.count)).filter { combination in
+        known.indices.contains { combination >> $0 & 1 == 1 && status.contains(known[$0]) }
+      }
+      return [all.narrowed(.status, values(combinations.map { UInt128($0) }))]
+    case .addresses(let side, let match):
+      let ranges =
+        family == .ipv4 ? widened(match.addresses.ipv4) : IntervalSet(match.addresses.ipv6)
+      var boxes = [all.narrowed(side == .source ? .sourceAddress : .destinationAddress, ranges)]
+      for special in match.specials where special == .local || family == .ipv4 {
+        boxes.append(
+          all.narrowed(
+            side == .source ? .sourceType : .destinationType, values([special == .local ? 0 : 1])))
+      }
+      return boxes.filter { !$0.isEmpty }
+    case .interfaces(let side, let patterns):
+      return patterns.map { pattern in
+        var box = all
+        let names: NameSet = pattern.isPrefix ? .startingWith(pattern.name) : .exactly(pattern.name)
+        switch side {
+        case .input: box.inputInterface = names
+        case .output: box.outputInterface = names
+        }
+        return box
+      }
+    case .user(let ranges):
+      return [all.narrowed(.user, widened(ranges))]
+    case .group(let ranges):
+      return [all.narrowed(.group, widened(ranges))]
+    }
+  }
+
+  private static func numbers(_ protocols: [UInt8]) -> IntervalSet<UInt128> {
+    values(protocols.map { UInt128($0) })
+  }
+
+  private static func values(_ values: [UInt128]) -> IntervalSet<UInt128> {
+    IntervalSet(values.map { AddressRange($0, $0) })
+  }
+
+  private static func widened<V>(_ ranges: [AddressRange<V>]) -> IntervalSet<UInt128> {
+    IntervalSet(ranges.map { AddressRange(UInt128($0.lower), UInt128($0.upper)) })
+  }
+}
+
+extension PacketBox {
+  func narrowed(_ field: Field, _ values: IntervalSet<UInt128>) -> PacketBox {
+    var result = self
+    result[field] = self[field].intersection(values)
+    return result
+  }
+}

@@ -1,0 +1,116 @@
+import PolicyModel
+
+/// A product of sets, one for each field a rule may ask about: a region of packets of one IP family.
+///
+/// A field a packet may lack has a value of its own for "absent", so that complements are true complements.
+struct PacketBox: Sendable, Hashable {
+  /// The fields that are sets of numbers.
+  enum Field: Int, CaseIterable, Sendable {
+    /// IP protocol number; `Field.absentProtocol` where the kernel finds none.
+    case transportProtocol
+    case sourcePort
+    case destinationPort
+    /// `type << 8 | code`.
+    case icmp
+    case sourceAddress
+    case destinationAddress
+    /// Index of the conntrack state's bit: exactly one holds.
+    case state
+    /// All combinations of the conntrack status bits we know; no entry counts as no bit.
+    case status
+    case user
+    case group
+    /// What the routing table says: 0 local, 1 broadcast, 2 anything else.
+    case sourceType
+    case destinationType
+  }
+
+  /// Ports and ICMP types are 16 bits, ids 32 bits: the next number stands for "absent".
+  static let absentProtocol: UInt128 = 256
+  static let absentPort: UInt128 = 0x1_0000
+  static let absentID: UInt128 = 0x1_0000_0000
+
+  var family: Families
+  private var numbers: [IntervalSet<UInt128>]
+  var inputInterface: NameSet
+  var outputInterface: NameSet
+
+  /// All packets of one family.
+  init(all family: Families) {
+    self.family = family
+    numbers = Field.allCases.map { Self.universe($0, family) }
+    inputInterface = .all
+    outputInterface = .all
+  }
+
+  static func universe(_ field: Field, _ family: Families) -> IntervalSet<UInt128> {
+    let upper: UInt128 =
+      switch field {
+      case .transportProtocol: absentProtocol
+      case .sourcePort, .destinationPort, .icmp: absentPort
+      case .sourceAddress, .destinationAddress: family == .ipv4 ? UInt128(UInt32.max) : .max
+      case .state: UInt128(Self.states.count - 1)
+      case .status: UInt128(1 << Self.statusBits.count) - 1
+      case .user, .group: absentID
+      case .sourceType, .destinationType: 2
+      }
+    return IntervalSet([AddressRange(0, upper)])
+  }
+
+  static let states: [ConntrackStates] = [.invalid, .established, .related, .new, .untracked]
+  static let statusBits: [ConntrackStatus] = [
+    .expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying,
+  ]
+
+  subscript(field: Field) -> IntervalSet<UInt128> {
+    get { numbers[field.rawValue] }
+    set { numbers[field.rawValue] = newValue }
+  }
+
+  var isEmpty: Bool {
+    numbers.contains { $0.isEmpty } || inputInterface.isEmpty || outputInterface.isEmpty
+  }
+
+  /// Nil if nothing is in both.
+  func intersection(_ other: PacketBox) -> PacketBox? {
+    guard family == other.family else { return nil }
+    var result = self
+    for field in Field.allCases {
+      result[field] = self[field].intersection(other[field])
+      if result[field].isEmpty { return nil }
+    }
+    result.inputInterface = inputInterface.intersection(other.inputInterface)
+    result.outputInterface = outputInterface.intersection(other.outputInterface)
+    return result.isEmpty ? nil : result
+  }
+
+  /// What is in this box and not in the other, as disjoint boxes.
+  func subtracting(_ other: PacketBox) -> [PacketBox] {
+    guard intersection(other) != nil else { return [self] }
+    var rest = self
+    var pieces: [PacketBox] = []
+    for field in Field.allCases {
+      let outside = rest[field].subtracting(other[field])
+      if !outside.isEmpty {
+        var piece = rest
+        piece[field] = outside
+        pieces.append(piece)
+        rest[field] = rest[field].intersection(other[field])
+      }
+    }
+    let inputOutside = rest.inputInterface.subtracting(other.inputInterface)
+    if !inputOutside.isEmpty {
+      var piece = rest
+      piece.inputInterface = inputOutside
+      pieces.append(piece)
+      rest.inputInterface = rest.inputInterface.intersection(other.inputInterface)
+    }
+    let outputOutside = rest.outputInterface.subtracting(other.outputInterface)
+    if !outputOutside.isEmpty {
+      var piece = rest
+      piece.outputInterface = outputOutside
+      pieces.append(piece)
+    }
+    return pieces
+  }
+}

@@ -1,0 +1,112 @@
+import PolicyModel
+
+/// One concrete packet of a box, in the words of the language: what a message shows as proof.
+struct Witness {
+  let text: String
+
+  /// Picks the values a reader would expect: TCP before others, low ports, documentation addresses.
+  init(from box: PacketBox, hook: Hook) {
+    var words: [String] = []
+    let protocols = box[.transportProtocol]
+    let number = [6, 17, 1, 58].first { protocols.contains($0) } ?? protocols.ranges.first?.lower ?? 0
+    let isICMP = number == 1 || number == 58
+    if number == PacketBox.absentProtocol {
+      words.append("\(box.family == .ipv4 ? "ipv4" : "ipv6") without a transport protocol")
+    } else {
+      words.append(Self.protocolName(number))
+    }
+    if isICMP, let icmp = box[.icmp].ranges.first?.lower, icmp < PacketBox.absentPort {
+      words.append("\(icmp >> 8)/\(icmp & 0xff)")
+    }
+    words.append("from " + Self.address(box[.sourceAddress], box.family, preferring: Self.outside))
+    let hasPorts = [6, 17, 33, 132, 136].contains(number)
+    if hasPorts, let port = Self.port(box[.sourcePort], preferring: [40_000]) {
+      words.append("port \(port)")
+    }
+    words.append("to " + Self.address(box[.destinationAddress], box.family, preferring: Self.inside))
+    if hasPorts, let port = Self.port(box[.destinationPort], preferring: [22, 80, 443, 8080]) {
+      words.append("port \(port)")
+    }
+    if hook != .output, hook != .postrouting,
+      let name = box.inputInterface.sample(preferring: ["eth0", "lo"])
+    {
+      words.append("in \(name)")
+    }
+    if hook != .input, hook != .prerouting,
+      let name = box.outputInterface.sample(preferring: ["eth0", "lo"])
+    {
+      words.append("out \(name)")
+    }
+    if hook == .output || hook == .postrouting, !box[.user].contains(0),
+      let user = box[.user].ranges.first?.lower
+    {
+      words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
+    }
+    words.append(Self.stateName(box[.state]))
+    text = words.joined(separator: " ")
+  }
+
+  // Documentation prefixes: RFC 5737 TEST-NET-3 and TEST-NET-1, RFC 3849.
+  private static let outside: [UInt128] = [0xcb00_7109, 0x2001_0db8_0000_0000_0000_0000_0000_0009]
+  private static let inside: [UInt128] = [0xc000_0201, 0x2001_0db8_0001_0000_0000_0000_0000_0001]
+
+  private static func address(
+    _ set: IntervalSet<UInt128>, _ family: Families, preferring usual: [UInt128]
+  ) -> String {
+    let value =
+      usual.first { set.contains($0) && (family == .ipv6) == ($0 > UInt128(UInt32.max)) }
+      ?? set.ranges.first?.lower ?? 0
+    return family == .ipv4 ? ipv4Text(UInt32(truncatingIfNeeded: value)) : ipv6Text(value)
+  }
+
+  private static func port(_ set: IntervalSet<UInt128>, preferring usual: [UInt128]) -> UInt128? {
+    if let port = usual.first(where: { set.contains($0) }) { return port }
+    guard let first = set.ranges.first, first.lower < PacketBox.absentPort else { return nil }
+    return first.lower == 0 && first.upper > 0 ? 1 : first.lower
+  }
+
+  private static func stateName(_ set: IntervalSet<UInt128>) -> String {
+    let order: [(UInt128, String)] = [
+      (3, "new"), (4, "untracked"), (1, "established"), (2, "related"), (0, "invalid"),
+    ]
+    return order.first { set.contains($0.0) }?.1 ?? ""
+  }
+
+  private static func protocolName(_ number: UInt128) -> String {
+    switch number {
+    case 1: "icmp"
+    case 6: "tcp"
+    case 17: "udp"
+    case 33: "dccp"
+    case 47: "gre"
+    case 50: "esp"
+    case 51: "ah"
+    case 58: "icmpv6"
+    case 132: "sctp"
+    case 136: "udplite"
+    default: "protocol \(number)"
+    }
+  }
+
+  private static func ipv4Text(_ value: UInt32) -> String {
+    [24, 16, 8, 0].map { String(value >> $0 & 0xff) }.joined(separator: ".")
+  }
+
+  /// RFC 5952: the longest run of at least two zero groups becomes `::`, the first of equals.
+  private static func ipv6Text(_ value: UInt128) -> String {
+    let groups = (0..<8).map { UInt16(truncatingIfNeeded: value >> UInt128((7 - $0) * 16)) }
+    var best = 0..<0
+    var start = 0
+    while start < 8 {
+      var end = start
+      while end < 8, groups[end] == 0 { end += 1 }
+      if end - start >= 2, end - start > best.count { best = start..<end }
+      start = max(end, start + 1)
+    }
+    let text = { (range: Range<Int>) in
+      range.map { String(groups[$0], radix: 16) }.joined(separator: ":")
+    }
+    if best.isEmpty { return text(0..<8) }
+    return text(0..<best.lowerBound) + "::" + text(best.upperBound..<8)
+  }
+}

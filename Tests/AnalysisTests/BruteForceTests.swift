@@ -1,0 +1,198 @@
+import Diagnostics
+import PolicyModel
+import Testing
+
+@testable import Analysis
+
+/// A packet as plain values, judged by a plain first-match loop: the oracle knows no boxes.
+private struct Packet {
+  var family: Families
+  var number: UInt8
+  /// Nil: a later fragment, or a protocol without ports.
+  var port: UInt16?
+  var source: UInt32
+  var input: String
+  var state: ConntrackStates
+  var isDNAT: Bool
+  var user: UInt32?
+
+  func meets(_ match: Match) -> Bool {
+    switch match.condition {
+    case .protocols(let numbers): return numbers.contains(number) != match.isNegated
+    case .ports(_, let protocols, let ports):
+      guard protocols.contains(number) else { return false }
+      return (port.map { ports.contains($0) } ?? false) != match.isNegated
+    case .services(let services):
+      let holds = services.contains { service in
+        guard service.protocolNumber == number else { return false }
+        guard let ports = service.ports else { return true }
+        return port.map { ports.contains($0) } ?? false
+      }
+      return holds != match.isNegated
+    case .states(let states): return states.contains(state) != match.isNegated
+    case .status(let status): return (isDNAT && status.contains(.dnat)) != match.isNegated
+    case .addresses(_, let addresses):
+      let holds =
+        family == .ipv4
+        ? addresses.addresses.ipv4.contains { $0.lower <= source && source <= $0.upper }
+        : addresses.addresses.ipv6.contains { $0.lower <= UInt128(source) && UInt128(source) <= $0.upper }
+      return holds != match.isNegated
+    case .interfaces(_, let patterns):
+      let holds = patterns.contains { $0.isPrefix ? input.hasPrefix($0.name) : input == $0.name }
+      return holds != match.isNegated
+    case .user(let ranges):
+      let holds = user.map { id in ranges.contains { $0.lower <= id && id <= $0.upper } } ?? false
+      return holds != match.isNegated
+    case .group, .icmp: return false
+    }
+  }
+
+  /// The same packet as a box of one point.
+  var box: PacketBox {
+    func point(_ value: UInt128) -> IntervalSet<UInt128> { IntervalSet([AddressRange(value, value)]) }
+    var box = PacketBox(all: family)
+    box[.transportProtocol] = point(UInt128(number))
+    box[.destinationPort] = point(port.map { UInt128($0) } ?? PacketBox.absentPort)
+    box[.sourceAddress] = point(UInt128(source))
+    box[.state] = point(UInt128(PacketBox.states.firstIndex(of: state) ?? 0))
+    box[.status] = point(isDNAT ? 1 << 5 : 0)
+    box[.user] = point(user.map { UInt128($0) } ?? PacketBox.absentID)
+    box.inputInterface = .exactly(input)
+    return box
+  }
+}
+
+/// What a packet may meet: every choice of every limiter, tried one after the other.
+private func outcomes(_ packet: Packet, _ chain: BaseChain) -> Set<ChainPolicy> {
+  var reached: Set<ChainPolicy> = []
+  for rule in chain.rules {
+    guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
+    let verdict: ChainPolicy? =
+      switch rule.verdict {
+      case .accept: .accept
+      case .drop: .drop
+      case .reject: .reject
+      case .return: chain.policy
+      case .continue: nil
+      }
+    guard let verdict else { continue }
+    reached.insert(verdict)
+    if rule.limit == nil { return reached }
+  }
+  reached.insert(chain.policy)
+  return reached
+}
+
+private let source = SourceID(0)
+private let nowhere = SourceSpan(source, 0, 0)
+
+private func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
+  let isNegated = Bool.random(using: &random)
+  let condition: Match.Condition
+  switch Int.random(in: 0..<8, using: &random) {
+  case 0: condition = .protocols([[6], [17], [6, 17], [1]].randomElement(using: &random) ?? [6])
+  case 1:
+    let low = UInt16.random(in: 1...4, using: &random)
+    condition = .ports(
+      .destination, protocols: Bool.random(using: &random) ? [6] : [6, 17],
+      PortSet([AddressRange(low, low + UInt16.random(in: 0...2, using: &random))]))
+  case 2:
+    condition = .states(
+      [[.new], [.established, .related], [.invalid], [.untracked, .new]].randomElement(using: &random) ?? .new
+    )
+  case 3: condition = .status(.dnat)
+  case 4:
+    let low = UInt32.random(in: 0...3, using: &random)
+    condition = .addresses(
+      .source,
+      AddressMatch(
+        addresses: AddressSet(
+          ipv4: [IPv4Range(low, low + 1)], ipv6: [IPv6Range(UInt128(low), UInt128(low) + 2)])))
+  case 5:
+    condition = .interfaces(
+      .input,
+      [InterfacePattern("eth", isPrefix: true), InterfacePattern("eth1"), InterfacePattern("lo")].shuffled(
+        using: &random
+      ).suffix(2).sorted())
+  case 6: condition = .user([AddressRange(0, UInt32.random(in: 0...1, using: &random))])
+  default:
+    condition = .services([
+      Service(protocolNumber: 1, ports: nil),
+      Service(protocolNumber: 6, ports: PortSet([AddressRange(2, 3)])),
+    ])
+  }
+  return Match(condition, isNegated: isNegated)
+}
+
+private func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
+  let policies: [ChainPolicy] = [.accept, .drop, .reject]
+  let verdicts: [Verdict] = [.accept, .accept, .drop, .reject(.automatic), .return, .continue]
+  let rules = (0..<Int.random(in: 0...6, using: &random)).map { index in
+    var rule = Rule(
+      id: "input/r\(index)", name: nil, text: "", verdict: verdicts.randomElement(using: &random) ?? .drop,
+      span: nowhere)
+    rule.families = [Families.both, .both, .ipv4, .ipv6].randomElement(using: &random) ?? .both
+    rule.matches = (0..<Int.random(in: 0...3, using: &random)).map { _ in randomMatch(&random) }
+    if Int.random(in: 0..<4, using: &random) == 0 {
+      rule.limit = Limit(isOver: false, rate: Rate(amount: 1, isBytes: false, seconds: 1), burst: 5)
+    }
+    return rule
+  }
+  return BaseChain(
+    hook: .input, priority: -5, policy: policies.randomElement(using: &random) ?? .drop, rules: rules,
+    span: nowhere)
+}
+
+private let packets: [Packet] = {
+  var all: [Packet] = []
+  for family in [Families.ipv4, .ipv6] {
+    for number: UInt8 in [1, 6, 17] {
+      for port: UInt16? in [nil, 1, 2, 3, 5] {
+        for address: UInt32 in [0, 2, 4, 9] {
+          for input in ["eth", "eth0", "eth1", "lo"] {
+            for state in [ConntrackStates.new, .established, .invalid] {
+              for (isDNAT, user) in [(false, nil), (true, 0 as UInt32?), (false, 7)] {
+                all.append(
+                  Packet(
+                    family: family, number: number, port: port, source: address, input: input, state: state,
+                    isDNAT: isDNAT, user: user))
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  return all
+}()
+
+/// splitmix64, so that a failure can be repeated.
+private struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+}
+
+@Test("the symbolic walk agrees with a packet-by-packet loop", arguments: 0..<150)
+func walkAgreesWithBruteForce(seed: Int) throws {
+  var random = Seeded(state: UInt64(seed))
+  let chain = randomChain(&random)
+  let fates = try #require(
+    Walk.fates(of: [PacketBox(all: .ipv4), PacketBox(all: .ipv6)], along: [chain]))
+  for packet in packets.shuffled(using: &random).prefix(60) {
+    let hits = fates.filter { $0.box.intersection(packet.box) != nil }
+    // Fates are disjoint and cover everything.
+    try #require(hits.count == 1, "\(packet)")
+    let expected = outcomes(packet, chain)
+    let acceptance: Fate.Acceptance =
+      expected == [.accept] ? .always : expected.contains(.accept) ? .sometimes : .never
+    #expect(hits[0].acceptance == acceptance, "\(packet) under \(chain.rules)")
+    if acceptance == .never { #expect(hits[0].isRejected == (expected == [.reject])) }
+  }
+}

@@ -1,0 +1,58 @@
+# The two commands of the README are `make run` and `make test`; everything else is a part of them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+SWIFT := swift
+export SWIFT_BACKTRACE := enable=no
+
+.PHONY: help run test release setup-build setup-test lint build unit kernel generated bench format clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: release ## compile policies/cos.cos, apply it in a throw-away namespace, show what is open
+	dist/lockdown compile policies/cos.cos -o cos.compiled
+	dist/lockdown sandbox cos.compiled/policy.bundle --probe
+
+test: setup-test lint build unit release kernel generated ## everything CI runs
+
+release: setup-build ## release builds at dist/lockdown and dist/lockdown-apply
+	@$(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --gc-sections --product lockdown
+	@$(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --gc-sections --product lockdown-apply
+	@mkdir -p dist
+	@install -s -m 755 .build/release/lockdown dist/lockdown
+	@install -m 755 .build/release/lockdown-apply dist/lockdown-apply
+	@ls -l dist/lockdown dist/lockdown-apply | awk '{ print $$NF ": " $$5 " bytes" }'
+
+setup-build:
+	@.ci/setup build
+
+setup-test:
+	@.ci/setup test
+
+lint:
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+
+build:
+	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+
+unit: build
+	LOCKDOWN_KERNEL_TESTS=1 LOCKDOWN_ORACLE_TESTS=1 $(SWIFT) test --skip-build
+
+kernel: release
+	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
+	  /usr/bin/python3 -m unittest discover --start-directory Tests/kernel --verbose
+
+generated: ## generated files are what their generators make
+	git diff --exit-code --stat -- schema docs
+
+bench: release ## ratios against named peers, one run
+	/usr/bin/python3 Benchmarks/run.py
+
+format: ## format all Swift sources
+	$(SWIFT) format format --in-place --recursive --parallel Package.swift Sources Tests
+
+clean:
+	rm -rf .build dist cos.compiled

@@ -49,7 +49,7 @@ generated: ## generated files are what their generators make
 	git diff --exit-code --stat -- schema docs
 
 bench: release ## ratios against named peers, one run
-	/usr/bin/python3 Benchmarks/run.py
+	/usr/bin/python3 Benchmarks/run.py --write docs/benchmarks.md
 
 format: ## format all Swift sources
 	$(SWIFT) format format --in-place --recursive --parallel Package.swift Sources Tests

@@ -1,0 +1,65 @@
+"""Paired wall-clock timing of whole processes.
+
+Two commands are run in turn, A B A B ..., so that a drift of the machine's speed meets both alike; what is
+quoted is the median of each and the median of the ratios of the pairs.
+"""
+
+import os
+import statistics
+import time
+from dataclasses import dataclass
+from typing import Callable, Sequence
+
+
+@dataclass
+class Run:
+    seconds: float
+    peak_kib: int
+    status: int
+
+
+def run(command: Sequence[str], environment: dict[str, str] | None = None) -> Run:
+    """Runs one command, output thrown away, and reads the kernel's own account of it."""
+    quiet = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, quiet, fd) for fd in (0, 1, 2)]
+    start = time.perf_counter()
+    pid = os.posix_spawnp(command[0], command, environment or os.environ, file_actions=actions)
+    _, status, usage = os.wait4(pid, 0)
+    seconds = time.perf_counter() - start
+    os.close(quiet)
+    return Run(seconds, usage.ru_maxrss, os.waitstatus_to_exitcode(status))
+
+
+@dataclass
+class Pair:
+    left: float
+    right: float
+    ratio: float
+    count: int
+
+
+def paired(
+    left: Callable[[], float], right: Callable[[], float], count: int, warmup: int = 2
+) -> Pair:
+    """Medians of two measurements taken in turn; each callable returns seconds."""
+    for _ in range(warmup):
+        left()
+        right()
+    a, b = [], []
+    for _ in range(count):
+        a.append(left())
+        b.append(right())
+    return Pair(
+        statistics.median(a),
+        statistics.median(b),
+        statistics.median(x / y for x, y in zip(a, b)),
+        count,
+    )
+
+
+def checked(command: Sequence[str], expected: Sequence[int] = (0,)) -> float:
+    """Seconds of one run; a status that was not expected ends the benchmark, for it measured something else."""
+    result = run(command)
+    if result.status not in expected:
+        raise SystemExit(f"{' '.join(command)}: exit {result.status}")
+    return result.seconds

@@ -3,12 +3,14 @@ package import Diagnostics
 /// A rule as written: a verdict and clauses, names unresolved (LANGUAGE.md §3).
 package struct RuleSyntax: Sendable, Equatable {
   package var verdict: Spanned<VerdictSyntax>
-  package var clauses: [Spanned<ClauseSyntax>]
+  /// INVARIANT: in the order of canonical text, whatever order they were written in, so that two rules of
+  /// the same clauses are equal. The spans tell the order of the source.
+  package private(set) var clauses: [Spanned<ClauseSyntax>]
   package var span: SourceSpan
 
   package init(verdict: Spanned<VerdictSyntax>, clauses: [Spanned<ClauseSyntax>], span: SourceSpan) {
     self.verdict = verdict
-    self.clauses = clauses
+    self.clauses = clauses.inCanonicalOrder
     self.span = span
   }
 
@@ -35,7 +37,7 @@ package enum VerdictSyntax: Sendable, Equatable {
   case containers(Spanned<String>)
 }
 
-/// One clause. The order of cases is the order of canonical text where that is not alphabetical.
+/// One clause. A rule holds at most one of a kind (``ClauseSyntax/canonicalRank``) and polarity.
 package enum ClauseSyntax: Sendable, Equatable {
   case family(IPFamily)
   case protocols(negated: Bool, [Spanned<ProtocolSyntax>], ports: PortListSyntax?)
@@ -43,18 +45,23 @@ package enum ClauseSyntax: Sendable, Equatable {
   /// `$web`: definitions of services.
   case services(negated: Bool, [Spanned<String>])
   case states(negated: Bool, [Spanned<StateSyntax>])
-  /// `from`, `to`; `addresses` is nil in `from port 53`. `port` after `to` is kept here as written.
+  /// `from`, `to`; `addresses` is nil in `from port 53`. Ports after `to` are another spelling of those
+  /// after the protocol and stand there, so here `ports` are source ports only.
   case endpoint(Direction, negated: Bool, addresses: AddressListSyntax?, ports: PortListSyntax?)
   case interfaces(InterfaceDirection, negated: Bool, [Spanned<InterfaceSyntax>])
   case owner(OwnerKind, negated: Bool, [Spanned<IDSyntax>])
   case cgroup([Spanned<String>])
+  /// nft's words: `expected`, `seen-reply`, `assured`, `confirmed`, `snat`, `dnat`, `dying`.
   case status(negated: Bool, [Spanned<String>])
-  case mark(MarkKind, negated: Bool, value: Spanned<UInt32>, mask: Spanned<UInt32>?)
+  case mark(MarkKind, negated: Bool, value: Spanned<NumberSyntax>, mask: Spanned<UInt32>?)
   case tcpFlags(negated: Bool, value: [Spanned<String>], mask: [Spanned<String>])
+  /// Lower case, `02:00:00:00:00:01`.
   case ether(Direction, negated: Bool, [Spanned<String>])
   case numeric(NumericField, negated: Bool, [Spanned<NumericRangeSyntax>])
+  /// `unicast`, `broadcast`, `multicast`, `other`.
   case packetType(negated: Bool, [Spanned<String>])
-  case hours(Spanned<String>)
+  case hours(Spanned<HoursSyntax>)
+  /// Full lower-case names, `monday`; `mon` is read as that.
   case days([Spanned<String>])
   case flag(PacketFlag, negated: Bool)
   /// Statements and queries only.
@@ -62,12 +69,13 @@ package enum ClauseSyntax: Sendable, Equatable {
 
   case connections(over: Bool, count: Spanned<UInt32>, per: KeySyntax?)
   case limit(over: Bool, rate: Spanned<RateSyntax>, burst: Spanned<UInt32>?, per: KeySyntax?)
+  /// The factor (powers of 1024) is applied.
   case quota(over: Bool, bytes: Spanned<UInt64>)
 
   case restoreMark
-  case set(Spanned<String>, value: Spanned<String>)
+  case set(SetKey, value: Spanned<SetValueSyntax>)
   case saveMark
-  case update(SetOperation, KeySyntax, set: Spanned<String>, timeout: Spanned<String>?)
+  case update(SetOperation, KeySyntax, set: Spanned<String>, timeout: Spanned<DurationSyntax>?)
   case count(name: Spanned<String>?)
   case log(LogSyntax)
   case with(Spanned<RejectKindSyntax>)
@@ -110,6 +118,28 @@ package enum PacketFlag: String, Sendable {
   case ipsec
 }
 
+/// What a `set` clause changes.
+package enum SetKey: String, Sendable, CaseIterable {
+  case connmark
+  case dscp
+  case mark
+  case mss
+}
+
+package enum SetValueSyntax: Sendable, Equatable {
+  /// Within the bounds of its key: `mark` and `connmark` 32 bits, `dscp` 6 bits, `mss` 16 bits.
+  case number(UInt32)
+  case reference(String)
+  /// `set mss pmtu`
+  case pathMTU
+}
+
+/// A number, or the name of a definition of one.
+package enum NumberSyntax: Sendable, Equatable {
+  case value(UInt32)
+  case reference(String)
+}
+
 package enum SetOperation: String, Sendable {
   case add
   case update
@@ -150,7 +180,7 @@ package struct PortListSyntax: Sendable, Equatable {
 }
 
 package enum PortSyntax: Sendable, Equatable {
-  /// One port is a range of one; `lower ≤ upper` is not yet checked.
+  /// One port is a range of one; `lower ≤ upper`.
   case range(UInt16, UInt16)
   case service(String)
   case reference(String)
@@ -261,17 +291,14 @@ package enum RateUnit: String, Sendable, CaseIterable {
 }
 
 package struct RateSyntax: Sendable, Equatable {
-  /// Packets, or bytes with the factor (powers of 1024) applied.
+  /// Packets, or bytes with the factor (powers of 1024) applied; not 0.
   package var amount: UInt64
   package var isBytes: Bool
-  /// As written: "", "k", "m" or "g"; only for canonical text.
-  package var factor: String
   package var unit: RateUnit
 
-  package init(amount: UInt64, isBytes: Bool, factor: String, unit: RateUnit) {
+  package init(amount: UInt64, isBytes: Bool, unit: RateUnit) {
     self.amount = amount
     self.isBytes = isBytes
-    self.factor = factor
     self.unit = unit
   }
 }
@@ -297,53 +324,5 @@ package struct LogSyntax: Sendable, Equatable {
     self.level = level
     self.nflog = nflog
     self.atMost = atMost
-  }
-}
-
-/// One item of a rule list: a rule (forms 1 to 4) or a verdict map (form 5).
-package struct RuleItemSyntax: Sendable {
-  package enum Body: Sendable {
-    case rule(RuleSyntax)
-    case verdictMap(VerdictMapSyntax)
-  }
-
-  package var name: Spanned<String>?
-  package var body: Body
-  package var comment: Spanned<String>?
-  package var owner: Spanned<String>?
-  package var because: Spanned<String>?
-  package var until: Spanned<String>?
-  package var enabled: Bool
-  package var controls: [Spanned<String>]
-  package var span: SourceSpan
-
-  package init(name: Spanned<String>?, body: Body, span: SourceSpan) {
-    self.name = name
-    self.body = body
-    enabled = true
-    controls = []
-    self.span = span
-  }
-}
-
-package struct VerdictMapSyntax: Sendable {
-  package struct Entry: Sendable {
-    package var keys: Spanned<String>
-    package var verdict: Spanned<VerdictSyntax>
-
-    package init(keys: Spanned<String>, verdict: Spanned<VerdictSyntax>) {
-      self.keys = keys
-      self.verdict = verdict
-    }
-  }
-
-  package var dispatch: Spanned<String>
-  package var entries: [Entry]
-  package var otherwise: Spanned<VerdictSyntax>
-
-  package init(dispatch: Spanned<String>, entries: [Entry], otherwise: Spanned<VerdictSyntax>) {
-    self.dispatch = dispatch
-    self.entries = entries
-    self.otherwise = otherwise
   }
 }

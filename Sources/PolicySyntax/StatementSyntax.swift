@@ -11,11 +11,13 @@ package enum PlaceSyntax: Sendable, Equatable {
 /// The packets a statement is about: all that its clauses allow.
 package struct RegionSyntax: Sendable, Equatable {
   /// `any` is a region without clauses.
-  package var clauses: [Spanned<ClauseSyntax>]
+  ///
+  /// INVARIANT: in the order of canonical text.
+  package private(set) var clauses: [Spanned<ClauseSyntax>]
   package var span: SourceSpan
 
   package init(clauses: [Spanned<ClauseSyntax>], span: SourceSpan) {
-    self.clauses = clauses
+    self.clauses = clauses.inCanonicalOrder
     self.span = span
   }
 

@@ -1,0 +1,45 @@
+/// Suggestions for words that are nearly right.
+package enum Spelling {
+  /// The candidate nearest to a word, or nil if none is near enough to be meant.
+  ///
+  /// Near enough is an edit distance of a third of the word's bytes, at least 1 and at most 3, where an
+  /// exchange of two neighbours counts once. Of equally near candidates the first wins. The optimal string
+  /// alignment distance (Damerau, 1964), over bytes.
+  package static func closest(to word: String, among candidates: some Sequence<String>) -> String? {
+    let bytes = Array(word.utf8)
+    // A long word is no misspelling, and the distance costs its length squared.
+    guard !bytes.isEmpty, bytes.count <= 64 else { return nil }
+    let bound = min(3, max(1, bytes.count / 3))
+    var best: (candidate: String, distance: Int)?
+    for candidate in candidates {
+      let limit = best.map { $0.distance - 1 } ?? bound
+      guard limit >= 0 else { break }
+      let other = Array(candidate.utf8)
+      // Replacing every byte is no misspelling of one.
+      guard abs(other.count - bytes.count) <= limit, other.count > limit else { continue }
+      let distance = Self.distance(bytes, other)
+      if distance <= limit { best = (candidate, distance) }
+    }
+    return best?.candidate
+  }
+
+  /// How many insertions, deletions, replacements and exchanges of neighbours lead from one to the other.
+  package static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+    if a.isEmpty || b.isEmpty { return max(a.count, b.count) }
+    var beforeLast = [Int](repeating: 0, count: b.count + 1)
+    var last = Array(0...b.count)
+    var row = last
+    for i in 1...a.count {
+      row[0] = i
+      for j in 1...b.count {
+        let replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)
+        row[j] = min(replaced, last[j] + 1, row[j - 1] + 1)
+        if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] {
+          row[j] = min(row[j], beforeLast[j - 2] + 1)
+        }
+      }
+      (beforeLast, last, row) = (last, row, beforeLast)
+    }
+    return last[b.count]
+  }
+}

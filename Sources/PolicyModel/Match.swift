@@ -11,7 +11,7 @@ package struct Match: Sendable, Equatable {
     case ports(PortSide, protocols: [UInt8], PortSet)
     /// An ICMP type (and code), in its family and protocol. Negated like `ports`, inside the protocol.
     case icmp(ICMPFamily, [ICMPType])
-    /// Holds for any of the services. Protocol ascending, one entry a protocol.
+    /// Holds for any of the services. Ascending by protocol and families, one entry for each pair of both.
     case services([Service])
     /// The packet's conntrack state is one of these; exactly one of the five holds for every packet.
     case states(ConntrackStates)
@@ -76,13 +76,19 @@ package struct ICMPType: Sendable, Hashable, Comparable {
 }
 
 /// A protocol and, if it has ports, the destination ports; nil: the whole protocol.
+///
+/// The checker writes every list that mixes families as services: `icmp, icmpv6` is protocol 1 in IPv4 or
+/// protocol 58 in IPv6, and neither in the other family.
 package struct Service: Sendable, Equatable {
   package var protocolNumber: UInt8
   package var ports: PortSet?
+  /// The families in which this is the service; a packet of the other family is none of it.
+  package var families: Families
 
-  package init(protocolNumber: UInt8, ports: PortSet?) {
+  package init(protocolNumber: UInt8, ports: PortSet?, families: Families = .both) {
     self.protocolNumber = protocolNumber
     self.ports = ports
+    self.families = families
   }
 }
 

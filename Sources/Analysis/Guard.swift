@@ -55,7 +55,7 @@ struct Guard {
         all.narrowed(.transportProtocol, numbers([icmp.protocolNumber])).narrowed(.icmp, IntervalSet(ranges))
       ]
     case .services(let services):
-      return services.map { service in
+      return services.filter { $0.families.contains(family) }.map { service in
         let box = all.narrowed(.transportProtocol, numbers([service.protocolNumber]))
         guard let ports = service.ports else { return box }
         return box.narrowed(.destinationPort, widened(ports.ranges))

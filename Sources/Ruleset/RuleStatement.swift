@@ -34,10 +34,15 @@ package enum RuleStatement: Sendable, Equatable {
     case fibDestinationType
     /// Concatenated `meta l4proto . th dport`.
     case protocolAndDestinationPort
+    /// Concatenated `icmp type . icmp code`.
+    case icmpTypeAndCode
+    /// Concatenated `icmpv6 type . icmpv6 code`.
+    case icmpv6TypeAndCode
   }
 
   package enum Operator: Sendable, Equatable {
     case equal
+    /// Holds only where the field is present: an absent one ends the rule, whatever it asks.
     case notEqual
     /// `field & mask != 0`; the operand is the mask.
     case anyBit
@@ -46,11 +51,11 @@ package enum RuleStatement: Sendable, Equatable {
   package enum Operand: Sendable, Equatable {
     /// Register bytes.
     case value([UInt8])
-    /// An interface-name prefix: the bytes before the `*`.
+    /// An interface-name prefix: the bytes before the `*`, 1 to 14.
     case prefix([UInt8])
-    /// An address prefix: its network and its length in bits.
+    /// An address prefix: its network, all bytes of it, and its length in bits, less than all and not 0.
     case network([UInt8], bits: Int)
-    /// Inclusive.
+    /// Inclusive; always most significant byte first, also for ids.
     case range([UInt8], [UInt8])
     case set(SetReference)
   }

@@ -21,6 +21,8 @@ package enum TableFamily: UInt8, Sendable {
 package struct Table: Sendable, Equatable {
   package var family: TableFamily
   package var name: String
+  /// What nft prints as its comment; now always `lockdown`. Names no policy: the kernel never changes it.
+  package var comment: String?
   /// Sorted by name.
   package var objects: [NamedObject]
   /// Named sets, sorted by name.
@@ -116,6 +118,11 @@ package struct KernelRule: Sendable, Equatable {
 }
 
 /// A constant set of the kernel, named or anonymous.
+///
+/// Elements are ranges of keys, whatever the kernel's form. Who encodes one for the kernel turns a range of
+/// an interval set into its edges: the start, and the key after the end with NFT_SET_ELEM_INTERVAL_END
+/// (none after the last key of all), led by an end at zero unless a range starts there. A concatenation of
+/// ranges instead keeps its ranges, as key and key end.
 package struct KernelSet: Sendable, Equatable {
   /// What the keys are. The kernel holds the number opaque; nft prints by it.
   package enum KeyType: Sendable, Equatable {
@@ -126,7 +133,9 @@ package struct KernelSet: Sendable, Equatable {
     case interfaceName
     case conntrackState
     case icmpType
+    case icmpCode
     case icmpv6Type
+    case icmpv6Code
     case uid
     case gid
     case fibAddressType
@@ -139,7 +148,9 @@ package struct KernelSet: Sendable, Equatable {
   package var keyType: KeyType
   /// Whether elements are ranges of keys.
   package var isInterval: Bool
-  /// Key bytes as in a register; ascending, disjoint. In a plain set `lower == upper`.
+  /// Key bytes as in the register at the look-up; ascending, disjoint. In a plain set `lower == upper`.
+  /// So ids and states, which are in host order, are little-endian; in an interval set ids are big-endian,
+  /// for the rule turns the register round first.
   package var elements: [Element]
   package var comment: String?
 

@@ -1,0 +1,22 @@
+internal import CNFTables
+package import Ruleset
+
+/// Encodes a ruleset as the messages of a fresh batch, without its BATCH_BEGIN and BATCH_END: for each table
+/// itself, all chains, objects, named sets with their elements, and rules, each after its anonymous sets.
+///
+/// The messages carry NLM_F_CREATE and never ask for an acknowledgement; port id is 0. The same ruleset
+/// gives the same bytes.
+package enum BatchEncoder {
+  /// - Parameter sourceIndex: the sequence number of a policy rule's messages, by the rule's id; the kernel
+  ///   echoes it in errors. Everything that belongs to no rule has 0.
+  /// - Parameter expressions: a rule's program.
+  package static func encode(
+    _ ruleset: Ruleset, expressions: (KernelRule) -> [Expression], sourceIndex: (String) -> UInt32
+  ) throws(NFTablesError) -> [EncodedMessage] {
+    var batch = BatchWriter()
+    for table in ruleset.tables {
+      try batch.write(table, expressions: expressions, sourceIndex: sourceIndex)
+    }
+    return batch.messages
+  }
+}

@@ -1,0 +1,183 @@
+internal import CNFTables
+internal import Ruleset
+
+/// Collects the messages of one batch and hands out the numbers of its sets.
+struct BatchWriter: ~Copyable {
+  private(set) var messages: [EncodedMessage] = []
+  private var buffer = MessageBuffer()
+  // Numbers are local to the batch; 0 is the kernel's "none".
+  private var lastSetID: UInt32 = 0
+
+  // NFT_RULE_MAXEXPRS, include/net/netfilter/nf_tables.h of the kernel.
+  private static let maximumExpressions = 128
+  // Messages of 500 to 2,000 elements load fastest.
+  private static let maximumElementsPerMessage = 2_000
+  // The list is one attribute, whose length has 16 bits: the rest is for the element that follows the check.
+  private static let maximumListLength = 60_000
+  // The kernel puts the first free number in.
+  private static let anonymousName = "__set%d"
+
+  // nf_tables objects: linux/netlink.h flags.
+  private static let create = UInt16(NLM_F_REQUEST | NLM_F_CREATE)
+  private static let append = UInt16(NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND)
+
+  mutating func write(
+    _ table: Table, expressions: (KernelRule) -> [Expression], sourceIndex: (String) -> UInt32
+  ) throws(NFTablesError) {
+    let family = table.family.rawValue
+    let tableName = try ExpressionEncoder.checkedName(table.name)
+    let native = try NativeTable()
+    try native.set(name: tableName, flags: 0)
+    try native.setUserdata(Userdata.records(comment: Self.tableComment, label: []))
+    buffer.begin(NFT_MSG_NEWTABLE, family: family, flags: Self.create, sequence: 0)
+    native.write(to: &buffer)
+    finish(.table)
+
+    for chain in table.chains { try write(chain, table: tableName, family: family) }
+    for object in table.objects { try write(object, table: tableName, family: family) }
+    var namedSets: [String: UInt32] = [:]
+    for set in table.sets {
+      guard let name = set.name else { throw .invalidName("") }
+      namedSets[name] = try write(set, name: name, table: tableName, family: family, sequence: 0)
+    }
+    for chain in table.chains {
+      for rule in chain.rules {
+        try write(
+          rule, expressions: expressions(rule), chain: chain.name, table: tableName, family: family,
+          sequence: sourceIndex(rule.id), namedSets: namedSets)
+      }
+    }
+  }
+
+  /// What nft shows for a table of ours; the policy's name and digest are the counter's comment, because the
+  /// kernel never updates the userdata of an existing table.
+  private static let tableComment = "lockdown"
+
+  private mutating func finish(_ kind: EncodedMessage.Kind) {
+    messages.append(EncodedMessage(kind: kind, bytes: buffer.finished()))
+  }
+
+  private mutating func write(_ chain: Chain, table: String, family: UInt8) throws(NFTablesError) {
+    let native = try NativeChain()
+    try native.set(NFTNL_CHAIN_TABLE, string: table)
+    try native.set(NFTNL_CHAIN_NAME, string: ExpressionEncoder.checkedName(chain.name))
+    if let base = chain.base {
+      try native.set(NFTNL_CHAIN_TYPE, string: base.type.rawValue)
+      native.set(NFTNL_CHAIN_HOOKNUM, base.hook)
+      native.set(NFTNL_CHAIN_PRIO, base.priority)
+      native.set(NFTNL_CHAIN_POLICY, UInt32(base.accepts ? NF_ACCEPT : NF_DROP))
+    }
+    buffer.begin(NFT_MSG_NEWCHAIN, family: family, flags: Self.create, sequence: 0)
+    native.write(to: &buffer)
+    finish(chain.base == nil ? .chain : .baseChain)
+  }
+
+  private mutating func write(_ object: NamedObject, table: String, family: UInt8) throws(NFTablesError) {
+    let native = try NativeCounter()
+    try native.set(table: table, name: ExpressionEncoder.checkedName(object.name))
+    let userdata = try Userdata.records(comment: object.comment, label: object.label)
+    if !userdata.isEmpty { try native.setUserdata(userdata) }
+    buffer.begin(NFT_MSG_NEWOBJ, family: family, flags: Self.create, sequence: 0)
+    native.write(to: &buffer)
+    finish(.object)
+  }
+
+  /// Writes a set and its elements; `name` is nil for an anonymous set. Returns the set's number.
+  private mutating func write(_ set: KernelSet, name: String?, table: String, family: UInt8, sequence: UInt32)
+    throws(NFTablesError) -> UInt32
+  {
+    lastSetID += 1
+    let id = lastSetID
+    let kernelName = try name.map { (name) throws(NFTablesError) in try ExpressionEncoder.checkedName(name) }
+    let items = try ElementEncoder.items(of: set)
+
+    let native = try NativeSet()
+    try native.set(NFTNL_SET_TABLE, string: table)
+    try native.set(NFTNL_SET_NAME, string: kernelName ?? Self.anonymousName)
+    native.set(NFTNL_SET_FLAGS, Self.flags(of: set))
+    native.set(NFTNL_SET_KEY_TYPE, set.keyType.number)
+    native.set(NFTNL_SET_KEY_LEN, UInt32(set.keyType.keyLength))
+    native.set(NFTNL_SET_ID, id)
+    // The kernel chooses its backend by the size, and before about 6.14 counts edges, not ranges.
+    if !items.isEmpty { native.set(NFTNL_SET_DESC_SIZE, UInt32(clamping: items.count)) }
+    if case .concatenation = set.keyType, set.isInterval {
+      try native.set(NFTNL_SET_DESC_CONCAT, data: set.keyType.concatenatedLengths)
+    }
+    var userdata = Userdata.keyByteOrder(set.keyType.byteOrder)
+    userdata += try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: [])
+    try native.set(NFTNL_SET_USERDATA, data: userdata)
+    buffer.begin(NFT_MSG_NEWSET, family: family, flags: Self.create, sequence: sequence)
+    native.write(to: &buffer)
+    finish(kernelName == nil ? .anonymousSet : .set)
+
+    try write(
+      items, of: kernelName ?? Self.anonymousName, id: id, table: table, family: family, sequence: sequence,
+      kind: kernelName == nil ? .anonymousElements : .elements)
+    return id
+  }
+
+  private static func flags(of set: KernelSet) -> UInt32 {
+    var flags = NFT_SET_CONSTANT.rawValue
+    if set.name == nil { flags |= NFT_SET_ANONYMOUS.rawValue }
+    if set.isInterval {
+      flags |= NFT_SET_INTERVAL.rawValue
+      if case .concatenation = set.keyType { flags |= NFT_SET_CONCAT.rawValue }
+    }
+    return flags
+  }
+
+  private mutating func write(
+    _ items: [ElementEncoder.Item], of set: String, id: UInt32, table: String, family: UInt8,
+    sequence: UInt32, kind: EncodedMessage.Kind
+  ) throws(NFTablesError) {
+    let element = try NativeElement()
+    var rest = items[...]
+    while !rest.isEmpty {
+      buffer.begin(NFT_MSG_NEWSETELEM, family: family, flags: Self.create, sequence: sequence)
+      buffer.append(NFTA_SET_ELEM_LIST_TABLE, string: table)
+      buffer.append(NFTA_SET_ELEM_LIST_SET, string: set)
+      buffer.append(NFTA_SET_ELEM_LIST_SET_ID, number: id)
+      try buffer.nest(NFTA_SET_ELEM_LIST_ELEMENTS) { (buffer) throws(NFTablesError) in
+        let start = buffer.count
+        var count = 0
+        while count < Self.maximumElementsPerMessage, buffer.count - start < Self.maximumListLength,
+          let item = rest.popFirst()
+        {
+          try element.fill(key: item.key, end: item.end, endsInterval: item.endsInterval)
+          element.write(to: &buffer)
+          count += 1
+        }
+      }
+      finish(kind)
+    }
+  }
+
+  private mutating func write(
+    _ rule: KernelRule, expressions: [Expression], chain: String, table: String, family: UInt8,
+    sequence: UInt32, namedSets: [String: UInt32]
+  ) throws(NFTablesError) {
+    guard expressions.count <= Self.maximumExpressions else {
+      throw .tooManyExpressions(rule: rule.id, count: expressions.count)
+    }
+    var anonymousIDs: [UInt32] = []
+    for set in rule.anonymousSets {
+      anonymousIDs.append(try write(set, name: nil, table: table, family: family, sequence: sequence))
+    }
+    let encoder = ExpressionEncoder(rule: rule.id) { reference in
+      switch reference {
+      case .named(let name): namedSets[name].map { (name, $0) }
+      case .anonymous(let index):
+        anonymousIDs.indices.contains(index) ? (Self.anonymousName, anonymousIDs[index]) : nil
+      }
+    }
+    let native = try NativeRule()
+    try native.set(NFTNL_RULE_TABLE, string: table)
+    try native.set(NFTNL_RULE_CHAIN, string: chain)
+    for expression in expressions { native.append(try encoder.encode(expression)) }
+    let userdata = try Userdata.records(comment: rule.comment, label: rule.label)
+    if !userdata.isEmpty { try native.setUserdata(userdata) }
+    buffer.begin(NFT_MSG_NEWRULE, family: family, flags: Self.append, sequence: sequence)
+    native.write(to: &buffer)
+    finish(.rule)
+  }
+}

@@ -1,0 +1,182 @@
+internal import CNFTables
+internal import Ruleset
+
+/// Turns one expression into libnftnl's form.
+///
+/// Defaults that the kernel would add to its dump are sent (docs/kernel-dump-differences.md), so that what
+/// was sent and what is read back differ as little as possible.
+struct ExpressionEncoder {
+  /// Id of the rule, for messages.
+  let rule: String
+  /// Name and batch-local number of a set that a look-up names.
+  let resolve: (SetReference) -> (name: String, id: UInt32)?
+
+  // NFT_NAME_MAXLEN counts the NUL, linux/netfilter/nf_tables.h.
+  static let maximumNameLength = 255
+  // NF_LOG_PREFIXLEN 128 counts the NUL, linux/netfilter/nf_log.h.
+  static let maximumPrefixLength = 127
+  // LOGLEVEL_WARNING: what the kernel takes where neither level nor group is given (nft_log_init).
+  static let defaultLogLevel: UInt32 = 4
+
+  static func checkedName(_ name: String) throws(NFTablesError) -> String {
+    guard (1...maximumNameLength).contains(name.utf8.count), !name.utf8.contains(0) else {
+      throw .invalidName(name)
+    }
+    return name
+  }
+
+  /// Registers 8, 12, 16, 20 are the first words of 1, 2, 3, 4, and the kernel dumps them so.
+  static func canonicalRegister(_ register: UInt32) -> UInt32 {
+    // NFT_REG32_00 = 8; a register of 16 bytes has four words.
+    register >= 8 && register % 4 == 0 ? (register - 8) / 4 + 1 : register
+  }
+
+  func encode(_ expression: Expression) throws(NFTablesError) -> NativeExpression {
+    switch expression {
+    case .meta(let key, let register):
+      let native = try NativeExpression("meta")
+      native.set(NFTNL_EXPR_META_KEY, key.rawValue)
+      native.set(NFTNL_EXPR_META_DREG, Self.canonicalRegister(register))
+      return native
+    case .payload(let base, let offset, let length, let register):
+      let native = try NativeExpression("payload")
+      native.set(NFTNL_EXPR_PAYLOAD_DREG, Self.canonicalRegister(register))
+      native.set(NFTNL_EXPR_PAYLOAD_BASE, base.rawValue)
+      native.set(NFTNL_EXPR_PAYLOAD_OFFSET, offset)
+      native.set(NFTNL_EXPR_PAYLOAD_LEN, length)
+      return native
+    case .conntrack(let key, let register):
+      let native = try NativeExpression("ct")
+      native.set(NFTNL_EXPR_CT_KEY, key.rawValue)
+      native.set(NFTNL_EXPR_CT_DREG, Self.canonicalRegister(register))
+      return native
+    case .fib(let result, let flags, let register):
+      let native = try NativeExpression("fib")
+      native.set(NFTNL_EXPR_FIB_DREG, Self.canonicalRegister(register))
+      native.set(NFTNL_EXPR_FIB_RESULT, result.rawValue)
+      native.set(NFTNL_EXPR_FIB_FLAGS, flags)
+      return native
+    case .compare(let register, let comparison, let data):
+      let native = try NativeExpression("cmp")
+      native.set(NFTNL_EXPR_CMP_SREG, Self.canonicalRegister(register))
+      native.set(NFTNL_EXPR_CMP_OP, comparison.rawValue)
+      try native.set(NFTNL_EXPR_CMP_DATA, data: data, owner: rule)
+      return native
+    case .range(let register, let isNegated, let lower, let upper):
+      return try range(register: register, isNegated: isNegated, lower: lower, upper: upper)
+    case .bitwise(let register, let destination, let mask, let xor):
+      return try bitwise(register: register, destination: destination, mask: mask, xor: xor)
+    case .byteOrder(let register, let destination, let toNetwork, let length, let size):
+      let native = try NativeExpression("byteorder")
+      native.set(NFTNL_EXPR_BYTEORDER_SREG, Self.canonicalRegister(register))
+      native.set(NFTNL_EXPR_BYTEORDER_DREG, Self.canonicalRegister(destination))
+      let operation = toNetwork ? NFT_BYTEORDER_HTON : NFT_BYTEORDER_NTOH
+      native.set(NFTNL_EXPR_BYTEORDER_OP, operation.rawValue)
+      native.set(NFTNL_EXPR_BYTEORDER_LEN, length)
+      native.set(NFTNL_EXPR_BYTEORDER_SIZE, size)
+      return native
+    case .lookup(let register, let reference, let isNegated):
+      return try lookup(register: register, reference, isNegated: isNegated)
+    case .counter:
+      return try NativeExpression("counter")
+    case .objectReference(let type, let name):
+      let native = try NativeExpression("objref")
+      native.set(NFTNL_EXPR_OBJREF_IMM_TYPE, type)
+      try native.set(NFTNL_EXPR_OBJREF_IMM_NAME, string: Self.checkedName(name))
+      return native
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      let native = try NativeExpression("limit")
+      native.set(NFTNL_EXPR_LIMIT_RATE, rate)
+      native.set(NFTNL_EXPR_LIMIT_UNIT, seconds)
+      native.set(NFTNL_EXPR_LIMIT_BURST, burst)
+      let type = isBytes ? NFT_LIMIT_PKT_BYTES : NFT_LIMIT_PKTS
+      native.set(NFTNL_EXPR_LIMIT_TYPE, type.rawValue)
+      native.set(NFTNL_EXPR_LIMIT_FLAGS, isOver ? UInt32(NFT_LIMIT_F_INV.rawValue) : 0)
+      return native
+    case .quota(let bytes, let isOver):
+      let native = try NativeExpression("quota")
+      native.set(NFTNL_EXPR_QUOTA_BYTES, bytes)
+      native.set(NFTNL_EXPR_QUOTA_FLAGS, isOver ? UInt32(NFT_QUOTA_F_INV.rawValue) : 0)
+      return native
+    case .log(let prefix, let level, let group):
+      return try log(prefix: prefix, level: level, group: group)
+    case .reject(let type, let code):
+      let native = try NativeExpression("reject")
+      native.set(NFTNL_EXPR_REJECT_TYPE, type)
+      if let code { native.set(NFTNL_EXPR_REJECT_CODE, code) }
+      return native
+    case .verdict(let verdict):
+      return try immediate(verdict)
+    case .unknown(let name, _):
+      throw .notEncodable(rule: rule, expression: name)
+    }
+  }
+
+  private func range(register: UInt32, isNegated: Bool, lower: [UInt8], upper: [UInt8])
+    throws(NFTablesError) -> NativeExpression
+  {
+    guard lower.count == upper.count else { throw .invalidData(owner: rule, length: upper.count) }
+    let native = try NativeExpression("range")
+    native.set(NFTNL_EXPR_RANGE_SREG, Self.canonicalRegister(register))
+    let operation = isNegated ? NFT_RANGE_NEQ : NFT_RANGE_EQ
+    native.set(NFTNL_EXPR_RANGE_OP, operation.rawValue)
+    try native.set(NFTNL_EXPR_RANGE_FROM_DATA, data: lower, owner: rule)
+    try native.set(NFTNL_EXPR_RANGE_TO_DATA, data: upper, owner: rule)
+    return native
+  }
+
+  private func bitwise(register: UInt32, destination: UInt32, mask: [UInt8], xor: [UInt8])
+    throws(NFTablesError) -> NativeExpression
+  {
+    guard mask.count == xor.count else { throw .invalidData(owner: rule, length: xor.count) }
+    let native = try NativeExpression("bitwise")
+    native.set(NFTNL_EXPR_BITWISE_SREG, Self.canonicalRegister(register))
+    native.set(NFTNL_EXPR_BITWISE_DREG, Self.canonicalRegister(destination))
+    native.set(NFTNL_EXPR_BITWISE_LEN, UInt32(mask.count))
+    native.set(NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_MASK_XOR.rawValue)
+    try native.set(NFTNL_EXPR_BITWISE_MASK, data: mask, owner: rule)
+    try native.set(NFTNL_EXPR_BITWISE_XOR, data: xor, owner: rule)
+    return native
+  }
+
+  private func lookup(register: UInt32, _ reference: SetReference, isNegated: Bool)
+    throws(NFTablesError) -> NativeExpression
+  {
+    guard let set = resolve(reference) else {
+      switch reference {
+      case .named(let name): throw .unknownSet(rule: rule, name: "`\(name)`")
+      case .anonymous(let index): throw .unknownSet(rule: rule, name: "#\(index)")
+      }
+    }
+    let native = try NativeExpression("lookup")
+    native.set(NFTNL_EXPR_LOOKUP_SREG, Self.canonicalRegister(register))
+    try native.set(NFTNL_EXPR_LOOKUP_SET, string: set.name)
+    native.set(NFTNL_EXPR_LOOKUP_SET_ID, set.id)
+    native.set(NFTNL_EXPR_LOOKUP_FLAGS, isNegated ? UInt32(NFT_LOOKUP_F_INV.rawValue) : 0)
+    return native
+  }
+
+  private func log(prefix: String, level: UInt32?, group: UInt16?) throws(NFTablesError) -> NativeExpression {
+    guard prefix.utf8.count <= Self.maximumPrefixLength, !prefix.utf8.contains(0) else {
+      throw .invalidText(prefix)
+    }
+    let native = try NativeExpression("log")
+    if !prefix.isEmpty { try native.set(NFTNL_EXPR_LOG_PREFIX, string: prefix) }
+    if let group {
+      guard level == nil else { throw .logLevelAndGroup(rule: rule) }
+      native.set(NFTNL_EXPR_LOG_GROUP, group)
+    } else {
+      native.set(NFTNL_EXPR_LOG_LEVEL, level ?? Self.defaultLogLevel)
+    }
+    return native
+  }
+
+  private func immediate(_ verdict: KernelVerdict) throws(NFTablesError) -> NativeExpression {
+    let native = try NativeExpression("immediate")
+    native.set(NFTNL_EXPR_IMM_DREG, UInt32(NFT_REG_VERDICT.rawValue))
+    let code = VerdictCode(verdict)
+    native.set(NFTNL_EXPR_IMM_VERDICT, UInt32(bitPattern: code.number))
+    if let chain = code.chain { try native.set(NFTNL_EXPR_IMM_CHAIN, string: Self.checkedName(chain)) }
+    return native
+  }
+}

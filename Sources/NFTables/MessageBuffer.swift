@@ -1,0 +1,63 @@
+internal import CNFTables
+
+/// Room for one message while libnftnl and libmnl write it.
+///
+/// Their builders never ask how large the buffer is, so whoever appends first asks `hasRoom`.
+@safe struct MessageBuffer: ~Copyable {
+  // The list of a message is one attribute, whose 16-bit length ends at 64 KiB; twice that is beyond what
+  // a builder can write after the checks of name, data and expression count.
+  static let capacity = 128 * 1024
+
+  private let memory: UnsafeMutableRawPointer
+  private let header: UnsafeMutablePointer<nlmsghdr>
+
+  init() {
+    unsafe memory = UnsafeMutableRawPointer.allocate(byteCount: Self.capacity, alignment: 16)
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Self.capacity)
+    unsafe header = unsafe memory.assumingMemoryBound(to: nlmsghdr.self)
+  }
+
+  deinit {
+    unsafe memory.deallocate()
+  }
+
+  /// Begins a message of nf_tables `type` (NFT_MSG_*).
+  mutating func begin(_ type: nf_tables_msg_types, family: UInt8, flags: UInt16, sequence: UInt32) {
+    // What the last message left behind must not show up in this one.
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: Int(header.pointee.nlmsg_len))
+    _ = unsafe nftnl_nlmsg_build_hdr(
+      memory.assumingMemoryBound(to: CChar.self), UInt16(type.rawValue), UInt16(family), flags, sequence)
+  }
+
+  /// Lets a builder of libnftnl append to the message.
+  mutating func append(_ body: (UnsafeMutablePointer<nlmsghdr>) -> Void) {
+    unsafe body(header)
+  }
+
+  /// Appends a NUL-terminated string.
+  mutating func append(_ attribute: some RawRepresentable<UInt32>, string: String) {
+    unsafe mnl_attr_put_strz(header, UInt16(attribute.rawValue), string)
+  }
+
+  /// Appends a big-endian number.
+  mutating func append(_ attribute: some RawRepresentable<UInt32>, number: UInt32) {
+    unsafe mnl_attr_put_u32(header, UInt16(attribute.rawValue), number.bigEndian)
+  }
+
+  /// Appends one attribute that holds what `body` appends.
+  mutating func nest<Failure: Error>(
+    _ attribute: some RawRepresentable<UInt32>, _ body: (inout MessageBuffer) throws(Failure) -> Void
+  ) throws(Failure) {
+    let start = unsafe mnl_attr_nest_start(header, UInt16(attribute.rawValue))
+    try body(&self)
+    unsafe mnl_attr_nest_end(header, start)
+  }
+
+  /// Bytes of the message so far.
+  var count: Int { unsafe Int(header.pointee.nlmsg_len) }
+
+  /// A copy of the finished message.
+  borrowing func finished() -> [UInt8] {
+    unsafe Array(UnsafeRawBufferPointer(start: memory, count: count))
+  }
+}

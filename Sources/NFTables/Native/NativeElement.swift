@@ -1,0 +1,38 @@
+internal import CNFTables
+
+/// A `struct nftnl_set_elem` that is filled and written again for each element.
+@safe struct NativeElement: ~Copyable {
+  private let pointer: OpaquePointer
+
+  init() throws(NFTablesError) {
+    guard let pointer = unsafe nftnl_set_elem_alloc() else { throw .outOfMemory }
+    unsafe self.pointer = pointer
+  }
+
+  deinit {
+    unsafe nftnl_set_elem_free(pointer)
+  }
+
+  /// INVARIANT: `key` and `end` have at most NFT_DATA_VALUE_MAXLEN bytes; libnftnl does not check.
+  func fill(key: [UInt8], end: [UInt8]?, endsInterval: Bool) throws(NFTablesError) {
+    try set(NFTNL_SET_ELEM_KEY, key)
+    if let end { try set(NFTNL_SET_ELEM_KEY_END, end) }
+    if endsInterval {
+      let flag = UInt32(NFT_SET_ELEM_INTERVAL_END.rawValue)
+      unsafe nftnl_set_elem_set_u32(pointer, UInt16(NFTNL_SET_ELEM_FLAGS), flag)
+    } else {
+      unsafe nftnl_set_elem_unset(pointer, UInt16(NFTNL_SET_ELEM_FLAGS))
+    }
+  }
+
+  private func set(_ attribute: Int, _ data: [UInt8]) throws(NFTablesError) {
+    guard unsafe nftnl_set_elem_set(pointer, UInt16(attribute), data, UInt32(data.count)) == 0 else {
+      throw .outOfMemory
+    }
+  }
+
+  func write(to buffer: inout MessageBuffer) {
+    // `nftnl_set_elems_nlmsg_build_payload` would write a whole list and wrap its length at 64 KiB.
+    unsafe buffer.append { unsafe _ = nftnl_set_elem_nlmsg_build($0, pointer, Int32(NFTA_LIST_ELEM.rawValue)) }
+  }
+}

@@ -1,0 +1,218 @@
+internal import CNFTables
+internal import Ruleset
+
+/// Puts messages together to tables: those of a dump, or those of a stored batch.
+struct DumpAssembler {
+  private struct PendingSet {
+    var value: DumpedSet
+    var isAnonymous: Bool
+    var elements = ElementDecoder()
+  }
+
+  private struct PendingRule {
+    var attributes: Attributes
+    var source: UInt32
+  }
+
+  private struct PendingTable {
+    var value: DumpedTable
+    /// By the name in dumps, by number in batches, where all anonymous sets share one name.
+    var sets: [SetKey: PendingSet] = [:]
+    var rules: [PendingRule] = []
+  }
+
+  private enum SetKey: Hashable {
+    case name(String)
+    case number(UInt32)
+
+    init(name: String, id: UInt32?, in sets: [SetKey: PendingSet]) {
+      if let id, sets[.number(id)] != nil { self = .number(id) } else { self = .name(name) }
+    }
+  }
+
+  private struct TableKey: Hashable {
+    var family: UInt8
+    var name: String
+  }
+
+  /// Whether sequence numbers are those of stored messages, and name a source.
+  let namesSources: Bool
+
+  private var tables: [PendingTable] = []
+  private var indices: [TableKey: Int] = [:]
+
+  init(namesSources: Bool) {
+    self.namesSources = namesSources
+  }
+
+  /// Takes a NEW message of nf_tables; any other is malformed.
+  mutating func take(_ message: Message) throws(NFTablesError) {
+    let attributes = try message.attributes()
+    switch message.tablesType {
+    case NFT_MSG_NEWTABLE.rawValue: try takeTable(attributes, family: message.family)
+    case NFT_MSG_NEWCHAIN.rawValue: try takeChain(attributes, family: message.family)
+    case NFT_MSG_NEWOBJ.rawValue: try takeObject(attributes, family: message.family)
+    case NFT_MSG_NEWSET.rawValue: try takeSet(attributes, family: message.family)
+    case NFT_MSG_NEWSETELEM.rawValue: try takeElements(attributes, family: message.family)
+    case NFT_MSG_NEWRULE.rawValue:
+      let source = namesSources ? message.sequence : 0
+      try change(message.family, attributes.string(NFTA_RULE_TABLE)) { table in
+        table.rules.append(PendingRule(attributes: attributes, source: source))
+      }
+    default: throw .malformed(what: "message type \(message.type)", offset: message.whole.startIndex)
+    }
+  }
+
+  /// The tables, in the order of their messages.
+  func assembled() throws(NFTablesError) -> [DumpedTable] {
+    try tables.map { (pending) throws(NFTablesError) in try Self.assemble(pending) }
+  }
+
+  // MARK: Messages
+
+  private mutating func change(
+    _ family: UInt8, _ name: String?, _ body: (inout PendingTable) throws(NFTablesError) -> Void
+  ) throws(NFTablesError) {
+    guard let name, let index = indices[TableKey(family: family, name: name)] else {
+      throw .malformed(what: "message of an unknown table", offset: 0)
+    }
+    try body(&tables[index])
+  }
+
+  private mutating func takeTable(_ a: Attributes, family: UInt8) throws(NFTablesError) {
+    guard let name = a.string(NFTA_TABLE_NAME), let known = TableFamily(rawValue: family) else {
+      throw .malformed(what: "table", offset: 0)
+    }
+    let key = TableKey(family: family, name: name)
+    guard indices[key] == nil else { return }
+    let userdata = a[NFTA_TABLE_USERDATA].flatMap { Userdata.read($0) }
+    let value = DumpedTable(
+      family: known, name: name, flags: a.uint32(NFTA_TABLE_FLAGS) ?? 0, comment: userdata?.comment)
+    indices[key] = tables.count
+    tables.append(PendingTable(value: value))
+  }
+
+  private mutating func takeChain(_ a: Attributes, family: UInt8) throws(NFTablesError) {
+    guard let name = a.string(NFTA_CHAIN_NAME) else { throw .malformed(what: "chain", offset: 0) }
+    let chain = DumpedChain(name: name, base: BaseHook(a), isBase: a[NFTA_CHAIN_HOOK] != nil)
+    try change(family, a.string(NFTA_CHAIN_TABLE)) { $0.value.chains.append(chain) }
+  }
+
+  private mutating func takeObject(_ a: Attributes, family: UInt8) throws(NFTablesError) {
+    guard let name = a.string(NFTA_OBJ_NAME), let type = a.uint32(NFTA_OBJ_TYPE) else {
+      throw .malformed(what: "object", offset: 0)
+    }
+    let userdata = a[NFTA_OBJ_USERDATA].flatMap { Userdata.read($0) }
+    let isCounter = type == UInt32(NFT_OBJECT_COUNTER)
+    let object = DumpedObject(
+      name: name, type: type, comment: userdata?.comment, label: userdata?.label ?? [],
+      data: isCounter ? [] : a[NFTA_OBJ_DATA].map(Array.init) ?? [])
+    try change(family, a.string(NFTA_OBJ_TABLE)) { $0.value.objects.append(object) }
+  }
+
+  private mutating func takeSet(_ a: Attributes, family: UInt8) throws(NFTablesError) {
+    guard let name = a.string(NFTA_SET_NAME) else { throw .malformed(what: "set", offset: 0) }
+    let flags = a.uint32(NFTA_SET_FLAGS) ?? 0
+    let isAnonymous = flags & NFT_SET_ANONYMOUS.rawValue != 0
+    let userdata = a[NFTA_SET_USERDATA].flatMap { Userdata.read($0, commentType: Userdata.setCommentType) }
+    let value = DumpedSet(
+      name: isAnonymous ? nil : name, flags: flags, keyTypeNumber: a.uint32(NFTA_SET_KEY_TYPE) ?? 0,
+      keyLength: a.uint32(NFTA_SET_KEY_LEN) ?? 0, size: a.nest(NFTA_SET_DESC)?.uint32(NFTA_SET_DESC_SIZE),
+      comment: userdata?.comment, label: userdata?.label ?? [], elements: [], otherElements: [],
+      otherAttributes: a.all.map(\.type).filter { !Self.setAttributes.contains($0) })
+    // Every set of a batch has a number, and only anonymous ones share a name.
+    let key = isAnonymous ? a.uint32(NFTA_SET_ID).map { SetKey.number($0) } ?? .name(name) : .name(name)
+    try change(family, a.string(NFTA_SET_TABLE)) { $0.sets[key] = PendingSet(value: value, isAnonymous: isAnonymous) }
+  }
+
+  /// What a set of ours has, and what the kernel adds to every set: HANDLE, and from 6.18 on the name of the
+  /// backend (19, without kallsyms an address) and the number of elements (20).
+  private static let setAttributes: Set<UInt16> = Set(
+    [
+      NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, NFTA_SET_DESC,
+      NFTA_SET_ID, NFTA_SET_USERDATA, NFTA_SET_HANDLE,
+    ].map { UInt16($0.rawValue) } + [19, 20])
+
+  private mutating func takeElements(_ a: Attributes, family: UInt8) throws(NFTablesError) {
+    guard let name = a.string(NFTA_SET_ELEM_LIST_SET), let list = a[NFTA_SET_ELEM_LIST_ELEMENTS] else { return }
+    let id = a.uint32(NFTA_SET_ELEM_LIST_SET_ID)
+    try change(family, a.string(NFTA_SET_ELEM_LIST_TABLE)) { (table) throws(NFTablesError) in
+      let key = SetKey(name: name, id: id, in: table.sets)
+      guard table.sets[key] != nil else { throw .malformed(what: "elements of an unknown set", offset: 0) }
+      try table.sets[key]?.elements.take(list)
+    }
+  }
+
+  // MARK: Assembly
+
+  private static func assemble(_ pending: PendingTable) throws(NFTablesError) -> DumpedTable {
+    var table = pending.value
+    table.objects.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    table.sets = pending.sets.values.filter { !$0.isAnonymous }.map(finished)
+    table.sets.sort { ($0.name ?? "").utf8.lexicographicallyPrecedes(($1.name ?? "").utf8) }
+    var indices: [String: Int] = [:]
+    for (index, chain) in table.chains.enumerated() { indices[chain.name] = index }
+    for rule in pending.rules {
+      let decoded = try decode(rule, sets: pending.sets)
+      guard let index = indices[decoded.chain] else { throw .malformed(what: "rule of an unknown chain", offset: 0) }
+      table.chains[index].rules.append(decoded)
+    }
+    return table
+  }
+
+  private static func finished(_ pending: PendingSet) -> DumpedSet {
+    var set = pending.value
+    let isInterval = set.flags & NFT_SET_INTERVAL.rawValue != 0
+    let isConcatenation = set.flags & NFT_SET_CONCAT.rawValue != 0
+    set.elements = pending.elements.elements(joinsEdges: isInterval && !isConcatenation)
+    set.otherElements = pending.elements.other.sorted { $0.lexicographicallyPrecedes($1) }
+    return set
+  }
+
+  private static func decode(_ rule: PendingRule, sets: [SetKey: PendingSet]) throws(NFTablesError) -> DumpedRule {
+    let a = rule.attributes
+    guard let chain = a.string(NFTA_RULE_CHAIN) else { throw .malformed(what: "rule", offset: 0) }
+    var programme: [(name: String, data: ArraySlice<UInt8>)] = []
+    if let list = a[NFTA_RULE_EXPRESSIONS] {
+      for item in try Attributes(list, what: "expressions").all {
+        let element = try Attributes(item.payload, what: "expression")
+        guard let name = element.string(NFTA_EXPR_NAME) else {
+          throw .malformed(what: "expression", offset: item.payload.startIndex)
+        }
+        programme.append((name, element[NFTA_EXPR_DATA] ?? []))
+      }
+    }
+
+    var anonymous: [SetKey] = []
+    for (name, data) in programme where name == "lookup" {
+      let lookup = try Attributes(data, what: "look-up")
+      guard let setName = lookup.string(NFTA_LOOKUP_SET) else { continue }
+      let key = SetKey(name: setName, id: lookup.uint32(NFTA_LOOKUP_SET_ID), in: sets)
+      if sets[key]?.isAnonymous == true, !anonymous.contains(key) { anonymous.append(key) }
+    }
+    let decoder = ExpressionDecoder { name, id in
+      let key = SetKey(name: name, id: id, in: sets)
+      return anonymous.firstIndex(of: key).map { .anonymous($0) } ?? .named(name)
+    }
+    let expressions = try programme.map { (item) throws(NFTablesError) in
+      try decoder.decode(name: item.name, data: item.data)
+    }
+    let userdata = a[NFTA_RULE_USERDATA].flatMap { Userdata.read($0) }
+    return DumpedRule(
+      chain: chain, handle: a.uint64(NFTA_RULE_HANDLE) ?? 0, source: rule.source, comment: userdata?.comment,
+      label: userdata?.label ?? [], anonymousSets: anonymous.compactMap { sets[$0].map(finished) }, expressions: expressions)
+  }
+}
+
+extension BaseHook {
+  /// Nil for a regular chain, and for what we never write: another type, a device, an odd number.
+  init?(_ chain: Attributes) {
+    guard let hook = chain.nest(NFTA_CHAIN_HOOK), hook.holdsOnly([NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY]),
+      let number = hook.uint32(NFTA_HOOK_HOOKNUM), let priority = hook.uint32(NFTA_HOOK_PRIORITY),
+      let type = chain.string(NFTA_CHAIN_TYPE).flatMap(ChainType.init),
+      let policy = chain.uint32(NFTA_CHAIN_POLICY), policy <= UInt32(NF_ACCEPT)
+    else { return nil }
+    self.init(
+      type: type, hook: number, priority: Int32(bitPattern: priority), accepts: policy == UInt32(NF_ACCEPT))
+  }
+}

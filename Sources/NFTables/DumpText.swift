@@ -1,0 +1,186 @@
+internal import CNFTables
+package import Ruleset
+
+/// Prints decoded tables, one expression per line: for people, and to compare two rulesets in full.
+///
+/// Equal text means equal rules. Handles, counts of packets and the kernel's names of anonymous sets are not
+/// printed; neither is a label or a source, unless asked for, because nft text cannot carry them.
+package struct DumpText {
+  package var showsLabels: Bool
+  package var showsSources: Bool
+  private var lines: [String] = []
+
+  package init(showsLabels: Bool, showsSources: Bool = false) {
+    self.showsLabels = showsLabels
+    self.showsSources = showsSources
+  }
+
+  /// The tables as lines, each with its newline.
+  package func print(_ tables: [DumpedTable]) -> String {
+    var printer = self
+    for table in tables { printer.add(table) }
+    return printer.lines.map { $0 + "\n" }.joined()
+  }
+
+  private mutating func add(_ depth: Int, _ words: [String?]) {
+    let indent = String(repeating: "  ", count: depth)
+    lines.append(indent + words.compactMap { $0 }.joined(separator: " "))
+  }
+
+  private func labelWord(_ label: [UInt8]) -> String? {
+    showsLabels && !label.isEmpty ? "label \(Self.hexadecimal(label))" : nil
+  }
+
+  private func commentWord(_ comment: String?) -> String? {
+    comment.map { "comment \(Self.quoted($0))" }
+  }
+
+  // MARK: Tables
+
+  private mutating func add(_ table: DumpedTable) {
+    add(0, ["table", "\(table.family)", table.name, "flags \(table.flags)", commentWord(table.comment)])
+    for object in table.objects {
+      let type = object.type == UInt32(NFT_OBJECT_COUNTER) ? "counter" : "type \(object.type)"
+      let data = object.data.isEmpty ? nil : "data \(Self.hexadecimal(object.data))"
+      add(1, ["object", type, object.name, data, commentWord(object.comment), labelWord(object.label)])
+    }
+    for set in table.sets { add(1, set, title: "set \(set.name ?? "")") }
+    for chain in table.chains { add(chain) }
+  }
+
+  private mutating func add(_ depth: Int, _ set: DumpedSet, title: String) {
+    let type = set.keyType.map(Self.name) ?? "type \(set.keyTypeNumber)"
+    let other = set.otherAttributes.isEmpty ? nil : "other attributes \(set.otherAttributes)"
+    add(
+      depth,
+      [
+        title, type, "length \(set.keyLength)", "flags 0x\(String(set.flags, radix: 16))",
+        set.size.map { "size \($0)" }, commentWord(set.comment), labelWord(set.label), other,
+      ])
+    for element in set.elements { add(depth + 1, [Self.text(element, type: set.keyType)]) }
+    for bytes in set.otherElements { add(depth + 1, ["unknown", Self.hexadecimal(bytes)]) }
+  }
+
+  private mutating func add(_ chain: DumpedChain) {
+    if let base = chain.base {
+      let policy = base.accepts ? "accept" : "drop"
+      add(1, ["chain", chain.name, base.type.rawValue, "hook \(base.hook) priority \(base.priority) policy \(policy)"])
+    } else {
+      add(1, ["chain", chain.name, chain.isBase ? "unknown hook" : nil])
+    }
+    for rule in chain.rules {
+      let source = showsSources && rule.source != 0 ? "source \(rule.source)" : nil
+      add(2, ["rule", commentWord(rule.comment), labelWord(rule.label), source])
+      for (index, set) in rule.anonymousSets.enumerated() { add(3, set, title: "set #\(index)") }
+      for expression in rule.expressions { add(3, [Self.text(expression)]) }
+    }
+  }
+
+  // MARK: Expressions
+
+  /// One expression in the kernel's terms.
+  package static func text(_ expression: Expression) -> String {
+    switch expression {
+    case .meta(let key, let register): "meta \(key) => reg \(register)"
+    case .payload(let base, let offset, let length, let register):
+      "payload \(base) offset \(offset) length \(length) => reg \(register)"
+    case .conntrack(let key, let register): "ct \(key) => reg \(register)"
+    case .fib(let result, let flags, let register):
+      "fib \(result) flags 0x\(String(flags, radix: 16)) => reg \(register)"
+    case .compare(let register, let comparison, let data): "cmp reg \(register) \(comparison) \(hexadecimal(data))"
+    case .range(let register, let isNegated, let lower, let upper):
+      "range reg \(register)\(isNegated ? " not" : "") \(hexadecimal(lower)) - \(hexadecimal(upper))"
+    case .bitwise(let register, let destination, let mask, let xor):
+      "bitwise reg \(register) & \(hexadecimal(mask)) ^ \(hexadecimal(xor)) => reg \(destination)"
+    case .byteOrder(let register, let destination, let toNetwork, let length, let size):
+      "byteorder reg \(register) \(toNetwork ? "hton" : "ntoh") length \(length) size \(size) => reg \(destination)"
+    case .lookup(let register, let set, let isNegated):
+      "lookup reg \(register)\(isNegated ? " not" : "") in \(name(set))"
+    case .counter: "counter"
+    case .objectReference(let type, let name): "objref type \(type) \(name)"
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      "limit\(isOver ? " over" : "") \(rate) \(isBytes ? "bytes" : "packets") per \(seconds) s burst \(burst)"
+    case .quota(let bytes, let isOver): "quota\(isOver ? " over" : "") \(bytes) bytes"
+    case .log(let prefix, let level, let group):
+      ["log prefix \(quoted(prefix))", level.map { "level \($0)" }, group.map { "group \($0)" }]
+        .compactMap { $0 }.joined(separator: " ")
+    case .reject(let type, let code): "reject type \(type)" + (code.map { " code \($0)" } ?? "")
+    case .verdict(let verdict): text(verdict)
+    case .unknown(let name, let data): "unknown \(quoted(name)) \(hexadecimal(data))"
+    }
+  }
+
+  private static func text(_ verdict: KernelVerdict) -> String {
+    switch verdict {
+    case .accept: "accept"
+    case .drop: "drop"
+    case .continue: "continue"
+    case .return: "return"
+    case .jump(let chain): "jump \(chain)"
+    case .goto(let chain): "goto \(chain)"
+    }
+  }
+
+  private static func name(_ set: SetReference) -> String {
+    switch set {
+    case .named(let name): "@\(name)"
+    case .anonymous(let index): "#\(index)"
+    }
+  }
+
+  // MARK: Keys
+
+  private static func name(_ type: KernelSet.KeyType) -> String {
+    switch type {
+    case .ipv4Address: "ipv4_addr"
+    case .ipv6Address: "ipv6_addr"
+    case .inetProtocol: "inet_proto"
+    case .inetService: "inet_service"
+    case .interfaceName: "ifname"
+    case .conntrackState: "ct_state"
+    case .icmpType: "icmp_type"
+    case .icmpv6Type: "icmpv6_type"
+    case .uid: "uid"
+    case .gid: "gid"
+    case .fibAddressType: "fib_addrtype"
+    case .concatenation(let fields): fields.map(name).joined(separator: " . ")
+    }
+  }
+
+  private static func text(_ element: KernelSet.Element, type: KernelSet.KeyType?) -> String {
+    let lower = text(element.lower, type: type)
+    return element.lower == element.upper ? lower : "\(lower)-\(text(element.upper, type: type))"
+  }
+
+  private static func text(_ key: [UInt8], type: KernelSet.KeyType?) -> String {
+    switch type {
+    case .ipv4Address where key.count == 4: key.map { String($0) }.joined(separator: ".")
+    case .inetService where key.count == 2: String(key.reduce(0) { $0 << 8 | Int($1) })
+    case .inetProtocol, .icmpType, .icmpv6Type: key.map { String($0) }.joined(separator: ".")
+    default: hexadecimal(key)
+    }
+  }
+
+  static func hexadecimal(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    var text: [UInt8] = Array("0x".utf8)
+    for byte in bytes {
+      text.append(digits[Int(byte >> 4)])
+      text.append(digits[Int(byte & 15)])
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// In double quotes, with whatever could end the line or the quotes escaped.
+  private static func quoted(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"", "\\": result += "\\\(scalar)"
+      case _ where scalar.value < 0x20 || scalar.value == 0x7f: result += "\\u{\(String(scalar.value, radix: 16))}"
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

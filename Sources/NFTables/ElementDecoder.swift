@@ -1,0 +1,69 @@
+internal import CNFTables
+internal import Ruleset
+
+/// Joins the element messages of one set.
+struct ElementDecoder {
+  private var keys: [KernelSet.Element] = []
+  private var edges: [(key: [UInt8], endsInterval: Bool)] = []
+  private(set) var other: [[UInt8]] = []
+
+  /// Takes what one NFTA_SET_ELEM_LIST_ELEMENTS holds.
+  mutating func take(_ list: ArraySlice<UInt8>) throws(NFTablesError) {
+    for item in try Attributes(list, what: "set elements").all {
+      let element = try Attributes(item.payload, what: "set element")
+      let flags = element.uint32(NFTA_SET_ELEM_FLAGS, orAbsent: 0)
+      guard element.holdsOnly([NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_FLAGS]),
+        let key = element.value(NFTA_SET_ELEM_KEY), let flags,
+        flags & ~NFT_SET_ELEM_INTERVAL_END.rawValue == 0
+      else {
+        other.append(Array(item.payload))
+        continue
+      }
+      let endsInterval = flags & NFT_SET_ELEM_INTERVAL_END.rawValue != 0
+      if element[NFTA_SET_ELEM_KEY_END] != nil {
+        guard let end = element.value(NFTA_SET_ELEM_KEY_END), !endsInterval else {
+          other.append(Array(item.payload))
+          continue
+        }
+        keys.append(KernelSet.Element(key, end))
+      } else {
+        edges.append((key, endsInterval))
+      }
+    }
+  }
+
+  /// The elements in ascending order; `joinsEdges` for an interval set without concatenation.
+  func elements(joinsEdges: Bool) -> [KernelSet.Element] {
+    guard joinsEdges else {
+      let plain = edges.map { KernelSet.Element($0.key, $0.key) }
+      return (keys + plain).sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
+    }
+    // At one key an end comes before a start: the range before ends just below the one after.
+    let sorted = edges.sorted { left, right in
+      left.key == right.key ? left.endsInterval && !right.endsInterval : left.key.lexicographicallyPrecedes(right.key)
+    }
+    var ranges: [KernelSet.Element] = []
+    var start: [UInt8]?
+    for edge in sorted {
+      if let open = start { ranges.append(KernelSet.Element(open, Self.predecessor(of: edge.key))) }
+      start = edge.endsInterval ? nil : edge.key
+    }
+    // A range without an end runs to the last key.
+    if let open = start { ranges.append(KernelSet.Element(open, [UInt8](repeating: 0xff, count: open.count))) }
+    return ranges
+  }
+
+  /// The key before `key`, read as a big-endian number. Zero stays zero: an edge there opens, or closes nothing.
+  static func predecessor(of key: [UInt8]) -> [UInt8] {
+    guard key.contains(where: { $0 != 0 }) else { return key }
+    var previous = key
+    for index in previous.indices.reversed() {
+      if previous[index] != 0 {
+        previous[index] -= 1
+        break
+      }
+      previous[index] = 0xff
+    }
+    return previous
+  }
+}

@@ -110,6 +110,9 @@ let package = Package(
       linkerSettings: embeddedLink),
 
     // Tests.
+    // Acts inside a network namespace, where a test process itself must not go.
+    .executableTarget(
+      name: "ruleset-probe", dependencies: ["HostState", "NFTables", "Ruleset"], path: "Tests/RulesetProbe"),
     .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"]),
     .testTarget(
       name: "PolicySyntaxTests",
@@ -133,7 +136,7 @@ let package = Package(
       name: "KernelTests",
       dependencies: [
         "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "Ruleset",
-        "TextBackends",
+        "TextBackends", "ruleset-probe",
       ]),
   ]
 )

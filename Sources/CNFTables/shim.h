@@ -2,6 +2,10 @@
 #ifndef LOCKDOWN_CNFTABLES_SHIM_H
 #define LOCKDOWN_CNFTABLES_SHIM_H
 
+// First: the kernel's linux/in.h then leaves out what libc's netinet/in.h already has. Otherwise the two
+// define the same structures apart, and a program that imports this module and Glibc does not compile.
+#include <netinet/in.h>
+
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>

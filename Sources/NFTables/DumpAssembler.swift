@@ -99,14 +99,7 @@ struct DumpAssembler {
   }
 
   private mutating func takeObject(_ a: Attributes, family: UInt8) throws(NFTablesError) {
-    guard let name = a.string(NFTA_OBJ_NAME), let type = a.uint32(NFTA_OBJ_TYPE) else {
-      throw .malformed(what: "object", offset: 0)
-    }
-    let userdata = a[NFTA_OBJ_USERDATA].flatMap { Userdata.read($0) }
-    let isCounter = type == UInt32(NFT_OBJECT_COUNTER)
-    let object = DumpedObject(
-      name: name, type: type, comment: userdata?.comment, label: userdata?.label ?? [],
-      data: isCounter ? [] : a[NFTA_OBJ_DATA].map(Array.init) ?? [])
+    let object = try DumpedObject(a)
     try change(family, a.string(NFTA_OBJ_TABLE)) { $0.value.objects.append(object) }
   }
 
@@ -122,7 +115,9 @@ struct DumpAssembler {
       otherAttributes: a.all.map(\.type).filter { !Self.setAttributes.contains($0) })
     // Every set of a batch has a number, and only anonymous ones share a name.
     let key = isAnonymous ? a.uint32(NFTA_SET_ID).map { SetKey.number($0) } ?? .name(name) : .name(name)
-    try change(family, a.string(NFTA_SET_TABLE)) { $0.sets[key] = PendingSet(value: value, isAnonymous: isAnonymous) }
+    try change(family, a.string(NFTA_SET_TABLE)) {
+      $0.sets[key] = PendingSet(value: value, isAnonymous: isAnonymous)
+    }
   }
 
   /// What a set of ours has, and what the kernel adds to every set: HANDLE, and from 6.18 on the name of the
@@ -134,7 +129,9 @@ struct DumpAssembler {
     ].map { UInt16($0.rawValue) } + [19, 20])
 
   private mutating func takeElements(_ a: Attributes, family: UInt8) throws(NFTablesError) {
-    guard let name = a.string(NFTA_SET_ELEM_LIST_SET), let list = a[NFTA_SET_ELEM_LIST_ELEMENTS] else { return }
+    guard let name = a.string(NFTA_SET_ELEM_LIST_SET), let list = a[NFTA_SET_ELEM_LIST_ELEMENTS] else {
+      return
+    }
     let id = a.uint32(NFTA_SET_ELEM_LIST_SET_ID)
     try change(family, a.string(NFTA_SET_ELEM_LIST_TABLE)) { (table) throws(NFTablesError) in
       let key = SetKey(name: name, id: id, in: table.sets)
@@ -154,7 +151,9 @@ struct DumpAssembler {
     for (index, chain) in table.chains.enumerated() { indices[chain.name] = index }
     for rule in pending.rules {
       let decoded = try decode(rule, sets: pending.sets)
-      guard let index = indices[decoded.chain] else { throw .malformed(what: "rule of an unknown chain", offset: 0) }
+      guard let index = indices[decoded.chain] else {
+        throw .malformed(what: "rule of an unknown chain", offset: 0)
+      }
       table.chains[index].rules.append(decoded)
     }
     return table
@@ -169,7 +168,9 @@ struct DumpAssembler {
     return set
   }
 
-  private static func decode(_ rule: PendingRule, sets: [SetKey: PendingSet]) throws(NFTablesError) -> DumpedRule {
+  private static func decode(_ rule: PendingRule, sets: [SetKey: PendingSet]) throws(NFTablesError)
+    -> DumpedRule
+  {
     let a = rule.attributes
     guard let chain = a.string(NFTA_RULE_CHAIN) else { throw .malformed(what: "rule", offset: 0) }
     var programme: [(name: String, data: ArraySlice<UInt8>)] = []
@@ -200,7 +201,21 @@ struct DumpAssembler {
     let userdata = a[NFTA_RULE_USERDATA].flatMap { Userdata.read($0) }
     return DumpedRule(
       chain: chain, handle: a.uint64(NFTA_RULE_HANDLE) ?? 0, source: rule.source, comment: userdata?.comment,
-      label: userdata?.label ?? [], anonymousSets: anonymous.compactMap { sets[$0].map(finished) }, expressions: expressions)
+      label: userdata?.label ?? [], anonymousSets: anonymous.compactMap { sets[$0].map(finished) },
+      expressions: expressions)
+  }
+}
+
+extension DumpedObject {
+  init(_ a: Attributes) throws(NFTablesError) {
+    guard let name = a.string(NFTA_OBJ_NAME), let type = a.uint32(NFTA_OBJ_TYPE) else {
+      throw .malformed(what: "object", offset: 0)
+    }
+    let userdata = a[NFTA_OBJ_USERDATA].flatMap { Userdata.read($0) }
+    let isCounter = type == UInt32(NFT_OBJECT_COUNTER)
+    self.init(
+      name: name, type: type, comment: userdata?.comment, label: userdata?.label ?? [],
+      data: isCounter ? [] : a[NFTA_OBJ_DATA].map(Array.init) ?? [])
   }
 }
 

@@ -64,7 +64,12 @@ package struct DumpText {
   private mutating func add(_ chain: DumpedChain) {
     if let base = chain.base {
       let policy = base.accepts ? "accept" : "drop"
-      add(1, ["chain", chain.name, base.type.rawValue, "hook \(base.hook) priority \(base.priority) policy \(policy)"])
+      add(
+        1,
+        [
+          "chain", chain.name, base.type.rawValue,
+          "hook \(base.hook) priority \(base.priority) policy \(policy)",
+        ])
     } else {
       add(1, ["chain", chain.name, chain.isBase ? "unknown hook" : nil])
     }
@@ -87,7 +92,8 @@ package struct DumpText {
     case .conntrack(let key, let register): "ct \(key) => reg \(register)"
     case .fib(let result, let flags, let register):
       "fib \(result) flags 0x\(String(flags, radix: 16)) => reg \(register)"
-    case .compare(let register, let comparison, let data): "cmp reg \(register) \(comparison) \(hexadecimal(data))"
+    case .compare(let register, let comparison, let data):
+      "cmp reg \(register) \(comparison) \(hexadecimal(data))"
     case .range(let register, let isNegated, let lower, let upper):
       "range reg \(register)\(isNegated ? " not" : "") \(hexadecimal(lower)) - \(hexadecimal(upper))"
     case .bitwise(let register, let destination, let mask, let xor):
@@ -177,7 +183,8 @@ package struct DumpText {
     for scalar in text.unicodeScalars {
       switch scalar {
       case "\"", "\\": result += "\\\(scalar)"
-      case _ where scalar.value < 0x20 || scalar.value == 0x7f: result += "\\u{\(String(scalar.value, radix: 16))}"
+      case _ where scalar.value < 0x20 || scalar.value == 0x7f:
+        result += "\\u{\(String(scalar.value, radix: 16))}"
       default: result.unicodeScalars.append(scalar)
       }
     }

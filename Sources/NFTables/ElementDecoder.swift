@@ -40,7 +40,8 @@ struct ElementDecoder {
     }
     // At one key an end comes before a start: the range before ends just below the one after.
     let sorted = edges.sorted { left, right in
-      left.key == right.key ? left.endsInterval && !right.endsInterval : left.key.lexicographicallyPrecedes(right.key)
+      left.key == right.key
+        ? left.endsInterval && !right.endsInterval : left.key.lexicographicallyPrecedes(right.key)
     }
     var ranges: [KernelSet.Element] = []
     var start: [UInt8]?
@@ -49,7 +50,9 @@ struct ElementDecoder {
       start = edge.endsInterval ? nil : edge.key
     }
     // A range without an end runs to the last key.
-    if let open = start { ranges.append(KernelSet.Element(open, [UInt8](repeating: 0xff, count: open.count))) }
+    if let open = start {
+      ranges.append(KernelSet.Element(open, [UInt8](repeating: 0xff, count: open.count)))
+    }
     return ranges
   }
 

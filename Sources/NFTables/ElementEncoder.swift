@@ -14,7 +14,9 @@ struct ElementEncoder {
   static func items(of set: KernelSet) throws(NFTablesError) -> [Item] {
     try check(set)
     if case .concatenation = set.keyType {
-      return set.elements.map { Item(key: $0.lower, end: set.isInterval ? $0.upper : nil, endsInterval: false) }
+      return set.elements.map {
+        Item(key: $0.lower, end: set.isInterval ? $0.upper : nil, endsInterval: false)
+      }
     }
     guard set.isInterval else {
       return set.elements.map { Item(key: $0.lower, end: nil, endsInterval: false) }
@@ -63,7 +65,8 @@ struct ElementEncoder {
     var previous: [UInt8]?
     for (index, element) in set.elements.enumerated() {
       guard element.lower.count == length, element.upper.count == length,
-        set.isInterval ? !element.upper.lexicographicallyPrecedes(element.lower) : element.lower == element.upper
+        set.isInterval
+          ? !element.upper.lexicographicallyPrecedes(element.lower) : element.lower == element.upper
       else { throw .invalidElement(set: name, index: index) }
       if isOrdered {
         if let previous, !previous.lexicographicallyPrecedes(element.lower) {

@@ -26,7 +26,8 @@ struct ExpressionDecoder {
     case "byteorder": byteOrder(a)
     case "lookup": lookup(a)
     // Its values are state, not policy.
-    case "counter": a.holdsOnly([NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS, NFTA_COUNTER_PAD]) ? .counter : nil
+    case "counter":
+      a.holdsOnly([NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS, NFTA_COUNTER_PAD]) ? .counter : nil
     case "objref": objectReference(a)
     case "limit": limit(a)
     case "quota": quota(a)
@@ -70,7 +71,8 @@ struct ExpressionDecoder {
 
   private func compare(_ a: Attributes) -> Expression? {
     guard a.holdsOnly([NFTA_CMP_SREG, NFTA_CMP_OP, NFTA_CMP_DATA]), let register = a.uint32(NFTA_CMP_SREG),
-      let operation = a.uint32(NFTA_CMP_OP).flatMap(Expression.Comparison.init), let data = a.value(NFTA_CMP_DATA)
+      let operation = a.uint32(NFTA_CMP_OP).flatMap(Expression.Comparison.init),
+      let data = a.value(NFTA_CMP_DATA)
     else { return nil }
     return .compare(register: register, operation, data)
   }
@@ -109,7 +111,8 @@ struct ExpressionDecoder {
       operation == NFT_BYTEORDER_HTON.rawValue || operation == NFT_BYTEORDER_NTOH.rawValue
     else { return nil }
     let toNetwork = operation == NFT_BYTEORDER_HTON.rawValue
-    return .byteOrder(register: register, destination: destination, toNetwork: toNetwork, length: length, size: size)
+    return .byteOrder(
+      register: register, destination: destination, toNetwork: toNetwork, length: length, size: size)
   }
 
   private func lookup(_ a: Attributes) -> Expression? {
@@ -121,7 +124,8 @@ struct ExpressionDecoder {
   }
 
   private func objectReference(_ a: Attributes) -> Expression? {
-    guard a.holdsOnly([NFTA_OBJREF_IMM_TYPE, NFTA_OBJREF_IMM_NAME]), let type = a.uint32(NFTA_OBJREF_IMM_TYPE),
+    guard a.holdsOnly([NFTA_OBJREF_IMM_TYPE, NFTA_OBJREF_IMM_NAME]),
+      let type = a.uint32(NFTA_OBJREF_IMM_TYPE),
       let name = a.string(NFTA_OBJREF_IMM_NAME)
     else { return nil }
     return .objectReference(type: type, name: name)
@@ -138,7 +142,8 @@ struct ExpressionDecoder {
       let flags = a.uint32(NFTA_LIMIT_FLAGS, orAbsent: 0), flags & ~UInt32(NFT_LIMIT_F_INV.rawValue) == 0
     else { return nil }
     return .limit(
-      rate: rate, seconds: unit, burst: burst, isBytes: type == NFT_LIMIT_PKT_BYTES.rawValue, isOver: flags != 0)
+      rate: rate, seconds: unit, burst: burst, isBytes: type == NFT_LIMIT_PKT_BYTES.rawValue,
+      isOver: flags != 0)
   }
 
   private func quota(_ a: Attributes) -> Expression? {
@@ -176,7 +181,8 @@ struct ExpressionDecoder {
 
   private func immediate(_ a: Attributes) -> Expression? {
     guard a.holdsOnly([NFTA_IMMEDIATE_DREG, NFTA_IMMEDIATE_DATA]),
-      a.uint32(NFTA_IMMEDIATE_DREG) == UInt32(NFT_REG_VERDICT.rawValue), let data = a.nest(NFTA_IMMEDIATE_DATA),
+      a.uint32(NFTA_IMMEDIATE_DREG) == UInt32(NFT_REG_VERDICT.rawValue),
+      let data = a.nest(NFTA_IMMEDIATE_DATA),
       data.holdsOnly([NFTA_DATA_VERDICT]), let verdict = data.nest(NFTA_DATA_VERDICT),
       verdict.holdsOnly([NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN]), let code = verdict.uint32(NFTA_VERDICT_CODE)
     else { return nil }

@@ -4,7 +4,8 @@ package import Ruleset
 /// They are nft's `enum datatypes`, which is part of its interface with older rulesets and never renumbered.
 extension KernelSet.KeyType {
   private static let numbers: [(type: KernelSet.KeyType, number: UInt32)] = [
-    (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14), (.uid, 24),
+    (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
+    (.uid, 24),
     (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.fibAddressType, 38), (.interfaceName, 41),
   ]
 

@@ -64,7 +64,9 @@ package struct LiveRuleset: Sendable, Equatable {
         return []
       }
       let expected = UInt16(truncatingIfNeeded: generation)
-      if reply.isInterrupted || reply.messages.contains(where: { $0.resource != expected }) { isConsistent = false }
+      if reply.isInterrupted || reply.messages.contains(where: { $0.resource != expected }) {
+        isConsistent = false
+      }
       return reply.messages
     }
 
@@ -72,7 +74,8 @@ package struct LiveRuleset: Sendable, Equatable {
     var own: [TableName] = []
     var foreign: [TableName] = []
     for message in try dump(NFT_MSG_GETTABLE, &socket) {
-      let name = TableName(family: message.family, name: try message.attributes().string(NFTA_TABLE_NAME) ?? "")
+      let name = TableName(
+        family: message.family, name: try message.attributes().string(NFTA_TABLE_NAME) ?? "")
       if isOwn(name) {
         own.append(name)
         try assembler.take(message)
@@ -88,14 +91,19 @@ package struct LiveRuleset: Sendable, Equatable {
         try assembler.take(message)
       } else if attributes[NFTA_CHAIN_HOOK] != nil {
         foreignChains.append(
-          ForeignChain(table: table, name: attributes.string(NFTA_CHAIN_NAME) ?? "", base: BaseHook(attributes)))
+          ForeignChain(
+            table: table, name: attributes.string(NFTA_CHAIN_NAME) ?? "", base: BaseHook(attributes)))
       }
     }
     for table in own {
-      for message in try dump(NFT_MSG_GETOBJ, family: table.family, &socket, { $0.append(NFTA_OBJ_TABLE, string: table.name) }) {
+      for message in try dump(
+        NFT_MSG_GETOBJ, family: table.family, &socket, { $0.append(NFTA_OBJ_TABLE, string: table.name) })
+      {
         try assembler.take(message)
       }
-      let sets = try dump(NFT_MSG_GETSET, family: table.family, &socket) { $0.append(NFTA_SET_TABLE, string: table.name) }
+      let sets = try dump(NFT_MSG_GETSET, family: table.family, &socket) {
+        $0.append(NFTA_SET_TABLE, string: table.name)
+      }
       for message in sets { try assembler.take(message) }
       for message in sets {
         guard let set = try message.attributes().string(NFTA_SET_NAME) else { continue }
@@ -105,7 +113,9 @@ package struct LiveRuleset: Sendable, Equatable {
         }
         for message in elements { try assembler.take(message) }
       }
-      for message in try dump(NFT_MSG_GETRULE, family: table.family, &socket, { $0.append(NFTA_RULE_TABLE, string: table.name) }) {
+      for message in try dump(
+        NFT_MSG_GETRULE, family: table.family, &socket, { $0.append(NFTA_RULE_TABLE, string: table.name) })
+      {
         try assembler.take(message)
       }
     }
@@ -117,4 +127,21 @@ package struct LiveRuleset: Sendable, Equatable {
 
   // ENOENT, asm-generic/errno-base.h.
   private static let vanished: Int32 = 2
+
+  /// One named counter; nil if it, or its table, is not there.
+  package static func counter(
+    _ name: String, in table: TableName, _ socket: inout NetlinkSocket
+  ) throws(NFTablesError) -> DumpedObject? {
+    do {
+      let reply = try socket.request(NFT_MSG_GETOBJ, family: table.family, isDump: false) { request in
+        request.append(NFTA_OBJ_TABLE, string: table.name)
+        request.append(NFTA_OBJ_NAME, string: name)
+        request.append(NFTA_OBJ_TYPE, number: UInt32(NFT_OBJECT_COUNTER))
+      }
+      guard let message = reply.messages.first else { return nil }
+      return try DumpedObject(message.attributes())
+    } catch .refused(let errorNumber, _, _) where errorNumber == vanished {
+      return nil
+    }
+  }
 }

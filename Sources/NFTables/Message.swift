@@ -52,7 +52,8 @@ struct Message {
       }
       messages.append(
         Message(
-          type: type, flags: HostOrder.uint16(rest.dropFirst(6)), sequence: HostOrder.uint32(rest.dropFirst(8)),
+          type: type, flags: HostOrder.uint16(rest.dropFirst(6)),
+          sequence: HostOrder.uint32(rest.dropFirst(8)),
           family: family, resource: resource, body: body, whole: rest.prefix(length)))
       rest = rest.dropFirst((length + 3) & ~3)
     }

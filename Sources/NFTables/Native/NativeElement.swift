@@ -33,6 +33,8 @@ internal import CNFTables
 
   func write(to buffer: inout MessageBuffer) {
     // `nftnl_set_elems_nlmsg_build_payload` would write a whole list and wrap its length at 64 KiB.
-    unsafe buffer.append { unsafe _ = nftnl_set_elem_nlmsg_build($0, pointer, Int32(NFTA_LIST_ELEM.rawValue)) }
+    unsafe buffer.append {
+      unsafe _ = nftnl_set_elem_nlmsg_build($0, pointer, Int32(NFTA_LIST_ELEM.rawValue))
+    }
   }
 }

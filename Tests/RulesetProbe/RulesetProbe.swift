@@ -1,0 +1,55 @@
+import Glibc
+import HostState
+import NFTables
+import Ruleset
+
+/// What the kernel tests run inside a network namespace of their own, which a test process must not enter.
+///
+/// `send FILE` commits a file of messages as one batch; `dump` prints our table without labels, `dump-labels`
+/// with them; `digest` prints the loaded policy; `foreign` the base chains of other tables.
+@main
+struct RulesetProbe {
+  static func main() throws {
+    let arguments = CommandLine.arguments
+    switch (arguments.count > 1 ? arguments[1] : "", arguments.count) {
+    case ("send", 3): try send(arguments[2])
+    case ("dump", 2): print(try HostState.dump(showsLabels: false), terminator: "")
+    case ("dump-labels", 2): print(try HostState.dump(showsLabels: true), terminator: "")
+    case ("digest", 2):
+      let policy = try HostState.readDigest()
+      print(policy.map { "\($0.name ?? "?") \($0.policyDigest ?? "?") \($0.messageDigest.count)" } ?? "none")
+    case ("foreign", 2):
+      for chain in try HostState.readRuleset().foreignBaseChains {
+        print(
+          chain.table.family, chain.table.name, chain.name,
+          chain.base.map { "\($0.hook) \($0.priority)" } ?? "?")
+      }
+    default:
+      print("usage: ruleset-probe send FILE | dump | dump-labels | digest | foreign")
+      exit(64)
+    }
+  }
+
+  /// The file holds finished messages back to back.
+  private static func send(_ path: String) throws {
+    var content: [UInt8] = []
+    let descriptor = open(path, O_RDONLY)
+    guard descriptor >= 0 else { throw NFTablesError.system(call: "open", errorNumber: errno) }
+    var chunk = [UInt8](repeating: 0, count: 1 << 20)
+    while true {
+      let count = read(descriptor, &chunk, chunk.count)
+      guard count > 0 else { break }
+      content += chunk.prefix(count)
+    }
+    close(descriptor)
+    var messages: [[UInt8]] = []
+    var rest = content[...]
+    while rest.count >= 16 {
+      let length = rest.prefix(4).reversed().reduce(0) { $0 << 8 | Int($1) }
+      messages.append(Array(rest.prefix(length)))
+      rest = rest.dropFirst(length)
+    }
+    var socket = try NetlinkSocket()
+    try socket.commit(messages)
+  }
+}

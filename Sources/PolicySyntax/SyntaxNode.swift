@@ -96,8 +96,15 @@ package struct SyntaxScalar: Sendable {
   }
 
   private func sourceOffset(of decoded: Int) -> Int {
-    guard let run = runs.last(where: { $0.decodedStart <= decoded }) else { return span.start }
-    return min(run.sourceStart + decoded - run.decodedStart, span.end)
+    // The last run that starts at or before the offset.
+    var low = 0
+    var high = runs.count
+    while low < high {
+      let middle = (low + high) / 2
+      if runs[middle].decodedStart <= decoded { low = middle + 1 } else { high = middle }
+    }
+    guard low > 0 else { return span.start }
+    return min(runs[low - 1].sourceStart + decoded - runs[low - 1].decodedStart, span.end)
   }
 }
 

@@ -1,0 +1,19 @@
+import Diagnostics
+import Foundation
+import PolicySyntax
+import Testing
+
+@Suite("documents: the corpus")
+struct DocumentCorpusTests {
+  @Test("every policy of the corpus is accepted and printed as it was read")
+  func accepted() throws {
+    let corpus = try DocumentCorpus.policies()
+    try #require(!corpus.isEmpty)
+    for (path, bytes) in corpus {
+      let (tree, problems) = parseDocument(bytes, path: path)
+      #expect(problems.isEmpty, "\(path): \(problems.map(\.message))")
+      #expect(tree.root != nil)
+      expectLossless(tree, bytes, path)
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import Diagnostics
+import Foundation
+import PolicySyntax
+import Testing
+
+/// The files documents are tested with.
+enum DocumentCorpus {
+  static let repository = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  /// Third-party data and examples beside the repository; absent in a bare clone.
+  static let shared = repository.deletingLastPathComponent().appending(path: "shared")
+
+  /// The policies of the repository and the examples beside it, sorted by path.
+  static func policies() throws -> [(path: String, bytes: [UInt8])] {
+    try [
+      repository.appending(path: "policies"), repository.appending(path: "Tests"),
+      shared.appending(path: "examples"),
+    ]
+    .flatMap { try files(below: $0) { $0.pathExtension == "cos" && !isBad($0) } }
+  }
+
+  /// Cases whose golden is a list of diagnostics may be damaged on purpose.
+  private static func isBad(_ file: URL) -> Bool {
+    FileManager.default.fileExists(
+      atPath: file.deletingLastPathComponent().appending(path: "diagnostics.txt").path())
+  }
+
+  static func files(below folder: URL, where matches: (URL) -> Bool) throws -> [(
+    path: String, bytes: [UInt8]
+  )] {
+    guard let walk = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil) else {
+      return []
+    }
+    let urls = walk.compactMap { $0 as? URL }.filter(matches)
+    return try urls.sorted { $0.path() < $1.path() }.map { ($0.path(), Array(try Data(contentsOf: $0))) }
+  }
+}
+
+func parseDocument(_ bytes: [UInt8], path: String = "test.cos") -> (tree: SyntaxTree, problems: [Diagnostic])
+{
+  var list = DiagnosticList()
+  let tree = SyntaxTree.parse(
+    SourceFile(id: SourceID(0), path: path, bytes: bytes), diagnostics: &list)
+  return (tree, list.all)
+}
+
+func parseDocument(_ text: String) -> (tree: SyntaxTree, problems: [Diagnostic]) {
+  parseDocument(Array(text.utf8))
+}
+
+/// The tokens tile the input, and printing them gives it back.
+func expectLossless(_ tree: SyntaxTree, _ bytes: [UInt8], _ name: @autoclosure () -> String) {
+  let starts = tree.tokens.starts
+  let isTiling =
+    starts.count == tree.tokens.kinds.count && starts.isEmpty == bytes.isEmpty
+    && (starts.first ?? 0) == 0 && zip(starts, starts.dropFirst()).allSatisfy { $0 < $1 }
+    && (starts.last.map { Int($0) < bytes.count } ?? true)
+  if !isTiling || tree.printed() != bytes {
+    Issue.record("not lossless: \(name()): \(String(decoding: bytes.prefix(500), as: UTF8.self))")
+  }
+}

@@ -145,7 +145,9 @@ package struct DumpText {
     case .interfaceName: "ifname"
     case .conntrackState: "ct_state"
     case .icmpType: "icmp_type"
+    case .icmpCode: "icmp_code"
     case .icmpv6Type: "icmpv6_type"
+    case .icmpv6Code: "icmpv6_code"
     case .uid: "uid"
     case .gid: "gid"
     case .fibAddressType: "fib_addrtype"
@@ -162,7 +164,8 @@ package struct DumpText {
     switch type {
     case .ipv4Address where key.count == 4: key.map { String($0) }.joined(separator: ".")
     case .inetService where key.count == 2: String(key.reduce(0) { $0 << 8 | Int($1) })
-    case .inetProtocol, .icmpType, .icmpv6Type: key.map { String($0) }.joined(separator: ".")
+    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code:
+      key.map { String($0) }.joined(separator: ".")
     default: hexadecimal(key)
     }
   }

@@ -5,8 +5,8 @@ package import Ruleset
 extension KernelSet.KeyType {
   private static let numbers: [(type: KernelSet.KeyType, number: UInt32)] = [
     (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
-    (.uid, 24),
-    (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.fibAddressType, 38), (.interfaceName, 41),
+    (.uid, 24), (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.icmpCode, 32), (.icmpv6Code, 33),
+    (.fibAddressType, 38), (.interfaceName, 41),
   ]
 
   // Each field of a concatenation takes this many bits of the number (TYPE_BITS).
@@ -42,7 +42,7 @@ extension KernelSet.KeyType {
   /// Bytes of one field, without padding.
   private var fieldLength: Int {
     switch self {
-    case .inetProtocol, .icmpType, .icmpv6Type: 1
+    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: 1
     case .inetService: 2
     case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType: 4
     case .ipv6Address, .interfaceName: 16
@@ -66,7 +66,7 @@ extension KernelSet.KeyType {
 
   var byteOrder: Userdata.KeyByteOrder {
     switch self {
-    case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpv6Type: .network
+    case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: .network
     case .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType: .host
     case .concatenation: .none
     }

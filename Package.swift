@@ -66,7 +66,8 @@ let package = Package(
   ],
   targets: [
     // Leaves.
-    .target(name: "Diagnostics"),
+    .target(name: "CanonicalJSON"),
+    .target(name: "Diagnostics", dependencies: ["CanonicalJSON"]),
     .target(name: "SHA2"),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(
@@ -113,7 +114,8 @@ let package = Package(
     // Acts inside a network namespace, where a test process itself must not go.
     .executableTarget(
       name: "ruleset-probe", dependencies: ["HostState", "NFTables", "Ruleset"], path: "Tests/RulesetProbe"),
-    .testTarget(name: "DiagnosticsTests", dependencies: ["Diagnostics"]),
+    .testTarget(name: "CanonicalJSONTests", dependencies: ["CanonicalJSON"]),
+    .testTarget(name: "DiagnosticsTests", dependencies: ["CanonicalJSON", "Diagnostics"]),
     .testTarget(
       name: "PolicySyntaxTests",
       dependencies: ["Diagnostics", "PolicySyntax", .product(name: "Yams", package: "Yams")]),

@@ -1,0 +1,123 @@
+import CanonicalJSON
+import Foundation
+import Testing
+
+@Suite struct CanonicalJSONTests {
+  private func canonical(_ value: JSONValue) -> String { String(decoding: value.canonical(), as: UTF8.self) }
+
+  /// RFC 8785 §3.2.2, without its fractions.
+  @Test func exampleOfTheStandard() {
+    let value: JSONValue = [
+      "numbers": [333_333_333, 4, 2, 0, -1],
+      "string": "\u{20ac}$\u{f}\u{a}A'\u{42}\u{22}\u{5c}\u{5c}\u{22}/",
+      "literals": [.null, true, false],
+    ]
+    #expect(
+      canonical(value)
+        == #"{"literals":[null,true,false],"numbers":[333333333,4,2,0,-1],"string":"€$\u000f\nA'B\"\\\\\"/"}"#
+    )
+  }
+
+  /// RFC 8785 §3.2.2.2: which characters are escaped, and how.
+  @Test func everyControlCharacter() {
+    let escapes: [UInt32: String] = [8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"]
+    for code in UInt32(0)..<0x20 {
+      let expected = escapes[code] ?? "\\u00" + (code < 16 ? "0" : "") + String(code, radix: 16)
+      #expect(
+        canonical(.string(String(Unicode.Scalar(code).map(Character.init) ?? "?"))) == "\"\(expected)\"")
+    }
+    for text in ["\u{7f}", "\u{2028}", "\u{1f512}", "é", "e\u{301}", "/"] {
+      #expect(canonical(.string(text)).utf8.elementsEqual("\"\(text)\"".utf8))
+    }
+  }
+
+  @Test func keysAreSortedAtEveryDepth() {
+    let value: JSONValue = ["b": ["z": 1, "a": [["y": 1, "x": 2]]], "a-b": 1, "a": 2, "B": 3, "a.b": 4]
+    #expect(canonical(value) == #"{"B":3,"a":2,"a-b":1,"a.b":4,"b":{"a":[{"x":2,"y":1}],"z":1}}"#)
+  }
+
+  @Test func integersThatReadersRoundAreText() {
+    #expect(JSONValue(UInt64(9_007_199_254_740_991)) == .integer(9_007_199_254_740_991))
+    #expect(JSONValue(UInt64(9_007_199_254_740_992)) == "9007199254740992")
+    #expect(JSONValue(Int64(-9_007_199_254_740_991)) == .integer(-9_007_199_254_740_991))
+    #expect(JSONValue(Int64.min) == "-9223372036854775808")
+    #expect(JSONValue(UInt128.max) == "340282366920938463463374607431768211455")
+  }
+
+  @Test func prettyForm() {
+    let value: JSONValue = ["list": [1, "two", [:], []], "empty": [:]]
+    #expect(
+      String(decoding: value.pretty(), as: UTF8.self)
+        == """
+        {
+          "empty": {},
+          "list": [
+            1,
+            "two",
+            {},
+            []
+          ]
+        }
+
+        """)
+  }
+
+  @Test func membersThatAreAbsent() {
+    #expect(canonical(.object(present: [("a", nil), ("b", 1)])) == #"{"b":1}"#)
+  }
+
+  /// Another reader reads back what was written, in both forms.
+  @Test func anotherReaderAgrees() throws {
+    var generator = Generator(state: 0x9e37_79b9_7f4a_7c15)
+    for _ in 0..<200 {
+      let value = JSONValue.array([generator.value(depth: 4)])
+      for bytes in [value.canonical(), value.pretty()] {
+        let read = try JSONSerialization.jsonObject(with: Data(bytes))
+        #expect(NSArray(object: read).isEqual(to: [Self.foundation(value)]))
+      }
+    }
+  }
+
+  private static func foundation(_ value: JSONValue) -> Any {
+    switch value {
+    case .null: NSNull()
+    case .bool(let value): NSNumber(value: value)
+    case .integer(let value): NSNumber(value: value)
+    case .string(let text): text
+    case .array(let elements): elements.map(foundation)
+    case .object(let members):
+      Dictionary(uniqueKeysWithValues: members.map { ($0.key, foundation($0.value)) })
+    }
+  }
+
+  /// xorshift64*, Vigna 2016: the same values in each run.
+  private struct Generator {
+    var state: UInt64
+
+    mutating func next(below bound: UInt64) -> UInt64 {
+      state ^= state >> 12
+      state ^= state << 25
+      state ^= state >> 27
+      return (state &* 0x2545_f491_4f6c_dd1d) % bound
+    }
+
+    mutating func text() -> String {
+      String(
+        String.UnicodeScalarView(
+          (0..<next(below: 8)).compactMap { _ in
+            Unicode.Scalar(UInt32(next(below: next(below: 2) == 0 ? 0x80 : 0x2_0000)))
+          }))
+    }
+
+    mutating func value(depth: Int) -> JSONValue {
+      switch next(below: depth > 0 ? 6 : 4) {
+      case 0: .null
+      case 1: .bool(next(below: 2) == 0)
+      case 2: JSONValue(Int64(next(below: 1 << 62)) - 1 << 61)
+      case 3: .string(text())
+      case 4: .array((0..<next(below: 4)).map { _ in value(depth: depth - 1) })
+      default: .object((0..<next(below: 4)).map { .init("key\($0)", value(depth: depth - 1)) })
+      }
+    }
+  }
+}

@@ -9,12 +9,16 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <poll.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,6 +85,39 @@ static inline double lockdown_monotonic_seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+
+// fork(2) is not imported: after it only one thread is left. `lockdown` has only one.
+static inline pid_t lockdown_fork(void) { return fork(); }
+
+// Wait statuses are taken apart by macros. 128 + signal, as a shell reports it.
+static inline int lockdown_wait(pid_t child) {
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) return -1;
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// unshare(2): new network and mount namespaces, and a user namespace around them where the caller is not root.
+static inline int lockdown_unshare_sandbox(int with_user) {
+    int flags = 0x40000000 /* CLONE_NEWNET */ | 0x00020000 /* CLONE_NEWNS */;
+    if (with_user) flags |= 0x10000000 /* CLONE_NEWUSER */;
+    return (int)syscall(SYS_unshare, flags);
+}
+
+// mount(2) flags are an enumeration in glibc and macros in musl.
+static inline int lockdown_make_mounts_private(void) {
+    return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+}
+
+static inline int lockdown_mount_tmpfs(const char *path, const char *options) {
+    return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options);
+}
+
+// renameat2(2) is declared only under _GNU_SOURCE. Both names change places at once.
+static inline int lockdown_exchange(const char *a, const char *b) {
+    return (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
 }
 
 #endif

@@ -1,0 +1,49 @@
+package import Analysis
+package import Diagnostics
+package import PolicyModel
+
+/// All that one compile makes.
+package struct CompiledPolicy: Sendable {
+  package struct OutputFile: Sendable {
+    /// Relative to the output directory.
+    package var name: String
+    package var bytes: [UInt8]
+
+    package init(name: String, bytes: [UInt8]) {
+      self.name = name
+      self.bytes = bytes
+    }
+  }
+
+  package var policy: HostPolicy
+  /// SHA-256 of the canonical policy, 32 bytes.
+  package var digest: [UInt8]
+  package var proofs: ProofSummary
+  /// What the policy states and this version does not enforce, one line each, with the reason.
+  package var notEnforced: [String]
+  /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name.
+  package var files: [OutputFile]
+
+  package init(
+    policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String], files: [OutputFile]
+  ) {
+    self.policy = policy
+    self.digest = digest
+    self.proofs = proofs
+    self.notEnforced = notEnforced
+    self.files = files
+  }
+}
+
+/// The result of one run of the compiler: findings always, a policy only if none is an error.
+package struct Compilation: Sendable {
+  package var sources: SourceFiles
+  package var diagnostics: DiagnosticList
+  package var policy: CompiledPolicy?
+
+  package init(sources: SourceFiles, diagnostics: DiagnosticList, policy: CompiledPolicy?) {
+    self.sources = sources
+    self.diagnostics = diagnostics
+    self.policy = policy
+  }
+}

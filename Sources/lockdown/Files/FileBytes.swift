@@ -1,0 +1,46 @@
+import ArgumentParser
+import CLinux
+import Glibc
+
+/// A file that could not be read or written, in the words of the system.
+struct FileError: Error, CustomStringConvertible {
+  var doing: String
+  var path: String
+  /// errno.
+  var code: Int32
+
+  var description: String { "\(doing) \(path): \(String(cString: strerror(code)))" }
+}
+
+enum FileBytes {
+  /// The bytes of a file, whole; `-` is standard input.
+  static func read(_ path: String) throws(FileError) -> [UInt8] {
+    let file = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
+    defer { if file != 0 { close(file) } }
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = Glibc.read(file, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
+      if count == 0 { return bytes }
+      bytes += buffer[..<count]
+    }
+  }
+
+  /// Writes a new file and waits until it is on the disk.
+  static func create(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+    defer { close(file) }
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+      offset += count
+    }
+    guard fsync(file) == 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+  }
+}

@@ -1,0 +1,122 @@
+import CLinux
+import Glibc
+
+/// Fresh network and mount namespaces, around them a user namespace where the caller is not root.
+///
+/// Whatever is namespaced can be applied here and is gone with the last process inside: the host is never
+/// touched (DESIGN §6).
+enum Sandbox {
+  /// Where the bundle stands inside: a directory of root's on a file system of our own, so that the applier's
+  /// rule about owners holds whoever owns the original.
+  static let directory = "/run/lockdown"
+
+  /// Runs `body` in a child process inside the sandbox and returns its exit code.
+  static func run(_ body: () throws(SandboxError) -> Int32) throws(SandboxError) -> Int32 {
+    // What was printed so far must not be printed twice, by both processes.
+    fflush(nil)
+    let child = lockdown_fork()
+    guard child >= 0 else { throw SandboxError(doing: "starting a process", code: errno) }
+    if child == 0 {
+      var code: Int32 = 3
+      do throws(SandboxError) {
+        try enter()
+        code = try body()
+      } catch {
+        printError("lockdown: sandbox: \(error)")
+      }
+      fflush(nil)
+      _exit(code)
+    }
+    let code = lockdown_wait(child)
+    guard code >= 0 else { throw SandboxError(doing: "waiting for the sandbox", code: errno) }
+    return code
+  }
+
+  private static func enter() throws(SandboxError) {
+    let user = geteuid()
+    let group = getegid()
+    guard lockdown_unshare_sandbox(user == 0 ? 0 : 1) == 0 else {
+      throw SandboxError(doing: "making namespaces", code: errno, help: namespaceHelp(isRoot: user == 0))
+    }
+    if user != 0 {
+      // user_namespaces(7): an ordinary user may map itself alone, and only after giving up setgroups(2).
+      try writeFile("/proc/self/setgroups", "deny")
+      try writeFile("/proc/self/uid_map", "0 \(user) 1")
+      try writeFile("/proc/self/gid_map", "0 \(group) 1")
+    }
+    guard lockdown_make_mounts_private() == 0 else {
+      throw SandboxError(doing: "making mounts private", code: errno)
+    }
+    guard lockdown_mount_tmpfs("/run", "mode=755,size=64m") == 0, mkdir(directory, 0o755) == 0 else {
+      throw SandboxError(doing: "mounting a private /run", code: errno)
+    }
+    do throws(ProbeError) {
+      try LinkRequest.setUp(interface: "lo")
+    } catch {
+      throw SandboxError(doing: error.doing, code: error.code)
+    }
+  }
+
+  private static func namespaceHelp(isRoot: Bool) -> String? {
+    guard errno == EPERM || errno == ENOSPC, !isRoot else { return nil }
+    return
+      "this host lets ordinary users make no user namespace (sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, or AppArmor); run as root"
+  }
+
+  /// Writes a file inside the sandbox, whole.
+  static func writeFile(_ path: String, _ text: String) throws(SandboxError) {
+    try writeFile(path, Array(text.utf8), flags: O_WRONLY)
+  }
+
+  static func writeFile(_ path: String, _ bytes: [UInt8], flags: Int32) throws(SandboxError) {
+    let file = open(path, flags | O_CLOEXEC, 0o600)
+    guard file >= 0 else { throw SandboxError(doing: "opening \(path)", code: errno) }
+    defer { close(file) }
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw SandboxError(doing: "writing \(path)", code: errno) }
+      offset += count
+    }
+  }
+
+  /// Runs a program found along PATH and returns its exit code, 128 + N for signal N.
+  static func spawn(_ words: [String], outputToError: Bool = false) throws(SandboxError) -> Int32 {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    if outputToError { posix_spawn_file_actions_adddup2(&actions, 2, 1) }
+    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+    defer { for argument in arguments { free(argument) } }
+    arguments.append(nil)
+    var child = pid_t()
+    fflush(nil)
+    let code = posix_spawnp(&child, words[0], &actions, nil, arguments, environ)
+    guard code == 0 else { throw SandboxError(doing: "running \(words[0])", code: code) }
+    let status = lockdown_wait(child)
+    guard status >= 0 else { throw SandboxError(doing: "waiting for \(words[0])", code: errno) }
+    return status
+  }
+}
+
+/// A step of the sandbox that failed.
+struct SandboxError: Error, CustomStringConvertible {
+  var doing: String
+  /// errno; 0 where the reason is not the kernel's.
+  var code: Int32
+  var help: String?
+
+  init(doing: String, code: Int32, help: String? = nil) {
+    self.doing = doing
+    self.code = code
+    self.help = help
+  }
+
+  var description: String {
+    var text = doing
+    if code != 0 { text += ": " + String(cString: strerror(code)) }
+    if let help { text += "\n  help: " + help }
+    return text
+  }
+}

@@ -243,7 +243,7 @@ extension RuleParser {
     }
   }
 
-  private mutating func services() throws(Refused) -> [Spanned<String>] {
+  mutating func services() throws(Refused) -> [Spanned<String>] {
     try list { (p) throws(Refused) in
       guard let token = p.current, token.isReference else {
         if let token = p.current, let refused = p.strayComma(before: token) { throw refused }
@@ -254,7 +254,7 @@ extension RuleParser {
     }
   }
 
-  private mutating func states() throws(Refused) -> [Spanned<StateSyntax>] {
+  mutating func states() throws(Refused) -> [Spanned<StateSyntax>] {
     try list { (p) throws(Refused) in
       guard let token = p.current, let state = StateSyntax(rawValue: token.text), token.kind == .word else {
         if let token = p.current, token.isPlainWord {

@@ -9,7 +9,7 @@ enum RuleWords {
   static let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
   /// syslog's, and `audit`, which nft sends to the audit system.
   static let levels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"]
-  static let reserved = ["fragment", "spoofed", "ipsec"]
+  static let flagMatches = ["fragment", "spoofed", "ipsec"]
 
   /// Code points of RFC 2474, RFC 2597, RFC 3246, RFC 5865 and RFC 8622, by nft's names.
   static let dscp: [String: UInt32] = [

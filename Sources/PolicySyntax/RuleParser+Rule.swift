@@ -233,7 +233,7 @@ extension RuleParser {
     }
   }
 
-  private mutating func checkSourcePorts(_ clauses: [Spanned<ClauseSyntax>]) {
+  mutating func checkSourcePorts(_ clauses: [Spanned<ClauseSyntax>]) {
     guard !hasErrors else { return }
     for clause in clauses {
       guard case .endpoint(_, _, _, ports: .some(let ports)) = clause.value else { continue }

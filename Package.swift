@@ -111,6 +111,8 @@ let package = Package(
       linkerSettings: embeddedLink),
 
     // Tests.
+    // Rulesets written by hand, each as nft text and as expressions.
+    .target(name: "RulesetSamples", dependencies: ["Ruleset"], path: "Tests/RulesetSamples"),
     // Acts inside a network namespace, where a test process itself must not go.
     .executableTarget(
       name: "ruleset-probe", dependencies: ["HostState", "NFTables", "Ruleset"], path: "Tests/RulesetProbe"),
@@ -128,7 +130,8 @@ let package = Package(
       dependencies: [
         "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "TextBackends",
       ]),
-    .testTarget(name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset"]),
+    .testTarget(
+      name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),
     .testTarget(name: "BundleFormatTests", dependencies: ["BundleFormat", "SHA2"]),
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Diagnostics", "PolicyModel"]),
     .testTarget(
@@ -138,7 +141,7 @@ let package = Package(
       name: "KernelTests",
       dependencies: [
         "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "Ruleset",
-        "TextBackends", "ruleset-probe",
+        "RulesetSamples", "TextBackends", "ruleset-probe",
       ]),
   ]
 )

@@ -1,0 +1,84 @@
+import Foundation
+import NFTables
+import Ruleset
+import RulesetSamples
+import Testing
+
+/// nft text and the netlink batch, each loaded into a kernel of its own, must be the same rules there.
+@Suite(.enabled(if: Namespace.isRequested, "needs root; set LOCKDOWN_KERNEL_TESTS=1"))
+struct RouteTests {
+  struct Loaded: Equatable {
+    /// Decoded expressions, one per line.
+    var dump: String
+    /// `nft -s list ruleset`.
+    var listing: String
+  }
+
+  @Test(arguments: RulesetSample.corpus.indices)
+  func handwrittenRulesetsAreTheSameByBothRoutes(index: Int) throws {
+    let sample = RulesetSample.corpus[index]
+    let messages = try BatchEncoder.encode(
+      sample.ruleset, expressions: sample.expressions(of:), sourceIndex: { _ in 1 })
+    let text = try Self.load(text: sample.text)
+    let batch = try Self.load(messages: messages.map(\.bytes))
+    #expect(batch.dump == text.dump, "\(sample.name): expressions")
+    #expect(batch.listing == text.listing, "\(sample.name): listing")
+    // Nothing of our own was lost on the way: each rule is there, and each was understood.
+    #expect(!batch.dump.contains("unknown"), "\(sample.name)")
+    let rules = batch.dump.split(separator: "\n").count { $0.hasPrefix("    rule") }
+    #expect(rules == sample.rules.count + sample.extraRules.count)
+    // What was sent reads the same as what the kernel gives back.
+    let sent = DumpText(showsLabels: false).print(try StoredBatch.decode(messages.map(\.bytes)))
+    #expect(sent == batch.dump, "\(sample.name): sent and dumped")
+  }
+
+  @Test func labelsComeBackFromTheKernel() throws {
+    let sample = try #require(RulesetSample.corpus.first)
+    let messages = try BatchEncoder.encode(
+      sample.ruleset, expressions: sample.expressions(of:), sourceIndex: { _ in 1 })
+    let directory = try TemporaryDirectory()
+    let file = try directory.file("batch", contents: Data(messages.flatMap(\.bytes)))
+    let result = try Namespace.run("\"$PROBE\" send \(file.path); \"$PROBE\" dump-labels")
+    #expect(result.status == 0, "\(result.errors)")
+    let lines = result.output.split(separator: "\n")
+    let labelled = lines.filter { $0.contains("label 0x0102030405060700") }
+    #expect(labelled.count == sample.rules.count + sample.extraRules.count)
+    #expect(lines.contains { $0.contains("policy_digest") && $0.contains("label 0x" + String(repeating: "09", count: 32)) })
+  }
+
+  @Test func aRefusedBatchChangesNothing() throws {
+    let sample = try #require(RulesetSample.corpus.first)
+    var messages = try BatchEncoder.encode(
+      sample.ruleset, expressions: sample.expressions(of:), sourceIndex: { _ in 7 })
+    // The rules that jump into the chain stay; the chain goes.
+    messages.removeAll { $0.kind == .chain }
+    let directory = try TemporaryDirectory()
+    let file = try directory.file("batch", contents: Data(messages.flatMap(\.bytes)))
+    let result = try Namespace.run("\"$PROBE\" send \(file.path) || true; nft list tables")
+    #expect(result.output == "")
+    // ENOENT, on the message with the sequence number of the source rule.
+    #expect(result.errors.contains("refused") && result.errors.contains("sequence: 7"), "\(result.errors)")
+  }
+
+  static func load(text: String) throws -> Loaded {
+    let directory = try TemporaryDirectory()
+    let file = try directory.file("ruleset.nft", contents: Data(text.utf8))
+    return try loaded(by: "nft -f \(file.path)")
+  }
+
+  static func load(messages: [[UInt8]]) throws -> Loaded {
+    let directory = try TemporaryDirectory()
+    let file = try directory.file("batch", contents: Data(messages.joined()))
+    return try loaded(by: "\"$PROBE\" send \(file.path)")
+  }
+
+  private static func loaded(by command: String) throws -> Loaded {
+    let separator = "=== listing ==="
+    let result = try Namespace.run(
+      "\(command); \"$PROBE\" dump; echo '\(separator)'; nft -s list ruleset")
+    try #require(result.status == 0, "\(command): \(result.errors)")
+    let parts = result.output.components(separatedBy: separator + "\n")
+    try #require(parts.count == 2)
+    return Loaded(dump: parts[0], listing: parts[1])
+  }
+}

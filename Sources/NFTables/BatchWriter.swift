@@ -28,7 +28,8 @@ struct BatchWriter: ~Copyable {
     let tableName = try ExpressionEncoder.checkedName(table.name)
     let native = try NativeTable()
     try native.set(name: tableName, flags: 0)
-    try native.setUserdata(Userdata.records(comment: Self.tableComment, label: []))
+    let userdata = try Userdata.records(comment: table.comment, label: [])
+    if !userdata.isEmpty { try native.setUserdata(userdata) }
     buffer.begin(NFT_MSG_NEWTABLE, family: family, flags: Self.create, sequence: 0)
     native.write(to: &buffer)
     finish(.table)
@@ -48,10 +49,6 @@ struct BatchWriter: ~Copyable {
       }
     }
   }
-
-  /// What nft shows for a table of ours; the policy's name and digest are the counter's comment, because the
-  /// kernel never updates the userdata of an existing table.
-  private static let tableComment = "lockdown"
 
   private mutating func finish(_ kind: EncodedMessage.Kind) {
     messages.append(EncodedMessage(kind: kind, bytes: buffer.finished()))
@@ -99,7 +96,7 @@ struct BatchWriter: ~Copyable {
     native.set(NFTNL_SET_KEY_LEN, UInt32(set.keyType.keyLength))
     native.set(NFTNL_SET_ID, id)
     // The kernel chooses its backend by the size, and before about 6.14 counts edges, not ranges.
-    if !items.isEmpty { native.set(NFTNL_SET_DESC_SIZE, UInt32(clamping: items.count)) }
+    if !items.isEmpty { native.set(NFTNL_SET_DESC_SIZE, ElementEncoder.size(of: items)) }
     if case .concatenation = set.keyType, set.isInterval {
       try native.set(NFTNL_SET_DESC_CONCAT, data: set.keyType.concatenatedLengths)
     }
@@ -143,7 +140,7 @@ struct BatchWriter: ~Copyable {
         while count < Self.maximumElementsPerMessage, buffer.count - start < Self.maximumListLength,
           let item = rest.popFirst()
         {
-          try element.fill(key: item.key, end: item.end, endsInterval: item.endsInterval)
+          try element.fill(item)
           element.write(to: &buffer)
           count += 1
         }

@@ -12,7 +12,10 @@ struct ElementDecoder {
     for item in try Attributes(list, what: "set elements").all {
       let element = try Attributes(item.payload, what: "set element")
       let flags = element.uint32(NFTA_SET_ELEM_FLAGS, orAbsent: 0)
-      guard element.holdsOnly([NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_FLAGS]),
+      guard
+        element.holdsOnly([
+          NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_USERDATA,
+        ]), element[NFTA_SET_ELEM_USERDATA].map({ $0.elementsEqual(Userdata.openInterval) }) ?? true,
         let key = element.value(NFTA_SET_ELEM_KEY), let flags,
         flags & ~NFT_SET_ELEM_INTERVAL_END.rawValue == 0
       else {

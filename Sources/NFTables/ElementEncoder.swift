@@ -8,6 +8,8 @@ struct ElementEncoder {
     var end: [UInt8]?
     /// The key is the first one after a range (rbtree).
     var endsInterval: Bool
+    /// The key begins a range up to the last key of all, which no edge ends; nft prints by this mark.
+    var isOpen = false
   }
 
   /// The items of `set`, in the order that nft sends them.
@@ -33,13 +35,16 @@ struct ElementEncoder {
       items.append(Item(key: [UInt8](repeating: 0, count: first.lower.count), end: nil, endsInterval: true))
     }
     for element in set.elements {
-      items.append(Item(key: element.lower, end: nil, endsInterval: false))
-      // A range up to the last key of all has nothing after it.
-      if let after = successor(of: element.upper) {
-        items.append(Item(key: after, end: nil, endsInterval: true))
-      }
+      let after = successor(of: element.upper)
+      items.append(Item(key: element.lower, end: nil, endsInterval: false, isOpen: after == nil))
+      if let after { items.append(Item(key: after, end: nil, endsInterval: true)) }
     }
     return items
+  }
+
+  /// What to send as the set's size: like nft, the edge that a range up to the last key lacks is counted too.
+  static func size(of items: [Item]) -> UInt32 {
+    UInt32(clamping: items.count + (items.last?.isOpen == true ? 1 : 0))
   }
 
   /// The key after `key`, read as a big-endian number; nil after the last.

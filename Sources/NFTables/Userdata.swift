@@ -42,6 +42,12 @@ enum Userdata {
     return [setKeyByteOrderType, UInt8(value.count)] + value
   }
 
+  /// NFTNL_UDATA_SET_ELEM_FLAGS with nft's SET_ELEM_F_INTERVAL_OPEN: the element begins a range without an end.
+  static let openInterval: [UInt8] = {
+    let flag: UInt32 = 1
+    return unsafe [1, 4] + withUnsafeBytes(of: flag) { unsafe Array($0) }
+  }()
+
   enum KeyByteOrder: UInt32 {
     case none = 0
     case host = 1

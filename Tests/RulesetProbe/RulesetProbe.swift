@@ -9,7 +9,18 @@ import Ruleset
 /// with them; `digest` prints the loaded policy; `foreign` the base chains of other tables.
 @main
 struct RulesetProbe {
-  static func main() throws {
+  static func main() {
+    do {
+      try run()
+    } catch {
+      // A trap would print a page of registers instead.
+      let line = Array("\(error)\n".utf8)
+      write(STDERR_FILENO, line, line.count)
+      exit(1)
+    }
+  }
+
+  private static func run() throws {
     let arguments = CommandLine.arguments
     switch (arguments.count > 1 ? arguments[1] : "", arguments.count) {
     case ("send", 3): try send(arguments[2])

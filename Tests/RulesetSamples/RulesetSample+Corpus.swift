@@ -22,14 +22,16 @@ private func anonymous(_ type: KernelSet.KeyType, _ keys: [[UInt8]]) -> KernelSe
   KernelSet(name: nil, keyType: type, isInterval: false, elements: keys.map { KernelSet.Element($0, $0) })
 }
 
-private func ranges(_ type: KernelSet.KeyType, name: String? = nil, _ ranges: [([UInt8], [UInt8])]) -> KernelSet {
-  KernelSet(name: name, keyType: type, isInterval: true, elements: ranges.map { KernelSet.Element($0.0, $0.1) })
+private func ranges(_ type: KernelSet.KeyType, name: String? = nil, _ ranges: [([UInt8], [UInt8])])
+  -> KernelSet
+{
+  KernelSet(
+    name: name, keyType: type, isInterval: true, elements: ranges.map { KernelSet.Element($0.0, $0.1) })
 }
 
 private func name16(_ name: String) -> [UInt8] {
   Array(name.utf8) + [UInt8](repeating: 0, count: 16 - name.utf8.count)
 }
-
 
 private func address4(_ number: UInt32) -> [UInt8] {
   [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: number >> $0) }
@@ -78,14 +80,17 @@ extension RulesetSample {
             destinationPort, .range(register: 1, isNegated: true, lower: [3, 232], upper: [7, 208]),
           ] + accept),
         SampleRule(
-          "tcp sport { 22, 80, 443 } accept", sets: [anonymous(.inetService, [[0, 22], [0, 80], [1, 187]])],
+          "tcp sport { 22, 80, 443 } accept",
+          sets: [anonymous(.inetService, [[0, 22], [0, 80], [1, 187]])],
           transport(6) + [
             .payload(.transport, offset: 0, length: 2, register: 1),
             .lookup(register: 1, .anonymous(0), isNegated: false),
           ] + accept),
         SampleRule(
           "udp dport != { 100-200, 300, 65000-65535 } accept",
-          sets: [ranges(.inetService, [([0, 100], [0, 200]), ([1, 44], [1, 44]), ([253, 232], [255, 255])])],
+          sets: [
+            ranges(.inetService, [([0, 100], [0, 200]), ([1, 44], [1, 44]), ([253, 232], [255, 255])])
+          ],
           transport(17) + [destinationPort, .lookup(register: 1, .anonymous(0), isNegated: true)] + accept),
         SampleRule(
           "meta l4proto { tcp, udp } th dport 53 accept", sets: [anonymous(.inetProtocol, [[6], [17]])],
@@ -140,28 +145,35 @@ extension RulesetSample {
       "interfaces",
       rules: [
         SampleRule(
-          "iif lo accept", [.meta(.inputInterface, register: 1), .compare(register: 1, .equal, [1, 0, 0, 0])] + accept),
+          "iif lo accept",
+          [.meta(.inputInterface, register: 1), .compare(register: 1, .equal, [1, 0, 0, 0])] + accept),
         SampleRule(
           "iifname \"eth0\" accept",
           [.meta(.inputInterfaceName, register: 1), .compare(register: 1, .equal, name16("eth0"))] + accept),
         SampleRule(
           "iifname != \"docker*\" drop",
-          [.meta(.inputInterfaceName, register: 1), .compare(register: 1, .notEqual, Array("docker".utf8))] + drop),
+          [.meta(.inputInterfaceName, register: 1), .compare(register: 1, .notEqual, Array("docker".utf8))]
+            + drop),
         SampleRule(
-          "iifname { \"eth1\", \"wg0\" } accept", sets: [anonymous(.interfaceName, [name16("eth1"), name16("wg0")])],
-          [.meta(.inputInterfaceName, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false)] + accept),
+          "iifname { \"eth1\", \"wg0\" } accept",
+          sets: [anonymous(.interfaceName, [name16("eth1"), name16("wg0")])],
+          [.meta(.inputInterfaceName, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false)]
+            + accept),
         SampleRule(
           "iifname { \"eth*\", \"lo\" } accept",
           sets: [
             ranges(
               .interfaceName,
               [
-                (name16("eth"), Array("eth".utf8) + [UInt8](repeating: 0xff, count: 13)), (name16("lo"), name16("lo")),
+                (name16("eth"), Array("eth".utf8) + [UInt8](repeating: 0xff, count: 13)),
+                (name16("lo"), name16("lo")),
               ])
           ],
-          [.meta(.inputInterfaceName, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false)] + accept),
+          [.meta(.inputInterfaceName, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false)]
+            + accept),
         SampleRule(
-          "meta pkttype broadcast drop", [.meta(.packetType, register: 1), .compare(register: 1, .equal, [1])] + drop),
+          "meta pkttype broadcast drop",
+          [.meta(.packetType, register: 1), .compare(register: 1, .equal, [1])] + drop),
       ])
   }
 
@@ -179,7 +191,8 @@ extension RulesetSample {
         SampleRule("ct state established,related accept", state(6) + accept),
         SampleRule("ct state invalid drop", state(1) + drop),
         SampleRule(
-          "ct state { new, established } accept", sets: [anonymous(.conntrackState, [[2, 0, 0, 0], [8, 0, 0, 0]])],
+          "ct state { new, established } accept",
+          sets: [anonymous(.conntrackState, [[2, 0, 0, 0], [8, 0, 0, 0]])],
           [.conntrack(.state, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false)] + accept),
         SampleRule(
           "ct status dnat accept",
@@ -216,7 +229,8 @@ extension RulesetSample {
           [
             .meta(.socketUser, register: 1),
             .byteOrder(register: 1, destination: 1, toNetwork: true, length: 4, size: 4),
-            .compare(register: 1, .greaterOrEqual, [0, 0, 0, 10]), .compare(register: 1, .lessOrEqual, [0, 0, 0, 20]),
+            .compare(register: 1, .greaterOrEqual, [0, 0, 0, 10]),
+            .compare(register: 1, .lessOrEqual, [0, 0, 0, 20]),
           ] + accept),
         SampleRule(
           "meta skuid != { 8, 10-20 } drop",
@@ -235,19 +249,24 @@ extension RulesetSample {
     var sample = RulesetSample(
       "routing",
       rules: [
-        // NFTA_FIB_F_SADDR 1, F_DADDR 2, F_MARK 4, F_IIF 8.
+        // NFTA_FIB_F_SADDR 1, F_DADDR 2, F_MARK 4, F_IIF 8, F_PRESENT 32.
         SampleRule(
           "fib daddr type local accept",
-          [.fib(result: .addressType, flags: 2, register: 1), .compare(register: 1, .equal, [2, 0, 0, 0])] + accept),
+          [.fib(result: .addressType, flags: 2, register: 1), .compare(register: 1, .equal, [2, 0, 0, 0])]
+            + accept),
         SampleRule(
           "fib daddr type { broadcast, multicast } drop",
           sets: [anonymous(.fibAddressType, [[3, 0, 0, 0], [5, 0, 0, 0]])],
           [
-            .fib(result: .addressType, flags: 2, register: 1), .lookup(register: 1, .anonymous(0), isNegated: false),
+            .fib(result: .addressType, flags: 2, register: 1),
+            .lookup(register: 1, .anonymous(0), isNegated: false),
           ] + drop),
         SampleRule(
           "fib saddr . iif oif missing drop",
-          [.fib(result: .outputInterface, flags: 9, register: 1), .compare(register: 1, .equal, [0, 0, 0, 0])] + drop),
+          [
+            .fib(result: .outputInterface, flags: 0x29, register: 1),
+            .compare(register: 1, .equal, [0, 0, 0, 0]),
+          ] + drop),
       ])
     sample.hook = .prerouting
     return sample
@@ -297,24 +316,26 @@ extension RulesetSample {
         SampleRule("meta l4proto tcp reject with tcp reset", transport(6) + [.reject(type: 1, code: nil)]),
         SampleRule("reject with icmpx port-unreachable", [.reject(type: 2, code: 1)]),
         SampleRule("counter reject with icmpx admin-prohibited", [.counter, .reject(type: 2, code: 3)]),
-        SampleRule("meta nfproto ipv4 reject with icmp host-unreachable", family(2) + [.reject(type: 0, code: 1)]),
+        SampleRule(
+          "meta nfproto ipv4 reject with icmp host-unreachable", family(2) + [.reject(type: 0, code: 1)]),
         SampleRule("meta nfproto ipv6 reject with icmpv6 no-route", family(10) + [.reject(type: 0, code: 0)]),
       ])
   }
 
   private static var icmp: RulesetSample {
     let type: Expression = .payload(.transport, offset: 0, length: 1, register: 1)
-    let code: Expression = .payload(.transport, offset: 1, length: 1, register: 1)
     return RulesetSample(
       "icmp",
       rules: [
         SampleRule(
-          "icmp type { destination-unreachable, echo-request } accept", sets: [anonymous(.icmpType, [[3], [8]])],
+          "icmp type { destination-unreachable, echo-request } accept",
+          sets: [anonymous(.icmpType, [[3], [8]])],
           family(2) + transport(1) + [type, .lookup(register: 1, .anonymous(0), isNegated: false)] + accept),
+        // nft loads neighbouring fields together.
         SampleRule(
           "icmp type destination-unreachable icmp code 4 accept",
           family(2) + transport(1) + [
-            type, .compare(register: 1, .equal, [3]), code, .compare(register: 1, .equal, [4]),
+            .payload(.transport, offset: 0, length: 2, register: 1), .compare(register: 1, .equal, [3, 4]),
           ] + accept),
         SampleRule(
           "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
@@ -359,7 +380,8 @@ extension RulesetSample {
           .ipv6Address, name: "admin_6",
           [
             (
-              documentation + [UInt8](repeating: 0, count: 12), documentation + [UInt8](repeating: 255, count: 12)
+              documentation + [UInt8](repeating: 0, count: 12),
+              documentation + [UInt8](repeating: 255, count: 12)
             )
           ])),
       SampleSet(
@@ -393,7 +415,8 @@ extension RulesetSample {
       rules: [
         SampleRule(
           "meta l4proto . th dport { tcp . 22, udp . 53 } accept",
-          sets: [anonymous(key, [[6, 0, 0, 0, 0, 22, 0, 0], [17, 0, 0, 0, 0, 53, 0, 0]])], load(false) + accept)
+          sets: [anonymous(key, [[6, 0, 0, 0, 0, 22, 0, 0], [17, 0, 0, 0, 0, 53, 0, 0]])],
+          load(false) + accept)
       ])
   }
 

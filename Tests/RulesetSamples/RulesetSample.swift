@@ -63,7 +63,9 @@ package struct SampleRule: Sendable {
 extension RulesetSample {
   /// The table `inet lockdown` as nft text.
   package var text: String {
-    var lines = ["table inet lockdown {", "comment \"lockdown\"", "counter policy_digest { comment \"sample\"; }"]
+    var lines = [
+      "table inet lockdown {", "comment \"lockdown\"", "counter policy_digest { comment \"sample\"; }",
+    ]
     lines += sets.map { "set \($0.set.name ?? "") { \($0.text) }" }
     func line(_ rule: SampleRule) -> String { rule.text + (rule.comment.map { " comment \"\($0)\"" } ?? "") }
     if !extraRules.isEmpty { lines += ["chain extra {"] + extraRules.map(line) + ["}"] }
@@ -83,12 +85,14 @@ extension RulesetSample {
         })
     }
     let extra = extraRules.isEmpty ? [] : [chain("extra", nil, extraRules)]
-    return Ruleset(tables: [
-      Table(
-        family: .inet, name: "lockdown",
-        objects: [NamedObject(name: "policy_digest", comment: "sample", label: [UInt8](repeating: 9, count: 32))],
-        sets: sets.map(\.set), chains: extra + [chain(hook.name, hook.hook, rules)])
-    ])
+    var table = Table(
+      family: .inet, name: "lockdown",
+      objects: [
+        NamedObject(name: "policy_digest", comment: "sample", label: [UInt8](repeating: 9, count: 32))
+      ],
+      sets: sets.map(\.set), chains: extra + [chain(hook.name, hook.hook, rules)])
+    table.comment = "lockdown"
+    return Ruleset(tables: [table])
   }
 
   /// The expressions of a rule of `ruleset`.

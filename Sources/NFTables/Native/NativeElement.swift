@@ -13,15 +13,20 @@ internal import CNFTables
     unsafe nftnl_set_elem_free(pointer)
   }
 
-  /// INVARIANT: `key` and `end` have at most NFT_DATA_VALUE_MAXLEN bytes; libnftnl does not check.
-  func fill(key: [UInt8], end: [UInt8]?, endsInterval: Bool) throws(NFTablesError) {
-    try set(NFTNL_SET_ELEM_KEY, key)
-    if let end { try set(NFTNL_SET_ELEM_KEY_END, end) }
-    if endsInterval {
+  /// INVARIANT: keys have at most NFT_DATA_VALUE_MAXLEN bytes; libnftnl does not check.
+  func fill(_ item: ElementEncoder.Item) throws(NFTablesError) {
+    try set(NFTNL_SET_ELEM_KEY, item.key)
+    if let end = item.end { try set(NFTNL_SET_ELEM_KEY_END, end) }
+    if item.endsInterval {
       let flag = UInt32(NFT_SET_ELEM_INTERVAL_END.rawValue)
       unsafe nftnl_set_elem_set_u32(pointer, UInt16(NFTNL_SET_ELEM_FLAGS), flag)
     } else {
       unsafe nftnl_set_elem_unset(pointer, UInt16(NFTNL_SET_ELEM_FLAGS))
+    }
+    if item.isOpen {
+      try set(NFTNL_SET_ELEM_USERDATA, Userdata.openInterval)
+    } else {
+      unsafe nftnl_set_elem_unset(pointer, UInt16(NFTNL_SET_ELEM_USERDATA))
     }
   }
 

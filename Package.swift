@@ -116,6 +116,9 @@ let package = Package(
     // Acts inside a network namespace, where a test process itself must not go.
     .executableTarget(
       name: "ruleset-probe", dependencies: ["HostState", "NFTables", "Ruleset"], path: "Tests/RulesetProbe"),
+    // Policies as a checker hands them over, by hand and at random.
+    .target(
+      name: "PolicySamples", dependencies: ["Diagnostics", "PolicyModel"], path: "Tests/PolicySamples"),
     .testTarget(name: "CanonicalJSONTests", dependencies: ["CanonicalJSON"]),
     .testTarget(name: "DiagnosticsTests", dependencies: ["CanonicalJSON", "Diagnostics"]),
     .testTarget(
@@ -128,7 +131,8 @@ let package = Package(
     .testTarget(
       name: "RulesetTests",
       dependencies: [
-        "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "TextBackends",
+        "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "PolicySyntax", "Ruleset",
+        "TextBackends",
       ]),
     .testTarget(
       name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),
@@ -140,8 +144,8 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "Ruleset",
-        "RulesetSamples", "TextBackends", "ruleset-probe",
+        "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "PolicySamples",
+        "Ruleset", "RulesetSamples", "TextBackends", "ruleset-probe",
       ]),
   ]
 )

@@ -1,0 +1,78 @@
+internal import PolicyModel
+
+/// One comparison before its set has a place in a rule.
+struct Condition: Equatable {
+  enum Operand: Equatable {
+    case inline(RuleStatement.Operand)
+    case anonymous(KernelSet)
+  }
+
+  var field: RuleStatement.Field
+  var comparison: RuleStatement.Operator
+  var operand: Operand
+
+  init(_ field: RuleStatement.Field, _ comparison: RuleStatement.Operator, _ operand: Operand) {
+    self.field = field
+    self.comparison = comparison
+    self.operand = operand
+  }
+}
+
+/// Comparisons that hold together: what one kernel rule tests.
+struct Conjunction: Equatable {
+  /// The one family it is about, as a guard of its own; nil: the packet may be of either.
+  var family: Families?
+  /// The layer-4 protocols it is about, ascending; nil: any, and also none that the kernel can tell.
+  var protocols: [UInt8]?
+  /// Protocols that are not meant, ascending. Only where the protocol is always known.
+  var excludedProtocols: [UInt8] = []
+  var conditions: [Condition] = []
+
+  init(protocols: [UInt8]? = nil, _ conditions: [Condition] = []) {
+    self.protocols = protocols
+    self.conditions = conditions
+  }
+
+  init(excludedProtocols: [UInt8]) {
+    self.excludedProtocols = excludedProtocols
+  }
+
+  /// Both; nil if no packet can meet both.
+  func and(_ other: Conjunction) -> Conjunction? {
+    var result = self
+    switch (protocols, other.protocols) {
+    case (let a?, let b?): result.protocols = a.filter(b.contains)
+    case (nil, let b): result.protocols = b
+    case (_?, nil): break
+    }
+    for number in other.excludedProtocols where !excludedProtocols.contains(number) {
+      result.excludedProtocols.append(number)
+    }
+    result.excludedProtocols.sort()
+    // A known protocol that is not excluded needs no exclusion.
+    if let known = result.protocols {
+      result.protocols = known.filter { !result.excludedProtocols.contains($0) }
+      result.excludedProtocols = []
+    }
+    guard result.protocols?.isEmpty != true else { return nil }
+    result.conditions += other.conditions
+    return result
+  }
+
+  func inFamily(_ family: Families?) -> Conjunction {
+    var result = self
+    result.family = family
+    return result
+  }
+}
+
+/// What one match of a rule becomes in one family.
+enum LoweredMatch {
+  case never
+  case always
+  /// Disjoint: a packet meets at most one, so that the rule acts once.
+  case anyOf([Conjunction])
+  /// Holds where the guard does and none of the list. A comparison in the list may lack its field; only a
+  /// rule that returns tells "no" from "cannot say".
+  case unless(guard: Conjunction, [Conjunction])
+}

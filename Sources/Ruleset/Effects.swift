@@ -1,0 +1,126 @@
+internal import PolicyModel
+
+/// What a rule does with the packets that meet its matches, in the order of `LANGUAGE.md` §4.1: limit,
+/// quota, count, log, verdict.
+struct Effects {
+  private let limit: Limit?
+  private let quota: Quota?
+  private let counter: RuleStatement?
+  private let log: Log?
+  private let verdict: Verdict
+
+  init(of rule: Rule, chainPolicy: ChainPolicy) {
+    limit = rule.limit
+    quota = rule.quota
+    counter = rule.counter.map { counter in
+      switch counter {
+      case .anonymous: .counter(name: nil)
+      case .named(let name): .counter(name: KernelName.counter(name))
+      }
+    }
+    log = rule.log
+    if rule.verdict == .return {
+      switch chainPolicy {
+      case .accept: verdict = .accept
+      case .drop: verdict = .drop
+      case .reject: verdict = .reject(.automatic)
+      }
+    } else {
+      verdict = rule.verdict
+    }
+  }
+
+  /// IPPROTO_TCP where the verdict answers TCP only.
+  var neededProtocol: UInt8? { verdict == .reject(.tcpReset) ? 6 : nil }
+
+  /// Whether some packets that meet the matches go on unjudged.
+  var hasBudget: Bool { limit != nil || quota != nil }
+
+  /// Whether a rule of its own logs: its rate must not end the rule that decides.
+  var logsApart: Bool { log?.atMost != nil && verdict != .continue }
+
+  /// Whether two kernel rules with the same effects would have two of something that must be one. An
+  /// anonymous counter in each is no harm: their sum is the rule's.
+  var hasState: Bool { hasBudget || log?.atMost != nil }
+
+  /// The statements after the comparisons, for each kernel rule. Not for a budget above a log that is apart.
+  ///
+  /// - Parameter family: the family that the rule's guard leaves; nil: both.
+  func inline(in family: Families?) -> [[RuleStatement]] {
+    parts(budget: budget(isInverted: false).flatMap { $0 }, family: family)
+  }
+
+  /// The statements of each kernel rule of a generated chain. What exceeds the budget returns.
+  func inChain() -> [[RuleStatement]] {
+    guard logsApart else { return inline(in: nil) }
+    return budget(isInverted: true).map { $0 + [.verdict(.return)] } + parts(budget: [], family: nil)
+  }
+
+  private func parts(budget: [RuleStatement], family: Families?) -> [[RuleStatement]] {
+    let count = counter.map { [$0] } ?? []
+    let own = log?.atMost.map { [RuleStatement.limit($0)] } ?? []
+    let write = log.map { [RuleStatement.log(prefix: $0.prefix, level: $0.level, group: $0.group)] } ?? []
+    if verdict == .continue {
+      // Nothing follows the log, so that its rate may end the rule.
+      let statements = budget + count + own + write
+      return [statements.isEmpty ? [.verdict(.continue)] : statements]
+    }
+    let decide = Self.statements(for: verdict, family: family)
+    if own.isEmpty { return [budget + count + write + decide] }
+    return [budget + own + write, count + decide]
+  }
+
+  /// Each of limit and quota as a statement list. Inverted they hold for exactly the packets for which they
+  /// otherwise would not, and take the same tokens (`nft_limit_eval`, `nft_overquota`).
+  private func budget(isInverted: Bool) -> [[RuleStatement]] {
+    var result: [[RuleStatement]] = []
+    if let limit {
+      result.append([.limit(limit.rate, burst: limit.burst, isOver: limit.isOver != isInverted)])
+    }
+    if let quota { result.append([.quota(bytes: quota.bytes, isOver: quota.isOver != isInverted)]) }
+    return result
+  }
+
+  private static func statements(for verdict: Verdict, family: Families?) -> [RuleStatement] {
+    switch verdict {
+    case .accept: [.verdict(.accept)]
+    case .drop: [.verdict(.drop)]
+    case .continue: [.verdict(.continue)]
+    case .return: [.verdict(.return)]
+    case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
+    }
+  }
+}
+
+extension RuleStatement {
+  /// `log … at most RATE`: the burst is the kernel's default, 5 packets or none in bytes.
+  fileprivate static func limit(_ rate: Rate) -> RuleStatement {
+    limit(rate, burst: rate.isBytes ? 0 : 5, isOver: false)
+  }
+
+  fileprivate static func limit(_ rate: Rate, burst: UInt32, isOver: Bool) -> RuleStatement {
+    // A burst of no packets would match none; the kernel takes 5 for it (NFT_LIMIT_PKT_BURST_DEFAULT).
+    let burst = burst == 0 && !rate.isBytes ? 5 : burst
+    return .limit(
+      rate: rate.amount, seconds: rate.seconds, burst: burst, isBytes: rate.isBytes, isOver: isOver)
+  }
+}
+
+extension RuleStatement.Reject {
+  /// Types of linux/netfilter/nf_tables.h NFT_REJECT_*; codes of NFT_REJECT_ICMPX_*, linux/icmp.h and
+  /// linux/icmpv6.h.
+  ///
+  /// Under a family guard port-unreachable is that family's own: nft lists the family-independent one as a
+  /// bare `reject`, and reads that back, behind such a guard, as another.
+  fileprivate init(_ kind: RejectKind, family: Families?) {
+    switch (kind, family) {
+    case (.tcpReset, _): self.init(type: 1, code: nil)
+    case (.automatic, Families.ipv4?), (.portUnreachable, Families.ipv4?): self.init(type: 0, code: 3)
+    case (.automatic, Families.ipv6?), (.portUnreachable, Families.ipv6?): self.init(type: 0, code: 4)
+    case (.automatic, _), (.portUnreachable, _): self.init(type: 2, code: 1)
+    case (.noRoute, _): self.init(type: 2, code: 0)
+    case (.hostUnreachable, _): self.init(type: 2, code: 2)
+    case (.adminProhibited, _): self.init(type: 2, code: 3)
+    }
+  }
+}

@@ -1,0 +1,106 @@
+package import PolicyModel
+internal import SHA2
+
+/// Names of kernel objects, as `LANGUAGE.md` §7 and `APPLY.md` §6.1 give them.
+package enum KernelName {
+  /// NFT names may have 255 bytes; older tools and the applier's tables count on 31.
+  package static let maximumLength = 31
+
+  package static let table = "lockdown"
+  /// The object whose userdata names the policy.
+  package static let policyDigest = "policy_digest"
+
+  /// A base chain's name is a function of its place: another priority is another chain.
+  package static func baseChain(hook: Hook, priority: Int32) -> String {
+    guard priority != defaultPriority(of: hook) else { return hook.rawValue }
+    return hook.rawValue + "_" + (priority < 0 ? "m" : "p") + String(priority.magnitude)
+  }
+
+  /// Five before the well-known priority, so that a chain of ours never ties with one of iptables-nft.
+  package static func defaultPriority(of hook: Hook) -> Int32 {
+    switch hook {
+    case .ingress, .input, .forward, .output: -5  // filter - 5
+    case .prerouting, .postrouting: -155  // mangle - 5
+    }
+  }
+
+  /// The set of one family of an address definition.
+  static func set(_ definition: String, family: Families) -> String {
+    let suffix = family == .ipv4 ? "_4" : "_6"
+    let name = underscored(definition) + suffix
+    return isUsable(name) ? name : hashed(definition) + suffix
+  }
+
+  static func counter(_ counter: String) -> String {
+    let name = underscored(counter)
+    return isUsable(name) ? name : hashed(counter)
+  }
+
+  /// The chain generated for a rule: readable, and told apart by its id's digest.
+  ///
+  /// A leading underscore is reserved for what we generate. 1 + 19 + 1 + 10 bytes.
+  static func generatedChain(ruleID: String, variant: Int = 1) -> String {
+    let readable = ruleID.utf8.prefix(19).map { byte -> UInt8 in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
+      default: UInt8(ascii: "_")
+      }
+    }
+    return "_" + String(decoding: readable, as: UTF8.self) + "_"
+      + shortHash(variant == 1 ? ruleID : "\(ruleID)\n\(variant)")
+  }
+
+  /// Whether nft reads the name back and none of ours is meant by it.
+  static func isUsable(_ name: String) -> Bool {
+    let bytes = name.utf8
+    guard let first = bytes.first, bytes.count <= maximumLength,
+      (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(first)
+    else { return false }
+    guard bytes.allSatisfy({ isNameByte($0) }) else { return false }
+    return !NFTKeywords.all.contains(Substring(name)) && !reserved.contains(name) && !hasFormOfHook(name)
+  }
+
+  /// Sets, objects and chains of the applier (`APPLY.md` §6.1).
+  private static let reserved: Set<String> = [
+    policyDigest, "trying", "waiting", "open", "fresh4", "fresh6", "management",
+  ]
+
+  private static func isNameByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
+    default: false
+    }
+  }
+
+  /// HOOK, then `_nat` or `_route`, then `_pN` or `_mN`; at ingress then a device of any name.
+  private static func hasFormOfHook(_ name: String) -> Bool {
+    var parts = name.split(separator: "_", omittingEmptySubsequences: false)[...]
+    guard let hook = parts.popFirst(), let known = Hook(rawValue: String(hook)) else { return false }
+    if known == .ingress { return true }
+    if let type = parts.first, type == "nat" || type == "route" { parts.removeFirst() }
+    if let place = parts.first, place.first == "p" || place.first == "m", place.count > 1,
+      place.dropFirst().allSatisfy({ $0.isASCII && $0.isNumber })
+    {
+      parts.removeFirst()
+    }
+    return parts.isEmpty
+  }
+
+  private static func underscored(_ name: String) -> String {
+    String(
+      decoding: name.utf8.map { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 },
+      as: UTF8.self)
+  }
+
+  private static func hashed(_ name: String) -> String { "x_" + shortHash(name) }
+
+  /// The first ten base32 characters (RFC 4648, lower case) of the SHA-256: 50 bits.
+  private static func shortHash(_ text: String) -> String {
+    let digest = SHA256.hash(text.utf8)
+    var bits: UInt64 = 0
+    for byte in digest.prefix(7) { bits = bits << 8 | UInt64(byte) }
+    let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
+    let characters = (0..<10).map { alphabet[Int(bits >> UInt64(56 - 5 * ($0 + 1)) & 31)] }
+    return String(decoding: characters, as: UTF8.self)
+  }
+}

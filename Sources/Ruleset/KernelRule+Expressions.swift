@@ -1,0 +1,159 @@
+extension KernelRule {
+  /// The kernel's program of the rule, as stock nft 1.0.6 makes it of the rule's text.
+  package var expressions: [Expression] {
+    var result: [Expression] = []
+    var rest = statements[...]
+    while let statement = rest.popFirst() {
+      if let next = rest.first, let joined = RuleStatement.joinedLoad(statement, next) {
+        rest.removeFirst()
+        result += joined
+      } else {
+        result += statement.expressions(anonymousSets: anonymousSets)
+      }
+    }
+    return result
+  }
+}
+
+extension RuleStatement {
+  // Registers of linux/netfilter/nf_tables.h: NFT_REG_1, and NFT_REG32_01, its second word.
+  private static let register: UInt32 = 1
+  private static let secondWord: UInt32 = 9
+
+  /// nft loads fields that touch at once: of what the lowering writes, both ports, and ICMP type and code.
+  /// The lowering puts them side by side, the lower one first.
+  fileprivate static func joinedLoad(_ first: RuleStatement, _ second: RuleStatement) -> [Expression]? {
+    guard case .match(let lowField, .equal, .value(let low)) = first,
+      case .match(let highField, .equal, .value(let high)) = second
+    else { return nil }
+    switch (lowField, highField) {
+    case (.sourcePort, .destinationPort), (.icmpType, .icmpCode), (.icmpv6Type, .icmpv6Code):
+      return [
+        .payload(.transport, offset: 0, length: UInt32(low.count + high.count), register: register),
+        .compare(register: register, .equal, low + high),
+      ]
+    default: return nil
+    }
+  }
+
+  fileprivate func expressions(anonymousSets: [KernelSet]) -> [Expression] {
+    switch self {
+    case .match(let field, let comparison, let operand):
+      Self.expressions(field, comparison, operand, anonymousSets: anonymousSets)
+    case .counter(nil): [.counter]
+    // NFT_OBJECT_COUNTER.
+    case .counter(let name?): [.objectReference(type: 1, name: name)]
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      [.limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver)]
+    case .quota(let bytes, let isOver): [.quota(bytes: bytes, isOver: isOver)]
+    case .log(let prefix, let level, let group):
+      [.log(prefix: prefix, level: level.map(UInt32.init), group: group)]
+    case .reject(let reject): [.reject(type: reject.type, code: reject.code)]
+    case .verdict(let verdict): [.verdict(verdict)]
+    }
+  }
+
+  private static func expressions(
+    _ field: Field, _ comparison: Operator, _ operand: Operand, anonymousSets: [KernelSet]
+  ) -> [Expression] {
+    let isNegated = comparison == .notEqual
+    if comparison == .anyBit, case .value(let mask) = operand {
+      let zero = [UInt8](repeating: 0, count: mask.count)
+      return load(field) + [
+        .bitwise(register: register, destination: register, mask: mask, xor: zero),
+        .compare(register: register, .notEqual, zero),
+      ]
+    }
+    let compare: Expression.Comparison = isNegated ? .notEqual : .equal
+    switch operand {
+    case .value(let value), .prefix(let value):
+      return load(field) + [.compare(register: register, compare, value)]
+    case .network(let network, let bits):
+      if bits % 8 == 0 {
+        let bytes = bits / 8
+        return load(field, bytes: UInt32(bytes)) + [
+          .compare(register: register, compare, Array(network.prefix(bytes)))
+        ]
+      }
+      return load(field) + [
+        .bitwise(
+          register: register, destination: register, mask: mask(bits: bits, count: network.count),
+          xor: [UInt8](repeating: 0, count: network.count)),
+        .compare(register: register, compare, network),
+      ]
+    case .range(let lower, let upper):
+      let loaded = load(field) + turnedRound(field)
+      if isNegated {
+        return loaded + [.range(register: register, isNegated: true, lower: lower, upper: upper)]
+      }
+      return loaded + [
+        .compare(register: register, .greaterOrEqual, lower),
+        .compare(register: register, .lessOrEqual, upper),
+      ]
+    case .set(let reference):
+      var isInterval = false
+      if case .anonymous(let index) = reference, anonymousSets.indices.contains(index) {
+        isInterval = anonymousSets[index].isInterval
+      }
+      return load(field, isInterval: isInterval) + (isInterval ? turnedRound(field) : []) + [
+        .lookup(register: register, reference, isNegated: isNegated)
+      ]
+    }
+  }
+
+  /// A comparison of order needs host-order numbers the other way round.
+  private static func turnedRound(_ field: Field) -> [Expression] {
+    switch field {
+    case .socketUser, .socketGroup:
+      [.byteOrder(register: register, destination: register, toNetwork: true, length: 4, size: 4)]
+    default: []
+    }
+  }
+
+  private static func mask(bits: Int, count: Int) -> [UInt8] {
+    (0..<count).map { index in
+      let kept = max(0, min(8, bits - index * 8))
+      return UInt8(truncatingIfNeeded: 0xff00 >> kept)
+    }
+  }
+
+  /// - Parameter bytes: only so many leading bytes of the field.
+  /// - Parameter isInterval: for a concatenation, whether ranges are looked up.
+  private static func load(_ field: Field, bytes: UInt32? = nil, isInterval: Bool = false) -> [Expression] {
+    func network(_ offset: UInt32, _ length: UInt32) -> [Expression] {
+      [.payload(.network, offset: offset, length: bytes ?? length, register: register)]
+    }
+    func transport(_ offset: UInt32, _ length: UInt32, into register: UInt32 = register) -> [Expression] {
+      [.payload(.transport, offset: offset, length: length, register: register)]
+    }
+    // Offsets of the fields in linux/ip.h, linux/ipv6.h, linux/tcp.h and linux/icmp.h.
+    return switch field {
+    case .family: [.meta(.family, register: register)]
+    case .transportProtocol: [.meta(.transportProtocol, register: register)]
+    case .inputInterfaceName: [.meta(.inputInterfaceName, register: register)]
+    case .outputInterfaceName: [.meta(.outputInterfaceName, register: register)]
+    case .ipv4Source: network(12, 4)
+    case .ipv4Destination: network(16, 4)
+    case .ipv6Source: network(8, 16)
+    case .ipv6Destination: network(24, 16)
+    case .sourcePort: transport(0, 2)
+    case .destinationPort: transport(2, 2)
+    case .icmpType, .icmpv6Type: transport(0, 1)
+    case .icmpCode, .icmpv6Code: transport(1, 1)
+    case .conntrackState: [.conntrack(.state, register: register)]
+    case .conntrackStatus: [.conntrack(.status, register: register)]
+    case .socketUser: [.meta(.socketUser, register: register)]
+    case .socketGroup: [.meta(.socketGroup, register: register)]
+    // NFTA_FIB_F_SADDR 1, NFTA_FIB_F_DADDR 2.
+    case .fibSourceType: [.fib(result: .addressType, flags: 1, register: register)]
+    case .fibDestinationType: [.fib(result: .addressType, flags: 2, register: register)]
+    case .protocolAndDestinationPort:
+      [.meta(.transportProtocol, register: register)]
+        // nft turns the host-order field round in words of two bytes; of its one byte that leaves all.
+        + (isInterval
+          ? [.byteOrder(register: register, destination: register, toNetwork: true, length: 1, size: 2)] : [])
+        + transport(2, 2, into: secondWord)
+    case .icmpTypeAndCode, .icmpv6TypeAndCode: transport(0, 1) + transport(1, 1, into: secondWord)
+    }
+  }
+}

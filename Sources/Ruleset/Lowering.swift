@@ -1,0 +1,105 @@
+package import PolicyModel
+internal import SHA2
+
+/// Turns a checked policy into kernel objects: pure, and the same for the same policy.
+package enum Lowering {
+  /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
+  ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
+  package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
+    let chains = policy.firewall.map { lower($0, target: policy.target) } ?? []
+    let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
+    var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
+    objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
+    objects.sort { $0.name < $1.name }
+    let table = Table(
+      family: .inet, name: KernelName.table, objects: objects,
+      sets: sets(of: policy.addressSets, usedIn: chains), chains: chains)
+    return Ruleset(tables: [table])
+  }
+
+  private static func lower(_ firewall: Firewall, target: Target) -> [Chain] {
+    let order = Hook.allCases
+    let sorted = firewall.baseChains.sorted { a, b in
+      (order.firstIndex(of: a.hook) ?? 0, a.priority) < (order.firstIndex(of: b.hook) ?? 0, b.priority)
+    }
+    var base: [Chain] = []
+    var generated: [Chain] = []
+    var names: Set<String> = []
+    for chain in sorted {
+      let lowering = RuleLowering(
+        chainPolicy: chain.policy, hasConcatenatedRanges: target.kernel >= KernelVersion(5, 6))
+      var rules: [KernelRule] = []
+      for rule in chain.rules where rule.isEnabled {
+        let output = lowering.lower(rule, chainName: freeName(for: rule.id, taken: names))
+        rules += output.rules
+        if let chain = output.generatedChain {
+          names.insert(chain.name)
+          generated.append(chain)
+        }
+      }
+      base.append(
+        Chain(
+          name: KernelName.baseChain(hook: chain.hook, priority: chain.priority), base: BaseHook(chain),
+          rules: rules))
+    }
+    return base + generated
+  }
+
+  /// Two ids whose readable parts and 50 bits of digest agree would share a name.
+  static func freeName(for id: String, taken: Set<String>) -> String {
+    var name = KernelName.generatedChain(ruleID: id)
+    var suffix = 1
+    while taken.contains(name) {
+      suffix += 1
+      name = KernelName.generatedChain(ruleID: id, variant: suffix)
+    }
+    return name
+  }
+
+  private static func counterNames(in chains: [Chain]) -> Set<String> {
+    var names: Set<String> = []
+    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
+      if case .counter(let name?) = statement { names.insert(name) }
+    }
+    return names
+  }
+
+  /// The sets that a rule looks up, each family's apart. A definition only used elsewhere has none.
+  private static func sets(of definitions: [NamedAddressSet], usedIn chains: [Chain]) -> [KernelSet] {
+    var used: Set<String> = []
+    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
+      if case .match(_, _, .set(.named(let name))) = statement { used.insert(name) }
+    }
+    var sets: [KernelSet] = []
+    for definition in definitions {
+      sets.append(set(definition.name, .ipv4, definition.addresses.ipv4, .ipv4Address))
+      sets.append(set(definition.name, .ipv6, definition.addresses.ipv6, .ipv6Address))
+    }
+    return sets.filter { used.contains($0.name ?? "") }.sorted { ($0.name ?? "") < ($1.name ?? "") }
+  }
+
+  private static func set<V>(
+    _ name: String, _ family: Families, _ ranges: [AddressRange<V>], _ keyType: KernelSet.KeyType
+  ) -> KernelSet {
+    KernelSet(
+      name: KernelName.set(name, family: family), keyType: keyType,
+      isInterval: ranges.contains { $0.lower != $0.upper },
+      elements: ranges.map { KernelSet.Element(bigEndian: $0) })
+  }
+}
+
+extension BaseHook {
+  fileprivate init(_ chain: BaseChain) {
+    let hook: UInt32 =
+      switch chain.hook {
+      case .prerouting: 0
+      case .input: 1
+      case .forward: 2
+      case .output: 3
+      case .postrouting: 4
+      case .ingress: 5
+      }
+    // Reject is a rule, never a policy: the kernel's is drop.
+    self.init(type: .filter, hook: hook, priority: chain.priority, accepts: chain.policy == .accept)
+  }
+}

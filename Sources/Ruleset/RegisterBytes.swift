@@ -1,0 +1,59 @@
+internal import PolicyModel
+
+// Numbers as the bytes of a register.
+extension FixedWidthInteger {
+  /// Most significant byte first: addresses, ports, and what a comparison of order needs.
+  var bigEndianBytes: [UInt8] {
+    stride(from: Self.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> Self($0)) }
+  }
+
+  /// Host order of both target architectures: marks, ids, states.
+  var littleEndianBytes: [UInt8] { bigEndianBytes.reversed() }
+}
+
+extension KernelSet.Element {
+  init<Value>(bigEndian range: AddressRange<Value>) {
+    self.init(range.lower.bigEndianBytes, range.upper.bigEndianBytes)
+  }
+
+  package var isSingle: Bool { lower == upper }
+
+  /// The length in bits of the prefix that the range is, if it is one.
+  package var prefixLength: Int? {
+    // A prefix: equal bits, then all zeros below and all ones above.
+    var length = 0
+    var isInHostPart = false
+    for (low, high) in zip(lower, upper) {
+      if isInHostPart {
+        guard low == 0, high == 0xff else { return nil }
+        continue
+      }
+      let difference = low ^ high
+      let equalBits = difference.leadingZeroBitCount
+      length += equalBits
+      if equalBits < 8 {
+        isInHostPart = true
+        let hostMask = UInt8(0xff) >> UInt8(equalBits)
+        guard low & hostMask == 0, high & hostMask == hostMask else { return nil }
+      }
+    }
+    return length
+  }
+}
+
+extension Condition.Operand {
+  /// One range is compared; several are looked up. `ranges` is not empty.
+  static func ranges(_ ranges: [KernelSet.Element], keyType: KernelSet.KeyType) -> Condition.Operand {
+    guard let range = ranges.first, ranges.count == 1 else {
+      let isInterval = ranges.contains { !$0.isSingle }
+      return .anonymous(KernelSet(name: nil, keyType: keyType, isInterval: isInterval, elements: ranges))
+    }
+    if range.isSingle { return .inline(.value(range.lower)) }
+    switch keyType {
+    case .ipv4Address, .ipv6Address:
+      if let bits = range.prefixLength { return .inline(.network(range.lower, bits: bits)) }
+    default: break
+    }
+    return .inline(.range(range.lower, range.upper))
+  }
+}

@@ -1,0 +1,175 @@
+internal import PolicyModel
+internal import SHA2
+
+/// Lowers one policy rule to the kernel rules of its base chain, and to a generated chain where one rule
+/// cannot say it.
+///
+/// A generated chain is needed
+/// - for a negation whose field may be absent: `positive -> return`, then the rule's effects;
+/// - where the rule becomes several kernel rules and has state: each would have a bucket of its own, and
+///   `accept … limit 10/minute` would let through twice as much;
+/// - for `log … at most` below a limit or quota: a rule of its own logs, and it must see only what they let
+///   through.
+struct RuleLowering {
+  struct Output {
+    /// For the base chain, in order.
+    var rules: [KernelRule] = []
+    var generatedChain: Chain?
+  }
+
+  /// What `return` means: the end of the chain, as a verdict. The kernel's own policy is not asked, for it
+  /// is `accept` until the transaction that creates the chain ends.
+  let chainPolicy: ChainPolicy
+  let hasConcatenatedRanges: Bool
+
+  /// - Parameter chainName: for the generated chain, if one is needed.
+  func lower(_ rule: Rule, chainName: @autoclosure () -> String) -> Output {
+    guard let (matching, exceptions) = lowerMatches(of: rule) else { return Output() }
+    var alternatives = matching
+    let effects = Effects(of: rule, chainPolicy: chainPolicy)
+    if let needed = effects.neededProtocol {
+      alternatives = alternatives.compactMap { $0.and(Conjunction(protocols: [needed])) }
+    }
+    guard !alternatives.isEmpty else { return Output() }
+
+    var parts = Parts(rule: rule)
+    let needsChain =
+      !exceptions.isEmpty || alternatives.count > 1 && effects.hasState
+      || effects.logsApart && effects.hasBudget
+    guard needsChain else {
+      let rules = alternatives.flatMap { alternative in
+        effects.inline(in: alternative.family).map { parts.rule(alternative, $0) }
+      }
+      return Output(rules: rules)
+    }
+    let name = chainName()
+    let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
+    var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
+    let guardOfEffects = Conjunction(protocols: effects.neededProtocol.map { [$0] })
+    for statements in effects.inChain() {
+      // Only the rule that rejects needs the guard; nft wants to see it there.
+      let isRejecting = statements.contains { if case .reject = $0 { true } else { false } }
+      chain.append(parts.rule(isRejecting ? guardOfEffects : Conjunction(), statements))
+    }
+    return Output(rules: jumps, generatedChain: Chain(name: name, base: nil, rules: chain))
+  }
+
+  /// The disjoint ways to meet the rule's matches, and what then still excepts a packet; nil if no packet
+  /// can meet them.
+  private func lowerMatches(of rule: Rule) -> (alternatives: [Conjunction], exceptions: [Conjunction])? {
+    let isSplit = rule.families == .both && rule.matches.contains(where: MatchLowering.isFamilySpecific)
+    let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
+    let lowering = MatchLowering(
+      ruleFamilies: rule.families, hasConcatenatedRanges: hasConcatenatedRanges)
+    let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
+
+    var alternatives: [Conjunction] = []
+    var exceptions: [Conjunction] = []
+    for family in families {
+      let ownFamily: Families? = family == .both ? nil : family
+      var conjunctions = [Conjunction()]
+      var own: [Conjunction] = []
+      for match in matches {
+        switch lowering.lower(match, family: family) {
+        case .always: break
+        case .never: conjunctions = []
+        case .anyOf(let choices):
+          conjunctions = conjunctions.flatMap { conjunction in choices.compactMap(conjunction.and) }
+        case .unless(let scope, let excepted):
+          conjunctions = conjunctions.compactMap { $0.and(scope) }
+          // In a chain that both families enter, what holds in one alone says so.
+          let isOfOneFamily = MatchLowering.isFamilySpecific(match)
+          own += excepted.map { $0.inFamily(isOfOneFamily ? ownFamily : nil) }
+        }
+      }
+      guard !conjunctions.isEmpty else { continue }
+      alternatives += conjunctions.map { $0.inFamily(ownFamily) }
+      for exception in own where !exceptions.contains(exception) { exceptions.append(exception) }
+    }
+    return alternatives.isEmpty ? nil : (alternatives, exceptions)
+  }
+
+  /// The order of comparisons in a kernel rule: that of the canonical text.
+  private static func rank(_ condition: Match.Condition) -> Int {
+    switch condition {
+    case .protocols: 0
+    // Source before destination: so nft lists the two when it has joined their loads.
+    case .ports(.source, _, _): 1
+    case .ports(.destination, _, _): 2
+    case .icmp: 3
+    case .services: 4
+    case .states: 5
+    case .addresses(.source, _): 6
+    case .addresses(.destination, _): 7
+    case .interfaces(.input, _): 8
+    case .interfaces(.output, _): 9
+    case .user: 10
+    case .group: 11
+    case .status: 12
+    }
+  }
+}
+
+/// Numbers the kernel rules of one policy rule, in the order they are made.
+private struct Parts {
+  let rule: Rule
+  private let identity: [UInt8]
+  private var next: UInt8 = 0
+
+  init(rule: Rule) {
+    self.rule = rule
+    identity = Array(SHA256.hash(rule.id.utf8).prefix(7))
+  }
+
+  mutating func rule(_ conjunction: Conjunction, _ statements: [RuleStatement]) -> KernelRule {
+    var result = KernelRule(
+      id: rule.id, part: next, comment: KernelText.comment(of: rule), label: identity + [next],
+      anonymousSets: [], statements: [])
+    // INVARIANT: far fewer than 256 parts. At most 2 families × 6 groups of services × 2 and 2 for
+    // addresses with a special × 2 for ICMP types with and without codes = 96 alternatives, and an
+    // exception for each match.
+    next += 1
+    result.append(conjunction)
+    result.statements += statements
+    return result
+  }
+}
+
+extension KernelRule {
+  /// Appends the guards and comparisons, with the sets they look up.
+  fileprivate mutating func append(_ conjunction: Conjunction) {
+    if let family = conjunction.family {
+      // linux/netfilter.h NFPROTO_IPV4, NFPROTO_IPV6.
+      statements.append(.match(.family, .equal, .value([family == .ipv4 ? 2 : 10])))
+    }
+    if let protocols = conjunction.protocols { append(protocols: protocols, .equal) }
+    if !conjunction.excludedProtocols.isEmpty { append(protocols: conjunction.excludedProtocols, .notEqual) }
+    let header = TransportHeader.name(of: conjunction.protocols)
+    for condition in conjunction.conditions {
+      switch condition.field {
+      case .sourcePort: append(.sourcePort(header: header), condition)
+      case .destinationPort: append(.destinationPort(header: header), condition)
+      default: append(condition.field, condition)
+      }
+    }
+  }
+
+  private mutating func append(protocols: [UInt8], _ comparison: RuleStatement.Operator) {
+    let elements = protocols.map { KernelSet.Element([$0], [$0]) }
+    if let number = protocols.first, protocols.count == 1 {
+      statements.append(.match(.transportProtocol, comparison, .value([number])))
+    } else {
+      let set = KernelSet(name: nil, keyType: .inetProtocol, isInterval: false, elements: elements)
+      append(.transportProtocol, Condition(.transportProtocol, comparison, .anonymous(set)))
+    }
+  }
+
+  private mutating func append(_ field: RuleStatement.Field, _ condition: Condition) {
+    switch condition.operand {
+    case .inline(let operand): statements.append(.match(field, condition.comparison, operand))
+    case .anonymous(let set):
+      anonymousSets.append(set)
+      statements.append(.match(field, condition.comparison, .set(.anonymous(anonymousSets.count - 1))))
+    }
+  }
+}

@@ -1,0 +1,220 @@
+internal import Ruleset
+
+/// Names of fields and texts of their values.
+enum NFTKey {
+  static func name(of field: RuleStatement.Field) -> String {
+    switch field {
+    case .family: "meta nfproto"
+    case .transportProtocol: "meta l4proto"
+    case .inputInterfaceName: "iifname"
+    case .outputInterfaceName: "oifname"
+    case .ipv4Source: "ip saddr"
+    case .ipv4Destination: "ip daddr"
+    case .ipv6Source: "ip6 saddr"
+    case .ipv6Destination: "ip6 daddr"
+    case .sourcePort(let header): "\(header) sport"
+    case .destinationPort(let header): "\(header) dport"
+    case .icmpType: "icmp type"
+    case .icmpCode: "icmp code"
+    case .icmpv6Type: "icmpv6 type"
+    case .icmpv6Code: "icmpv6 code"
+    case .conntrackState: "ct state"
+    case .conntrackStatus: "ct status"
+    case .socketUser: "meta skuid"
+    case .socketGroup: "meta skgid"
+    case .fibSourceType: "fib saddr type"
+    case .fibDestinationType: "fib daddr type"
+    case .protocolAndDestinationPort: "meta l4proto . th dport"
+    case .icmpTypeAndCode: "icmp type . icmp code"
+    case .icmpv6TypeAndCode: "icmpv6 type . icmpv6 code"
+    }
+  }
+
+  static func name(of type: KernelSet.KeyType) -> String {
+    switch type {
+    case .ipv4Address: "ipv4_addr"
+    case .ipv6Address: "ipv6_addr"
+    case .inetProtocol: "inet_proto"
+    case .inetService: "inet_service"
+    case .interfaceName: "ifname"
+    case .conntrackState: "ct_state"
+    case .icmpType: "icmp_type"
+    case .icmpCode: "icmp_code"
+    case .icmpv6Type: "icmpv6_type"
+    case .icmpv6Code: "icmpv6_code"
+    case .uid: "uid"
+    case .gid: "gid"
+    case .fibAddressType: "fib_addrtype"
+    case .concatenation(let fields): fields.map(name).joined(separator: " . ")
+    }
+  }
+
+  // MARK: Values of a field
+
+  static func text(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {
+    switch field {
+    case .family: bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : NFTString.inexpressible
+    case .conntrackStatus: status(littleEndian(bytes))
+    default: keyType(of: field).map { text(bytes, keyType: $0) } ?? NFTString.inexpressible
+    }
+  }
+
+  /// A bound of a range, most significant byte first.
+  static func ordered(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {
+    switch field {
+    case .socketUser, .socketGroup: String(bigEndian(bytes))
+    default: text(bytes, of: field)
+    }
+  }
+
+  private static func keyType(of field: RuleStatement.Field) -> KernelSet.KeyType? {
+    switch field {
+    case .family, .conntrackStatus: nil
+    case .transportProtocol: .inetProtocol
+    case .inputInterfaceName, .outputInterfaceName: .interfaceName
+    case .ipv4Source, .ipv4Destination: .ipv4Address
+    case .ipv6Source, .ipv6Destination: .ipv6Address
+    case .sourcePort, .destinationPort: .inetService
+    case .icmpType: .icmpType
+    case .icmpCode: .icmpCode
+    case .icmpv6Type: .icmpv6Type
+    case .icmpv6Code: .icmpv6Code
+    case .conntrackState: .conntrackState
+    case .socketUser: .uid
+    case .socketGroup: .gid
+    case .fibSourceType, .fibDestinationType: .fibAddressType
+    case .protocolAndDestinationPort: .concatenation([.inetProtocol, .inetService])
+    case .icmpTypeAndCode: .concatenation([.icmpType, .icmpCode])
+    case .icmpv6TypeAndCode: .concatenation([.icmpv6Type, .icmpv6Code])
+    }
+  }
+
+  private static func text(_ bytes: [UInt8], keyType: KernelSet.KeyType) -> String {
+    switch keyType {
+    case .ipv4Address: bytes.map { String($0) }.joined(separator: ".")
+    case .ipv6Address: AddressText.ipv6(bytes)
+    case .inetProtocol: protocolName(bytes.first ?? 0)
+    // Codes as numbers: nft has one list of their names for all types.
+    case .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: String(bytes.first ?? 0)
+    case .inetService: String(bigEndian(bytes))
+    case .interfaceName: NFTString.interface(Array(bytes.prefix { $0 != 0 }))
+    case .conntrackState: state(littleEndian(bytes))
+    case .uid, .gid: String(littleEndian(bytes))
+    case .fibAddressType: addressType(littleEndian(bytes))
+    case .concatenation(let fields):
+      fields.indices.map { text(Self.field($0, of: bytes, fields), keyType: fields[$0]) }
+        .joined(separator: " . ")
+    }
+  }
+
+  // MARK: Elements
+
+  /// The set's elements in its order.
+  static func elements(of set: KernelSet) -> [String] {
+    set.elements.map { element in
+      switch set.keyType {
+      // In an interval set ids are most significant byte first.
+      case .uid where set.isInterval, .gid where set.isInterval:
+        let lower = String(bigEndian(element.lower))
+        return element.isSingle ? lower : lower + "-" + String(bigEndian(element.upper))
+      default: return text(element, keyType: set.keyType)
+      }
+    }
+  }
+
+  private static func text(_ element: KernelSet.Element, keyType: KernelSet.KeyType) -> String {
+    if case .concatenation(let fields) = keyType {
+      return fields.indices.map { index in
+        let lower = field(index, of: element.lower, fields)
+        let upper = field(index, of: element.upper, fields)
+        return range(lower, upper, keyType: fields[index])
+      }.joined(separator: " . ")
+    }
+    return range(element.lower, element.upper, keyType: keyType)
+  }
+
+  private static func range(_ lower: [UInt8], _ upper: [UInt8], keyType: KernelSet.KeyType) -> String {
+    if lower == upper { return text(lower, keyType: keyType) }
+    switch keyType {
+    case .ipv4Address, .ipv6Address:
+      if let bits = KernelSet.Element(lower, upper).prefixLength {
+        return "\(text(lower, keyType: keyType))/\(bits)"
+      }
+    case .interfaceName:
+      return NFTString.interfacePrefix(Array(lower.prefix { $0 != 0 }))
+    default: break
+    }
+    return text(lower, keyType: keyType) + "-" + text(upper, keyType: keyType)
+  }
+
+  /// One field of a concatenated key, without the padding to 4 bytes.
+  private static func field(_ index: Int, of key: [UInt8], _ fields: [KernelSet.KeyType]) -> [UInt8] {
+    let start = fields.prefix(index).reduce(0) { $0 + (length(of: $1) + 3) / 4 * 4 }
+    return Array(key.dropFirst(start).prefix(length(of: fields[index])))
+  }
+
+  private static func length(of keyType: KernelSet.KeyType) -> Int {
+    switch keyType {
+    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: 1
+    case .inetService: 2
+    case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType: 4
+    case .ipv6Address, .interfaceName: 16
+    case .concatenation(let fields): fields.reduce(0) { $0 + (length(of: $1) + 3) / 4 * 4 }
+    }
+  }
+
+  // MARK: Names
+
+  /// nft's keywords; other names it would look up in /etc/protocols.
+  private static func protocolName(_ number: UInt8) -> String {
+    switch number {
+    case 1: "icmp"
+    case 2: "igmp"
+    case 6: "tcp"
+    case 17: "udp"
+    case 33: "dccp"
+    case 50: "esp"
+    case 51: "ah"
+    case 58: "icmpv6"
+    case 132: "sctp"
+    case 136: "udplite"
+    default: String(number)
+    }
+  }
+
+  /// NF_CT_STATE_BIT of linux/netfilter/nf_conntrack_common.h.
+  private static func state(_ bit: UInt64) -> String {
+    switch bit {
+    case 1: "invalid"
+    case 2: "established"
+    case 4: "related"
+    case 8: "new"
+    case 64: "untracked"
+    default: NFTString.inexpressible
+    }
+  }
+
+  /// Bits of enum ip_conntrack_status.
+  private static func status(_ bits: UInt64) -> String {
+    let names: [(bit: UInt64, name: String)] = [
+      (1 << 0, "expected"), (1 << 1, "seen-reply"), (1 << 2, "assured"), (1 << 3, "confirmed"),
+      (1 << 4, "snat"), (1 << 5, "dnat"), (1 << 9, "dying"),
+    ]
+    let known = names.reduce(0) { $0 | $1.bit }
+    guard bits & ~known == 0, bits != 0 else { return NFTString.inexpressible }
+    return names.filter { bits & $0.bit != 0 }.map(\.name).joined(separator: ",")
+  }
+
+  /// RTN_* of linux/rtnetlink.h.
+  private static func addressType(_ number: UInt64) -> String {
+    switch number {
+    case 2: "local"
+    case 3: "broadcast"
+    default: String(number)
+    }
+  }
+
+  private static func bigEndian(_ bytes: [UInt8]) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+
+  private static func littleEndian(_ bytes: [UInt8]) -> UInt64 { bigEndian(bytes.reversed()) }
+}

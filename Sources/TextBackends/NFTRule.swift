@@ -1,0 +1,98 @@
+internal import Ruleset
+
+/// The text of one rule.
+enum NFTRule {
+  static func text(_ rule: KernelRule) -> String {
+    var words = rule.statements.map { text($0, sets: rule.anonymousSets) }
+    if let comment = rule.comment { words.append("comment \(NFTString.quoted(comment))") }
+    return words.joined(separator: " ")
+  }
+
+  private static func text(_ statement: RuleStatement, sets: [KernelSet]) -> String {
+    switch statement {
+    case .match(let field, let comparison, let operand):
+      return match(field, comparison, operand, sets: sets)
+    case .counter(let name):
+      return name.map { "counter name \(NFTString.quoted($0))" } ?? "counter"
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      var text = "limit rate \(isOver ? "over " : "")\(rate)\(isBytes ? " bytes" : "")/\(unit(of: seconds))"
+      if !isBytes {
+        text += " burst \(burst) packets"
+      } else if burst > 0 {
+        text += " burst \(burst) bytes"
+      }
+      return text
+    case .quota(let bytes, let isOver):
+      return "quota \(isOver ? "over " : "")\(bytes) bytes"
+    case .log(let prefix, let level, let group):
+      var text = "log prefix \(NFTString.logPrefix(prefix))"
+      if let level { text += " level \(name(ofLevel: level))" }
+      if let group { text += " group \(group)" }
+      return text
+    case .reject(let reject): return text(reject)
+    case .verdict(let verdict): return text(verdict)
+    }
+  }
+
+  private static func match(
+    _ field: RuleStatement.Field, _ comparison: RuleStatement.Operator, _ operand: RuleStatement.Operand,
+    sets: [KernelSet]
+  ) -> String {
+    let value: String
+    switch operand {
+    case .value(let bytes): value = NFTKey.text(bytes, of: field)
+    case .prefix(let bytes): value = NFTString.interfacePrefix(bytes)
+    case .network(let bytes, let bits): value = "\(NFTKey.text(bytes, of: field))/\(bits)"
+    case .range(let lower, let upper):
+      value = NFTKey.ordered(lower, of: field) + "-" + NFTKey.ordered(upper, of: field)
+    case .set(.named(let name)): value = "@\(name)"
+    case .set(.anonymous(let index)):
+      // INVARIANT: a rule's references index its own list.
+      value = "{ " + NFTKey.elements(of: sets[index]).joined(separator: ", ") + " }"
+    }
+    // `anyBit` is what nft means by a bare list of flags.
+    return NFTKey.name(of: field) + (comparison == .notEqual ? " != " : " ") + value
+  }
+
+  private static func unit(of seconds: UInt64) -> String {
+    switch seconds {
+    case 1: "second"
+    case 60: "minute"
+    case 3600: "hour"
+    case 86400: "day"
+    case 604800: "week"
+    default: NFTString.inexpressible
+    }
+  }
+
+  /// Levels of syslog(3), as nft calls them.
+  private static func name(ofLevel level: UInt8) -> String {
+    let names = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+    return Int(level) < names.count ? names[Int(level)] : NFTString.inexpressible
+  }
+
+  /// NFT_REJECT_* with its codes. Always written out: a bare `reject` means another type behind a family guard.
+  private static func text(_ reject: RuleStatement.Reject) -> String {
+    switch (reject.type, reject.code) {
+    case (1, _): "reject with tcp reset"
+    case (0, 3?): "reject with icmp port-unreachable"
+    case (0, 4?): "reject with icmpv6 port-unreachable"
+    case (2, 0?): "reject with icmpx no-route"
+    case (2, 1?): "reject with icmpx port-unreachable"
+    case (2, 2?): "reject with icmpx host-unreachable"
+    case (2, 3?): "reject with icmpx admin-prohibited"
+    default: NFTString.inexpressible
+    }
+  }
+
+  private static func text(_ verdict: KernelVerdict) -> String {
+    switch verdict {
+    case .accept: "accept"
+    case .drop: "drop"
+    case .continue: "continue"
+    case .return: "return"
+    case .jump(let chain): "jump \(chain)"
+    case .goto(let chain): "goto \(chain)"
+    }
+  }
+}

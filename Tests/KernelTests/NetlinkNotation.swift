@@ -1,0 +1,129 @@
+import Ruleset
+
+/// Expressions in the notation of `nft --debug=netlink`, written apart from the encoder.
+enum NetlinkNotation {
+  static func line(_ expression: Expression, sets: [KernelSet]) -> String {
+    "[ " + body(expression, sets: sets) + " ]"
+  }
+
+  private static func body(_ expression: Expression, sets: [KernelSet]) -> String {
+    switch expression {
+    case .meta(let key, let register): return "meta load \(name(key)) => reg \(register)"
+    case .payload(let base, let offset, let length, let register):
+      return "payload load \(length)b @ \(name(base)) header + \(offset) => reg \(register)"
+    case .compare(let register, let comparison, let data):
+      return "cmp \(name(comparison)) reg \(register) \(words(data))"
+    case .range(let register, let isNegated, let lower, let upper):
+      return "range \(isNegated ? "neq" : "eq") reg \(register) \(words(lower)) \(words(upper))"
+    case .bitwise(let register, let destination, let mask, let xor):
+      return "bitwise reg \(destination) = ( reg \(register) & \(words(mask)) ) ^ \(words(xor))"
+    case .byteOrder(let register, let destination, let toNetwork, let length, let size):
+      return
+        "byteorder reg \(destination) = \(toNetwork ? "hton" : "ntoh")(reg \(register), \(size), \(length))"
+    case .lookup(let register, let reference, let isNegated):
+      var name = "__set%d"
+      if case .named(let own) = reference { name = own }
+      return "lookup reg \(register) set \(name)\(isNegated ? " 0x1" : "")"
+    case .conntrack(let key, let register):
+      return "ct load \(key == .state ? "state" : "status") => reg \(register)"
+    case .fib(_, let flags, let register):
+      return "fib \(flags == 1 ? "saddr" : "daddr") type => reg \(register)"
+    case .counter: return "counter pkts 0 bytes 0"
+    case .objectReference(let type, let name): return "objref type \(type) name \(name)"
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      let units: [UInt64: String] = [1: "second", 60: "minute", 3600: "hour", 86400: "day"]
+      return
+        "limit rate \(rate)/\(units[seconds] ?? "?") burst \(burst) type \(isBytes ? "bytes" : "packets") "
+        + "flags 0x\(isOver ? 1 : 0)"
+    case .quota(let bytes, let isOver): return "quota bytes \(bytes) consumed 0 flags \(isOver ? 1 : 0)"
+    case .log(let prefix, let level, let group):
+      var text = "log prefix \(prefix)"
+      if let level { text += " level \(level)" }
+      if let group { text += " group \(group) snaplen 0 qthreshold 0" }
+      return text
+    case .reject(let type, let code): return "reject type \(type) code \(code ?? 0)"
+    case .verdict(let verdict): return "immediate reg 0 \(name(verdict))"
+    case .unknown(let name, _): return "unknown \(name)"
+    }
+  }
+
+  private static func name(_ key: Expression.MetaKey) -> String {
+    switch key {
+    case .family: "nfproto"
+    case .transportProtocol: "l4proto"
+    case .inputInterfaceName: "iifname"
+    case .outputInterfaceName: "oifname"
+    case .socketUser: "skuid"
+    case .socketGroup: "skgid"
+    default: "?"
+    }
+  }
+
+  private static func name(_ base: Expression.PayloadBase) -> String {
+    switch base {
+    case .linkLayer: "link"
+    case .network: "network"
+    case .transport: "transport"
+    }
+  }
+
+  private static func name(_ comparison: Expression.Comparison) -> String {
+    switch comparison {
+    case .equal: "eq"
+    case .notEqual: "neq"
+    case .less: "lt"
+    case .lessOrEqual: "lte"
+    case .greater: "gt"
+    case .greaterOrEqual: "gte"
+    }
+  }
+
+  private static func name(_ verdict: KernelVerdict) -> String {
+    switch verdict {
+    case .accept: "accept"
+    case .drop: "drop"
+    case .continue: "continue"
+    case .return: "return"
+    case .jump(let chain): "jump -> \(chain)"
+    case .goto(let chain): "goto -> \(chain)"
+    }
+  }
+
+  /// Register bytes as host-order words of 32 bits, the last one filled up with zeros.
+  static func words(_ bytes: [UInt8]) -> String {
+    stride(from: 0, to: bytes.count, by: 4).map { start in
+      let word = (0..<4).reduce(UInt32(0)) { word, index in
+        start + index < bytes.count ? word | UInt32(bytes[start + index]) << UInt32(8 * index) : word
+      }
+      let digits = String(word, radix: 16)
+      return "0x" + String(repeating: "0", count: 8 - digits.count) + digits
+    }.joined(separator: " ")
+  }
+
+  /// The elements that nft sends for a set, sorted: keys without `0x`, and `+` before the end of a range.
+  static func elements(_ set: KernelSet) -> [String] {
+    func key(_ bytes: [UInt8]) -> String { words(bytes).replacing("0x", with: "") }
+    if case .concatenation = set.keyType {
+      return set.elements.map { set.isInterval ? "\(key($0.lower)) - \(key($0.upper))" : key($0.lower) }
+        .sorted()
+    }
+    guard set.isInterval else { return set.elements.map { key($0.lower) }.sorted() }
+    var items: [String] = []
+    if let first = set.elements.first, first.lower.contains(where: { $0 != 0 }) {
+      items.append("+" + key([UInt8](repeating: 0, count: first.lower.count)))
+    }
+    for element in set.elements {
+      items.append(key(element.lower))
+      var next = element.upper
+      var index = next.count - 1
+      while index >= 0, next[index] == 0xff {
+        next[index] = 0
+        index -= 1
+      }
+      guard index >= 0 else { continue }
+      next[index] += 1
+      items.append("+" + key(next))
+    }
+    return items.sorted()
+  }
+}

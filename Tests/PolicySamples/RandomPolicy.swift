@@ -1,0 +1,247 @@
+package import PolicyModel
+
+/// Policies of random rules that a checker would accept, from a small world, so that packets meet them.
+package struct RandomPolicy {
+  private var random: SeededGenerator
+
+  package static let namedSets: [(String, AddressSet)] = [
+    ("admin", Samples.ipv4(10, 20, 0, 0, 16).union(Samples.ipv6(0x2001_0db8_0020_0000, 0, 48))),
+    ("hosts", Samples.ipv4(10, 0, 0, 1).union(Samples.ipv4(192, 0, 2, 7))),
+    ("six-only", Samples.ipv6(0xfe80_0000_0000_0000, 0, 10).union(Samples.ipv6(0, 1))),
+    (
+      "top",
+      AddressSet(
+        ipv4: [IPv4Range(0, 5), IPv4Range(0xf000_0000, .max)],
+        ipv6: [IPv6Range(0, 3), IPv6Range(.max - 9, .max)])
+    ),
+  ]
+
+  package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+  /// `count` rules over the four hooks that matter, every hook closed in its own way.
+  package mutating func policy(ruleCount: Int, kernel: KernelVersion = KernelVersion(6, 1)) -> HostPolicy {
+    var rules: [Hook: [Rule]] = [:]
+    let hooks: [Hook] = [.prerouting, .input, .forward, .output, .postrouting]
+    for index in 0..<ruleCount {
+      let hook = random.pick(hooks)
+      rules[hook, default: []].append(rule(hook: hook, name: "r\(index)"))
+    }
+    let chains = hooks.map { hook in
+      let policy: ChainPolicy = hook == .input ? .drop : hook == .output ? .reject : .accept
+      return Samples.chain(hook, policy: policy, rules[hook] ?? [])
+    }
+    return Samples.policy(chains, sets: Self.namedSets, kernel: kernel)
+  }
+
+  /// A rule that is legal in the hook; its families are the meet of its clauses, never empty.
+  package mutating func rule(hook: Hook, name: String) -> Rule {
+    while true {
+      var rule = candidate(hook: hook, name: name)
+      if let families = Self.families(of: rule) {
+        rule.families = families
+        return rule
+      }
+    }
+  }
+
+  private static func families(of rule: Rule) -> Families? {
+    var families = rule.families
+    for match in rule.matches {
+      switch match.condition {
+      case .icmp(let icmp, _): families.formIntersection(icmp.families)
+      case .addresses(_, let addresses) where !match.isNegated:
+        var own: Families = []
+        if !addresses.addresses.ipv4.isEmpty { own.insert(.ipv4) }
+        if !addresses.addresses.ipv6.isEmpty { own.insert(.ipv6) }
+        if addresses.specials.contains(.broadcast) { own.insert(.ipv4) }
+        if addresses.specials.contains(.local) { own = .both }
+        families.formIntersection(own)
+      case .services(let services) where !match.isNegated:
+        families.formIntersection(services.reduce([]) { $0.union($1.families) })
+      default: break
+      }
+    }
+    return families.isEmpty ? nil : families
+  }
+
+  private mutating func candidate(hook: Hook, name: String) -> Rule {
+    let verdict = verdict(hook: hook)
+    return Samples.rule("\(hook.rawValue)/\(name)", verdict) { rule in
+      if random.chance(20) { rule.families = random.pick([.ipv4, .ipv6]) }
+      rule.matches = matches(hook: hook, needsTCP: verdict == .reject(.tcpReset))
+      let mayBound = verdict == .accept || verdict == .continue
+      if random.chance(25) { rule.limit = limit(isOver: mayBound ? random.chance(20) : true) }
+      if random.chance(12) {
+        rule.quota = Quota(
+          isOver: mayBound ? random.chance(50) : true, bytes: random.pick([1, 512, 1 << 20, 123_456_789]))
+      }
+      if random.chance(40) { rule.counter = random.pick([.anonymous, .named("seen"), .named("limit")]) }
+      if random.chance(40) { rule.log = log() }
+      if random.chance(30) {
+        rule.comment = random.pick(["why; { not } # this", "two \"words\"", "ünïcode $x \\"])
+      }
+    }
+  }
+
+  private mutating func verdict(hook: Hook) -> Verdict {
+    var verdicts: [Verdict] = [.accept, .accept, .accept, .drop, .drop, .continue, .return]
+    if [.input, .forward, .output].contains(hook) { verdicts += RejectKind.allCases.map { .reject($0) } }
+    return random.pick(verdicts)
+  }
+
+  private mutating func rate() -> Rate {
+    let isBytes = random.chance(30)
+    return Rate(
+      // 213,504 bytes a day and more are EOVERFLOW (nft_limit_init).
+      amount: random.pick([1, 5, 10, 1000, 200_000]), isBytes: isBytes,
+      seconds: random.pick([1, 60, 3600, 86400]))
+  }
+
+  private mutating func limit(isOver: Bool) -> Limit {
+    let rate = rate()
+    return Limit(
+      isOver: isOver, rate: rate, burst: rate.isBytes ? random.pick([0, 1500]) : random.pick([1, 5, 20]))
+  }
+
+  private mutating func log() -> Log {
+    var log = Log(prefix: random.pick(["ssh: ", "a 'b' % \\", "", "x*", "é: "]))
+    if random.chance(30) {
+      log.group = random.pick([0, 5, 65535])
+    } else if random.chance(50) {
+      log.level = UInt8.random(in: 0...7, using: &random)
+    }
+    if random.chance(50) { log.atMost = rate() }
+    return log
+  }
+
+  // MARK: Matches
+
+  private mutating func matches(hook: Hook, needsTCP: Bool) -> [Match] {
+    var matches: [Match] = []
+    let negated = { (generator: inout RandomPolicy) in generator.random.chance(40) }
+    if needsTCP {
+      matches.append(Match(.ports(.destination, protocols: [6], ports()), isNegated: negated(&self)))
+    } else if random.chance(75) {
+      matches += transport()
+    }
+    if random.chance(30) {
+      let list: [ConntrackStates] = [.invalid, .established, .related, .new, .untracked]
+      let states = random.some(of: list, atMost: 5).reduce(into: ConntrackStates()) { $0.insert($1) }
+      matches.append(Match(.states(states), isNegated: negated(&self)))
+    }
+    if random.chance(20) {
+      let list: [ConntrackStatus] = [.expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying]
+      let status = random.some(of: list, atMost: 3).reduce(into: ConntrackStatus()) { $0.insert($1) }
+      matches.append(Match(.status(status), isNegated: negated(&self)))
+    }
+    for side in [AddressSide.source, .destination] where random.chance(35) {
+      matches.append(Match(.addresses(side, addresses()), isNegated: negated(&self)))
+    }
+    if [.prerouting, .input, .forward].contains(hook), random.chance(30) {
+      matches.append(Match(.interfaces(.input, interfaces()), isNegated: negated(&self)))
+    }
+    if [.forward, .output, .postrouting].contains(hook), random.chance(30) {
+      matches.append(Match(.interfaces(.output, interfaces()), isNegated: negated(&self)))
+    }
+    if [.output, .postrouting].contains(hook) {
+      if random.chance(40) { matches.append(Match(.user(ids()), isNegated: negated(&self))) }
+      if random.chance(30) { matches.append(Match(.group(ids()), isNegated: negated(&self))) }
+    }
+    matches.shuffle(using: &random)
+    return matches
+  }
+
+  private mutating func transport() -> [Match] {
+    let isNegated = random.chance(40)
+    switch Int.random(in: 0..<5, using: &random) {
+    case 0:
+      return [Match(.protocols(random.some(of: [1, 6, 17, 47, 50, 58], atMost: 3)), isNegated: isNegated)]
+    case 1:
+      let protocols = random.some(of: [6, 17, 33, 132, 136] as [UInt8], atMost: random.chance(60) ? 1 : 3)
+      var matches = [Match(.ports(.destination, protocols: protocols, ports()), isNegated: isNegated)]
+      if random.chance(40) {
+        matches.append(Match(.ports(.source, protocols: protocols, ports()), isNegated: random.chance(30)))
+      }
+      return matches
+    case 2: return [Match(.services(services()), isNegated: isNegated)]
+    case 3:
+      let types = random.some(
+        of: [
+          ICMPType(type: 0), ICMPType(type: 3), ICMPType(type: 3, code: 4), ICMPType(type: 8),
+          ICMPType(type: 11, code: 0), ICMPType(type: 12, code: 1), ICMPType(type: 200, code: 7),
+        ], atMost: 4)
+      return [Match(.icmp(.icmp, types), isNegated: isNegated)]
+    default:
+      let types = random.some(
+        of: (133...136).map { ICMPType(type: $0) } + [
+          ICMPType(type: 128), ICMPType(type: 1, code: 4), ICMPType(type: 1, code: 3),
+          ICMPType(type: 3, code: 0),
+        ], atMost: 6)
+      return [Match(.icmp(.icmpv6, types), isNegated: isNegated)]
+    }
+  }
+
+  private mutating func ports() -> PortSet {
+    let known: [ClosedRange<UInt16>] = [
+      22...22, 53...53, 80...80, 443...443, 1000...2000, 0...0, 60000...65535, 0...65535,
+    ]
+    return PortSet(
+      random.some(of: known, atMost: random.chance(50) ? 1 : 3).map {
+        AddressRange($0.lowerBound, $0.upperBound)
+      })
+  }
+
+  private mutating func services() -> [Service] {
+    random.some(of: [1, 6, 17, 50, 58, 132] as [UInt8], atMost: 4).map { number in
+      switch number {
+      case 1: Service(protocolNumber: 1, ports: nil, families: .ipv4)
+      case 58: Service(protocolNumber: 58, ports: nil, families: .ipv6)
+      case 50: Service(protocolNumber: 50, ports: nil)
+      default: Service(protocolNumber: number, ports: random.chance(85) ? ports() : nil)
+      }
+    }
+  }
+
+  private mutating func addresses() -> AddressMatch {
+    if random.chance(30) {
+      let (name, set) = random.pick(Self.namedSets)
+      return AddressMatch(addresses: set, name: name)
+    }
+    if random.chance(5) { return AddressMatch(addresses: .all) }
+    let pool = [
+      Samples.ipv4(10, 0, 0, 0, 8), Samples.ipv4(10, 20, 0, 0, 15), Samples.ipv4(192, 0, 2, 7),
+      AddressSet(ipv4: [IPv4Range(0x0102_0304, 0x0102_0309)]), Samples.ipv6(0x2001_0db8_0000_0000, 0, 32),
+      Samples.ipv6(0xfe80_0000_0000_0000, 0, 10), Samples.ipv6(0, 1),
+      Samples.ipv6(0x2001_0db8_0000_0000, 7, 127),
+      AddressSet(ipv6: [IPv6Range(5, 90)]),
+      Samples.ipv4(224, 0, 0, 0, 4).union(Samples.ipv6(0xff00_0000_0000_0000, 0, 8)),
+    ]
+    var match = AddressMatch(addresses: AddressSet())
+    if random.chance(80) {
+      for set in random.some(of: pool, atMost: 4) { match.addresses = match.addresses.union(set) }
+    }
+    if match.addresses.isEmpty || random.chance(20) {
+      // Sorted by name.
+      match.specials = random.some(of: [.broadcast, .local], atMost: 2)
+    }
+    return match
+  }
+
+  private mutating func interfaces() -> [InterfacePattern] {
+    let pool = [
+      InterfacePattern("lo"), InterfacePattern("eth0"), InterfacePattern("eth", isPrefix: true),
+      InterfacePattern("veth1234567890a"), InterfacePattern("w", isPrefix: true), InterfacePattern("en*"),
+      InterfacePattern("br-0.5:x"), InterfacePattern("abcdefghijklmno", isPrefix: true),
+    ]
+    return random.some(of: pool, atMost: random.chance(50) ? 1 : 4).sorted()
+  }
+
+  private mutating func ids() -> [AddressRange<UInt32>] {
+    let pool: [ClosedRange<UInt32>] = [
+      0...0, 8...8, 1000...1999, 65534...65534, 0x8000_0000...0xffff_ffff, 0...0xffff_ffff,
+    ]
+    return IntervalSet(
+      random.some(of: pool, atMost: 3).map { AddressRange($0.lowerBound, $0.upperBound) }
+    ).ranges
+  }
+}

@@ -1,0 +1,177 @@
+import PolicyModel
+
+/// Every key of the language: its type, whether it is required, where it may stand and what it is for.
+///
+/// To add a key: one line here, its meaning in the domain's file, a case, and the schema regenerated.
+enum PolicyKeys {
+  static let root = KeyTable(
+    "a policy",
+    [
+      PolicyKey("policy", .name, "The name of this policy; exactly one of `policy` and `fragment`."),
+      PolicyKey(
+        "fragment", .name, "The name of this fragment, which policies include.", support: .later,
+        inFragment: true),
+      PolicyKey("language", .integer(1...1), "The version of the language: 1.", .required, inFragment: true),
+      PolicyKey("description", .text(limit: nil), "What the policy is for.", inFragment: true),
+      PolicyKey("owner", .text(limit: nil), "Who answers for it.", inFragment: true),
+      PolicyKey("extends", .path, "The one policy this one is based on.", support: .later),
+      PolicyKey("with", .anything, "Parameters for the policy that is extended.", support: .later),
+      PolicyKey("include", .list(.anything), "Fragments to include.", support: .later, inFragment: true),
+      PolicyKey("target", .mapping(target), "What the policy is compiled for.", .requiredInRoot),
+      PolicyKey(
+        "define", .dictionary(.name, .either([.element, .list(.element), .mapping(definition)])),
+        "Lists of addresses, numbers, interfaces or services, used as `$name`.", inFragment: true),
+      PolicyKey("zones", .anything, "Named groups of interfaces and addresses.", support: .later),
+      PolicyKey("firewall", .mapping(firewall), "The packet filter: its base chains.", inFragment: true),
+      PolicyKey("modules", .mapping(modules), "Which kernel modules may load.", inFragment: true),
+      PolicyKey(
+        "sysctl", .dictionary(.sysctl, .sysctlValue), "Kernel settings below /proc/sys, by dotted key.",
+        inFragment: true),
+      PolicyKey(
+        "mounts", .dictionary(.mountPath, .mapping(mount)), "Flags of mount points, by absolute path.",
+        inFragment: true),
+      PolicyKey("kernel", .mapping(kernel), "Lockdown level and command line.", inFragment: true),
+      PolicyKey("syscalls", .anything, "The filter of system calls.", support: .later, inFragment: true),
+      PolicyKey("boot", .mapping(boot), "The closed stage before the policy is live."),
+      PolicyKey(
+        "management", .either([.words(["none"]), .list(.region)]),
+        "Regions that must stay reachable, proved at compile time; `none` for a console-only host."),
+      PolicyKey(
+        "delegate", .list(.statement(isNamed: false)),
+        "What a policy that extends this one may open without `loosen`."),
+      PolicyKey(
+        "loosen", .list(.anything), "Exceptions from the base, each with reason and end.", support: .later),
+      PolicyKey(
+        "guarantee", .list(.statement(isNamed: true)),
+        "Statements proved here and in every policy that extends this one."
+      ),
+      PolicyKey(
+        "expect", .list(.statement(isNamed: true)), "Statements proved about this file.", inFragment: true),
+    ])
+
+  static let target = KeyTable(
+    "`target`",
+    [
+      PolicyKey("kernel", .version, "The oldest kernel to load on, as text: \"6.1\".", .required),
+      PolicyKey(
+        "architectures", .list(.words(Target.Architecture.allCases.map(\.rawValue))),
+        "Machines to load on; both, if not stated."),
+    ])
+
+  static let definition = KeyTable(
+    "a definition",
+    [
+      PolicyKey("addresses", .list(.element), "Addresses, prefixes and ranges, whatever they look like."),
+      PolicyKey("except", .list(.element), "Addresses taken out again."),
+      PolicyKey("numbers", .list(.element), "Numbers and ranges of numbers."),
+      PolicyKey("interfaces", .list(.element), "Interface names; a final `*` stands for any rest."),
+      PolicyKey("services", .list(.element), "Protocols, each with at most one port or range."),
+      PolicyKey("file", .path, "A list file, one address, prefix or range a line.", support: .later),
+      PolicyKey("sha256", .text(limit: 64), "Digest the list file must have.", support: .later),
+      PolicyKey("dynamic", .words(["addresses"]), "A set that rules fill.", support: .later),
+      PolicyKey("external", .words(["addresses"]), "A set that others fill.", support: .later),
+      PolicyKey(
+        "size", .integer(1...16_777_216), "Elements a dynamic or external set can hold.", support: .later),
+      PolicyKey("timeout", .anything, "How long an element stays.", support: .later),
+      PolicyKey("map", .anything, "Destination ports to targets.", support: .later),
+      PolicyKey("parameter", .anything, "A value that an extending policy gives.", support: .later),
+      PolicyKey("default", .anything, "The value of a parameter that is not given.", support: .later),
+    ])
+
+  static let firewall = KeyTable(
+    "`firewall`",
+    [
+      PolicyKey("ingress", .anything, "Packets as devices deliver them.", support: .later),
+      PolicyKey("prerouting", chain(of: .prerouting), "Packets that arrive, before they are routed."),
+      PolicyKey("input", chain(of: .input), "Packets to this host."),
+      PolicyKey("forward", chain(of: .forward), "Packets through this host."),
+      PolicyKey("output", chain(of: .output), "Packets from this host."),
+      PolicyKey("postrouting", chain(of: .postrouting), "Packets that leave, after they were routed."),
+      PolicyKey("nat", .anything, "Translation of addresses.", support: .later),
+      PolicyKey("between", .anything, "Rules between zones.", support: .later),
+      PolicyKey("chains", .anything, "Chains by name.", support: .later, inFragment: true),
+    ])
+
+  private static func chain(of hook: Hook) -> ValueType {
+    .either([.list(.ruleItem), .mapping(hook.canReject ? rejectingChain : chain)])
+  }
+
+  static let chain = KeyTable("a chain", chainKeys(policies: ["accept", "drop"]))
+  static let rejectingChain = KeyTable("a chain", chainKeys(policies: ["accept", "drop", "reject"]))
+
+  private static func chainKeys(policies: [String]) -> [PolicyKey] {
+    [
+      PolicyKey(
+        "policy", .words(policies), "What happens to a packet no rule decides.", .requiredInRoot),
+      PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
+      PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
+      PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
+      PolicyKey("hook", .anything, "Makes a chain of `chains` a base chain.", support: .later),
+      PolicyKey("replace", .anything, "New rules for named rules of the base.", support: .later),
+      PolicyKey("remove", .anything, "Named rules of the base to leave out.", support: .later),
+      PolicyKey("before", .anything, "Rules before a named rule of the base.", support: .later),
+      PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
+    ]
+  }
+
+  static let modules = KeyTable(
+    "`modules`",
+    [
+      PolicyKey(
+        "default", .words(["allow", "deny"]), "What happens to a module not listed; allow, if not stated."),
+      PolicyKey("deny", .list(.text(limit: 64)), "Names or globs of modules that may not load."),
+      PolicyKey("allow", .list(.text(limit: 64)), "Names or globs of modules that may load."),
+      PolicyKey("undeny", .anything, "Takes modules off the deny list of a base.", support: .later),
+      PolicyKey("require", .list(.text(limit: 64)), "Modules loaded before any seal."),
+      PolicyKey(
+        "seal", .words(["never", "after-boot"]), "Whether loading ends for good; never, if not stated."),
+      PolicyKey(
+        "compressed", .words(["pass", "deny"]),
+        "Compressed images, whose module name the kernel hook cannot see; pass, if not stated."),
+    ])
+
+  static let mount = KeyTable(
+    "a mount",
+    [
+      PolicyKey(
+        "flags", .list(.words(MountFlag.allCases.map(\.rawValue))), "Flags; one not named is left as it is."),
+      PolicyKey(
+        "bind", .words(["self"]), "Binds the directory onto itself first, so that it has flags of its own."),
+      PolicyKey("options", .list(.text(limit: 256)), "Options of the file system, such as size=16g."),
+    ])
+
+  static let kernel = KeyTable(
+    "`kernel`",
+    [
+      PolicyKey(
+        "lockdown", .words(KernelSettings.Lockdown.allCases.map(\.rawValue)),
+        "Level of the kernel's lockdown LSM."),
+      PolicyKey("command-line", .list(.text(limit: 1024)), "Parameters for the kernel's command line."),
+    ])
+
+  static let boot = KeyTable(
+    "`boot`",
+    [
+      PolicyKey(
+        "stage", .words(BootSettings.Stage.allCases.map(\.rawValue)),
+        "Whether a closed firewall stands from early boot on; closed, if not stated."),
+      PolicyKey("input", .list(.ruleItem), "What the closed firewall accepts besides."),
+      PolicyKey(
+        "root", .words(BootSettings.Root.allCases.map(\.rawValue)),
+        "Where the root file system is; local, if not stated."),
+      PolicyKey(
+        "management-after", .duration,
+        "When the kernel lets the regions of `management` in by itself; 120s, if not stated."),
+      PolicyKey(
+        "unprotected", .words(BootSettings.Unprotected.allCases.map(\.rawValue)),
+        "What happens when no closed firewall can be loaded; stop, if not stated."),
+      PolicyKey(
+        "on-failure", .words(BootSettings.OnFailure.allCases.map(\.rawValue)),
+        "What the applier does as PID 1 when it fails; init, if not stated."),
+    ])
+}
+
+extension Hook {
+  /// nft_reject_inet hooks: a reply can be sent from there.
+  var canReject: Bool { self == .input || self == .forward || self == .output }
+}

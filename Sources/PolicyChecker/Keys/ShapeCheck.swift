@@ -1,0 +1,215 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// The pass that holds a document to the key table.
+extension Checker {
+  /// Reports what is wrong with the shape of a node; `what` names it in messages.
+  mutating func checkShape(_ node: SyntaxNode, _ type: ValueType, what: String) {
+    switch (type, node.content) {
+    case (.anything, _):
+      break
+    case (.either(let types), _):
+      guard let fitting = types.first(where: { $0.accepts(node) }) else {
+        reportWrongKind(node, type, what: what)
+        return
+      }
+      checkShape(node, fitting, what: what)
+    case (.mapping(let table), .mapping(let entries)):
+      checkKeys(entries, table, at: node)
+    case (.dictionary(let key, let value), .mapping(let entries)):
+      for entry in entries {
+        checkDictionaryKey(entry.key, key)
+        checkShape(entry.value, value, what: "`\(entry.key.text)`")
+      }
+    case (.list(let element), .sequence(let items)):
+      for item in items { checkShape(item, element, what: "an item of \(what)") }
+    case (.ruleItem, _), (.statement, _), (.region, _):
+      break  // the rule grammar reads all of it
+    case (_, .scalar(let scalar)) where type.accepts(node):
+      checkScalar(scalar, type, what: what)
+    default:
+      reportWrongKind(node, type, what: what)
+    }
+  }
+
+  private mutating func checkKeys(_ entries: [SyntaxEntry], _ table: KeyTable, at node: SyntaxNode) {
+    for entry in entries {
+      guard let key = table[entry.key.text] else {
+        error(
+          .unknownKey, entry.key.span, "\(table.name) has no key `\(entry.key.text)`",
+          help: suggestion(
+            for: entry.key.text, among: table.keys.map(\.name),
+            otherwise: "its keys are \(table.keys.map { "`\($0.name)`" }.joined(separator: ", "))"),
+          fixIts: correction(of: entry.key.span, word: entry.key.text, among: table.keys.map(\.name)))
+        continue
+      }
+      switch key.support {
+      case .later: notSupportedYet(entry.key.span, "`\(key.name)`")
+      case .now: checkShape(entry.value, key.type, what: "`\(key.name)`")
+      }
+    }
+    for key in table.keys where !entries.contains(where: { $0.key.text == key.name }) {
+      switch key.requirement {
+      case .optional: continue
+      case .requiredInRoot: if isExtending { continue }
+      case .required: break
+      }
+      // Of a flow mapping the whole is short; of a block mapping the first key is the place people know.
+      let place = node.isFlow ? node.span : entries.first?.key.span ?? node.span
+      error(
+        .missingKey, place, "\(table.name) needs the key `\(key.name)`",
+        help: [key.requirementHelp])
+    }
+  }
+
+  private mutating func checkDictionaryKey(_ key: SyntaxScalar, _ kind: DictionaryKey) {
+    switch kind {
+    case .name:
+      checkString(key)
+      checkName(key)
+    case .sysctl, .mountPath:
+      checkString(key)  // their domains judge the rest
+    }
+  }
+
+  private mutating func reportWrongKind(_ node: SyntaxNode, _ type: ValueType, what: String) {
+    let wanted = type.nodeKinds.map(\.rawValue)
+    error(
+      .wrongType, node.span,
+      "\(what) takes \(wanted.joined(separator: " or ")), and this is \(node.kindWithArticle)")
+  }
+
+  // MARK: Scalars
+
+  private mutating func checkScalar(_ scalar: SyntaxScalar, _ type: ValueType, what: String) {
+    switch type {
+    case .text(let limit):
+      checkString(scalar)
+      if let limit, scalar.text.utf8.count > limit {
+        error(
+          .textTooLong, scalar.span, "\(what) is \(scalar.text.utf8.count) bytes long; \(limit) is the limit")
+      }
+    case .path:
+      checkString(scalar)
+    case .name:
+      checkString(scalar)
+      checkName(scalar)
+    case .bool:
+      guard scalar.text != "true", scalar.text != "false" else { return }
+      error(
+        .wrongType, scalar.span, "\(what) takes `true` or `false`, not `\(scalar.text)`")
+    case .integer(let range):
+      checkInteger(scalar, range, what: what)
+    case .version:
+      checkString(scalar)
+      if KernelVersion(text: scalar.text) == nil, !needsQuotes(scalar) {
+        error(.badTarget, scalar.span, "`\(scalar.text)` is no kernel version", help: ["write it as \"6.1\""])
+      }
+    case .duration:
+      checkString(scalar, allowed: [.int])
+      if Self.duration(scalar) == nil {
+        error(
+          .badValue, scalar.span, "`\(scalar.text)` is no duration",
+          help: ["write days, hours, minutes and seconds in this order, such as 120s or 1h30m"])
+      }
+    case .words(let words):
+      checkString(scalar)
+      guard !words.contains(scalar.text), !needsQuotes(scalar) else { return }
+      error(
+        .badValue, scalar.span,
+        "\(what) takes \(words.map { "`\($0)`" }.joined(separator: " or ")), not `\(scalar.text)`",
+        help: suggestion(for: scalar.text, among: words),
+        fixIts: correction(of: scalar.span, word: scalar.text, among: words))
+    case .sysctlValue, .element, .priority:
+      checkString(scalar, allowed: [.int])
+      checkLeadingZero(scalar)
+    case .until:
+      checkString(scalar, allowed: [.timestamp])
+    case .ruleItem, .statement, .region, .list, .mapping, .dictionary, .either, .anything:
+      break
+    }
+  }
+
+  private func needsQuotes(_ scalar: SyntaxScalar) -> Bool { !scalar.yamlTypes.isString }
+
+  /// A string-typed scalar that a reader which knows types would take for something else. `allowed` are the
+  /// types the key takes besides.
+  private mutating func checkString(_ scalar: SyntaxScalar, allowed: Set<YAMLType> = []) {
+    let types = scalar.yamlTypes
+    guard !types.isString, !types.areAllowed(by: allowed) else { return }
+    // Reported with its own id and cure.
+    if allowed.contains(.int), scalar.hasLeadingZero { return }
+    error(
+      .needsQuotes, scalar.span,
+      "`\(scalar.text)` needs quotes: other YAML readers take it for \(types.other?.withArticle ?? "something else")",
+      fixIts: [FixIt("quote it", replace: scalar.span, with: "\"\(scalar.text)\"")])
+  }
+
+  private mutating func checkLeadingZero(_ scalar: SyntaxScalar) {
+    guard scalar.hasLeadingZero else { return }
+    error(
+      .leadingZero, scalar.span, "`\(scalar.text)` has a leading zero: some YAML readers take it for octal",
+      help: ["write the number without it, or in quotes where text is meant"],
+      fixIts: [FixIt("quote it", replace: scalar.span, with: "\"\(scalar.text)\"")])
+  }
+
+  private mutating func checkInteger(_ scalar: SyntaxScalar, _ range: ClosedRange<Int>, what: String) {
+    if scalar.hasLeadingZero {
+      error(.leadingZero, scalar.span, "`\(scalar.text)` has a leading zero")
+    } else if let number = Integer.parse(scalar.text) {
+      if !range.contains(number) {
+        let bounds =
+          range.lowerBound == range.upperBound
+          ? "\(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
+        error(.badValue, scalar.span, "\(what) takes \(bounds), not \(number)")
+      }
+    } else {
+      error(.wrongType, scalar.span, "\(what) takes an integer, not `\(scalar.text)`")
+    }
+  }
+
+  /// LANGUAGE.md §2, names.
+  mutating func checkName(_ scalar: SyntaxScalar) {
+    guard !Name.isValid(scalar.text), !needsQuotes(scalar) else { return }
+    error(
+      .badName, scalar.span, "`\(scalar.text)` is no name",
+      help: [
+        "a name is lower-case letters and digits in words joined by `-`, beginning with a letter, at most 40 bytes"
+      ])
+  }
+}
+
+extension YAMLTypes {
+  /// Whether each reader takes the text for text or for one of the types.
+  fileprivate func areAllowed(by allowed: Set<YAMLType>) -> Bool {
+    [yaml11, yaml12].allSatisfy { $0 == .string || allowed.contains($0) }
+  }
+}
+
+extension YAMLType {
+  fileprivate var withArticle: String {
+    switch self {
+    case .string: "text"
+    case .null: "null"
+    case .bool: "a boolean"
+    case .int, .float: "a number"
+    case .timestamp: "a date"
+    case .merge: "a merge key"
+    case .value: "a default value"
+    }
+  }
+}
+
+extension ValueType {
+  /// Whether the kind of the node fits; not whether its content does.
+  func accepts(_ node: SyntaxNode) -> Bool {
+    let kind: NodeKind =
+      switch node.content {
+      case .scalar: .scalar
+      case .sequence: .sequence
+      case .mapping: .mapping
+      }
+    return nodeKinds.contains(kind)
+  }
+}

@@ -86,12 +86,17 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case textTooLong = "firewall/text-too-long"
   case idCollision = "firewall/id-collision"
   case unreachableRule = "firewall/unreachable"
+  case badPriority = "firewall/bad-priority"
+  case badInterface = "firewall/bad-interface"
+  case unknownICMPType = "firewall/unknown-icmp-type"
+  case resetNeedsTCP = "firewall/reset-needs-tcp"
 
   // Other domains.
   case sysctlBadKey = "sysctl/bad-key"
   case sysctlUnknownKey = "sysctl/unknown-key"
   case sysctlBadValue = "sysctl/bad-value"
   case sysctlConflict = "sysctl/conflict"
+  case sysctlNewerThanTarget = "sysctl/newer-than-target"
   case mountBadPath = "mounts/bad-path"
   case mountUnknownFlag = "mounts/unknown-flag"
   case mountConflict = "mounts/conflict"
@@ -99,6 +104,8 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case moduleConflict = "modules/conflict"
   case kernelDerivedParameter = "kernel/derived-parameter"
   case kernelBadParameter = "kernel/bad-parameter"
+
+  case bootRule = "boot/rule"
 
   // Management, expectations, guarantees.
   case managementMissing = "management/missing"

@@ -1,0 +1,176 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// The state of one check. Extensions hold one domain each.
+///
+/// A shape pass over the key table comes first and reports every unknown key and wrong kind of node; the
+/// domains then read what is well-shaped and pass over the rest in silence.
+struct Checker {
+  var diagnostics: DiagnosticList
+  /// The policy is based on another, which may hold what this one does not.
+  var isExtending = false
+  var definitions = Definitions()
+  var target = Target(kernel: KernelVersion(6, 1))
+  /// Ids of all items of the policy, with their places, for the collision check.
+  var items: [(id: String, span: SourceSpan)] = []
+
+  init(diagnostics: DiagnosticList) { self.diagnostics = diagnostics }
+
+  mutating func report(_ diagnostic: Diagnostic) { diagnostics.report(diagnostic) }
+
+  mutating func error(
+    _ id: DiagnosticID, _ span: SourceSpan, _ message: String, help: [String] = [],
+    related: [Diagnostic.Label] = [], fixIts: [FixIt] = []
+  ) {
+    report(Diagnostic(id, at: span, message, related: related, help: help, fixIts: fixIts))
+  }
+
+  mutating func warning(
+    _ id: DiagnosticID, _ span: SourceSpan, _ message: String, help: [String] = [],
+    related: [Diagnostic.Label] = []
+  ) {
+    report(Diagnostic(id, .warning, at: span, message, related: related, help: help))
+  }
+
+  /// A part of language 1 that this version does not compile.
+  mutating func notSupportedYet(_ span: SourceSpan, _ what: String) {
+    error(
+      .notSupportedYet, span, "\(what) is not supported yet",
+      help: ["it is part of language 1; this version of the compiler refuses it rather than leave it out"])
+  }
+
+  /// ``did you mean `x`?`` if a candidate is near, else `otherwise`.
+  func suggestion(
+    for word: String, among candidates: some Sequence<String>, otherwise: String? = nil
+  ) -> [String] {
+    if let near = Spelling.closest(to: word, among: candidates) { return ["did you mean `\(near)`?"] }
+    return otherwise.map { [$0] } ?? []
+  }
+
+  /// A fix-it and its help for a word that is nearly right.
+  func correction(
+    of span: SourceSpan, word: String, among candidates: some Sequence<String>
+  ) -> [FixIt] {
+    guard let near = Spelling.closest(to: word, among: candidates) else { return [] }
+    return [FixIt("write `\(near)`", replace: span, with: near)]
+  }
+
+  // MARK: The file as a whole
+
+  mutating func policy(_ root: SyntaxNode, file: SourceFile) -> HostPolicy? {
+    guard root.mapping != nil else {
+      error(.emptyDocument, root.span, "a policy is a mapping of keys, and this is \(root.kindWithArticle)")
+      return nil
+    }
+    if let newer = newerLanguage(root) {
+      error(
+        .languageNewer, newer.span,
+        "this file is written in language \(newer.value), and this compiler knows language 1",
+        help: ["use a newer compiler"])
+      return nil
+    }
+    isExtending = root.entry("extends") != nil || root.entry("fragment") != nil
+    checkShape(root, .mapping(PolicyKeys.root), what: "the file")
+    let nameEntry = root.entry("policy")
+    if nameEntry == nil, root.entry("fragment") == nil {
+      error(
+        .missingKey, SourceSpan(root.span.source, root.span.start, root.span.start),
+        "this file has no name", help: ["write `policy: NAME` as its first line"])
+    }
+    if let name = nameEntry, let fragment = root.entry("fragment") {
+      error(
+        .unknownKey, fragment.key.span, "a file is a policy or a fragment, not both",
+        related: [Diagnostic.Label(name.key.span, "`policy` is here")])
+    }
+    readTarget(root)
+    readDefinitions(root.entry("define")?.value)
+
+    let name = nameEntry?.value.scalar
+    var policy = HostPolicy(
+      name: name?.text ?? "", target: target, span: name?.span ?? root.span)
+    policy.description = root.entry("description")?.value.scalar?.text
+    policy.owner = root.entry("owner")?.value.scalar?.text
+    policy.firewall = firewall(root.entry("firewall"))
+    policy.sysctls = sysctls(root.entry("sysctl")?.value)
+    policy.mounts = mounts(root.entry("mounts")?.value)
+    policy.modules = modules(root.entry("modules")?.value)
+    policy.kernel = kernel(root.entry("kernel")?.value, modules: policy.modules)
+    policy.boot = boot(root.entry("boot")?.value)
+    policy.management = management(root.entry("management")?.value)
+    policy.expectations = statements(root.entry("expect")?.value, in: .expect)
+    policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)
+    policy.delegations = statements(root.entry("delegate")?.value, in: .delegate)
+    policy.addressSets = definitions.usedAddressSets
+    reportUnusedDefinitions()
+    checkIdentities()
+    // Facts are judged over a whole policy only: a part lost to an error would fail them falsely.
+    if !diagnostics.hasErrors {
+      judgeFacts(policy.expectations, failure: .expectFailed, what: "expectation", policy)
+      judgeFacts(policy.guarantees, failure: .guaranteeFailed, what: "guarantee", policy)
+    }
+    return policy
+  }
+
+  /// The version a file states, if it is a larger one than 1.
+  private func newerLanguage(_ root: SyntaxNode) -> Spanned<String>? {
+    guard let scalar = root.entry("language")?.value.scalar, let number = Int(scalar.text), number > 1,
+      scalar.text.utf8.first != UInt8(ascii: "0"), scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
+    else { return nil }
+    return Spanned(scalar.text, scalar.span)
+  }
+
+  private mutating func readTarget(_ root: SyntaxNode) {
+    guard let entry = root.entry("target") else { return }
+    if let scalar = entry.value.entry("kernel")?.value.scalar, let version = KernelVersion(text: scalar.text)
+    {
+      if version < Self.oldestKernel {
+        error(
+          .badTarget, scalar.span, "kernel \(version) is older than any this compiler writes for",
+          help: [
+            "\(Self.oldestKernel) is the oldest: before it, objects carry no label, so no loaded policy has a name"
+          ])
+      }
+      target.kernel = version
+    }
+    if let list = entry.value.entry("architectures")?.value.sequence {
+      let named = list.compactMap { $0.scalar.flatMap { Target.Architecture(rawValue: $0.text) } }
+      if list.isEmpty {
+        error(.badTarget, entry.value.span, "a policy for no architecture can be loaded nowhere")
+      }
+      target.architectures = Target.Architecture.allCases.filter(named.contains)
+    }
+  }
+
+  /// Userdata of named objects exists since 5.10 (LANGUAGE.md §7, labels in the kernel).
+  private static let oldestKernel = KernelVersion(5, 10)
+}
+
+extension KernelVersion {
+  /// Nil unless the text is `M.N` in decimal without leading zeros.
+  init?(text: String) {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count == 2 else { return nil }
+    let numbers = parts.compactMap { part -> Int? in
+      guard !part.isEmpty, part.utf8.count <= 4, part.utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+        part == "0" || part.utf8.first != 0x30
+      else { return nil }
+      return Int(part)
+    }
+    guard numbers.count == 2 else { return nil }
+    self.init(numbers[0], numbers[1])
+  }
+}
+
+extension SyntaxNode {
+  /// The first entry of a mapping with that key; nil for other kinds of node.
+  func entry(_ key: String) -> SyntaxEntry? { mapping?.first { $0.key.text == key } }
+
+  var kindWithArticle: String {
+    switch content {
+    case .scalar: "text"
+    case .sequence: "a list"
+    case .mapping: "a mapping"
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// `boot` (LANGUAGE.md §2): checked and carried; the boot stages enforce it.
+extension Checker {
+  mutating func boot(_ node: SyntaxNode?) -> BootSettings {
+    var settings = BootSettings()
+    guard let node, node.mapping != nil else { return settings }
+    func word(_ key: String) -> String { node.entry(key)?.value.scalar?.text ?? "" }
+    settings.stage = BootSettings.Stage(rawValue: word("stage")) ?? settings.stage
+    settings.root = BootSettings.Root(rawValue: word("root")) ?? settings.root
+    settings.unprotected = BootSettings.Unprotected(rawValue: word("unprotected")) ?? settings.unprotected
+    settings.onFailure = BootSettings.OnFailure(rawValue: word("on-failure")) ?? settings.onFailure
+    if let scalar = node.entry("management-after")?.value.scalar, let seconds = Self.duration(scalar) {
+      settings.managementAfter = seconds
+    }
+    if let input = node.entry("input"), settings.stage == .none {
+      error(
+        .bootRule, input.key.span, "`stage: none` has no closed firewall that could accept anything",
+        help: ["leave `input` out, or the stage closed"])
+    }
+    let place = Place(name: "boot.input", hook: .input, priority: Hook.input.defaultPriority)
+    settings.input = rules(node.entry("input")?.value.sequence ?? [], at: place)
+    for rule in settings.input {
+      if rule.verdict != .accept {
+        error(
+          .bootRule, rule.span, "`boot.input` lists what is accepted besides, and this is `\(rule.text)`",
+          help: ["everything else is dropped by the closed firewall itself"])
+      } else if rule.limit != nil || rule.quota != nil {
+        error(
+          .bootRule, rule.span, "a rule of `boot.input` has no `limit` and no `quota`",
+          help: ["the closed firewall is replaced by the policy, and its counts with it"])
+      }
+    }
+    return settings
+  }
+
+  /// Seconds, or nil if the text is no duration.
+  static func duration(_ scalar: SyntaxScalar) -> UInt64? {
+    try? QuantityText.parseDuration(Array(scalar.text.utf8)[...]).seconds
+  }
+}

@@ -1,0 +1,260 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// `define` (LANGUAGE.md §2).
+extension Checker {
+  mutating func readDefinitions(_ node: SyntaxNode?) {
+    for entry in node?.mapping ?? [] {
+      definitions.add(name: entry.key.text, span: entry.key.span, node: entry.value)
+    }
+    for name in definitions.names { _ = value(of: name) }
+  }
+
+  /// What a use of `$name` stands for; reports a name that is not defined.
+  mutating func definition(_ name: String, at span: SourceSpan) -> Definitions.Value {
+    guard definitions[name] != nil else {
+      error(
+        .unknownDefinition, span, "`$\(name)` is not defined",
+        help: suggestion(for: name, among: definitions.names, otherwise: "define it under `define`"),
+        fixIts: Spelling.closest(to: name, among: definitions.names).map {
+          [FixIt("write `$\($0)`", replace: span, with: "$\($0)")]
+        } ?? [])
+      return .damaged
+    }
+    definitions[name]?.isUsed = true
+    return value(of: name, usedAt: span)
+  }
+
+  private mutating func value(of name: String, usedAt span: SourceSpan? = nil) -> Definitions.Value {
+    guard let definition = definitions[name] else { return .damaged }
+    if let value = definition.value { return value }
+    if definition.isBeingResolved {
+      error(
+        .definitionCycle, span ?? definition.span, "`$\(name)` is defined by itself",
+        related: [Diagnostic.Label(definition.span, "defined here")])
+      return .damaged
+    }
+    definitions[name]?.isBeingResolved = true
+    let value = resolve(definition)
+    definitions[name]?.value = value
+    definitions[name]?.isBeingResolved = false
+    return value
+  }
+
+  mutating func reportUnusedDefinitions() {
+    for definition in definitions.all where !definition.isUsed {
+      if case .damaged? = definition.value { continue }
+      warning(.unusedDefinition, definition.span, "`\(definition.name)` is defined and not used")
+    }
+  }
+
+  // MARK: Forms
+
+  private mutating func resolve(_ definition: Definitions.Definition) -> Definitions.Value {
+    switch definition.node.content {
+    case .sequence(let items):
+      return elements(items, as: nil, of: definition)
+    case .scalar(let scalar):
+      // One element, or `$a, $b except $c`.
+      let words = scalar.text.split(separator: " ")
+      if scalar.text.contains(",") || words.contains("except") {
+        guard let list = AddressListSyntax.parse(scalar, diagnostics: &diagnostics),
+          let match = addresses(list)
+        else { return .damaged }
+        return .addresses(match.value)
+      }
+      return elements([definition.node], as: nil, of: definition)
+    case .mapping(let entries):
+      return explicit(entries, definition)
+    }
+  }
+
+  /// `{addresses: […], except: […]}`, `{numbers: […]}` and the like.
+  private mutating func explicit(
+    _ entries: [SyntaxEntry], _ definition: Definitions.Definition
+  ) -> Definitions.Value {
+    let kinds = entries.compactMap { entry in
+      DefinitionElementSyntax.Kind(rawValue: entry.key.text).map { (kind: $0, entry: entry) }
+    }
+    guard let (kind, entry) = kinds.first else {
+      let isLater = entries.contains { PolicyKeys.definition[$0.key.text]?.support == .later }
+      if !isLater {
+        error(
+          .missingKey, definition.span, "`\(definition.name)` does not say what it defines",
+          help: ["write one of `addresses`, `numbers`, `interfaces` and `services`"])
+      }
+      return .damaged
+    }
+    if kinds.count > 1 {
+      error(
+        .mixedKinds, kinds[1].entry.key.span,
+        "`\(definition.name)` is \(kind.rawValue) and \(kinds[1].kind.rawValue)",
+        help: ["make two definitions of it"], related: [Diagnostic.Label(entry.key.span, "the first kind")])
+      return .damaged
+    }
+    let except = entries.first { $0.key.text == "except" }
+    if let except, kind != .addresses {
+      error(
+        .definitionKind, except.key.span,
+        "`except` takes addresses out, and `\(definition.name)` is \(kind.rawValue)")
+      return .damaged
+    }
+    guard let items = entry.value.sequence else { return .damaged }
+    let included = elements(items, as: kind, of: definition)
+    guard let except else { return included }
+    guard let exceptItems = except.value.sequence else { return .damaged }
+    switch (included, elements(exceptItems, as: .addresses, of: definition)) {
+    case (.damaged, _), (_, .damaged): return .damaged
+    case (_, .empty): return included
+    case (.addresses(var match), .addresses(let excluded)):
+      guard match.specials.isEmpty, excluded.specials.isEmpty else {
+        notSupportedYet(except.key.span, "`except` with `local` or `broadcast`")
+        return .damaged
+      }
+      match.addresses = match.addresses.subtracting(excluded.addresses)
+      return match.addresses.isEmpty ? .empty : .addresses(match)
+    default: return included
+    }
+  }
+
+  // MARK: Elements
+
+  private mutating func elements(
+    _ items: [SyntaxNode], as kind: DefinitionElementSyntax.Kind?, of definition: Definitions.Definition
+  ) -> Definitions.Value {
+    var collected: (value: Definitions.Value, span: SourceSpan)?
+    var isDamaged = false
+    for item in items {
+      guard let scalar = item.scalar, let value = element(scalar, as: kind) else {
+        isDamaged = true
+        continue
+      }
+      guard let (sum, first) = collected else {
+        if case .empty = value { continue }
+        collected = (value, scalar.span)
+        continue
+      }
+      guard let union = sum.union(value) else {
+        isDamaged = true
+        error(
+          .mixedKinds, scalar.span,
+          "`\(definition.name)` mixes \(sum.kindName) and \(value.kindName)",
+          help: [
+            "make a definition of each kind; quotes do not change a kind, `{\(sum.kindName): […]}` says it"
+          ],
+          related: [Diagnostic.Label(first, "the first element is of the kind \(sum.kindName)")])
+        continue
+      }
+      collected = (union, first)
+    }
+    return isDamaged ? .damaged : collected?.value ?? .empty
+  }
+
+  /// Nil if reported, here or already.
+  private mutating func element(
+    _ scalar: SyntaxScalar, as kind: DefinitionElementSyntax.Kind?
+  ) -> Definitions.Value? {
+    guard let element = DefinitionElementSyntax.parse(scalar, as: kind, diagnostics: &diagnostics) else {
+      return nil
+    }
+    switch element.value {
+    case .reference(let name):
+      let value = definition(name, at: scalar.span)
+      if case .damaged = value { return nil }
+      if let kind, value.kindName != kind.rawValue, value.kindName != "nothing" {
+        error(
+          .definitionKind, scalar.span, "`$\(name)` is \(value.kindName), and \(kind.rawValue) stand here")
+        return nil
+      }
+      return value
+    case .address(let address):
+      return self.address(Spanned(address, scalar.span)).map { .addresses($0) }
+    case .number(let lower, let upper):
+      return .numbers([AddressRange(lower, upper)])
+    case .service(let name, let port):
+      return service(name, port).map { .services([$0]) }
+    case .interface(let interface):
+      if kind == nil, case .exact(let name) = interface, let other = Self.otherMeaning(of: name) {
+        error(
+          .ambiguousKind, scalar.span, "`\(name)` could be an interface or \(other.meaning)",
+          help: ["say which: `{interfaces: [\"\(name)\"]}`\(other.form)"])
+        return nil
+      }
+      return pattern(interface).map { .interfaces([$0]) }
+    }
+  }
+
+  private static func otherMeaning(of name: String) -> (meaning: String, form: String)? {
+    if ["any", "local", "broadcast", "multicast"].contains(name) {
+      return ("a kind of addresses", ", or `{addresses: [\(name)]}`")
+    }
+    if let port = ServiceNames.port(of: name) {
+      return ("the service of port \(port)", ", or the number \(port)")
+    }
+    return nil
+  }
+
+  private mutating func service(_ name: Spanned<ProtocolSyntax>, _ port: Spanned<PortSyntax>?) -> Service? {
+    guard var service = ProtocolNumbers.service(name.value) else { return nil }
+    guard let port else { return service }
+    guard let set = ports([port]) else { return nil }
+    service.ports = set
+    return service
+  }
+
+  func pattern(_ interface: InterfaceSyntax) -> InterfacePattern? {
+    switch interface {
+    case .exact(let name): InterfacePattern(name)
+    case .prefix(let prefix): InterfacePattern(prefix, isPrefix: true)
+    case .reference: nil
+    }
+  }
+}
+
+extension Definitions.Value {
+  /// The union of two values of one kind; nil for two kinds.
+  func union(_ other: Definitions.Value) -> Definitions.Value? {
+    switch (self, other) {
+    case (.empty, _): other
+    case (_, .empty): self
+    case (.addresses(let a), .addresses(let b)): .addresses(a.union(b))
+    case (.numbers(let a), .numbers(let b)): .numbers((a + b).merged)
+    case (.interfaces(let a), .interfaces(let b)): .interfaces(Array(Set(a + b)).sorted())
+    case (.services(let a), .services(let b)): .services((a + b).merged)
+    default: nil
+    }
+  }
+}
+
+extension AddressMatch {
+  /// Without a name: a union is none's definition.
+  func union(_ other: AddressMatch) -> AddressMatch {
+    AddressMatch(
+      addresses: addresses.union(other.addresses),
+      specials: Set(specials + other.specials).sorted { $0.rawValue < $1.rawValue })
+  }
+
+  /// The families in which anything can match.
+  var families: Families {
+    var families: Families = []
+    if !addresses.ipv4.isEmpty || !specials.isEmpty { families.insert(.ipv4) }
+    if !addresses.ipv6.isEmpty || specials.contains(.local) { families.insert(.ipv6) }
+    return families
+  }
+}
+
+extension [AddressRange<UInt32>] {
+  /// Ascending, disjoint; adjacent ranges are one.
+  var merged: [AddressRange<UInt32>] {
+    var merged: [AddressRange<UInt32>] = []
+    for range in sorted(by: { ($0.lower, $0.upper) < ($1.lower, $1.upper) }) {
+      if let last = merged.last, last.upper == .max || range.lower <= last.upper + 1 {
+        merged[merged.count - 1].upper = Swift.max(last.upper, range.upper)
+      } else {
+        merged.append(range)
+      }
+    }
+    return merged
+  }
+}

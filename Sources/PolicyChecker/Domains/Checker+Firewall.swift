@@ -1,0 +1,182 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// `firewall` (LANGUAGE.md §2, §4).
+extension Checker {
+  mutating func firewall(_ entry: SyntaxEntry?) -> Firewall? {
+    guard let entry, entry.value.mapping != nil else { return nil }
+    var chains: [BaseChain] = []
+    for hook in Hook.allCases where hook != .ingress {
+      guard let chain = entry.value.entry(hook.rawValue) else { continue }
+      if let chain = baseChain(hook, chain) { chains.append(chain) }
+    }
+    return Firewall(baseChains: chains, span: entry.key.span)
+  }
+
+  private mutating func baseChain(_ hook: Hook, _ entry: SyntaxEntry) -> BaseChain? {
+    let node = entry.value
+    if node.sequence != nil, !isExtending {
+      error(
+        .missingKey, entry.key.span, "`\(hook.rawValue)` needs the key `policy`",
+        help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])
+    }
+    let policy = node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
+    let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority
+    let place = Place(name: hook.rawValue, hook: hook, priority: priority)
+    var rules = rules(node.sequence ?? node.entry("rules")?.value.sequence ?? [], at: place)
+    reportUnreachable(rules, at: place)
+    guard let policy else { return nil }
+    if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? entry.key.span)
+    {
+      rules.append(closing)
+      items.append((closing.id, closing.span))
+    }
+    return BaseChain(hook: hook, priority: priority, policy: policy, rules: rules, span: entry.key.span)
+  }
+
+  // MARK: Priorities
+
+  /// Priorities where iptables, nft's words and the kernel itself stand; netfilter_ipv4.h.
+  private static let wellKnownPriorities: Set<Int32> = [-400, -300, -225, -200, -150, -100, 0, 50, 100, 300]
+
+  private static let priorityWords: [String: Int32] = [
+    "raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100,
+  ]
+
+  private mutating func priority(_ scalar: SyntaxScalar?, _ hook: Hook) -> Int32? {
+    guard let scalar else { return nil }
+    let words = scalar.text.split(separator: " ").map(String.init)
+    var value: Int?
+    switch words.count {
+    case 1:
+      value = Self.priorityWords[words[0]].map(Int.init) ?? Self.signedInteger(words[0])
+    case 3:
+      if let base = Self.priorityWords[words[0]], let offset = Integer.parse(words[2]),
+        offset <= Int(Int32.max)
+      {
+        if words[1] == "+" { value = Int(base) + offset }
+        if words[1] == "-" { value = Int(base) - offset }
+      }
+    default: break
+    }
+    guard let value, let priority = Int32(exactly: value) else {
+      error(
+        .badPriority, scalar.span, "`\(scalar.text)` is no priority",
+        help: [
+          "write a number, or one of `raw`, `mangle`, `dstnat`, `filter`, `security`, `srcnat` with `+ N` or `- N`, blanks around the sign"
+        ])
+      return nil
+    }
+    if Self.wellKnownPriorities.contains(priority) {
+      error(
+        .priorityTie, scalar.span, "priority \(priority) is taken by others",
+        help: [
+          "at equal priority the order is that of registration, which no file decides",
+          "write `\(priority - 5)`, or leave the key out for \(hook.defaultPriority)",
+        ])
+    }
+    return priority
+  }
+
+  private static func signedInteger(_ text: String) -> Int? {
+    text.utf8.first == UInt8(ascii: "-")
+      ? Integer.parse(String(text.dropFirst())).map { -$0 } : Integer.parse(text)
+  }
+
+  // MARK: Lists of rules
+
+  /// Rules in order, `containers` items expanded.
+  mutating func rules(_ nodes: [SyntaxNode], at place: Place) -> [Rule] {
+    var rules: [Rule] = []
+    var names: [String: SourceSpan] = [:]
+    var ordinals: [String: Int] = [:]
+    for node in nodes {
+      guard let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics) else { continue }
+      if let name = item.name { checkRuleName(name, &names, at: place) }
+      guard case .rule(let syntax) = item.body else {
+        notSupportedYet(item.span, "a verdict map")
+        continue
+      }
+      if case .containers(let kind) = syntax.verdict.value {
+        rules += containers(kind, item, syntax, at: place, &names)
+        continue
+      }
+      let id: String
+      if let name = item.name {
+        id = ItemID.named(place.name, name.value)
+      } else {
+        let first = ItemID.unnamed(place.name, syntax)
+        let ordinal = ordinals[first, default: 0] + 1
+        ordinals[first] = ordinal
+        id = ItemID.unnamed(place.name, syntax, ordinal: ordinal)
+      }
+      items.append((id, item.span))
+      if let rule = rule(syntax, item, id: id, at: place) { rules.append(rule) }
+    }
+    return rules
+  }
+
+  private mutating func checkRuleName(
+    _ name: Spanned<String>, _ names: inout [String: SourceSpan], at place: Place
+  ) {
+    if let earlier = names[name.value] {
+      error(
+        .duplicateRuleName, name.span, "a second rule `\(name.value)` in `\(place.name)`",
+        help: ["a name says one rule of its place"], related: [Diagnostic.Label(earlier, "the first is here")]
+      )
+    } else {
+      names[name.value] = name.span
+    }
+  }
+
+  /// Rules behind one that decides every packet.
+  private mutating func reportUnreachable(_ rules: [Rule], at place: Place) {
+    guard
+      let index = rules.firstIndex(where: { rule in
+        rule.isEnabled && rule.matches.isEmpty && rule.families == .both && rule.limit == nil
+          && rule.quota == nil
+          && rule.verdict != .continue
+      }), index + 1 < rules.count
+    else { return }
+    let deciding = rules[index]
+    for rule in rules[(index + 1)...] where rule.isEnabled {
+      warning(
+        .unreachableRule, rule.span, "no packet comes to this rule: one before it decides all",
+        related: [Diagnostic.Label(deciding.span, "`\(deciding.text)` is here")])
+    }
+  }
+}
+
+extension Hook {
+  /// Each 5 before the well-known value, so as never to tie with iptables-nft (LANGUAGE.md §4.11).
+  var defaultPriority: Int32 {
+    switch self {
+    case .ingress, .input, .forward, .output: -5
+    case .prerouting, .postrouting: -155
+    }
+  }
+}
+
+extension Rule {
+  /// The visible end of a chain that closes; nil for policy accept.
+  ///
+  /// A base chain made in a transaction stands with the kernel's policy accept until the commit ends, so the
+  /// policy alone would leak (LANGUAGE.md §4.12).
+  static func closing(_ policy: ChainPolicy, at place: Place, span: SourceSpan) -> Rule? {
+    let verdict: Verdict
+    switch policy {
+    case .accept: return nil
+    case .drop: verdict = .drop
+    case .reject: verdict = .reject(.automatic)
+    }
+    var rule = Rule(
+      id: ItemID.named(place.name, "closing"), name: "closing", text: "\(policy.rawValue) count",
+      verdict: verdict,
+      span: span)
+    rule.counter = .anonymous
+    rule.comment = "closing: policy \(policy.rawValue)"
+    rule.origin = .closing
+    return rule
+  }
+}

@@ -1,0 +1,214 @@
+import Diagnostics
+package import PolicyModel
+
+/// Decides facts about keyed domains: sysctls, modules, mounts, the kernel's command line (LANGUAGE.md §8).
+///
+/// Pure: the policy's effective values against what a statement claims. What is not known fails, with the
+/// reason.
+package struct StatementJudge {
+  /// Nil: the statement is about packets and is not decided here.
+  package enum Judgement: Equatable, Sendable {
+    case holds
+    /// With the reason, as the end of a sentence.
+    case fails(String)
+  }
+
+  private let policy: HostPolicy
+  /// The keys of the settings, read once.
+  private let settings: [(key: SysctlKey, setting: SysctlSetting)]
+
+  package init(_ policy: HostPolicy) {
+    self.policy = policy
+    settings = policy.sysctls.compactMap { setting in
+      (try? SysctlKey(setting.key)).map { ($0, setting) }
+    }
+  }
+
+  package func judge(_ body: Statement.Body) -> Judgement? {
+    switch body {
+    case .packets: nil
+    case .sysctl(let key, let comparison): sysctl(key, comparison)
+    case .kernel(let key, let comparison): kernel(key, comparison)
+    case .module(let name, let isDenied): module(name, denied: isDenied)
+    case .mount(let path, let isNegated, let flags): mount(path, isNegated, flags)
+    }
+  }
+
+  // MARK: Sysctls
+
+  /// An effective value, or why there is none, and where it holds.
+  private struct Effective {
+    var place: String
+    var value: String?
+  }
+
+  private func sysctl(_ text: String, _ comparison: Statement.Comparison) -> Judgement {
+    guard let key = try? SysctlKey(text) else { return .fails("`\(text)` is no sysctl key") }
+    let row = SysctlTable.row(for: key)
+    for effective in effectiveValues(key, row) {
+      guard let value = effective.value else {
+        return .fails("the policy does not set `\(effective.place)`, and the kernel's own value is not known")
+      }
+      switch comparison {
+      case .mentioned: break
+      case .equal(let wanted):
+        let normal = row?.normalized(wanted) ?? wanted
+        if value != normal { return .fails("`\(effective.place)` is `\(value)`") }
+      case .atLeast(let wanted):
+        let normal = row?.normalized(wanted) ?? wanted
+        guard let strength = row?.strength(of: value, comparedWith: normal) else {
+          return .fails("`\(effective.place)` is `\(value)`, which is not to be compared with `\(wanted)`")
+        }
+        if strength < 0 { return .fails("`\(effective.place)` is `\(value)`, which is weaker") }
+      }
+    }
+    return .holds
+  }
+
+  /// What a key comes to, at each place it speaks of.
+  private func effectiveValues(_ key: SysctlKey, _ row: SysctlRow?) -> [Effective] {
+    guard let interface = key.interface, let row else {
+      return [Effective(place: key.text, value: stated(key) ?? row?.kernelDefault)]
+    }
+    switch interface {
+    case "all", "default":
+      return [Effective(place: key.text, value: entry(interface, key, row))]
+    case "*":
+      // Every interface the policy names, and one it does not.
+      let named = settings.compactMap { other -> String? in
+        guard other.key.pattern == key.pattern, let name = other.key.interface,
+          !["all", "default", "*"].contains(name)
+        else { return nil }
+        return name
+      }
+      var values = named.map { name in
+        Effective(
+          place: key.withInterface(name)?.text ?? key.text, value: combined(name, key, row))
+      }
+      values.append(Effective(place: key.text, value: combined(nil, key, row)))
+      return values
+    default:
+      return [Effective(place: key.text, value: combined(interface, key, row))]
+    }
+  }
+
+  /// The value of one directory: stated for it, stated for `*`, or the kernel's. A nil interface is any the
+  /// policy does not name.
+  private func entry(_ interface: String?, _ key: SysctlKey, _ row: SysctlRow) -> String? {
+    if let interface, let exact = key.withInterface(interface), let value = stated(exact) { return value }
+    if let every = key.withInterface("*"), let value = stated(every) { return value }
+    if interface == "all" {
+      // `ip_forward` is `conf.all.forwarding`, and goes to every interface.
+      if row.key == "net.ipv4.conf.*.forwarding", let forward = try? SysctlKey("net.ipv4.ip_forward"),
+        let value = stated(forward)
+      {
+        return value
+      }
+      return row.allDefault ?? row.kernelDefault
+    }
+    // An interface copies `default` when it appears, but one that is there already may not.
+    if let other = key.withInterface("default"), let value = stated(other), value != row.kernelDefault {
+      return nil
+    }
+    if row.strengthClass == .lossy, let all = key.withInterface("all"), let value = stated(all) {
+      return value
+    }
+    return row.kernelDefault
+  }
+
+  /// What `all` and the interface make together.
+  private func combined(_ interface: String?, _ key: SysctlKey, _ row: SysctlRow) -> String? {
+    let own = entry(interface, key, row)
+    if case .own = row.combination { return own }
+    guard let own, let all = entry("all", key, row), let a = Int(own), let b = Int(all) else { return nil }
+    switch row.combination {
+    case .own: return own
+    case .maximum: return String(max(a, b))
+    case .minimum: return String(min(a, b))
+    case .and: return a != 0 && b != 0 ? "1" : "0"
+    case .or: return a != 0 || b != 0 ? "1" : "0"
+    }
+  }
+
+  private func stated(_ key: SysctlKey) -> String? {
+    settings.first { $0.key == key }?.setting.value
+  }
+
+  // MARK: Kernel
+
+  private func kernel(_ key: String, _ comparison: Statement.Comparison) -> Judgement {
+    let name = KernelParameter.name(key)
+    let order: [String]?
+    let value: String?
+    if key == "lockdown" {
+      order = KernelSettings.Lockdown.allCases.map(\.rawValue)
+      value = policy.kernel.lockdown?.rawValue
+    } else {
+      order = KernelParameter.order(of: name)
+      let parameter = policy.kernel.commandLine.last { KernelParameter.name($0.text) == name }
+      value = parameter.map { KernelParameter.value($0.text) ?? "" }
+    }
+    guard let value else { return .fails("the policy does not set `\(key)`") }
+    switch comparison {
+    case .mentioned: return .holds
+    case .equal(let wanted): return value == wanted ? .holds : .fails("`\(key)` is `\(value)`")
+    case .atLeast(let wanted):
+      guard let order, let found = order.firstIndex(of: value), let least = order.firstIndex(of: wanted)
+      else {
+        return .fails("`\(key)` is `\(value)`, which is not to be compared with `\(wanted)`")
+      }
+      return found >= least ? .holds : .fails("`\(key)` is `\(value)`, which is weaker")
+    }
+  }
+
+  // MARK: Modules and mounts
+
+  private func module(_ name: String, denied: Bool) -> Judgement {
+    let modules = policy.modules
+    let isListed = modules.denied.contains { $0.matches(name) }
+    let isAllowed = (modules.allowed + modules.required).contains { $0.matches(name) }
+    let isDenied = isListed || (modules.deniesByDefault && !isAllowed)
+    guard isDenied != denied else { return .holds }
+    if denied { return .fails("no entry of `modules.deny` stands for `\(name)`") }
+    return .fails(
+      isListed
+        ? "`modules.deny` stands for `\(name)`" : "`modules.default` is deny and nothing allows `\(name)`")
+  }
+
+  private func mount(_ path: String, _ isNegated: Bool, _ flags: [MountFlag]) -> Judgement {
+    for flag in flags {
+      let wanted = isNegated ? flag.opposite : flag
+      guard let (place, effective) = effectiveFlag(of: path, wanted) else {
+        return .fails(
+          "the policy names neither `\(wanted.rawValue)` nor `\(wanted.opposite.rawValue)` for `\(path)` or a path above"
+        )
+      }
+      if effective != wanted { return .fails("`\(place)` has `\(effective.rawValue)`") }
+    }
+    return .holds
+  }
+
+  /// A flag not named is that of the longest named path above.
+  private func effectiveFlag(of path: String, _ flag: MountFlag) -> (String, MountFlag)? {
+    let above = policy.mounts.filter { $0.path == path || $0.path == "/" || path.hasPrefix($0.path + "/") }
+      .sorted { $0.path.utf8.count > $1.path.utf8.count }
+    for mount in above {
+      if mount.flags.contains(flag) { return (mount.path, flag) }
+      if mount.flags.contains(flag.opposite) { return (mount.path, flag.opposite) }
+    }
+    return nil
+  }
+}
+
+extension Checker {
+  /// Reports every fact of a list that does not hold.
+  mutating func judgeFacts(
+    _ statements: [Statement], failure: DiagnosticID, what: String, _ policy: HostPolicy
+  ) {
+    let judge = StatementJudge(policy)
+    for statement in statements {
+      guard case .fails(let reason)? = judge.judge(statement.body) else { continue }
+      error(failure, statement.span, "this \(what) does not hold: \(reason)")
+    }
+  }
+}

@@ -1,0 +1,172 @@
+import Diagnostics
+import PolicyModel
+import PolicySyntax
+
+/// One rule: its clauses, its verdict, and what both say about each other (LANGUAGE.md §4).
+extension Checker {
+  /// Bytes of a log prefix and of a comment; NF_LOG_PREFIXLEN of uapi/linux/netfilter/nf_log.h less its NUL.
+  static let textLimit = 127
+
+  /// Nil if something was reported.
+  mutating func rule(_ syntax: RuleSyntax, _ item: RuleItemSyntax, id: String, at place: Place) -> Rule? {
+    let verdict = verdict(syntax.verdict, at: place)
+    let clauses = resolve(syntax.clauses, at: place)
+    checkTexts(item)
+    guard var verdict, let clauses else { return nil }
+    if case .reject = verdict, let with = clauses.with {
+      if with.value == .tcpReset, !clauses.isTCPOnly {
+        error(
+          .resetNeedsTCP, with.span, "only TCP can be reset, and this rule is about more",
+          help: ["add `tcp`, or `not` TCP's own kind: `with port-unreachable`"])
+        return nil
+      }
+      verdict = .reject(with.value)
+    }
+    guard !letsExcessThrough(syntax, verdict) else { return nil }
+
+    var rule = Rule(
+      id: id, name: item.name?.value, text: syntax.canonicalText, verdict: verdict, span: item.span)
+    rule.families = clauses.families
+    rule.matches = clauses.matches
+    rule.limit = clauses.limit
+    rule.quota = clauses.quota
+    rule.counter = clauses.counter
+    rule.comment = item.comment?.value
+    rule.owner = item.owner?.value
+    rule.because = item.because?.value
+    rule.until = item.until?.value
+    rule.controls = item.controls.map(\.value)
+    rule.isEnabled = item.enabled
+    if let log = clauses.log {
+      guard let resolved = self.log(log, id: id) else { return nil }
+      rule.log = resolved
+    }
+    judgeEmptyLists(clauses, &rule)
+    return rule
+  }
+
+  // MARK: Verdicts
+
+  private mutating func verdict(_ verdict: Spanned<VerdictSyntax>, at place: Place) -> Verdict? {
+    switch verdict.value {
+    case .accept: return .accept
+    case .drop: return .drop
+    case .continue: return .continue
+    case .return: return .return
+    case .reject:
+      guard place.hook.canReject else {
+        error(
+          .wrongHook, verdict.span, "`reject` cannot answer in `\(place.name)`",
+          help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
+        return nil
+      }
+      return .reject(.automatic)
+    case .notrack: notSupportedYet(verdict.span, "`notrack`")
+    case .masquerade: notSupportedYet(verdict.span, "`masquerade`")
+    case .jump: notSupportedYet(verdict.span, "`jump`")
+    case .goto: notSupportedYet(verdict.span, "`goto`")
+    case .dnat: notSupportedYet(verdict.span, "`dnat`")
+    case .snat: notSupportedYet(verdict.span, "`snat`")
+    case .redirect: notSupportedYet(verdict.span, "`redirect`")
+    case .containers: error(.ruleNotHere, verdict.span, "`containers` is a rule item of its own")
+    }
+    return nil
+  }
+
+  /// §4.3: `drop … limit R` would drop up to R and let the rest go on.
+  private mutating func letsExcessThrough(_ syntax: RuleSyntax, _ verdict: Verdict) -> Bool {
+    switch verdict {
+    case .accept, .continue, .return: return false
+    case .drop, .reject: break
+    }
+    for clause in syntax.clauses {
+      let word: String
+      switch clause.value {
+      case .limit(over: false, _, _, _): word = "limit"
+      case .quota(over: false, _): word = "quota"
+      default: continue
+      }
+      error(
+        .limitOnDrop, clause.span, "this would let through what exceeds the \(word)",
+        help: ["write `\(word) over` to hit what exceeds it", "the rate of a log is `log … at most R`"])
+      return true
+    }
+    return false
+  }
+
+  // MARK: Texts
+
+  private mutating func checkTexts(_ item: RuleItemSyntax) {
+    guard let comment = item.comment else { return }
+    if comment.value.utf8.count > Self.textLimit {
+      error(
+        .textTooLong, comment.span,
+        "this comment is \(comment.value.utf8.count) bytes long; \(Self.textLimit) go into the kernel",
+        help: ["put the reason into `because`, which stays in `policy.json`"])
+    }
+  }
+
+  private mutating func log(_ syntax: Spanned<LogSyntax>, id: String) -> Log? {
+    let log = syntax.value
+    var prefix = "\(id): "
+    var span = syntax.span
+    if let label = log.label {
+      span = label.span
+      switch label.value {
+      case .tag(let tag): prefix = "\(tag): "
+      case .text(let text): prefix = text
+      }
+    }
+    guard prefix.utf8.count <= Self.textLimit else {
+      error(
+        .textTooLong, span, "the log text is \(prefix.utf8.count) bytes long; \(Self.textLimit) fit",
+        help: log.label == nil ? ["a bare `log` prints the rule's id; give it a tag: `log NAME`"] : [])
+      return nil
+    }
+    if let level = log.level, let group = log.nflog {
+      error(
+        .ruleNotHere, group.span, "`nflog` has no level",
+        help: ["`level` is syslog's; leave one of both out"],
+        related: [Diagnostic.Label(level.span, "the level is here")])
+      return nil
+    }
+    var number: UInt8?
+    if let level = log.level {
+      guard let index = Self.logLevels.firstIndex(of: level.value) else {
+        notSupportedYet(level.span, "`level \(level.value)`")
+        return nil
+      }
+      number = UInt8(index)
+    }
+    return Log(
+      prefix: prefix, level: number, group: log.nflog?.value, atMost: log.atMost.map { Rate($0.value) })
+  }
+
+  /// By number; LOGLEVEL_… of linux/kern_levels.h.
+  private static let logLevels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+
+  // MARK: Empty lists
+
+  /// §4.8: what an empty definition makes of a rule is said aloud.
+  private mutating func judgeEmptyLists(_ clauses: ResolvedClauses, _ rule: inout Rule) {
+    if let span = clauses.neverHolds.first {
+      if rule.isEnabled, rule.verdict == .accept {
+        warning(
+          .lostAccept, span, "this list is empty, so the rule accepts nothing and is left out",
+          help: ["`\(rule.text)` is listed and not enforced"])
+      }
+      rule.isEnabled = false
+      return
+    }
+    guard let span = clauses.alwaysHolds.first, rule.isEnabled, rule.limit == nil, rule.quota == nil else {
+      return
+    }
+    switch rule.verdict {
+    case .drop, .reject:
+      guard rule.matches.isEmpty, rule.families == .both else { return }
+      warning(
+        .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
+    case .accept, .continue, .return: break
+    }
+  }
+}

@@ -1,0 +1,93 @@
+#if !hasFeature(Embedded)
+  internal import SHA2
+#endif
+
+extension BundleMount {
+  // MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC, NOSYMFOLLOW, linux/mount.h.
+  static var knownAttributes: UInt64 { 0x1 | 0x2 | 0x4 | 0x8 | 0x20_0000 }
+}
+
+extension BundleContents {
+  /// The bundle's file. The same contents give the same bytes.
+  ///
+  /// - Precondition: `policyDigest` has 32 bytes.
+  package func encoded() -> [UInt8] {
+    precondition(policyDigest.count == BundleLayout.digestLength, "a SHA-256 digest")
+    var writer = BundleWriter()
+    writer.begin(.policyName, count: 1)
+    writer.append(policyName)
+    writer.begin(.sources, count: sources.count)
+    for source in sources {
+      writer.append(UInt32(source.id.count))
+      writer.append(UInt32(source.place.count))
+      writer.append(source.id)
+      writer.append(source.place)
+      writer.pad(to: 4)
+    }
+    writer.begin(.messageKinds, count: messages.count)
+    for message in messages { writer.append(message.kind.rawValue) }
+    writer.begin(.messages, count: messages.count)
+    for message in messages { writer.append(message.bytes) }
+    writer.begin(.sysctls, count: sysctls.count)
+    for sysctl in sysctls {
+      writer.append(sysctl.strengthClass.rawValue)
+      writer.append(UInt8(sysctl.isNamespaced ? 1 : 0))
+      writer.append(UInt16(0))
+      writer.append(sysctl.source)
+      writer.append(UInt32(sysctl.path.count))
+      writer.append(UInt32(sysctl.value.count))
+      writer.append(sysctl.path)
+      writer.append(sysctl.value)
+      writer.pad(to: 4)
+    }
+    writer.begin(.mounts, count: mounts.count)
+    for mount in mounts {
+      writer.append(mount.attributesSet)
+      writer.append(mount.attributesCleared)
+      writer.append(mount.source)
+      writer.append(UInt32(mount.isSelfBind ? 1 : 0))
+      writer.append(UInt32(mount.path.count))
+      writer.append(UInt32(mount.options.count))
+      writer.append(mount.path)
+      writer.append(mount.options)
+      writer.pad(to: 8)
+    }
+    writer.begin(.notEnforced, count: notEnforced.count)
+    for line in notEnforced {
+      writer.append(UInt32(line.count))
+      writer.append(line)
+      writer.pad(to: 4)
+    }
+    writer.begin(.sourceMap, count: 1)
+    writer.append(sourceMap)
+    return writer.finish(
+      policyDigest: policyDigest, minimumKernel: minimumKernel, isManagementProved: isManagementProved)
+  }
+
+  /// The contents of a bundle's file.
+  package static func read(_ bytes: [UInt8]) throws(BundleError) -> BundleContents {
+    BundleContents(try BundleReader(bytes))
+  }
+
+  package init(_ reader: BundleReader) {
+    func copy(_ range: Range<Int>) -> [UInt8] { Array(reader.bytes[range]) }
+    self.init(
+      policyName: copy(reader.policyName), policyDigest: copy(reader.policyDigest),
+      minimumKernel: reader.minimumKernel)
+    isManagementProved = reader.isManagementProved
+    messages = reader.messages.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) }
+    sources = reader.sources.map { BundleSource(id: copy($0.id), place: copy($0.place)) }
+    sysctls = reader.sysctls.map {
+      BundleSysctl(
+        path: copy($0.path), value: copy($0.value), strengthClass: $0.strengthClass,
+        isNamespaced: $0.isNamespaced, source: $0.source)
+    }
+    mounts = reader.mounts.map {
+      BundleMount(
+        path: copy($0.path), attributesSet: $0.attributesSet, attributesCleared: $0.attributesCleared,
+        isSelfBind: $0.isSelfBind, options: copy($0.options), source: $0.source)
+    }
+    notEnforced = reader.notEnforced.map(copy)
+    sourceMap = copy(reader.sourceMap)
+  }
+}

@@ -1,0 +1,106 @@
+import BundleFormat
+
+/// A small bundle with something in every section, its messages written out by hand.
+enum SampleBundle {
+  static let contents: BundleContents = {
+    var contents = BundleContents(
+      policyName: Array("sample".utf8), policyDigest: [UInt8](repeating: 0xd1, count: 32),
+      minimumKernel: KernelRelease(major: 5, minor: 10))
+    contents.isManagementProved = true
+    contents.sources = [
+      BundleSource(id: Array("input/ssh".utf8), place: Array("sample.cos:7".utf8)),
+      BundleSource(id: Array("input/closing".utf8), place: Array("sample.cos:4".utf8)),
+    ]
+    contents.messages = messages
+    contents.sysctls = [
+      BundleSysctl(
+        path: Array("net/ipv4/conf/*/rp_filter".utf8), value: Array("1".utf8), strengthClass: .restorable,
+        isNamespaced: true, source: 1),
+      BundleSysctl(
+        path: Array("kernel/kptr_restrict".utf8), value: Array("2".utf8), strengthClass: .restorable,
+        isNamespaced: false, source: 0),
+    ]
+    contents.mounts = [
+      BundleMount(
+        path: Array("/tmp".utf8), attributesSet: 0xe, attributesCleared: 0, isSelfBind: true,
+        options: Array("size=16m".utf8), source: 2)
+    ]
+    contents.notEnforced = [Array("module `usb_storage`: not in this release".utf8)]
+    contents.sourceMap = Array("{\n}\n".utf8)
+    return contents
+  }()
+
+  static let messages: [BundleMessage] = [
+    // NFTA_TABLE_NAME, NFTA_TABLE_FLAGS.
+    message(.table, 0, 0x401, 0, string(1, "lockdown") + number(2, 0)),
+    // NFTA_CHAIN_TABLE, NAME, HOOK {HOOKNUM input, PRIORITY -5}, POLICY drop, TYPE.
+    message(
+      .baseChain, 3, 0x401, 0,
+      string(1, "lockdown") + string(3, "input") + nest(4, number(1, 1) + number(2, 0xffff_fffb))
+        + number(5, 0) + string(7, "filter")),
+    message(.chain, 3, 0x401, 0, string(1, "lockdown") + string(3, "replies")),
+    // NFTA_OBJ_TABLE, NAME, TYPE counter, DATA (empty nest), USERDATA.
+    message(
+      .object, 18, 0x401, 0,
+      string(1, "lockdown") + string(2, "policy_digest") + number(3, 1) + nest(4, [])
+        + attribute(8, [0, 3, 0x61, 0x62, 0])),
+    // NFTA_SET_TABLE, NAME, FLAGS constant, KEY_TYPE, KEY_LEN, DESC {SIZE}, ID.
+    message(
+      .set, 9, 0x401, 0,
+      string(1, "lockdown") + string(2, "admin_4") + number(3, 2) + number(4, 7) + number(5, 4)
+        + nest(9, number(1, 1)) + number(10, 1)),
+    message(
+      .elements, 12, 0x401, 0,
+      string(1, "lockdown") + string(2, "admin_4") + number(4, 1)
+        + nest(3, nest(1, nest(1, attribute(1, [10, 0, 0, 1]))))),
+    message(
+      .anonymousSet, 9, 0x401, 1,
+      string(1, "lockdown") + string(2, "__set%d") + number(3, 3) + number(4, 13) + number(5, 2)
+        + nest(9, number(1, 1)) + number(10, 2)),
+    message(
+      .anonymousElements, 12, 0x401, 1,
+      string(1, "lockdown") + string(2, "__set%d") + number(4, 2)
+        + nest(3, nest(1, nest(1, attribute(1, [0, 22]))))),
+    // NFTA_RULE_TABLE, CHAIN, EXPRESSIONS {ELEM {NAME counter, DATA}}.
+    message(
+      .rule, 6, 0xc01, 2,
+      string(1, "lockdown") + string(2, "input") + nest(4, nest(1, string(1, "counter") + nest(2, [])))),
+  ]
+
+  static func message(
+    _ kind: BundleMessage.Kind, _ type: UInt8, _ flags: UInt16, _ sequence: UInt32, _ attributes: [UInt8],
+    family: UInt8 = 1
+  ) -> BundleMessage {
+    let length = UInt32(20 + attributes.count)
+    var bytes: [UInt8] = littleEndian(length)
+    bytes += [type, 10]
+    bytes += littleEndian(flags)
+    bytes += littleEndian(sequence)
+    bytes += [0, 0, 0, 0]  // port
+    bytes += [family, 0, 0, 0]
+    bytes += attributes
+    return BundleMessage(kind: kind, bytes: bytes)
+  }
+
+  static func attribute(_ number: UInt16, _ payload: [UInt8]) -> [UInt8] {
+    var bytes = littleEndian(UInt16(4 + payload.count))
+    bytes += littleEndian(number)
+    bytes += payload
+    while bytes.count % 4 != 0 { bytes.append(0) }
+    return bytes
+  }
+
+  static func nest(_ number: UInt16, _ payload: [UInt8]) -> [UInt8] { attribute(number | 0x8000, payload) }
+
+  static func string(_ number: UInt16, _ text: String) -> [UInt8] {
+    attribute(number, Array(text.utf8) + [0])
+  }
+
+  static func number(_ attributeNumber: UInt16, _ value: UInt32) -> [UInt8] {
+    attribute(attributeNumber, littleEndian(value).reversed())
+  }
+
+  static func littleEndian<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) -> [UInt8] {
+    (0..<MemoryLayout<Value>.size).map { UInt8(truncatingIfNeeded: value >> Value(8 * $0)) }
+  }
+}

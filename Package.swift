@@ -89,8 +89,8 @@ let package = Package(
     .target(
       name: "Compiler",
       dependencies: [
-        "Analysis", "BundleFormat", "Diagnostics", "NFTables", "PolicyChecker", "PolicyModel",
-        "PolicySyntax", "Ruleset", "SHA2", "TextBackends",
+        "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker",
+        "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "TextBackends",
       ]),
     .target(name: "HostState", dependencies: ["CLinux", "NFTables", "Ruleset"]),
 

@@ -1,14 +1,16 @@
 extension JSONValue {
   /// The one canonical form: RFC 8785 (JCS), of which this type leaves out fractions.
-  package func canonical() -> [UInt8] {
-    var writer = JSONWriter(isPretty: false)
+  ///
+  /// - Parameter keys: members of these keys are left out, at every depth.
+  package func canonical(leavingOut keys: Set<String> = []) -> [UInt8] {
+    var writer = JSONWriter(isPretty: false, leftOut: keys)
     writer.write(self, depth: 0)
     return writer.bytes
   }
 
   /// The same for people: two spaces a level, sorted keys, a line feed at the end.
   package func pretty() -> [UInt8] {
-    var writer = JSONWriter(isPretty: true)
+    var writer = JSONWriter(isPretty: true, leftOut: [])
     writer.write(self, depth: 0)
     return writer.bytes + [0x0a]
   }
@@ -16,9 +18,13 @@ extension JSONValue {
 
 private struct JSONWriter {
   let isPretty: Bool
+  let leftOut: Set<String>
   var bytes: [UInt8] = []
 
-  init(isPretty: Bool) { self.isPretty = isPretty }
+  init(isPretty: Bool, leftOut: Set<String>) {
+    self.isPretty = isPretty
+    self.leftOut = leftOut
+  }
 
   mutating func write(_ value: JSONValue, depth: Int) {
     switch value {
@@ -31,7 +37,8 @@ private struct JSONWriter {
         writer.write(element, depth: depth + 1)
       }
     case .object(let members):
-      let sorted = members.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+      let kept = leftOut.isEmpty ? members : members.filter { !leftOut.contains($0.key) }
+      let sorted = kept.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
       for (member, next) in zip(sorted, sorted.dropFirst()) {
         precondition(member.key != next.key, "an object has each key once")
       }

@@ -78,6 +78,17 @@ package struct DiagnosticList: Sendable {
 
   package mutating func report(_ diagnostic: Diagnostic) { all.append(diagnostic) }
 
+  /// Puts the findings in the order of their places, those without a place first; at one place they keep theirs.
+  package mutating func sortByPlace() {
+    func place(_ diagnostic: Diagnostic) -> (Int, Int) {
+      diagnostic.span.map { (Int($0.source.index), $0.start) } ?? (-1, 0)
+    }
+    all = all.enumerated().sorted { a, b in
+      let (placeA, placeB) = (place(a.element), place(b.element))
+      return placeA == placeB ? a.offset < b.offset : placeA < placeB
+    }.map(\.element)
+  }
+
   package var hasErrors: Bool { all.contains { $0.severity == .error } }
 
   package var errorCount: Int { all.count { $0.severity == .error } }

@@ -85,6 +85,8 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case badRange = "firewall/bad-range"
   case textTooLong = "firewall/text-too-long"
   case idCollision = "firewall/id-collision"
+  /// The encoder refuses what the checker let through.
+  case notEncodable = "firewall/not-encodable"
   case unreachableRule = "firewall/unreachable"
   case badPriority = "firewall/bad-priority"
   case badInterface = "firewall/bad-interface"

@@ -1,0 +1,86 @@
+internal import BundleFormat
+internal import NFTables
+internal import PolicyModel
+
+/// Puts together what the applier needs.
+enum BundleAssembly {
+  static func bundle(
+    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage], items: ItemList,
+    isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
+  ) -> BundleContents {
+    let kernel = policy.target.kernel
+    var bundle = BundleContents(
+      policyName: Array(policy.name.utf8), policyDigest: digest,
+      minimumKernel: KernelRelease(
+        major: UInt16(clamping: kernel.major), minor: UInt16(clamping: kernel.minor)))
+    bundle.isManagementProved = isManagementProved
+    bundle.messages = messages.map { BundleMessage(kind: BundleMessage.Kind($0.kind), bytes: $0.bytes) }
+    bundle.sources = items.items.map { item in
+      BundleSource(id: Array(item.id.utf8), place: Array("\(item.file):\(item.position.line)".utf8))
+    }
+    bundle.sysctls = policy.sysctls.map { setting in
+      BundleSysctl(
+        path: Array(setting.path.utf8), value: Array(setting.value.utf8),
+        strengthClass: BundleSysctl.Class(setting.strengthClass), isNamespaced: setting.isNamespaced,
+        source: items.index(of: ItemID.sysctl(setting)))
+    }
+    bundle.mounts = policy.mounts.map { mount in
+      BundleMount(
+        path: Array(mount.path.utf8), attributesSet: attributes(mount.flags, isSet: true),
+        attributesCleared: attributes(mount.flags, isSet: false), isSelfBind: mount.isSelfBind,
+        options: Array(mount.options.joined(separator: ",").utf8), source: items.index(of: ItemID.mount(mount)))
+    }
+    bundle.notEnforced = notEnforced.map { Array($0.utf8) }
+    bundle.sourceMap = sourceMap
+    return bundle
+  }
+
+  /// MOUNT_ATTR_* of linux/mount.h.
+  private static func attributes(_ flags: [MountFlag], isSet: Bool) -> UInt64 {
+    flags.reduce(0) { attributes, flag in
+      let (bit, sets): (UInt64, Bool) =
+        switch flag {
+        case .readOnly: (0x1, true)
+        case .readWrite: (0x1, false)
+        case .noSuid: (0x2, true)
+        case .suid: (0x2, false)
+        case .noDevices: (0x4, true)
+        case .devices: (0x4, false)
+        case .noExec: (0x8, true)
+        case .exec: (0x8, false)
+        case .noSymlinkFollow: (0x20_0000, true)
+        case .symlinkFollow: (0x20_0000, false)
+        }
+      return sets == isSet ? attributes | bit : attributes
+    }
+  }
+}
+
+extension BundleMessage.Kind {
+  fileprivate init(_ kind: EncodedMessage.Kind) {
+    self =
+      switch kind {
+      case .table: .table
+      case .baseChain: .baseChain
+      case .chain: .chain
+      case .object: .object
+      case .set: .set
+      case .elements: .elements
+      case .anonymousSet: .anonymousSet
+      case .anonymousElements: .anonymousElements
+      case .rule: .rule
+      }
+  }
+}
+
+extension BundleSysctl.Class {
+  fileprivate init(_ strengthClass: SysctlClass) {
+    self =
+      switch strengthClass {
+      case .restorable: .restorable
+      case .lossy: .lossy
+      case .oneWay: .oneWay
+      case .neutral: .neutral
+      }
+  }
+}

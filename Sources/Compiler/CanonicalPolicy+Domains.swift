@@ -1,0 +1,78 @@
+internal import CanonicalJSON
+internal import PolicyModel
+
+extension CanonicalPolicy {
+  static func sysctl(_ setting: SysctlSetting) -> JSONValue {
+    [
+      "id": .string(ItemID.sysctl(setting)), "key": .string(setting.key), "value": .string(setting.value),
+      "class": .string(setting.strengthClass.rawValue), "scope": .string(setting.scope.rawValue),
+      "namespaced": .bool(setting.isNamespaced),
+    ]
+  }
+
+  static func mount(_ mount: MountSetting) -> JSONValue {
+    [
+      "id": .string(ItemID.mount(mount)), "path": .string(mount.path),
+      "flags": sorted(mount.flags.map(\.rawValue)), "bind": mount.isSelfBind ? "self" : .null,
+      "options": JSONValue(mount.options),
+    ]
+  }
+
+  static func modules(_ policy: ModulePolicy) -> JSONValue {
+    func list(_ patterns: [ModulePattern]) -> JSONValue {
+      .array(patterns.map { ["id": .string(ItemID.module($0)), "pattern": .string($0.pattern)] })
+    }
+    return [
+      "default": policy.deniesByDefault ? "deny" : "allow", "deny": list(policy.denied),
+      "allow": list(policy.allowed), "require": list(policy.required), "seal": .string(policy.seal.rawValue),
+      "compressed": policy.deniesCompressed ? "deny" : "pass",
+    ]
+  }
+
+  static func kernel(_ settings: KernelSettings) -> JSONValue {
+    let parameters = zip(ItemID.parameters(settings), settings.commandLine).map { id, parameter -> JSONValue in
+      ["id": .string(id), "parameter": .string(parameter.text)]
+    }
+    return [
+      "lockdown": settings.lockdown.map { .string($0.rawValue) } ?? .null, "command-line": .array(parameters),
+    ]
+  }
+
+  static func boot(_ settings: BootSettings, _ sets: inout CanonicalSets) -> JSONValue {
+    [
+      "stage": .string(settings.stage.rawValue), "input": .array(settings.input.map { rule($0, &sets) }),
+      "root": .string(settings.root.rawValue), "management-after": JSONValue(settings.managementAfter),
+      "unprotected": .string(settings.unprotected.rawValue), "on-failure": .string(settings.onFailure.rawValue),
+    ]
+  }
+
+  static func management(_ management: Management, _ sets: inout CanonicalSets) -> JSONValue {
+    switch management {
+    case .unstated: "unstated"
+    case .none: "none"
+    case .regions(let regions): .array(regions.map { region($0, &sets) })
+    }
+  }
+
+  private static func region(_ region: Region, _ sets: inout CanonicalSets) -> JSONValue {
+    [
+      "place": .string(region.hook.rawValue), "text": .string(region.text),
+      "families": families(region.families), "matches": matches(region.matches, &sets),
+      "opens-flows-only": .bool(!region.hasStateClause), "loopback": .bool(region.includesLoopback),
+    ]
+  }
+
+  static func statements(
+    _ statements: [Statement], place: String, _ sets: inout CanonicalSets
+  ) -> JSONValue {
+    .array(
+      zip(ItemID.statements(statements, place: place), statements).map { id, statement in
+        var members: [(String, JSONValue?)] = [
+          ("id", .string(id)), ("name", statement.name.map(JSONValue.string)), ("text", .string(statement.text)),
+        ]
+        // A fact's text says all; a region's may hold names.
+        if case .packets(let region, _, _) = statement.body { members.append(("region", self.region(region, &sets))) }
+        return .object(present: members)
+      })
+  }
+}

@@ -1,0 +1,177 @@
+internal import CanonicalJSON
+internal import PolicyModel
+internal import Ruleset
+
+extension CanonicalPolicy {
+  static func chain(_ chain: BaseChain, _ sets: inout CanonicalSets) -> JSONValue {
+    [
+      "id": .string(KernelName.baseChain(hook: chain.hook, priority: chain.priority)),
+      "hook": .string(chain.hook.rawValue), "type": "filter", "priority": JSONValue(chain.priority),
+      "policy": .string(chain.policy.rawValue), "rules": .array(chain.rules.map { rule($0, &sets) }),
+    ]
+  }
+
+  static func rule(_ rule: Rule, _ sets: inout CanonicalSets) -> JSONValue {
+    let (verdict, reject): (String, RejectKind?) =
+      switch rule.verdict {
+      case .accept: ("accept", nil)
+      case .drop: ("drop", nil)
+      case .reject(let kind): ("reject", kind)
+      case .continue: ("continue", nil)
+      case .return: ("return", nil)
+      }
+    let (origin, item): (String, String?) =
+      switch rule.origin {
+      case .written: ("written", nil)
+      case .closing: ("closing", nil)
+      case .expanded(let item): ("expanded", item)
+      }
+    return .object(present: [
+      ("id", .string(rule.id)),
+      ("name", rule.name.map(JSONValue.string)),
+      ("text", .string(rule.text)),
+      ("origin", .string(origin)),
+      ("expanded-from", item.map(JSONValue.string)),
+      ("enabled", .bool(rule.isEnabled)),
+      ("families", families(rule.families)),
+      ("matches", matches(rule.matches, &sets)),
+      ("limit", rule.limit.map(limit)),
+      ("quota", rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] }),
+      ("count", rule.counter.map(counter)),
+      ("log", rule.log.map(log)),
+      ("verdict", .string(verdict)),
+      ("reject-with", reject.map { .string($0.rawValue) }),
+      ("comment", rule.comment.map(JSONValue.string)),
+      ("owner", rule.owner.map(JSONValue.string)),
+      ("because", rule.because.map(JSONValue.string)),
+      ("until", rule.until.map(JSONValue.string)),
+      ("controls", sorted(rule.controls)),
+    ])
+  }
+
+  static func families(_ families: Families) -> JSONValue {
+    var names: [JSONValue] = []
+    if families.contains(.ipv4) { names.append("ipv4") }
+    if families.contains(.ipv6) { names.append("ipv6") }
+    return .array(names)
+  }
+
+  // MARK: Matches
+
+  static func matches(_ matches: [Match], _ sets: inout CanonicalSets) -> JSONValue {
+    .array(
+      matches.map { match in
+        var members = condition(match.condition, &sets)
+        members.append(("not", .bool(match.isNegated)))
+        return .object(present: members)
+      })
+  }
+
+  private static func condition(
+    _ condition: Match.Condition, _ sets: inout CanonicalSets
+  ) -> [(String, JSONValue?)] {
+    switch condition {
+    case .protocols(let numbers):
+      [("match", "protocol"), ("protocols", self.numbers(numbers))]
+    case .ports(let side, let protocols, let ports):
+      [
+        ("match", "ports"), ("side", .string(side.rawValue)), ("protocols", numbers(protocols)),
+        ("ports", ranges(ports.ranges)),
+      ]
+    case .icmp(let family, let types):
+      [
+        ("match", .string(family.rawValue)),
+        (
+          "types",
+          .array(
+            types.map { type in
+              .object(present: [("type", JSONValue(type.type)), ("code", type.code.map { JSONValue($0) })])
+            })
+        ),
+      ]
+    case .services(let services):
+      [("match", "services"), ("services", .array(services.map(service)))]
+    case .states(let states): [("match", "state"), ("states", self.states(states))]
+    case .status(let status): [("match", "status"), ("status", self.status(status))]
+    case .addresses(let side, let match):
+      [("match", "addresses"), ("side", .string(side.rawValue))] + addresses(match, &sets)
+    case .interfaces(let side, let patterns):
+      [
+        ("match", "interfaces"), ("side", .string(side.rawValue)),
+        ("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name))),
+        ("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name))),
+      ]
+    case .user(let ids): [("match", "user"), ("ids", ranges(ids))]
+    case .group(let ids): [("match", "group"), ("ids", ranges(ids))]
+    }
+  }
+
+  private static func addresses(
+    _ match: AddressMatch, _ sets: inout CanonicalSets
+  ) -> [(String, JSONValue?)] {
+    let specials = sorted(match.specials.map(\.rawValue))
+    if let name = match.name { return [("set", .string(name)), ("special", specials)] }
+    if match.addresses == .all { return [("any", true), ("special", specials)] }
+    return [("addresses", sets.unnamed(match.addresses)), ("special", specials)]
+  }
+
+  private static func service(_ service: Service) -> JSONValue {
+    .object(present: [
+      ("protocol", JSONValue(service.protocolNumber)), ("ports", service.ports.map { ranges($0.ranges) }),
+      ("families", families(service.families)),
+    ])
+  }
+
+  private static func states(_ states: ConntrackStates) -> JSONValue {
+    let names: [(ConntrackStates, String)] = [
+      (.established, "established"), (.invalid, "invalid"), (.new, "new"), (.related, "related"),
+      (.untracked, "untracked"),
+    ]
+    return JSONValue(names.filter { states.contains($0.0) }.map(\.1))
+  }
+
+  private static func status(_ status: ConntrackStatus) -> JSONValue {
+    let names: [(ConntrackStatus, String)] = [
+      (.assured, "assured"), (.confirmed, "confirmed"), (.dnat, "dnat"), (.dying, "dying"),
+      (.expected, "expected"), (.seenReply, "seen-reply"), (.snat, "snat"),
+    ]
+    return JSONValue(names.filter { status.contains($0.0) }.map(\.1))
+  }
+
+  private static func numbers(_ numbers: [UInt8]) -> JSONValue { .array(numbers.map { JSONValue($0) }) }
+
+  /// `22` or `80-90`, ascending.
+  private static func ranges<Value>(_ ranges: [AddressRange<Value>]) -> JSONValue {
+    JSONValue(
+      ranges.map { $0.lower == $0.upper ? String($0.lower) : "\(String($0.lower))-\(String($0.upper))" })
+  }
+
+  // MARK: Limits and actions
+
+  private static func limit(_ limit: Limit) -> JSONValue {
+    ["rate": rate(limit.rate), "burst": JSONValue(limit.burst), "over": .bool(limit.isOver)]
+  }
+
+  private static func rate(_ rate: Rate) -> JSONValue {
+    [
+      "amount": JSONValue(rate.amount), "unit": rate.isBytes ? "bytes" : "packets",
+      "seconds": JSONValue(rate.seconds),
+    ]
+  }
+
+  private static func counter(_ counter: Counter) -> JSONValue {
+    switch counter {
+    case .anonymous: true
+    case .named(let name): .string(name)
+    }
+  }
+
+  private static func log(_ log: Log) -> JSONValue {
+    // What the kernel takes where neither is said: LOGLEVEL_WARNING, nft_log_init() of nft_log.c.
+    let level = log.level ?? (log.group == nil ? 4 : nil)
+    return .object(present: [
+      ("prefix", .string(log.prefix)), ("level", level.map { JSONValue($0) }),
+      ("group", log.group.map { JSONValue($0) }), ("at-most", log.atMost.map(rate)),
+    ])
+  }
+}

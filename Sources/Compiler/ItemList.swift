@@ -1,0 +1,70 @@
+internal import CanonicalJSON
+internal import Diagnostics
+internal import PolicyModel
+
+/// Every item of a policy that has an id, and where it was written.
+struct ItemList {
+  struct Item {
+    var id: String
+    var file: String
+    var position: SourcePosition
+  }
+
+  /// In the order of `policy.json`. An item's index, counted from 1, is the sequence number of its messages.
+  private(set) var items: [Item] = []
+  private var indexes: [String: UInt32] = [:]
+  private let sources: SourceFiles
+
+  init(_ policy: HostPolicy, sources: SourceFiles) {
+    self.sources = sources
+    for chain in policy.firewall?.baseChains ?? [] {
+      for rule in chain.rules { add(rule.id, rule.span) }
+    }
+    for set in policy.addressSets { add(ItemID.set(set), set.span) }
+    for setting in policy.sysctls { add(ItemID.sysctl(setting), setting.span) }
+    for mount in policy.mounts { add(ItemID.mount(mount), mount.span) }
+    for module in policy.modules.denied + policy.modules.allowed + policy.modules.required {
+      add(ItemID.module(module), module.span)
+    }
+    for (id, parameter) in zip(ItemID.parameters(policy.kernel), policy.kernel.commandLine) {
+      add(id, parameter.span)
+    }
+    for rule in policy.boot.input { add(rule.id, rule.span) }
+    for (list, place) in [
+      (policy.expectations, "expect"), (policy.guarantees, "guarantee"), (policy.delegations, "delegate"),
+    ] {
+      for (id, statement) in zip(ItemID.statements(list, place: place), list) { add(id, statement.span) }
+    }
+  }
+
+  /// Counted from 1; 0 for no item.
+  func index(of id: String) -> UInt32 { indexes[id] ?? 0 }
+
+  private mutating func add(_ id: String, _ span: SourceSpan) {
+    // A module may be allowed and required: one item, at its first place.
+    guard indexes[id] == nil else { return }
+    let file = sources[span.source]
+    items.append(Item(id: id, file: Self.name(of: file.path), position: file.position(of: span.start)))
+    indexes[id] = UInt32(items.count)
+  }
+
+  /// The path without what depends on where the compiler was started.
+  private static func name(of path: String) -> String {
+    String(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
+  }
+
+  /// The document of `policy.map.json`.
+  var sourceMap: JSONValue {
+    let sorted = items.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }
+    return [
+      "format": 1,
+      "items": .array(
+        sorted.map { item in
+          [
+            "id": .string(item.id), "file": .string(item.file), "line": JSONValue(item.position.line),
+            "column": JSONValue(item.position.column), "include-chain": [],
+          ]
+        }),
+    ]
+  }
+}

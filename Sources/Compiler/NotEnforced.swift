@@ -1,0 +1,56 @@
+internal import PolicyModel
+internal import TextBackends
+
+/// What a policy states and the applier does not do, with the reason: nothing is left out in silence.
+enum NotEnforced {
+  /// One line each, in the order of the policy's domains.
+  static func list(_ policy: HostPolicy) -> [String] {
+    var list: [String] = []
+    for chain in policy.firewall?.baseChains ?? [] {
+      for rule in chain.rules where !rule.isEnabled {
+        list.append("rule `\(rule.id)`: `enabled: false`")
+      }
+    }
+    list += modules(policy.modules)
+    if let level = policy.kernel.lockdown, level != KernelSettings.Lockdown.none {
+      list.append("kernel lockdown \(level.rawValue): by the kernel's command line alone, see cmdline.txt")
+    }
+    if !CommandLineText.parameters(of: policy).isEmpty {
+      list.append("kernel command line: the boot loader sets it, see cmdline.txt")
+    }
+    if policy.boot.stage == .closed, policy.firewall != nil {
+      list.append("boot stage `closed`: before the policy is applied, this version loads no closed table")
+    }
+    return list
+  }
+
+  private static func modules(_ modules: ModulePolicy) -> [String] {
+    var list: [String] = []
+    let names = modules.denied.filter { !$0.isGlob }
+    if !names.isEmpty {
+      list.append(
+        "\(count(names.count, "denied module")): by modprobe.conf and cmdline.txt, not by the applier")
+    }
+    let globs = modules.denied.count - names.count
+    if globs > 0 {
+      list.append("\(count(globs, "denied module pattern")): by modprobe.conf alone, which insmod passes by")
+    }
+    if modules.deniesByDefault {
+      list.append("modules `default: deny`: no stock tool has a list of allowed modules")
+    }
+    if modules.deniesCompressed {
+      list.append("modules `compressed: deny`: needs a check in the kernel, which this version does not load")
+    }
+    if modules.seal == .afterBoot {
+      list.append("modules `seal: after-boot`: this version does not set kernel.modules_disabled")
+    }
+    if !modules.required.isEmpty {
+      list.append("\(count(modules.required.count, "required module")): this version loads none")
+    }
+    return list
+  }
+
+  private static func count(_ number: Int, _ noun: String) -> String {
+    number == 1 ? "1 \(noun)" : "\(number) \(noun)s"
+  }
+}

@@ -1,0 +1,73 @@
+internal import Analysis
+internal import BundleFormat
+package import Diagnostics
+internal import NFTables
+internal import PolicyChecker
+internal import PolicyModel
+internal import PolicySyntax
+internal import Ruleset
+internal import TextBackends
+
+/// From sources to findings or finished files: the one entry point. It opens no file and no socket, and reads no
+/// clock and no environment, so the same bytes always give the same bytes.
+package enum PolicyCompiler {
+  /// Compiles one policy.
+  ///
+  /// - Parameter path: as findings name the file. Outputs hold its last component alone, so that they do not
+  ///   depend on the directory.
+  package static func compile(path: String, bytes: [UInt8]) -> Compilation {
+    var sources = SourceFiles()
+    var diagnostics = DiagnosticList()
+    let file = sources.add(path: path, bytes: bytes)
+    let policy = compile(file, in: sources, diagnostics: &diagnostics)
+    diagnostics.sortByPlace()
+    return Compilation(sources: sources, diagnostics: diagnostics, policy: policy)
+  }
+
+  private static func compile(
+    _ file: SourceFile, in sources: SourceFiles, diagnostics: inout DiagnosticList
+  ) -> CompiledPolicy? {
+    let tree = SyntaxTree.parse(file, diagnostics: &diagnostics)
+    guard let policy = PolicyChecker.check(tree, file: file, diagnostics: &diagnostics),
+      !diagnostics.hasErrors
+    else { return nil }
+    let proofs = Analysis.prove(policy, diagnostics: &diagnostics)
+    guard !diagnostics.hasErrors else { return nil }
+
+    let canonical = CanonicalPolicy(policy)
+    let digest = PolicyDigest.compute(of: canonical.value)
+    let ruleset = Lowering.lower(policy, digest: digest)
+    let items = ItemList(policy, sources: sources)
+    let messages: [EncodedMessage]
+    do {
+      messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
+    } catch {
+      // The checker refuses what the kernel cannot hold; what it has missed must not become a bundle.
+      diagnostics.report(
+        Diagnostic(
+          .notEncodable, at: policy.firewall?.span ?? policy.span, "the firewall cannot be encoded: \(error)",
+          help: ["this is a fault of the compiler, and nothing was written"]))
+      return nil
+    }
+
+    let notEnforced = NotEnforced.list(policy)
+    let sourceMap = items.sourceMap.pretty()
+    let bundle = BundleAssembly.bundle(
+      policy, digest: digest, messages: messages, items: items, isManagementProved: proofs.isManagementProved,
+      notEnforced: notEnforced, sourceMap: sourceMap)
+    var files: [CompiledPolicy.OutputFile] = [
+      .init(name: "policy.bundle", bytes: bundle.encoded()),
+      .init(name: "policy.json", bytes: canonical.document(digest: digest).pretty()),
+      .init(name: "policy.map.json", bytes: sourceMap),
+      .init(name: "nftables.nft", bytes: Array(NFTText.print(ruleset).utf8)),
+      .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
+      .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
+      .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),
+      .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
+    ]
+    files += canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
+    files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    return CompiledPolicy(
+      policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, files: files)
+  }
+}

@@ -140,7 +140,9 @@ let package = Package(
     .testTarget(name: "AnalysisTests", dependencies: ["Analysis", "Diagnostics", "PolicyModel"]),
     .testTarget(
       name: "CompilerTests",
-      dependencies: ["BundleFormat", "Compiler", "Diagnostics", "PolicyModel", "SHA2"]),
+      dependencies: [
+        "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyModel", "SHA2",
+      ]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

@@ -8,7 +8,8 @@ extension JSONValue {
     return writer.bytes
   }
 
-  /// The same for people: two spaces a level, sorted keys, a line feed at the end.
+  /// The same for people: two spaces a level, sorted keys, short lists of plain values on one line, a line feed
+  /// at the end.
   package func pretty() -> [UInt8] {
     var writer = JSONWriter(isPretty: true, leftOut: [])
     writer.write(self, depth: 0)
@@ -33,6 +34,10 @@ private struct JSONWriter {
     case .integer(let value): bytes += String(value).utf8
     case .string(let text): write(text)
     case .array(let elements):
+      if isPretty, let line = Self.oneLine(elements) {
+        bytes += line
+        return
+      }
       write(open: "[", close: "]", elements, depth: depth) { writer, element in
         writer.write(element, depth: depth + 1)
       }
@@ -63,6 +68,26 @@ private struct JSONWriter {
     }
     if !elements.isEmpty { breakLine(depth: depth) }
     bytes += close.utf8
+  }
+
+  // A longer list has a line for each element, so that a change shows as one.
+  private static let lineLength = 80
+
+  /// `["a", "b"]`, if the elements are plain values and few.
+  private static func oneLine(_ elements: [JSONValue]) -> [UInt8]? {
+    guard elements.count > 0, elements.count < lineLength / 2 else { return nil }
+    var line = JSONWriter(isPretty: false, leftOut: [])
+    line.bytes.append(0x5b)
+    for (index, element) in elements.enumerated() {
+      switch element {
+      case .array, .object: return nil
+      case .null, .bool, .integer, .string: break
+      }
+      if index > 0 { line.bytes += [0x2c, 0x20] }
+      line.write(element, depth: 0)
+      if line.bytes.count > lineLength { return nil }
+    }
+    return line.bytes + [0x5d]
   }
 
   private mutating func breakLine(depth: Int) {

@@ -1,4 +1,5 @@
 internal import BundleFormat
+internal import Diagnostics
 internal import NFTables
 internal import PolicyModel
 
@@ -28,7 +29,8 @@ enum BundleAssembly {
       BundleMount(
         path: Array(mount.path.utf8), attributesSet: attributes(mount.flags, isSet: true),
         attributesCleared: attributes(mount.flags, isSet: false), isSelfBind: mount.isSelfBind,
-        options: Array(mount.options.joined(separator: ",").utf8), source: items.index(of: ItemID.mount(mount)))
+        options: Array(mount.options.joined(separator: ",").utf8),
+        source: items.index(of: ItemID.mount(mount)))
     }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap

@@ -30,7 +30,8 @@ extension CanonicalPolicy {
   }
 
   static func kernel(_ settings: KernelSettings) -> JSONValue {
-    let parameters = zip(ItemID.parameters(settings), settings.commandLine).map { id, parameter -> JSONValue in
+    let parameters = zip(ItemID.parameters(settings), settings.commandLine).map {
+      id, parameter -> JSONValue in
       ["id": .string(id), "parameter": .string(parameter.text)]
     }
     return [
@@ -42,7 +43,8 @@ extension CanonicalPolicy {
     [
       "stage": .string(settings.stage.rawValue), "input": .array(settings.input.map { rule($0, &sets) }),
       "root": .string(settings.root.rawValue), "management-after": JSONValue(settings.managementAfter),
-      "unprotected": .string(settings.unprotected.rawValue), "on-failure": .string(settings.onFailure.rawValue),
+      "unprotected": .string(settings.unprotected.rawValue),
+      "on-failure": .string(settings.onFailure.rawValue),
     ]
   }
 
@@ -68,10 +70,13 @@ extension CanonicalPolicy {
     .array(
       zip(ItemID.statements(statements, place: place), statements).map { id, statement in
         var members: [(String, JSONValue?)] = [
-          ("id", .string(id)), ("name", statement.name.map(JSONValue.string)), ("text", .string(statement.text)),
+          ("id", .string(id)), ("name", statement.name.map(JSONValue.string)),
+          ("text", .string(statement.text)),
         ]
         // A fact's text says all; a region's may hold names.
-        if case .packets(let region, _, _) = statement.body { members.append(("region", self.region(region, &sets))) }
+        if case .packets(let region, _, _) = statement.body {
+          members.append(("region", self.region(region, &sets)))
+        }
         return .object(present: members)
       })
   }

@@ -19,7 +19,9 @@ struct CanonicalSets {
   }
 
   /// A set without a name of its own is named after its content; no definition's name begins so.
-  mutating func unnamed(_ addresses: AddressSet) -> JSONValue { .object(members(of: addresses, fileName: nil)) }
+  mutating func unnamed(_ addresses: AddressSet) -> JSONValue {
+    .object(members(of: addresses, fileName: nil))
+  }
 
   private mutating func members(of addresses: AddressSet, fileName: String?) -> [JSONValue.Member] {
     let netset = Netset(addresses)

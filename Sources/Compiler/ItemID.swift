@@ -17,7 +17,8 @@ enum ItemID {
   static func statements(_ statements: [Statement], place: String) -> [String] {
     numbered(
       statements.map { statement in
-        statement.name.map { "\(place)/\($0)" } ?? "\(place)/\(slug(statement.text))~\(hash(place, statement.text))"
+        statement.name.map { "\(place)/\($0)" }
+          ?? "\(place)/\(slug(statement.text))~\(hash(place, statement.text))"
       })
   }
 

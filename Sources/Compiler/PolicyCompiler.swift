@@ -1,6 +1,7 @@
 internal import Analysis
 internal import BundleFormat
-package import Diagnostics
+internal import CanonicalJSON
+internal import Diagnostics
 internal import NFTables
 internal import PolicyChecker
 internal import PolicyModel

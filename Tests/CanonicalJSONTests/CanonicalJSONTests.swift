@@ -45,7 +45,11 @@ import Testing
   }
 
   @Test func prettyForm() {
-    let value: JSONValue = ["list": [1, "two", [:], []], "empty": [:]]
+    let long = String(repeating: "x", count: 50)
+    let value: JSONValue = [
+      "list": [1, "two", [:], []], "empty": [:], "short": [1, "a", .null],
+      "long": [.string(long), .string(long)],
+    ]
     #expect(
       String(decoding: value.pretty(), as: UTF8.self)
         == """
@@ -56,10 +60,20 @@ import Testing
             "two",
             {},
             []
-          ]
+          ],
+          "long": [
+            "\(long)",
+            "\(long)"
+          ],
+          "short": [1, "a", null]
         }
 
         """)
+  }
+
+  @Test func membersLeftOut() {
+    let value: JSONValue = ["a": 1, "b": [["a": 1, "c": [2]]]]
+    #expect(String(decoding: value.canonical(leavingOut: ["a"]), as: UTF8.self) == #"{"b":[{"c":[2]}]}"#)
   }
 
   @Test func membersThatAreAbsent() {

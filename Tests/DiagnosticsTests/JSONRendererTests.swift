@@ -31,9 +31,7 @@ import Testing
                 "replacement": "\"no\""
               }
             ],
-            "help": [
-              "help"
-            ],
+            "help": ["help"],
             "id": "syntax/needs-quotes",
             "label": "label",
             "message": "message",

@@ -25,7 +25,8 @@ enum NFTRule {
     case .quota(let bytes, let isOver):
       return "quota \(isOver ? "over " : "")\(bytes) bytes"
     case .log(let prefix, let level, let group):
-      var text = "log prefix \(NFTString.logPrefix(prefix))"
+      var text = "log"
+      if !prefix.isEmpty { text += " prefix \(NFTString.logPrefix(prefix))" }
       if let level { text += " level \(name(ofLevel: level))" }
       if let group { text += " group \(group)" }
       return text

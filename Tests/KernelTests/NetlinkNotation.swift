@@ -37,7 +37,8 @@ enum NetlinkNotation {
         + "flags 0x\(isOver ? 1 : 0)"
     case .quota(let bytes, let isOver): return "quota bytes \(bytes) consumed 0 flags \(isOver ? 1 : 0)"
     case .log(let prefix, let level, let group):
-      var text = "log prefix \(prefix)"
+      var text = "log"
+      if !prefix.isEmpty { text += " prefix \(prefix)" }
       if let level { text += " level \(level)" }
       if let group { text += " group \(group) snaplen 0 qthreshold 0" }
       return text
@@ -125,5 +126,58 @@ enum NetlinkNotation {
       items.append("+" + key(next))
     }
     return items.sorted()
+  }
+}
+
+extension NetlinkNotation {
+  /// What `nft --debug=netlink -f` says about a file: each rule's expressions, and each set's elements
+  /// behind its name.
+  struct Program: Equatable {
+    var rules: [String] = []
+    var sets: [[String]] = []
+
+    /// From our own expressions and sets.
+    init(of ruleset: Ruleset) {
+      for table in ruleset.tables {
+        for set in table.sets { sets.append(["\(set.name ?? "")"] + NetlinkNotation.elements(set)) }
+        for rule in table.chains.flatMap(\.rules) {
+          for set in rule.anonymousSets { sets.append(["__set%d"] + NetlinkNotation.elements(set)) }
+          rules.append(
+            rule.expressions.map { NetlinkNotation.line($0, sets: rule.anonymousSets) }.joined(separator: "\n"))
+        }
+      }
+    }
+
+    init(parsing output: String) {
+      var rule: [String] = []
+      var setName: String?
+      for line in output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) {
+        let trimmed = String(line.drop { $0 == " " || $0 == "\t" })
+        if line.hasPrefix("  [ ") {
+          rule.append(trimmed)
+          continue
+        }
+        if !rule.isEmpty {
+          rules.append(rule.joined(separator: "\n"))
+          rule = []
+        }
+        if line.hasPrefix("\telement "), let name = setName {
+          sets.append([name] + Self.elements(trimmed))
+        } else if let name = line.split(separator: " ").first, line.contains(" lockdown ") {
+          setName = String(name)
+        }
+      }
+      if !rule.isEmpty { rules.append(rule.joined(separator: "\n")) }
+    }
+
+    /// `element 0000000a  : 0 [end]	element 0000000b  : 1 [end]`, where 1 is the flag of a range's end.
+    private static func elements(_ line: String) -> [String] {
+      line.split(separator: "element ").map { item in
+        let parts = item.split(separator: ":", maxSplits: 1)
+        let key = parts[0].split(separator: " ").joined(separator: " ")
+        let isEnd = parts.count > 1 && parts[1].hasPrefix(" 1 [end]")
+        return (isEnd ? "+" : "") + key
+      }.sorted()
+    }
   }
 }

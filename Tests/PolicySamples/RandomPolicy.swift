@@ -230,7 +230,7 @@ package struct RandomPolicy {
   private mutating func interfaces() -> [InterfacePattern] {
     let pool = [
       InterfacePattern("lo"), InterfacePattern("eth0"), InterfacePattern("eth", isPrefix: true),
-      InterfacePattern("veth1234567890a"), InterfacePattern("w", isPrefix: true), InterfacePattern("en*"),
+      InterfacePattern("veth1234567890a"), InterfacePattern("w", isPrefix: true), InterfacePattern("en-0"),
       InterfacePattern("br-0.5:x"), InterfacePattern("abcdefghijklmno", isPrefix: true),
     ]
     return random.some(of: pool, atMost: random.chance(50) ? 1 : 4).sorted()

@@ -1,0 +1,199 @@
+import PolicyModel
+import Ruleset
+
+/// Runs kernel programs as net/netfilter/nf_tables_core.c does: registers, a look-up, and an expression that
+/// cannot read its field ends the rule.
+struct KernelMachine {
+  enum Effect: Hashable {
+    case count(String?)
+    case log(prefix: String, level: UInt32?, group: UInt16?)
+  }
+
+  enum Outcome: Hashable {
+    case accept
+    case drop
+    case reject(type: UInt32, code: UInt8?)
+  }
+
+  /// A token bucket or a quota, by its numbers: what it answers, and how often it was asked.
+  struct Budget: Hashable {
+    var rate: UInt64
+    var seconds: UInt64
+    var burst: UInt32
+    var isBytes: Bool
+  }
+
+  struct Trace {
+    var effects: [Effect] = []
+    var asked: [Budget: Int] = [:]
+    /// Nil: the end of the chain.
+    var outcome: Outcome?
+  }
+
+  let table: Table
+  /// Whether a budget still has tokens.
+  let hasTokens: (Budget) -> Bool
+
+  func run(chain name: String, _ packet: Packet) -> Trace {
+    var trace = Trace()
+    _ = run(chain: name, packet, &trace)
+    return trace
+  }
+
+  private enum End {
+    case decided
+    case returned
+  }
+
+  private func run(chain name: String, _ packet: Packet, _ trace: inout Trace) -> End {
+    guard let chain = table.chains.first(where: { $0.name == name }) else {
+      preconditionFailure("no chain \(name)")
+    }
+    for rule in chain.rules {
+      switch run(rule, packet, &trace) {
+      case nil, .continue?: continue
+      case .accept?:
+        trace.outcome = .accept
+        return .decided
+      case .drop?:
+        if trace.outcome == nil { trace.outcome = .drop }
+        return .decided
+      case .return?: return .returned
+      case .jump(let target)?:
+        if run(chain: target, packet, &trace) == .decided { return .decided }
+      case .goto(let target)?: return run(chain: target, packet, &trace)
+      }
+    }
+    return .returned
+  }
+
+  /// The verdict of one rule; nil if an expression ended it.
+  private func run(_ rule: KernelRule, _ packet: Packet, _ trace: inout Trace) -> KernelVerdict? {
+    // 16 registers of 4 bytes.
+    var registers = [UInt8](repeating: 0xcc, count: 64)
+    func start(_ register: UInt32) -> Int { Int(register >= 8 ? register - 8 : (register - 1) * 4) * 4 }
+    func store(_ bytes: [UInt8], _ register: UInt32) {
+      // The kernel clears the rest of the last word.
+      let padded = bytes + [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
+      registers.replaceSubrange(start(register)..<start(register) + padded.count, with: padded)
+    }
+    func read(_ register: UInt32, _ count: Int) -> [UInt8] {
+      Array(registers[start(register)..<start(register) + count])
+    }
+    for expression in rule.expressions {
+      switch expression {
+      case .meta(let key, let register):
+        guard let bytes = meta(key, packet) else { return nil }
+        store(bytes, register)
+      case .payload(let base, let offset, let length, let register):
+        let header = base == .network ? networkHeader(packet) : packet.transport
+        let end = Int(offset + length)
+        guard header.count >= end, base == .network || packet.transportProtocol != nil else { return nil }
+        store(Array(header[Int(offset)..<end]), register)
+      case .conntrack(.state, let register): store(littleEndian(packet.state.rawValue), register)
+      case .conntrack(_, let register):
+        guard let status = packet.status else { return nil }
+        store(littleEndian(status), register)
+      case .fib(_, let flags, let register):
+        store(littleEndian(flags == 1 ? packet.sourceType : packet.destinationType), register)
+      case .compare(let register, let comparison, let data):
+        guard compare(read(register, data.count), comparison, data) else { return nil }
+      case .range(let register, let isNegated, let lower, let upper):
+        let value = read(register, lower.count)
+        let isInside = compare(value, .greaterOrEqual, lower) && compare(value, .lessOrEqual, upper)
+        guard isInside != isNegated else { return nil }
+      case .bitwise(let register, let destination, let mask, let xor):
+        let value = read(register, mask.count)
+        store(zip(zip(value, mask), xor).map { $0.0 & $0.1 ^ $1 }, destination)
+      case .byteOrder(let register, let destination, _, let length, let size):
+        var value = read(register, Int(length))
+        for word in 0..<Int(length / size) {
+          let range = word * Int(size)..<(word + 1) * Int(size)
+          value.replaceSubrange(range, with: value[range].reversed())
+        }
+        store(value, destination)
+      case .lookup(let register, let reference, let isNegated):
+        guard let set = set(reference, rule) else { preconditionFailure("no set") }
+        let key = read(register, set.elements.first?.lower.count ?? 0)
+        guard contains(set, key) != isNegated else { return nil }
+      case .counter: trace.effects.append(.count(nil))
+      case .objectReference(_, let name): trace.effects.append(.count(name))
+      case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+        let budget = Budget(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes)
+        trace.asked[budget, default: 0] += 1
+        guard hasTokens(budget) != isOver else { return nil }
+      case .quota(let bytes, let isOver):
+        let budget = Budget(rate: bytes, seconds: 0, burst: 0, isBytes: true)
+        trace.asked[budget, default: 0] += 1
+        guard hasTokens(budget) != isOver else { return nil }
+      case .log(let prefix, let level, let group):
+        trace.effects.append(.log(prefix: prefix, level: level, group: group))
+      case .reject(let type, let code):
+        trace.outcome = .reject(type: type, code: code)
+        return .drop
+      case .verdict(let verdict): return verdict
+      case .unknown(let name, _): preconditionFailure("the lowering made \(name)")
+      }
+    }
+    return .continue
+  }
+
+  // MARK: Fields
+
+  private func meta(_ key: Expression.MetaKey, _ packet: Packet) -> [UInt8]? {
+    switch key {
+    case .family: [packet.isV6 ? 10 : 2]
+    case .transportProtocol: packet.transportProtocol.map { [$0] }
+    case .inputInterfaceName: padded(packet.inputInterface)
+    case .outputInterfaceName: padded(packet.outputInterface)
+    case .socketUser: packet.user.map(littleEndian)
+    case .socketGroup: packet.group.map(littleEndian)
+    default: nil
+    }
+  }
+
+  private func padded(_ name: String) -> [UInt8] {
+    Array(name.utf8) + [UInt8](repeating: 0, count: 16 - name.utf8.count)
+  }
+
+  /// The addresses at their offsets.
+  private func networkHeader(_ packet: Packet) -> [UInt8] {
+    [UInt8](repeating: 0, count: packet.isV6 ? 8 : 12) + packet.source + packet.destination
+  }
+
+  private func littleEndian(_ value: UInt32) -> [UInt8] { Packet.bytes(value).reversed() }
+
+  // MARK: Comparisons
+
+  private func compare(_ value: [UInt8], _ comparison: Expression.Comparison, _ data: [UInt8]) -> Bool {
+    switch comparison {
+    case .equal: value == data
+    case .notEqual: value != data
+    case .less: value.lexicographicallyPrecedes(data)
+    case .lessOrEqual: !data.lexicographicallyPrecedes(value)
+    case .greater: data.lexicographicallyPrecedes(value)
+    case .greaterOrEqual: !value.lexicographicallyPrecedes(data)
+    }
+  }
+
+  private func set(_ reference: SetReference, _ rule: KernelRule) -> KernelSet? {
+    switch reference {
+    case .named(let name): table.sets.first { $0.name == name }
+    case .anonymous(let index): rule.anonymousSets[index]
+    }
+  }
+
+  private func contains(_ set: KernelSet, _ key: [UInt8]) -> Bool {
+    set.elements.contains { element in
+      guard set.isInterval else { return element.lower == key }
+      // A concatenation is a box, field by field; all else is one number.
+      let width: Int
+      if case .concatenation = set.keyType { width = 4 } else { width = key.count }
+      return stride(from: 0, to: key.count, by: width).allSatisfy { start in
+        let field = Array(key[start..<start + width])
+        return compare(field, .greaterOrEqual, Array(element.lower[start..<start + width]))
+          && compare(field, .lessOrEqual, Array(element.upper[start..<start + width]))
+      }
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import PolicyModel
+import PolicySamples
+import Ruleset
+import Testing
+
+/// Random rules and packets: what the kernel program does is what the language says.
+struct LoweringMeaningTests {
+  private static let hooks: [Hook] = [.prerouting, .input, .forward, .output, .postrouting]
+
+  @Test(arguments: 1...6 as ClosedRange<UInt64>)
+  func programsMeanTheRule(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed &* 7919)
+    var rules = RandomPolicy(seed: seed)
+    var met = 0
+    for index in 0..<120 {
+      let hook = random.pick(Self.hooks)
+      let rule = rules.rule(hook: hook, name: "r\(index)")
+      let policy = random.pick(
+        [ChainPolicy.accept, .drop, .reject].filter { $0 != .reject || hook == .input })
+      let kernel = random.chance(20) ? KernelVersion(5, 4) : KernelVersion(6, 1)
+      // Without the closing rule: its effects would stand among the rule's.
+      var chain = Samples.chain(hook, policy: policy, [rule])
+      chain.rules = [rule]
+      let ruleset = Lowering.lower(
+        Samples.policy([chain], sets: RandomPolicy.namedSets, kernel: kernel), digest: [])
+      let table = try #require(ruleset.tables.first)
+      for _ in 0..<100 {
+        let packet = Packet(&random)
+        let empty = random.next()
+        // The same numbers give the same answer, whoever asks.
+        let hasTokens = { (budget: KernelMachine.Budget) in
+          (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
+        }
+        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: hook.rawValue, packet)
+        let expected = Self.expected(rule, packet, policy: policy, hasTokens: hasTokens)
+        if Meaning.holds(rule, packet) { met += 1 }
+        guard
+          Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
+          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count
+        else {
+          Issue.record("\(rule.matches)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)\n\(table.chains)")
+          return
+        }
+      }
+    }
+    // Not vacuous: a good share of the packets met their rule.
+    #expect(met > 1000)
+  }
+
+  private struct Expected {
+    var effects: [KernelMachine.Effect] = []
+    var asked: [KernelMachine.Budget: Int] = [:]
+    var outcome: Verdict?
+  }
+
+  private static func budget(_ rate: Rate, burst: UInt32) -> KernelMachine.Budget {
+    KernelMachine.Budget(rate: rate.amount, seconds: rate.seconds, burst: burst, isBytes: rate.isBytes)
+  }
+
+  /// LANGUAGE.md §4.1: matches, limit, quota, count, log, verdict.
+  private static func expected(
+    _ rule: Rule, _ packet: Packet, policy: ChainPolicy, hasTokens: (KernelMachine.Budget) -> Bool
+  ) -> Expected {
+    var expected = Expected()
+    guard Meaning.holds(rule, packet) else { return expected }
+    func asks(_ budget: KernelMachine.Budget, isOver: Bool) -> Bool {
+      expected.asked[budget, default: 0] += 1
+      return hasTokens(budget) != isOver
+    }
+    if let limit = rule.limit, !asks(budget(limit.rate, burst: limit.burst), isOver: limit.isOver) {
+      return expected
+    }
+    if let quota = rule.quota {
+      let budget = KernelMachine.Budget(rate: quota.bytes, seconds: 0, burst: 0, isBytes: true)
+      guard asks(budget, isOver: quota.isOver) else { return expected }
+    }
+    switch rule.counter {
+    case .anonymous?: expected.effects.append(.count(nil))
+    // `limit` is a keyword of nft: ten characters of base32 of its SHA-256 stand for it.
+    case .named(let name)?: expected.effects.append(.count(name == "limit" ? "x_kxvatzlrlu" : name))
+    case nil: break
+    }
+    if let log = rule.log {
+      let mayLog = log.atMost.map { asks(budget($0, burst: $0.isBytes ? 0 : 5), isOver: false) } ?? true
+      if mayLog {
+        expected.effects.append(
+          .log(prefix: log.prefix, level: log.level.map(UInt32.init), group: log.group))
+      }
+    }
+    switch rule.verdict {
+    case .continue: break
+    case .return:
+      expected.outcome = policy == .accept ? .accept : policy == .drop ? .drop : .reject(.automatic)
+    default: expected.outcome = rule.verdict
+    }
+    return expected
+  }
+
+  private static func isSame(_ outcome: KernelMachine.Outcome?, _ verdict: Verdict?, _ packet: Packet) -> Bool
+  {
+    switch (outcome, verdict) {
+    case (nil, nil), (.accept?, .accept?), (.drop?, .drop?): true
+    case (.reject(let type, let code)?, .reject(let kind)?): answer(type, code, packet) == answer(kind)
+    default: false
+    }
+  }
+
+  /// What the sender is told.
+  private static func answer(_ type: UInt32, _ code: UInt8?, _ packet: Packet) -> String {
+    switch (type, code) {
+    case (1, nil): "reset"
+    case (0, 3?) where !packet.isV6, (0, 4?) where packet.isV6, (2, 1?): "port"
+    case (2, 0?): "route"
+    case (2, 2?): "host"
+    case (2, 3?): "prohibited"
+    default: "wrong: type \(type) code \(String(describing: code))"
+    }
+  }
+
+  private static func answer(_ kind: RejectKind) -> String {
+    switch kind {
+    case .automatic, .portUnreachable: "port"
+    case .tcpReset: "reset"
+    case .hostUnreachable: "host"
+    case .adminProhibited: "prohibited"
+    case .noRoute: "route"
+    }
+  }
+
+  /// A rule with a limit has one bucket, however many kernel rules it becomes.
+  @Test func oneBucketEach() throws {
+    var rules = RandomPolicy(seed: 99)
+    var random = SeededGenerator(seed: 99)
+    var split = 0
+    for index in 0..<400 {
+      let hook = random.pick(Self.hooks)
+      let rule = rules.rule(hook: hook, name: "r\(index)")
+      var chain = Samples.chain(hook, policy: .accept, [rule])
+      chain.rules = [rule]
+      let ruleset = Lowering.lower(Samples.policy([chain], sets: RandomPolicy.namedSets), digest: [])
+      let statements = try #require(ruleset.tables.first).chains.flatMap(\.rules).flatMap(\.statements)
+      guard !statements.isEmpty else { continue }
+      if statements.contains(where: { if case .verdict(.jump) = $0 { true } else { false } }) { split += 1 }
+      let limits = statements.count { if case .limit = $0 { true } else { false } }
+      let quotas = statements.count { if case .quota = $0 { true } else { false } }
+      #expect(limits == (rule.limit == nil ? 0 : 1) + (rule.log?.atMost == nil ? 0 : 1), "\(rule)")
+      #expect(quotas == (rule.quota == nil ? 0 : 1), "\(rule)")
+    }
+    #expect(split > 60)
+  }
+}

@@ -1,0 +1,80 @@
+import PolicyModel
+
+/// What LANGUAGE.md §4 says about a packet and a rule, read off the policy model alone.
+enum Meaning {
+  static func holds(_ rule: Rule, _ packet: Packet) -> Bool {
+    rule.families.contains(packet.family) && rule.matches.allSatisfy { holds($0, packet) }
+  }
+
+  private static func holds(_ match: Match, _ packet: Packet) -> Bool {
+    let positive = holds(match.condition, packet)
+    guard match.isNegated else { return positive }
+    switch match.condition {
+    // Ports and ICMP types negate inside their protocol.
+    case .ports(_, let protocols, _): return isOne(of: protocols, packet) && !positive
+    case .icmp(let icmp, _):
+      return icmp.families == packet.family && isOne(of: [icmp.protocolNumber], packet) && !positive
+    default: return !positive
+    }
+  }
+
+  private static func holds(_ condition: Match.Condition, _ packet: Packet) -> Bool {
+    switch condition {
+    case .protocols(let protocols): return isOne(of: protocols, packet)
+    case .ports(let side, let protocols, let ports):
+      guard isOne(of: protocols, packet), let port = port(side, packet) else { return false }
+      return contains(ports, port)
+    case .icmp(let icmp, let types):
+      guard icmp.families == packet.family, isOne(of: [icmp.protocolNumber], packet),
+        let type = packet.transport.first
+      else { return false }
+      return types.contains { wanted in
+        wanted.type == type
+          && (wanted.code == nil || packet.transport.count > 1 && packet.transport[1] == wanted.code)
+      }
+    case .services(let services):
+      return services.contains { service in
+        guard service.families.contains(packet.family), isOne(of: [service.protocolNumber], packet) else {
+          return false
+        }
+        guard let ports = service.ports else { return true }
+        return port(.destination, packet).map { contains(ports, $0) } ?? false
+      }
+    case .states(let states): return states.contains(packet.state)
+    case .status(let status): return (packet.status ?? 0) & status.rawValue != 0
+    case .addresses(let side, let match):
+      let bytes = side == .source ? packet.source : packet.destination
+      let type = side == .source ? packet.sourceType : packet.destinationType
+      let value = bytes.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
+      let isInSet =
+        packet.isV6
+        ? match.addresses.ipv6.contains { $0.lower <= value && value <= $0.upper }
+        : match.addresses.ipv4.contains { UInt128($0.lower) <= value && value <= UInt128($0.upper) }
+      return isInSet || match.specials.contains(.local) && type == 2
+        || match.specials.contains(.broadcast) && !packet.isV6 && type == 3
+    case .interfaces(let side, let patterns):
+      let name = side == .input ? packet.inputInterface : packet.outputInterface
+      return patterns.contains { $0.isPrefix ? name.hasPrefix($0.name) : name == $0.name }
+    case .user(let ranges): return contains(ranges, packet.user)
+    case .group(let ranges): return contains(ranges, packet.group)
+    }
+  }
+
+  private static func isOne(of protocols: [UInt8], _ packet: Packet) -> Bool {
+    packet.transportProtocol.map(protocols.contains) ?? false
+  }
+
+  private static func port(_ side: PortSide, _ packet: Packet) -> UInt16? {
+    let offset = side == .source ? 0 : 2
+    guard packet.transport.count >= offset + 2 else { return nil }
+    return UInt16(packet.transport[offset]) << 8 | UInt16(packet.transport[offset + 1])
+  }
+
+  private static func contains(_ ports: PortSet, _ port: UInt16) -> Bool {
+    ports.ranges.contains { $0.lower <= port && port <= $0.upper }
+  }
+
+  private static func contains(_ ranges: [AddressRange<UInt32>], _ id: UInt32?) -> Bool {
+    id.map { id in ranges.contains { $0.lower <= id && id <= $0.upper } } ?? false
+  }
+}

@@ -1,0 +1,96 @@
+import PolicyModel
+import PolicySamples
+
+/// What a rule may ask about a packet. A nil field is one that the kernel cannot read.
+struct Packet {
+  var isV6: Bool
+  /// Nil: an IPv6 packet whose extension headers are broken.
+  var transportProtocol: UInt8?
+  /// The first bytes of the layer-4 header, at most 4; none in a later fragment.
+  var transport: [UInt8]
+  var source: [UInt8]
+  var destination: [UInt8]
+  /// RTN_* of the routing table.
+  var sourceType: UInt32
+  var destinationType: UInt32
+  var inputInterface: String
+  var outputInterface: String
+  var state: ConntrackStates
+  /// Nil: no entry.
+  var status: UInt32?
+  /// Nil: no socket.
+  var user: UInt32?
+  var group: UInt32?
+
+  var family: Families { isV6 ? .ipv6 : .ipv4 }
+
+  /// A packet from the small world of `RandomPolicy`, on and beside the bounds of its lists.
+  init(_ random: inout SeededGenerator) {
+    isV6 = random.chance(50)
+    transportProtocol =
+      isV6 && random.chance(12) ? nil : random.pick([1, 6, 6, 6, 17, 17, 33, 47, 50, 58, 58, 132, 136, 59])
+    transport = []
+    if transportProtocol == nil || random.chance(15) {
+      // Unreadable, or a later fragment.
+    } else if transportProtocol == 1 || transportProtocol == 58 {
+      transport = [
+        random.pick([0, 1, 3, 8, 11, 12, 128, 132, 133, 136, 137, 200]), random.pick([0, 1, 3, 4, 7, 9]),
+      ]
+      if random.chance(90) { transport += [0, 0] } else if random.chance(30) { transport.removeLast() }
+    } else {
+      let ports: [UInt16] = [0, 1, 21, 22, 23, 53, 80, 443, 999, 1000, 2000, 2001, 59999, 60000, 65535]
+      let source = random.pick(ports)
+      let destination = random.pick(ports)
+      transport = [
+        UInt8(source >> 8), UInt8(source & 255), UInt8(destination >> 8), UInt8(destination & 255),
+      ]
+      if random.chance(8) { transport.removeLast(Int.random(in: 1...3, using: &random)) }
+    }
+    source = Self.address(isV6: isV6, &random)
+    destination = Self.address(isV6: isV6, &random)
+    let types: [UInt32] = isV6 ? [1, 2, 5] : [1, 2, 3, 5]
+    sourceType = random.pick(types)
+    destinationType = random.pick(types)
+    let names = [
+      "lo", "lo0", "eth0", "eth", "eth1", "et", "veth1234567890a", "w", "wg0", "en-0", "en", "br-0.5:x",
+      "abcdefghijklmno", "abcdefghijklmn",
+    ]
+    inputInterface = random.pick(names)
+    outputInterface = random.pick(names)
+    state = random.pick([.invalid, .established, .related, .new, .untracked])
+    status = nil
+    if state != .invalid && state != .untracked {
+      status = [1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 5, 1 << 9].reduce(UInt32(0)) {
+        $0 | (random.chance(30) ? $1 : 0)
+      }
+    }
+    if random.chance(75) {
+      let ids: [UInt32] = [
+        0, 1, 7, 8, 9, 999, 1000, 1999, 2000, 65534, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+      ]
+      user = random.pick(ids)
+      group = random.pick(ids)
+    }
+  }
+
+  private static func address(isV6: Bool, _ random: inout SeededGenerator) -> [UInt8] {
+    if isV6 {
+      let top: UInt64 = random.pick([
+        0, 0x2001_0db8_0000_0000, 0x2001_0db8_0020_0000, 0x2001_0db9_0000_0000, 0x2001_0db7_ffff_ffff,
+        0xfe80_0000_0000_0000, 0xfebf_ffff_ffff_ffff, 0xfec0_0000_0000_0000, 0xff02_0000_0000_0000, .max,
+      ])
+      let low: UInt64 = random.pick([0, 1, 3, 4, 5, 6, 7, 8, 90, 91, .max - 10, .max - 9, .max])
+      return bytes(top) + bytes(low)
+    }
+    let value: UInt32 = random.pick([
+      0, 5, 6, 0x0102_0303, 0x0102_0304, 0x0102_0309, 0x0102_030a, 0x09ff_ffff, 0x0a00_0000, 0x0a00_0001,
+      0x0a13_ffff, 0x0a14_0000, 0x0a15_ffff, 0x0a16_0000, 0x0aff_ffff, 0x0b00_0000, 0xc000_0207, 0xc000_0208,
+      0xdfff_ffff, 0xe000_0000, 0xefff_ffff, 0xf000_0000, .max,
+    ])
+    return bytes(value)
+  }
+
+  static func bytes<V: FixedWidthInteger>(_ value: V) -> [UInt8] {
+    withUnsafeBytes(of: value.bigEndian) { Array($0) }
+  }
+}

@@ -83,7 +83,7 @@ let package = Package(
     // What a policy becomes.
     .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
-    .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset"]),
+    .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2"]),
     .target(name: "BundleFormat", dependencies: ["SHA2"]),
     .target(name: "Analysis", dependencies: ["Diagnostics", "PolicyModel"]),
     .target(

@@ -1,5 +1,6 @@
 internal import CNFTables
 internal import Ruleset
+internal import SHA2
 
 /// Collects the messages of one batch and hands out the numbers of its sets.
 struct BatchWriter: ~Copyable {
@@ -14,6 +15,8 @@ struct BatchWriter: ~Copyable {
   private static let maximumElementsPerMessage = 2_000
   // The list is one attribute, whose length has 16 bits: the rest is for the element that follows the check.
   private static let maximumListLength = 60_000
+  // The first bytes of its spec digest label a named set.
+  private static let setLabelLength = 8
   // The kernel puts the first free number in.
   private static let anonymousName = "__set%d"
 
@@ -87,30 +90,53 @@ struct BatchWriter: ~Copyable {
     let id = lastSetID
     let kernelName = try name.map { (name) throws(NFTablesError) in try ExpressionEncoder.checkedName(name) }
     let items = try ElementEncoder.items(of: set)
+    let native = try nativeSet(
+      set, name: kernelName ?? Self.anonymousName, table: table, size: ElementEncoder.size(of: items))
 
-    let native = try NativeSet()
-    try native.set(NFTNL_SET_TABLE, string: table)
-    try native.set(NFTNL_SET_NAME, string: kernelName ?? Self.anonymousName)
-    native.set(NFTNL_SET_FLAGS, Self.flags(of: set))
-    native.set(NFTNL_SET_KEY_TYPE, set.keyType.number)
-    native.set(NFTNL_SET_KEY_LEN, UInt32(set.keyType.keyLength))
-    native.set(NFTNL_SET_ID, id)
-    // The kernel chooses its backend by the size, and before about 6.14 counts edges, not ranges.
-    if !items.isEmpty { native.set(NFTNL_SET_DESC_SIZE, ElementEncoder.size(of: items)) }
-    if case .concatenation = set.keyType, set.isInterval {
-      try native.set(NFTNL_SET_DESC_CONCAT, data: set.keyType.concatenatedLengths)
+    let elements = try elementMessages(
+      items, of: kernelName ?? Self.anonymousName, id: id, table: table, family: family, sequence: sequence)
+
+    // An anonymous set dies with its rule; a named one survives a replace if its label is the same.
+    var label: [UInt8] = []
+    if name != nil {
+      var digest = SHA256()
+      buffer.begin(NFT_MSG_NEWSET, family: family, flags: Self.create, sequence: 0)
+      native.write(to: &buffer)
+      digest.update(buffer.finished())
+      for message in elements { digest.update(message.bytes[message.listStart...]) }
+      label = Array(digest.finish().prefix(Self.setLabelLength))
     }
+
     var userdata = Userdata.keyByteOrder(set.keyType.byteOrder)
-    userdata += try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: [])
+    userdata += try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: label)
     try native.set(NFTNL_SET_USERDATA, data: userdata)
+    native.set(NFTNL_SET_ID, id)
     buffer.begin(NFT_MSG_NEWSET, family: family, flags: Self.create, sequence: sequence)
     native.write(to: &buffer)
     finish(kernelName == nil ? .anonymousSet : .set)
-
-    try write(
-      items, of: kernelName ?? Self.anonymousName, id: id, table: table, family: family, sequence: sequence,
-      kind: kernelName == nil ? .anonymousElements : .elements)
+    let kind: EncodedMessage.Kind = kernelName == nil ? .anonymousElements : .elements
+    messages += elements.map { EncodedMessage(kind: kind, bytes: $0.bytes) }
     return id
+  }
+
+  /// Everything of a set that its spec digest covers: neither its number in the batch nor its label.
+  private func nativeSet(_ set: KernelSet, name: String, table: String, size: UInt32)
+    throws(NFTablesError) -> NativeSet
+  {
+    let native = try NativeSet()
+    try native.set(NFTNL_SET_TABLE, string: table)
+    try native.set(NFTNL_SET_NAME, string: name)
+    native.set(NFTNL_SET_FLAGS, Self.flags(of: set))
+    native.set(NFTNL_SET_KEY_TYPE, set.keyType.number)
+    native.set(NFTNL_SET_KEY_LEN, UInt32(set.keyType.keyLength))
+    // The kernel chooses its backend by the size, and before about 6.14 counts edges, not ranges.
+    if size > 0 { native.set(NFTNL_SET_DESC_SIZE, size) }
+    if case .concatenation = set.keyType, set.isInterval {
+      try native.set(NFTNL_SET_DESC_CONCAT, data: set.keyType.concatenatedLengths)
+    }
+    let comment = try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: [])
+    try native.set(NFTNL_SET_USERDATA, data: Userdata.keyByteOrder(set.keyType.byteOrder) + comment)
+    return native
   }
 
   private static func flags(of set: KernelSet) -> UInt32 {
@@ -123,19 +149,21 @@ struct BatchWriter: ~Copyable {
     return flags
   }
 
-  private mutating func write(
+  /// The messages that fill a set, and where in each the attribute with its elements begins.
+  private mutating func elementMessages(
     _ items: [ElementEncoder.Item], of set: String, id: UInt32, table: String, family: UInt8,
-    sequence: UInt32, kind: EncodedMessage.Kind
-  ) throws(NFTablesError) {
+    sequence: UInt32
+  ) throws(NFTablesError) -> [(bytes: [UInt8], listStart: Int)] {
     let element = try NativeElement()
+    var written: [(bytes: [UInt8], listStart: Int)] = []
     var rest = items[...]
     while !rest.isEmpty {
       buffer.begin(NFT_MSG_NEWSETELEM, family: family, flags: Self.create, sequence: sequence)
       buffer.append(NFTA_SET_ELEM_LIST_TABLE, string: table)
       buffer.append(NFTA_SET_ELEM_LIST_SET, string: set)
       buffer.append(NFTA_SET_ELEM_LIST_SET_ID, number: id)
+      let start = buffer.count
       try buffer.nest(NFTA_SET_ELEM_LIST_ELEMENTS) { (buffer) throws(NFTablesError) in
-        let start = buffer.count
         var count = 0
         while count < Self.maximumElementsPerMessage, buffer.count - start < Self.maximumListLength,
           let item = rest.popFirst()
@@ -145,8 +173,9 @@ struct BatchWriter: ~Copyable {
           count += 1
         }
       }
-      finish(kind)
+      written.append((buffer.finished(), start))
     }
+    return written
   }
 
   private mutating func write(

@@ -146,7 +146,8 @@ let package = Package(
     .testTarget(
       name: "KernelTests",
       dependencies: [
-        "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyModel", "PolicySamples",
+        "BundleFormat", "Compiler", "Diagnostics", "HostState", "NFTables", "PolicyChecker", "PolicyModel",
+        "PolicySamples", "PolicySyntax",
         "Ruleset", "RulesetSamples", "TextBackends", "ruleset-probe",
       ]),
   ]

@@ -9,6 +9,14 @@ package import Ruleset
 package enum BatchEncoder {
   /// - Parameter sourceIndex: the sequence number of a policy rule's messages, by the rule's id; the kernel
   ///   echoes it in errors. Everything that belongs to no rule has 0.
+  package static func encode(_ ruleset: Ruleset, sourceIndex: (String) -> UInt32)
+    throws(NFTablesError) -> [EncodedMessage]
+  {
+    try encode(ruleset, expressions: \.expressions, sourceIndex: sourceIndex)
+  }
+
+  /// The same with programs from elsewhere than the rules' statements.
+  ///
   /// - Parameter expressions: a rule's program.
   package static func encode(
     _ ruleset: Ruleset, expressions: (KernelRule) -> [Expression], sourceIndex: (String) -> UInt32

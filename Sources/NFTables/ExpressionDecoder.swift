@@ -158,6 +158,8 @@ struct ExpressionDecoder {
 
   private func log(_ a: Attributes) -> Expression? {
     let prefix = a.string(NFTA_LOG_PREFIX) ?? ""
+    // Empty and absent are not the same to the kernel, and we never send an empty one.
+    guard a[NFTA_LOG_PREFIX] == nil || !prefix.isEmpty else { return nil }
     if let group = a[NFTA_LOG_GROUP] {
       guard let group = NetworkOrder.uint16(group), a.holdsOnly([NFTA_LOG_PREFIX, NFTA_LOG_GROUP]) else {
         return nil

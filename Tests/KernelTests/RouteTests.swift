@@ -1,8 +1,14 @@
+import Diagnostics
 import Foundation
 import NFTables
+import PolicyChecker
+import PolicyModel
+import PolicySamples
+import PolicySyntax
 import Ruleset
 import RulesetSamples
 import Testing
+import TextBackends
 
 /// nft text and the netlink batch, each loaded into a kernel of its own, must be the same rules there.
 @Suite(.enabled(if: Namespace.isRequested, "needs root; set LOCKDOWN_KERNEL_TESTS=1"))
@@ -30,6 +36,40 @@ struct RouteTests {
     // What was sent reads the same as what the kernel gives back.
     let sent = DumpText(showsLabels: false).print(try StoredBatch.decode(messages.map(\.bytes)))
     #expect(Self.difference(text: sent, batch: batch.dump) == nil, "\(sample.name): sent and dumped")
+  }
+
+  @Test(arguments: 1...24 as ClosedRange<UInt64>)
+  func generatedPoliciesAreTheSameByBothRoutes(seed: UInt64) throws {
+    var random = RandomPolicy(seed: seed)
+    let policy = random.policy(ruleCount: 80, kernel: KernelVersion(6, 1))
+    try Self.compareRoutes(
+      of: Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32)), "seed \(seed)")
+  }
+
+  @Test(arguments: ["cos.cos", "cos-tuning.cos"])
+  func shippedPoliciesAreTheSameByBothRoutes(name: String) throws {
+    let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .appendingPathComponent("../../policies/\(name)")
+    let file = SourceFile(id: SourceID(0), path: name, bytes: Array(try Data(contentsOf: url)))
+    var diagnostics = DiagnosticList()
+    let tree = SyntaxTree.parse(file, diagnostics: &diagnostics)
+    let checked = PolicyChecker.check(tree, file: file, diagnostics: &diagnostics)
+    let policy = try #require(checked, "\(name) has errors")
+    try Self.compareRoutes(of: Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32)), name)
+  }
+
+  /// Loads a ruleset as text and as a batch, and compares what the kernels then hold.
+  private static func compareRoutes(of ruleset: Ruleset, _ name: String) throws {
+    let messages = try BatchEncoder.encode(ruleset, sourceIndex: { _ in 1 }).map(\.bytes)
+    let text = try load(text: NFTText.print(ruleset))
+    let batch = try load(messages: messages)
+    #expect(difference(text: text.dump, batch: batch.dump) == nil, "\(name): expressions")
+    #expect(difference(text: text.listing, batch: batch.listing) == nil, "\(name): listing")
+    #expect(!batch.dump.contains("unknown"), "\(name): an expression nobody understands")
+    let sent = DumpText(showsLabels: false).print(try StoredBatch.decode(messages))
+    #expect(difference(text: sent, batch: batch.dump) == nil, "\(name): sent and dumped")
+    let rules = ruleset.tables.flatMap(\.chains).flatMap(\.rules).count
+    #expect(batch.dump.split(separator: "\n").count { $0.hasPrefix("    rule") } == rules)
   }
 
   @Test func labelsComeBackFromTheKernel() throws {

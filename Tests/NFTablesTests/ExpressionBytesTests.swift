@@ -111,16 +111,24 @@ struct ExpressionBytesTests {
     #expect(decoded[0].chains[0].rules[0].expressions == [.unknown(name: sample.name, data)])
   }
 
-  @Test func unknownExpressionsStayBytes() throws {
-    let data = Wire.attribute(1, [1, 2, 3])
+  @Test(
+    arguments: [
+      ("tomorrow", Wire.attribute(1, [1, 2, 3])),
+      // An empty prefix is not the same as none.
+      ("log", Wire.string(2, "")),
+      // Attributes missing, and nests that do not add up.
+      ("bitwise", Wire.attribute(1, Wire.big32(1))), ("immediate", Wire.attribute(2, [1, 2, 3, 4])),
+      ("cmp", Wire.attribute(3, [255, 0, 1, 0])),
+    ] as [(String, [UInt8])])
+  func unknownExpressionsStayBytes(name: String, data: [UInt8]) throws {
     let decoded = try StoredBatch.decode([
       Wire.message(0xa00, flags: 0, Wire.string(1, "t")),
       Wire.message(0xa03, flags: 0, Wire.string(1, "t"), Wire.string(3, "c")),
       Wire.message(
         0xa06, flags: 0, Wire.string(1, "t"), Wire.string(2, "c"),
-        Wire.nest(4, Wire.nest(1, Wire.string(1, "tomorrow"), Wire.nest(2, data)))),
+        Wire.nest(4, Wire.nest(1, Wire.string(1, name), Wire.nest(2, data)))),
     ])
-    #expect(decoded[0].chains[0].rules[0].expressions == [.unknown(name: "tomorrow", data)])
+    #expect(decoded[0].chains[0].rules[0].expressions == [.unknown(name: name, data)])
   }
 
   private func encode(_ expressions: [Expression]) throws -> [EncodedMessage] {

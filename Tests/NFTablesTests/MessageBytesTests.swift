@@ -165,7 +165,7 @@ struct MessageBytesTests {
           1, Wire.string(1, "immediate"),
           Wire.nest(
             2, Wire.attribute(1, Wire.big32(0)),  // NFTA_IMMEDIATE_DREG: NFT_REG_VERDICT
-            Wire.nest(2, Wire.nest(2, Wire.attribute(1, Wire.big32(0))))))))  // DATA{VERDICT{CODE: NF_DROP}}
+            Wire.nest(2, Wire.nest(2, Wire.attribute(1, Wire.big32(0))))))))  // VERDICT{CODE: NF_DROP}
     #expect(messages[4].bytes == expected)
   }
 }

@@ -77,7 +77,7 @@ struct RoundTripTests {
 
   @Test func noChangedByteTraps() throws {
     // A trap would end the test run; what the bytes then mean does not matter.
-    for sample in RulesetSample.corpus where ["verdicts", "ports", "logs", "sets"].contains(sample.name) {
+    for sample in RulesetSample.corpus where ["logs", "concatenations"].contains(sample.name) {
       let messages = try encode(sample).map(\.bytes)
       var outcomes = (decoded: 0, refused: 0)
       for index in messages.indices {

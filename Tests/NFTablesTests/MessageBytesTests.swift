@@ -150,7 +150,7 @@ struct MessageBytesTests {
       0xa06, flags: append, sequence: 7,
       Wire.string(1, "t"),  // NFTA_RULE_TABLE
       Wire.string(2, "input"),  // NFTA_RULE_CHAIN
-      Wire.attribute(7, [0, 3, UInt8(ascii: "h"), UInt8(ascii: "i"), 0, 0x80, 2, 1, 2]),  // NFTA_RULE_USERDATA
+      Wire.attribute(7, [0, 3, UInt8(ascii: "h"), UInt8(ascii: "i"), 0, 0x80, 2, 1, 2]),  // USERDATA
       Wire.nest(
         4,  // NFTA_RULE_EXPRESSIONS
         Wire.nest(

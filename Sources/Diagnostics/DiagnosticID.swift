@@ -89,7 +89,6 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case notEncodable = "firewall/not-encodable"
   case unreachableRule = "firewall/unreachable"
   case badPriority = "firewall/bad-priority"
-  case badInterface = "firewall/bad-interface"
   case unknownICMPType = "firewall/unknown-icmp-type"
   case resetNeedsTCP = "firewall/reset-needs-tcp"
 

@@ -10,6 +10,8 @@ struct Checker {
   var diagnostics: DiagnosticList
   /// The policy is based on another, which may hold what this one does not.
   var isExtending = false
+  /// Nothing of the document was lost before the check, so what is not there was not written.
+  var isComplete = true
   var definitions = Definitions()
   var target = Target(kernel: KernelVersion(6, 1))
   /// Ids of all items of the policy, with their places, for the collision check.
@@ -17,7 +19,19 @@ struct Checker {
 
   init(diagnostics: DiagnosticList) { self.diagnostics = diagnostics }
 
-  mutating func report(_ diagnostic: Diagnostic) { diagnostics.report(diagnostic) }
+  /// Reports a finding, unless an error stands at its place already: one fault, one message.
+  mutating func report(_ diagnostic: Diagnostic) {
+    if let span = diagnostic.span, isDamaged(span) { return }
+    diagnostics.report(diagnostic)
+  }
+
+  /// Whether an error has been reported that covers the start of the span.
+  func isDamaged(_ span: SourceSpan) -> Bool {
+    diagnostics.all.contains { earlier in
+      guard earlier.severity == .error, let covered = earlier.span else { return false }
+      return covered.start <= span.start && span.start < covered.end
+    }
+  }
 
   mutating func error(
     _ id: DiagnosticID, _ span: SourceSpan, _ message: String, help: [String] = [],
@@ -70,18 +84,20 @@ struct Checker {
         help: ["use a newer compiler"])
       return nil
     }
-    isExtending = root.entry("extends") != nil || root.entry("fragment") != nil
-    checkShape(root, .mapping(PolicyKeys.root), what: "the file")
-    let nameEntry = root.entry("policy")
-    if nameEntry == nil, root.entry("fragment") == nil {
-      error(
-        .missingKey, SourceSpan(root.span.source, root.span.start, root.span.start),
-        "this file has no name", help: ["write `policy: NAME` as its first line"])
-    }
-    if let name = nameEntry, let fragment = root.entry("fragment") {
+    // A document that was read with errors may have lost what is then missed.
+    isComplete = !diagnostics.hasErrors
+    if let name = root.entry("policy"), let fragment = root.entry("fragment") {
       error(
         .unknownKey, fragment.key.span, "a file is a policy or a fragment, not both",
         related: [Diagnostic.Label(name.key.span, "`policy` is here")])
+    }
+    isExtending = root.entry("extends") != nil || root.entry("fragment") != nil
+    checkShape(root, .mapping(PolicyKeys.root), what: "a policy")
+    let nameEntry = root.entry("policy")
+    if nameEntry == nil, root.entry("fragment") == nil, isComplete {
+      error(
+        .missingKey, SourceSpan(root.span.source, root.span.start, root.span.start),
+        "this file has no name", help: ["write `policy: NAME` as its first line"])
     }
     readTarget(root)
     readDefinitions(root.entry("define")?.value)

@@ -43,6 +43,8 @@ extension Checker {
   }
 
   mutating func reportUnusedDefinitions() {
+    // What was lost to an error may have used them.
+    guard !diagnostics.hasErrors else { return }
     for definition in definitions.all where !definition.isUsed {
       if case .damaged? = definition.value { continue }
       warning(.unusedDefinition, definition.span, "`\(definition.name)` is defined and not used")

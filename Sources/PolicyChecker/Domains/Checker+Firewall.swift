@@ -27,6 +27,12 @@ extension Checker {
     var rules = rules(node.sequence ?? node.entry("rules")?.value.sequence ?? [], at: place)
     reportUnreachable(rules, at: place)
     guard let policy else { return nil }
+    if policy == .reject, !hook.canReject {
+      error(
+        .chainPolicy, node.entry("policy")?.value.span ?? entry.key.span,
+        "`reject` cannot answer in `\(place.name)`",
+        help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
+    }
     if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? entry.key.span)
     {
       rules.append(closing)
@@ -73,7 +79,9 @@ extension Checker {
         .priorityTie, scalar.span, "priority \(priority) is taken by others",
         help: [
           "at equal priority the order is that of registration, which no file decides",
-          "write `\(priority - 5)`, or leave the key out for \(hook.defaultPriority)",
+          priority - 5 == hook.defaultPriority
+            ? "leave the key out for \(hook.defaultPriority)"
+            : "write `\(priority - 5)`, or leave the key out for \(hook.defaultPriority)",
         ])
     }
     return priority
@@ -86,10 +94,13 @@ extension Checker {
 
   // MARK: Lists of rules
 
+  /// The names of a place, and how to point at their rules.
+  typealias RuleNames = [String: Diagnostic.Label]
+
   /// Rules in order, `containers` items expanded.
   mutating func rules(_ nodes: [SyntaxNode], at place: Place) -> [Rule] {
     var rules: [Rule] = []
-    var names: [String: SourceSpan] = [:]
+    var names: RuleNames = [:]
     var ordinals: [String: Int] = [:]
     for node in nodes {
       guard let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics) else { continue }
@@ -118,15 +129,15 @@ extension Checker {
   }
 
   private mutating func checkRuleName(
-    _ name: Spanned<String>, _ names: inout [String: SourceSpan], at place: Place
+    _ name: Spanned<String>, _ names: inout RuleNames, at place: Place
   ) {
     if let earlier = names[name.value] {
       error(
         .duplicateRuleName, name.span, "a second rule `\(name.value)` in `\(place.name)`",
-        help: ["a name says one rule of its place"], related: [Diagnostic.Label(earlier, "the first is here")]
+        help: ["a name says one rule of its place"], related: [earlier]
       )
     } else {
-      names[name.value] = name.span
+      names[name.value] = Diagnostic.Label(name.span, "the first is here")
     }
   }
 

@@ -32,7 +32,10 @@ extension Checker {
       let text = String(scalar.text.map { $0 == "-" ? "_" : $0 })
       let pattern = ModulePattern(text, span: scalar.span)
       if let fault = Self.fault(of: text) {
-        error(.moduleBadName, scalar.span, "`\(scalar.text)` is no name of a module", help: [fault])
+        error(
+          .moduleBadName, scalar.span,
+          text.isEmpty ? "an empty text is no name of a module" : "`\(scalar.text)` is no name of a module",
+          help: [fault])
       } else if pattern.isGlob, !allowsGlobs {
         error(
           .moduleBadName, scalar.span, "`require` takes names, not globs",
@@ -40,7 +43,7 @@ extension Checker {
       } else if let earlier = patterns.first(where: { $0.pattern == text }) {
         error(
           .moduleConflict, scalar.span, "`\(scalar.text)` is listed twice",
-          help: scalar.text == text ? [] : ["`-` and `_` are the same in the name of a module"],
+          help: text.contains("_") ? ["`-` and `_` are the same in the name of a module"] : [],
           related: [Diagnostic.Label(earlier.span, "first here")])
       } else {
         patterns.append(pattern)

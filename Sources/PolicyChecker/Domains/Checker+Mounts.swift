@@ -12,7 +12,7 @@ extension Checker {
       let flags = mountFlags(entry.value.entry("flags")?.value)
       let isSelfBind = entry.value.entry("bind") != nil
       let options = mountOptions(entry.value.entry("options")?.value)
-      if flags.isEmpty, !isSelfBind, options.isEmpty, !entry.value.hasEntries("flags", "options") {
+      if entry.value.mapping?.isEmpty == true {
         error(
           .mountConflict, entry.key.span, "`\(entry.key.text)` says nothing about its mount",
           help: ["give it `flags`, `bind` or `options`, or leave it out"])
@@ -112,8 +112,4 @@ enum MountPath {
     }
     return nil
   }
-}
-
-extension SyntaxNode {
-  func hasEntries(_ keys: String...) -> Bool { keys.contains { entry($0) != nil } }
 }

@@ -29,6 +29,7 @@ extension Checker {
       let help: String =
         switch error {
         case .empty: "write it dotted, as in `kernel.kptr_restrict`"
+        case .incomplete: "it is a directory below /proc/sys; a setting is a file in it"
         case .badSegment(let segment):
           segment.isEmpty
             ? "a part between two dots is empty" : "`\(segment)` can be no file below /proc/sys"

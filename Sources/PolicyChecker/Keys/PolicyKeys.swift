@@ -1,3 +1,4 @@
+import Diagnostics
 import PolicyModel
 
 /// Every key of the language: its type, whether it is required, where it may stand and what it is for.
@@ -54,7 +55,7 @@ enum PolicyKeys {
     [
       PolicyKey("kernel", .version, "The oldest kernel to load on, as text: \"6.1\".", .required),
       PolicyKey(
-        "architectures", .list(.words(Target.Architecture.allCases.map(\.rawValue))),
+        "architectures", .list(.words(Target.Architecture.allCases.map(\.rawValue), fault: .badTarget)),
         "Machines to load on; both, if not stated."),
     ])
 
@@ -82,27 +83,24 @@ enum PolicyKeys {
     "`firewall`",
     [
       PolicyKey("ingress", .anything, "Packets as devices deliver them.", support: .later),
-      PolicyKey("prerouting", chain(of: .prerouting), "Packets that arrive, before they are routed."),
-      PolicyKey("input", chain(of: .input), "Packets to this host."),
-      PolicyKey("forward", chain(of: .forward), "Packets through this host."),
-      PolicyKey("output", chain(of: .output), "Packets from this host."),
-      PolicyKey("postrouting", chain(of: .postrouting), "Packets that leave, after they were routed."),
+      PolicyKey("prerouting", chain, "Packets that arrive, before they are routed."),
+      PolicyKey("input", chain, "Packets to this host."),
+      PolicyKey("forward", chain, "Packets through this host."),
+      PolicyKey("output", chain, "Packets from this host."),
+      PolicyKey("postrouting", chain, "Packets that leave, after they were routed."),
       PolicyKey("nat", .anything, "Translation of addresses.", support: .later),
       PolicyKey("between", .anything, "Rules between zones.", support: .later),
       PolicyKey("chains", .anything, "Chains by name.", support: .later, inFragment: true),
     ])
 
-  private static func chain(of hook: Hook) -> ValueType {
-    .either([.list(.ruleItem), .mapping(hook.canReject ? rejectingChain : chain)])
-  }
+  private static let chain = ValueType.either([.list(.ruleItem), .mapping(chainKeys)])
 
-  static let chain = KeyTable("a chain", chainKeys(policies: ["accept", "drop"]))
-  static let rejectingChain = KeyTable("a chain", chainKeys(policies: ["accept", "drop", "reject"]))
-
-  private static func chainKeys(policies: [String]) -> [PolicyKey] {
+  static let chainKeys = KeyTable(
+    "a chain",
     [
       PolicyKey(
-        "policy", .words(policies), "What happens to a packet no rule decides.", .requiredInRoot),
+        "policy", .words(["accept", "drop", "reject"]),
+        "What happens to a packet no rule decides; reject in input, forward and output.", .requiredInRoot),
       PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
       PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
       PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
@@ -111,8 +109,7 @@ enum PolicyKeys {
       PolicyKey("remove", .anything, "Named rules of the base to leave out.", support: .later),
       PolicyKey("before", .anything, "Rules before a named rule of the base.", support: .later),
       PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
-    ]
-  }
+    ])
 
   static let modules = KeyTable(
     "`modules`",
@@ -134,7 +131,8 @@ enum PolicyKeys {
     "a mount",
     [
       PolicyKey(
-        "flags", .list(.words(MountFlag.allCases.map(\.rawValue))), "Flags; one not named is left as it is."),
+        "flags", .list(.words(MountFlag.allCases.map(\.rawValue), fault: .mountUnknownFlag)),
+        "Flags; one not named is left as it is."),
       PolicyKey(
         "bind", .words(["self"]), "Binds the directory onto itself first, so that it has flags of its own."),
       PolicyKey("options", .list(.text(limit: 256)), "Options of the file system, such as size=16g."),

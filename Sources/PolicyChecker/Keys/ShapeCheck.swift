@@ -16,10 +16,11 @@ extension Checker {
       }
       checkShape(node, fitting, what: what)
     case (.mapping(let table), .mapping(let entries)):
-      checkKeys(entries, table, at: node)
+      checkKeys(entries, table, at: node, what: what)
     case (.dictionary(let key, let value), .mapping(let entries)):
       for entry in entries {
         checkDictionaryKey(entry.key, key)
+        if isDamaged(entry.key.span) { continue }
         checkShape(entry.value, value, what: "`\(entry.key.text)`")
       }
     case (.list(let element), .sequence(let items)):
@@ -33,8 +34,10 @@ extension Checker {
     }
   }
 
-  private mutating func checkKeys(_ entries: [SyntaxEntry], _ table: KeyTable, at node: SyntaxNode) {
-    for entry in entries {
+  private mutating func checkKeys(
+    _ entries: [SyntaxEntry], _ table: KeyTable, at node: SyntaxNode, what: String
+  ) {
+    for entry in entries where !isDamaged(entry.key.span) {
       guard let key = table[entry.key.text] else {
         error(
           .unknownKey, entry.key.span, "\(table.name) has no key `\(entry.key.text)`",
@@ -49,6 +52,7 @@ extension Checker {
       case .now: checkShape(entry.value, key.type, what: "`\(key.name)`")
       }
     }
+    guard isComplete else { return }
     for key in table.keys where !entries.contains(where: { $0.key.text == key.name }) {
       switch key.requirement {
       case .optional: continue
@@ -58,7 +62,7 @@ extension Checker {
       // Of a flow mapping the whole is short; of a block mapping the first key is the place people know.
       let place = node.isFlow ? node.span : entries.first?.key.span ?? node.span
       error(
-        .missingKey, place, "\(table.name) needs the key `\(key.name)`",
+        .missingKey, place, "\(what) needs the key `\(key.name)`",
         help: [key.requirementHelp])
     }
   }
@@ -103,7 +107,7 @@ extension Checker {
       checkInteger(scalar, range, what: what)
     case .version:
       checkString(scalar)
-      if KernelVersion(text: scalar.text) == nil, !needsQuotes(scalar) {
+      if KernelVersion(text: scalar.text) == nil {
         error(.badTarget, scalar.span, "`\(scalar.text)` is no kernel version", help: ["write it as \"6.1\""])
       }
     case .duration:
@@ -113,15 +117,16 @@ extension Checker {
           .badValue, scalar.span, "`\(scalar.text)` is no duration",
           help: ["write days, hours, minutes and seconds in this order, such as 120s or 1h30m"])
       }
-    case .words(let words):
+    case .words(let words, let fault):
       checkString(scalar)
-      guard !words.contains(scalar.text), !needsQuotes(scalar) else { return }
+      guard !words.contains(scalar.text) else { return }
       error(
-        .badValue, scalar.span,
-        "\(what) takes \(words.map { "`\($0)`" }.joined(separator: " or ")), not `\(scalar.text)`",
+        fault, scalar.span, "\(what) takes \(words.alternatives), not `\(scalar.text)`",
         help: suggestion(for: scalar.text, among: words),
         fixIts: correction(of: scalar.span, word: scalar.text, among: words))
-    case .sysctlValue, .element, .priority:
+    case .element:
+      checkString(scalar, allowed: [.int])  // a leading zero is refused by the grammar of elements
+    case .sysctlValue, .priority:
       checkString(scalar, allowed: [.int])
       checkLeadingZero(scalar)
     case .until:
@@ -131,19 +136,24 @@ extension Checker {
     }
   }
 
-  private func needsQuotes(_ scalar: SyntaxScalar) -> Bool { !scalar.yamlTypes.isString }
-
   /// A string-typed scalar that a reader which knows types would take for something else. `allowed` are the
   /// types the key takes besides.
   private mutating func checkString(_ scalar: SyntaxScalar, allowed: Set<YAMLType> = []) {
     let types = scalar.yamlTypes
-    guard !types.isString, !types.areAllowed(by: allowed) else { return }
+    guard !types.isString else { return }
+    if allowed.contains(.int), Self.isPlainInteger(scalar.text) { return }
+    if allowed.contains(.timestamp), types.other == .timestamp { return }
     // Reported with its own id and cure.
     if allowed.contains(.int), scalar.hasLeadingZero { return }
     error(
       .needsQuotes, scalar.span,
       "`\(scalar.text)` needs quotes: other YAML readers take it for \(types.other?.withArticle ?? "something else")",
       fixIts: [FixIt("quote it", replace: scalar.span, with: "\"\(scalar.text)\"")])
+  }
+
+  /// As both YAML versions and this language read it: decimal, or `0x` and lower-case digits.
+  private static func isPlainInteger(_ text: String) -> Bool {
+    Integer.parse(text.utf8.first == UInt8(ascii: "-") ? String(text.dropFirst()) : text) != nil
   }
 
   private mutating func checkLeadingZero(_ scalar: SyntaxScalar) {
@@ -171,7 +181,7 @@ extension Checker {
 
   /// LANGUAGE.md §2, names.
   mutating func checkName(_ scalar: SyntaxScalar) {
-    guard !Name.isValid(scalar.text), !needsQuotes(scalar) else { return }
+    guard !Name.isValid(scalar.text) else { return }
     error(
       .badName, scalar.span, "`\(scalar.text)` is no name",
       help: [
@@ -180,10 +190,11 @@ extension Checker {
   }
 }
 
-extension YAMLTypes {
-  /// Whether each reader takes the text for text or for one of the types.
-  fileprivate func areAllowed(by allowed: Set<YAMLType>) -> Bool {
-    [yaml11, yaml12].allSatisfy { $0 == .string || allowed.contains($0) }
+extension [String] {
+  /// `a` or `b`; of three and more one of a list.
+  var alternatives: String {
+    let quoted = map { "`\($0)`" }
+    return count <= 2 ? quoted.joined(separator: " or ") : "one of " + quoted.joined(separator: ", ")
   }
 }
 

@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// What may stand under a key. The one source of the shape check and of `schema/policy.schema.json`.
 indirect enum ValueType: Sendable {
   /// Any text; `limit` in bytes.
@@ -14,7 +16,8 @@ indirect enum ValueType: Sendable {
   case version
   /// `1d2h3m4s`, or `0s`.
   case duration
-  case words([String])
+  /// One of these; `fault` is the id of anything else.
+  case words([String], fault: DiagnosticID = .badValue)
   /// An integer, or text.
   case sysctlValue
   /// An element of `define`: an integer, or text whose form says what it is.
@@ -106,9 +109,10 @@ extension PolicyKey {
   /// What to write where the key is missing.
   var requirementHelp: String {
     switch type {
-    case .words(let words): "write `\(name):` and \(words.map { "`\($0)`" }.joined(separator: " or "))"
+    case .words(let words, _): "write `\(name):` and \(words.alternatives)"
     case .integer(let range): "write `\(name): \(range.lowerBound)`"
     case .version: "write `\(name): \"6.1\"`, the oldest kernel to load on"
+    case .mapping(let table) where table.name == "`target`": "write `target: { kernel: \"6.1\" }`"
     case .mapping(let table): "write `\(name): { \(table.keys.first.map { "\($0.name): …" } ?? "") }`"
     default: "write `\(name): …`"
     }

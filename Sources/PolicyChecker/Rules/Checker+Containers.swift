@@ -15,7 +15,7 @@ extension Checker {
 
   mutating func containers(
     _ kind: Spanned<String>, _ item: RuleItemSyntax, _ syntax: RuleSyntax, at place: Place,
-    _ names: inout [String: SourceSpan]
+    _ names: inout RuleNames
   ) -> [Rule] {
     var isGood = true
     if place.hook != .forward || place.name != Hook.forward.rawValue {
@@ -35,6 +35,14 @@ extension Checker {
         .missingKey, item.span, "`containers` needs a name: its rules are called after it",
         help: ["write `\(kind.value): containers \(kind.value)`"])
       return []
+    }
+    if let long = ["replies", "out", "published"].map({ "\(name.value)-\($0)" }).first(where: {
+      !Name.isValid($0)
+    }) {
+      error(
+        .badName, name.span, "`\(long)`, a rule this stands for, is over 40 bytes",
+        help: ["give the item a name of at most 30 bytes"])
+      isGood = false
     }
     guard isGood, let interfaces = Self.interfaces[kind.value] else { return [] }
     let span = item.span
@@ -56,15 +64,9 @@ extension Checker {
         error(
           .duplicateRuleName, name.span,
           "`\(name.value)` stands for a rule `\(partName.value)`, and there is one",
-          related: [Diagnostic.Label(earlier, "it is here")])
+          related: [earlier])
       }
-      names[partName.value] = name.span
-      guard Name.isValid(partName.value) else {
-        error(
-          .badName, name.span, "`\(partName.value)`, a rule this stands for, is over 40 bytes",
-          help: ["give the item a name of at most 30 bytes"])
-        return nil
-      }
+      names[partName.value] = Diagnostic.Label(name.span, "`\(name.value)` stands for it")
       var partItem = item
       partItem.name = partName
       partItem.body = .rule(syntax)

@@ -17,7 +17,7 @@ extension Checker {
       if with.value == .tcpReset, !clauses.isTCPOnly {
         error(
           .resetNeedsTCP, with.span, "only TCP can be reset, and this rule is about more",
-          help: ["add `tcp`, or `not` TCP's own kind: `with port-unreachable`"])
+          help: ["add `tcp`, or leave the clause out: every packet then gets port-unreachable"])
         return nil
       }
       verdict = .reject(with.value)

@@ -4,6 +4,8 @@ import PolicyModel
 struct SysctlKey: Hashable {
   enum KeyError: Error, Equatable {
     case empty
+    /// A directory: `net.ipv4.conf.eth0`.
+    case incomplete
     /// A segment between two dots is empty, or holds a byte no file below /proc/sys has.
     case badSegment(String)
     /// A `/` where no interface stands; also every way out of /proc/sys.
@@ -35,7 +37,7 @@ struct SysctlKey: Hashable {
     }
     let interfaceIndex = tree?.count
     for (index, segment) in segments.enumerated() {
-      if index == interfaceIndex {
+      if index == interfaceIndex, !segment.isEmpty {
         guard segment == "*" || Self.isInterfaceSegment(segment) else { throw .badInterface(segment) }
         continue
       }
@@ -51,7 +53,7 @@ struct SysctlKey: Hashable {
       // `net.ipv4.neigh` has no key of its own, so a key has exactly one segment behind the interface.
       guard segments.count == interfaceIndex + 2 else {
         throw segments.count < interfaceIndex + 2
-          ? .badSegment("")
+          ? .incomplete
           : .dottedInterface(segments[interfaceIndex..<(segments.count - 1)].joined(separator: "/"))
       }
     }

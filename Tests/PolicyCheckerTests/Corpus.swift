@@ -1,0 +1,53 @@
+import Diagnostics
+import Foundation
+import PolicyChecker
+import PolicyModel
+import PolicySyntax
+
+/// The files the tests read, found from this file's own place.
+enum Corpus {
+  static let root = URL(fileURLWithPath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+  static let cases = root.appendingPathComponent("Tests/PolicyCheckerTests/Cases")
+  static let policies = root.appendingPathComponent("policies")
+  static let examples = root.appendingPathComponent("../shared/examples")
+  static let schema = root.appendingPathComponent("schema/policy.schema.json")
+
+  /// Files with an ending in a folder, sorted; empty if there is no folder.
+  static func files(in folder: URL, ending: String) -> [URL] {
+    let found =
+      (try? FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)) ?? []
+    return found.filter { $0.lastPathComponent.hasSuffix(ending) }.sorted {
+      $0.lastPathComponent < $1.lastPathComponent
+    }
+  }
+
+  /// Every policy of the cases, the shipped policies and the examples.
+  static var all: [URL] {
+    files(in: cases, ending: "").map { $0.appendingPathComponent("policy.cos") }
+      + files(in: policies, ending: ".cos") + files(in: examples, ending: ".cos")
+  }
+}
+
+/// One run of parser and checker.
+struct Checked {
+  var policy: HostPolicy?
+  var diagnostics: [Diagnostic]
+  var files: SourceFiles
+
+  init(_ bytes: [UInt8], path: String = "policy.cos") {
+    var files = SourceFiles()
+    let file = files.add(path: path, bytes: bytes)
+    var list = DiagnosticList()
+    let tree = SyntaxTree.parse(file, diagnostics: &list)
+    policy = PolicyChecker.check(tree, file: file, diagnostics: &list)
+    diagnostics = list.all
+    self.files = files
+  }
+
+  init(_ text: String) { self.init(Array(text.utf8)) }
+
+  var ids: [String] { diagnostics.map(\.id.rawValue) }
+  var errors: [String] { diagnostics.filter { $0.severity == .error }.map(\.id.rawValue) }
+  var rendered: String { PlainRenderer(files: files).render(diagnostics) }
+}

@@ -41,6 +41,7 @@ struct Checked {
     var list = DiagnosticList()
     let tree = SyntaxTree.parse(file, diagnostics: &list)
     policy = PolicyChecker.check(tree, file: file, diagnostics: &list)
+    list.sortByPlace()
     diagnostics = list.all
     self.files = files
   }

@@ -45,28 +45,6 @@ enum ItemID {
   static func short(_ id: String) -> [UInt8] { Array(SHA256.hash(id.utf8).prefix(7)) }
 }
 
-/// RFC 4648 §6, lower case, without padding.
-enum Base32 {
-  private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
-
-  static func encode(_ bytes: [UInt8]) -> String {
-    var output: [UInt8] = []
-    var buffer: UInt32 = 0
-    var bits: UInt32 = 0
-    for byte in bytes {
-      buffer = buffer << 8 | UInt32(byte)
-      bits += 8
-      while bits >= 5 {
-        bits -= 5
-        output.append(alphabet[Int(buffer >> bits & 31)])
-      }
-      buffer &= (1 << bits) - 1
-    }
-    if bits > 0 { output.append(alphabet[Int(buffer << (5 - bits) & 31)]) }
-    return String(decoding: output, as: UTF8.self)
-  }
-}
-
 extension VerdictSyntax {
   fileprivate var word: String {
     switch self {

@@ -13,7 +13,7 @@ import time
 MAGIC = b"lkdn"
 MARK_LENGTH = 8
 
-ICMP, IGMP, TCP, UDP, DCCP, GRE, ESP, AH, ICMPV6, SCTP, UDPLITE = 1, 2, 6, 17, 33, 47, 50, 51, 58, 132, 136
+ICMP, TCP, UDP, GRE, ICMPV6, SCTP = 1, 6, 17, 47, 58, 132
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
@@ -77,11 +77,10 @@ def tcp(source, destination, source_port, port, *, flags=SYN, sequence=1000, ack
     return header[:16] + struct.pack(">H", total) + header[18:] + payload
 
 
-def udp(source, destination, source_port, port, payload=b"", protocol=UDP):
-    """UDP, or UDP-Lite with full coverage."""
+def udp(source, destination, source_port, port, payload=b""):
     length = 8 + len(payload)
     header = struct.pack(">HHHH", source_port, port, length, 0)
-    total = checksum(pseudo_header(source, destination, protocol, length) + header + payload) or 0xFFFF
+    total = checksum(pseudo_header(source, destination, UDP, length) + header + payload) or 0xFFFF
     return header[:6] + struct.pack(">H", total) + payload
 
 
@@ -95,9 +94,21 @@ def icmp(source, destination, kind, code=0, body=b"\0\0\0\0"):
 
 
 def sctp_init(source_port, port, payload):
-    """An SCTP packet with one INIT chunk. The CRC32c is left zero: nothing here verifies it before netfilter."""
-    chunk = struct.pack(">BBHIIHHI", 1, 0, 20, 1, 65536, 1, 1, 1)
-    return struct.pack(">HHII", source_port, port, 0, 0) + chunk + payload
+    """An SCTP packet with one INIT chunk; `payload` stands in it as an unknown parameter (RFC 9260 §3.2.1)."""
+    parameter = struct.pack(">HH", 0x8001, 4 + len(payload)) + payload
+    chunk = struct.pack(">BBHIIHHI", 1, 0, 20 + len(parameter), 1, 65536, 1, 1, 1) + parameter
+    header = struct.pack(">HHI", source_port, port, 0)
+    return header + struct.pack("<I", crc32c(header + b"\0\0\0\0" + chunk)) + chunk
+
+
+def crc32c(data):
+    """CRC-32C (Castagnoli), bit by bit."""
+    total = 0xFFFFFFFF
+    for byte in data:
+        total ^= byte
+        for _ in range(8):
+            total = total >> 1 ^ (0x82F63B78 if total & 1 else 0)
+    return total ^ 0xFFFFFFFF
 
 
 def fragments(source, destination, protocol, payload, at, identification):

@@ -1,0 +1,450 @@
+"""`not` is a true complement, held against real packets.
+
+For a clause X the rules `accept X` and `accept not X` are loaded one after the other, and the same universe of
+packets is sent to both. What arrives must be two sets that share nothing and together are everything in the
+clause's scope; and the first must be what a predicate written here, from the packets' descriptions, says. The
+universe holds what a careless inversion loses: packets of the other family, without a socket, without a
+connection-tracking entry, without a transport header.
+"""
+
+import os
+import socket
+import struct
+import time
+
+import packets
+import support
+from packets import ACK, GRE, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, icmp, ip, mark, sctp_init, tcp, udp
+from support import setUpModule  # noqa: F401 (unittest finds it here)
+
+# A source port that the foreign table takes out of connection tracking, and one that it redirects.
+UNTRACKED_PORT, REDIRECTED_PORT = 33333, 8080
+FLOW_PORT, SERVER_PORT = 6000, 53
+
+
+class Probe:
+    """One packet and what is true of it, in the words of the language."""
+
+    def __init__(self, number, packet, interface, **facts):
+        self.number, self.packet, self.interface = number, packet, interface
+        self.facts = facts
+
+    def __getattr__(self, name):
+        try:
+            return self.facts[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __repr__(self):
+        return "%d: %s %s" % (self.number, self.interface, self.facts)
+
+
+class ComplementTestCase(support.KernelTestCase):
+    """Policies with one rule, and what a universe of packets makes of them."""
+
+    HOOK = "input"
+
+    def arriving(self, clause, verdict="accept", default="drop"):
+        """The numbers of the probes that get through a chain with the one rule."""
+        self.load(clause, verdict, default)
+        return self.send()
+
+    def load(self, clause, verdict="accept", default="drop"):
+        rule = " ".join((verdict, clause))
+        support.compile_policy(support.small([rule], hook=self.HOOK, default=default)).apply(self.host)
+
+    def check(self, positive, negative, predicate, scope=lambda probe: True):
+        """`predicate` says which probes `positive` means; `negative` must mean the others of `scope`.
+
+        A predicate of None leaves the verdict to the positive rule.
+        """
+        with self.subTest(clause=negative):
+            inside = {probe.number for probe in self.universe if scope(probe)}
+            matched = self.arriving(positive)
+            if predicate is not None:
+                self.assert_probes(matched, {p.number for p in self.universe if scope(p) and predicate(p)}, positive)
+            self.assertTrue(matched, "no probe of the universe is in `%s`" % positive)
+            self.assertTrue(inside - matched, "no probe of the universe is outside `%s`" % positive)
+            self.assert_probes(self.arriving(negative), inside - matched, negative)
+            everything = {probe.number for probe in self.universe}
+            self.assert_probes(self.arriving(negative, "drop", "accept"), everything - (inside - matched),
+                               "drop " + negative)
+
+    def assert_probes(self, found, expected, what):
+        if found != expected:
+            by_number = {probe.number: probe for probe in self.universe}
+            self.fail("`%s`\nwrongly through: %s\nwrongly not: %s" % (
+                what, [by_number.get(n, n) for n in sorted(found - expected)],
+                [by_number.get(n, n) for n in sorted(expected - found)]))
+
+
+class Input(ComplementTestCase):
+    """A host with two links, a flow of its own to reply to, and a foreign table that translates and untracks."""
+
+    FOREIGN = """
+        table inet other {
+          chain raw { type filter hook prerouting priority -300;
+            udp sport %(untracked)d notrack
+            tcp sport %(untracked)d notrack
+            icmp id %(untracked)d notrack
+            icmpv6 id %(untracked)d notrack
+          }
+          chain nat { type nat hook prerouting priority dstnat;
+            tcp dport %(redirected)d redirect to :80
+            udp dport %(redirected)d redirect to :54
+          }
+        }
+        """ % {"untracked": UNTRACKED_PORT, "redirected": REDIRECTED_PORT}
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.left, self.right = self.namespace(), self.namespace(), self.namespace()
+        self.links = {"eth0": self.link(self.left, self.host, 1), "wan0": self.link(self.right, self.host, 2, "near0", "wan0")}
+        self.host.nft(self.FOREIGN)
+        self.receiver = self.delivered(
+            self.host, [TCP, UDP, ICMP, SCTP, GRE], [TCP, UDP, ICMPV6, SCTP, GRE])
+        self.universe = list(self.probes())
+        self.host.nft("table inet warm { chain input { type filter hook input priority 200; ct state new; }; }")
+        self.assert_probes(self.send(), {probe.number for probe in self.universe}, "control: no policy")
+
+    def probes(self):
+        number = 0
+        for interface, link in self.links.items():
+            for source, target in ((link.near4, link.far4), (link.near6, link.far6)):
+                for protocol, kind, state, facts in self.kinds(interface == "eth0"):
+                    number += 1
+                    family = 6 if ":" in source else 4
+                    packet = self.build(number, source, target, protocol, kind, facts)
+                    yield Probe(number, packet, interface, family=family, protocol=self.protocol(protocol, family),
+                                source=source, state=state, port=facts.get("port"),
+                                source_port=facts.get("source_port"), kind=facts.get("kind"),
+                                is_translated=facts.get("port") == REDIRECTED_PORT and state != "untracked")
+
+    @staticmethod
+    def protocol(protocol, family):
+        return ICMPV6 if protocol == ICMP and family == 6 else protocol
+
+    def kinds(self, with_flow):
+        """(protocol, form, state, facts) of the packets sent over each link in each family."""
+        for port in (21, 22, 23, 80, 85, 90, 91, 443, 65535, REDIRECTED_PORT):
+            yield TCP, "plain", "new", {"port": port, "source_port": 40000}
+        for port in (22, 53, 67, 80, 546, REDIRECTED_PORT):
+            yield UDP, "plain", "new", {"port": port, "source_port": 40000}
+            yield UDP, "plain", "new", {"port": port, "source_port": 53}
+        for port in (22, 80):
+            yield TCP, "plain", "untracked", {"port": port, "source_port": UNTRACKED_PORT}
+            yield UDP, "plain", "untracked", {"port": port, "source_port": UNTRACKED_PORT}
+            yield TCP, "answer", "invalid", {"port": port, "source_port": 41000}
+        for kind in ("echo", "echo reply", "other", "untracked echo", "error"):
+            state = {"echo": "new", "untracked echo": "untracked"}.get(kind, "invalid")
+            yield ICMP, kind, state, {"kind": kind.replace("untracked ", "")}
+        yield GRE, "plain", "new", {}
+        yield SCTP, "plain", "new", {"port": 22, "source_port": 40000}
+        if with_flow:
+            yield UDP, "plain", "established", {"port": FLOW_PORT, "source_port": SERVER_PORT}
+            yield ICMP, "related", "related", {"kind": "error"}
+
+    def build(self, number, source, target, protocol, form, facts):
+        tail = mark(number)
+        if protocol == TCP:
+            segment = tcp(source, target, facts["source_port"], facts["port"],
+                          flags=SYN | ACK if form == "answer" else SYN, acknowledgement=5, payload=tail)
+            return ip(source, target, TCP, segment)
+        if protocol == UDP:
+            return ip(source, target, UDP, udp(source, target, facts["source_port"], facts["port"], tail))
+        if protocol == ICMP:
+            six = ":" in source
+            kind, code, body = {
+                "echo": (128 if six else 8, 0, struct.pack(">HH", number, 1)),
+                "untracked echo": (128 if six else 8, 0, struct.pack(">HH", UNTRACKED_PORT, number)),
+                "echo reply": (129 if six else 0, 0, struct.pack(">HH", 9, number)),
+                # A router solicitation, which IPv4 has as well; tracked as nothing in both.
+                "other": (200, 0, b"\0\0\0\0"),
+                "error": (1 if six else 3, 4 if six else 3, b"\0\0\0\0" + ip(
+                    target, source, UDP, udp(target, source, 1, 2, b"never sent"))),
+                "related": (1 if six else 3, 4 if six else 3, b"\0\0\0\0" + ip(
+                    target, source, UDP, udp(target, source, FLOW_PORT, SERVER_PORT, b"hello"))),
+            }[form]
+            return ip(source, target, ICMPV6 if six else ICMP, icmp(source, target, kind, code, body + tail), ttl=255)
+        if protocol == SCTP:
+            return ip(source, target, SCTP, sctp_init(facts["source_port"], facts["port"], tail))
+        return ip(source, target, protocol, b"\0" * 8 + tail)
+
+    def send(self):
+        """Sends the universe over fresh connection tracking in which the host has one flow of its own per family."""
+        self.host.run(["conntrack", "-F"])
+        link = self.links["eth0"]
+        for family, address in ((socket.AF_INET, link.near4), (socket.AF_INET6, link.near6)):
+            with self.host.socket(family, socket.SOCK_DGRAM) as flow:
+                flow.bind(("", FLOW_PORT))
+                flow.sendto(b"hello", (address, SERVER_PORT))
+        for probe in self.universe:
+            self.links[probe.interface].wire.send(probe.packet)
+        for link in self.links.values():
+            link.wire.fence()
+        return self.receiver.marks()
+
+    def test_states(self):
+        for state in ("new", "established", "related", "invalid", "untracked"):
+            self.check(state, "not " + state, lambda probe: probe.state == state)
+        self.check("established, related", "not established, related",
+                   lambda probe: probe.state in ("established", "related"))
+        support.note("%d packets each" % len(self.universe))
+
+    def test_addresses(self):
+        right = self.links["wan0"]
+        both = "10.1.0.1, 2001:db8:1::/64"
+        self.check("from " + both, "from not " + both, lambda probe: probe.interface == "eth0")
+        self.check("ipv4 from 10.1.0.0/16", "ipv4 from not 10.1.0.0/16",
+                   lambda probe: probe.interface == "eth0", lambda probe: probe.family == 4)
+        self.check("ipv6 from 2001:db8:1::1", "ipv6 from not 2001:db8:1::1",
+                   lambda probe: probe.interface == "eth0", lambda probe: probe.family == 6)
+        both = "%s, %s" % (right.far4, right.far6)
+        self.check("to " + both, "to not " + both, lambda probe: probe.interface == "wan0")
+        self.check("from 10.0.0.0/8, 2001:db8::/32 except 10.1.0.0/24, 2001:db8:1::/64",
+                   "from not 10.0.0.0/8, 2001:db8::/32 except 10.1.0.0/24, 2001:db8:1::/64",
+                   lambda probe: probe.interface == "wan0")
+
+    def test_interfaces(self):
+        self.check("in eth0", "in not eth0", lambda probe: probe.interface == "eth0")
+        self.check('in "wan*"', 'in not "wan*"', lambda probe: probe.interface == "wan0")
+        self.check('in "wan*", lo', 'in not "wan*", lo', lambda probe: probe.interface == "wan0")
+        self.check("in eth0, wan1", "in not eth0, wan1", lambda probe: probe.interface == "eth0")
+
+    def test_ports(self):
+        def arrived_port(probe):
+            # Translation happens before the input hook.
+            if probe.is_translated:
+                return 80 if probe.protocol == TCP else 54
+            return probe.port
+
+        self.check("tcp 22", "tcp not 22", lambda probe: arrived_port(probe) == 22,
+                   lambda probe: probe.protocol == TCP)
+        self.check("tcp 22, 80-90", "tcp not 22, 80-90",
+                   lambda probe: arrived_port(probe) == 22 or 80 <= arrived_port(probe) <= 90,
+                   lambda probe: probe.protocol == TCP)
+        self.check("tcp, udp 22", "tcp, udp not 22", lambda probe: arrived_port(probe) == 22,
+                   lambda probe: probe.protocol in (TCP, UDP))
+        self.check("udp from port 53", "udp from port not 53", lambda probe: probe.source_port == 53,
+                   lambda probe: probe.protocol == UDP)
+
+    def test_protocols(self):
+        self.check("tcp", "not tcp", lambda probe: probe.protocol == TCP)
+        self.check("tcp, udp", "not tcp, udp", lambda probe: probe.protocol in (TCP, UDP))
+        self.check("ipv6 tcp", "ipv6 not tcp", lambda probe: probe.protocol == TCP, lambda probe: probe.family == 6)
+        self.check("sctp, gre", "not sctp, gre", lambda probe: probe.protocol in (SCTP, GRE))
+
+    def test_icmp_types(self):
+        self.check("icmp echo-request", "icmp not echo-request", lambda probe: probe.kind == "echo",
+                   lambda probe: probe.protocol == ICMP)
+        self.check("icmpv6 echo-request", "icmpv6 not echo-request", lambda probe: probe.kind == "echo",
+                   lambda probe: probe.protocol == ICMPV6)
+        self.check("icmp 3/3, echo-reply", "icmp not 3/3, echo-reply",
+                   lambda probe: probe.kind in ("error", "echo reply"), lambda probe: probe.protocol == ICMP)
+
+    def test_status(self):
+        self.check("status dnat", "status not dnat", lambda probe: probe.is_translated)
+        self.check("status dnat, snat", "status not dnat, snat", lambda probe: probe.is_translated)
+
+    def test_together(self):
+        """Several negations in one rule: all of them must hold."""
+        self.load("tcp not 22 from not 10.1.0.0/16, 2001:db8:1::/64 not untracked")
+        self.assert_probes(self.send(), {
+            probe.number for probe in self.universe
+            if probe.protocol == TCP and probe.port != 22 and probe.interface == "wan0" and probe.state != "untracked"
+        }, "three negations")
+        self.load("status not dnat in not eth0 not invalid")
+        self.assert_probes(self.send(), {
+            probe.number for probe in self.universe
+            if not probe.is_translated and probe.interface == "wan0" and probe.state != "invalid"
+        }, "three negations")
+
+    def test_a_limit_counts_once(self):
+        """However many kernel rules a rule becomes, its limit is one bucket: five packets pass and no more."""
+        for clause in ("from not 10.9.0.0/16, 2001:db8:9::/64", "status not dnat", "tcp, udp not 9999",
+                       "not established", "from 10.0.0.0/8, 2001:db8::/32"):
+            with self.subTest(clause=clause):
+                self.load(clause + " limit 1/hour burst 5")
+                self.assertEqual(len(self.send()), 5)
+
+
+class Output(ComplementTestCase):
+    """`user` and `group`: a packet of the kernel's own has no socket, so the negated clause holds."""
+
+    HOOK = "output"
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.outside = self.namespace(), self.namespace()
+        self.link0 = self.link(self.outside, self.host, 1)
+        self.seen = self.capture(self.outside, "near0")
+        # The kernel's limit on ICMP errors would decide instead of the rule.
+        self.host.sysctl("net.ipv4.icmp_ratelimit", 0)
+        self.host.sysctl("net.ipv6.icmp.ratelimit", 0)
+        self.families = ((socket.AF_INET, self.link0.near4, self.link0.far4),
+                         (socket.AF_INET6, self.link0.near6, self.link0.far6))
+        self.senders = {}
+        self.universe = []
+        for index, (family, near, _) in enumerate(self.families):
+            for user, group in ((0, 0), (1000, 1000), (1001, 1000), (65534, 65534)):
+                number = 100 * index + len(self.senders) + 1
+                self.senders[number] = (self.opened_by(user, group, family), near)
+                self.universe.append(Probe(number, None, "eth0", user=user, group=group))
+            for number, kind in ((51, "reset"), (52, "unreachable"), (53, "echo reply")):
+                self.universe.append(Probe(100 * index + number, None, "eth0", user=None, group=None, kind=kind))
+        self.assert_probes(self.send(), {probe.number for probe in self.universe}, "control: no policy")
+
+    def opened_by(self, user, group, family):
+        """A UDP socket of another user: the kernel takes the ids from the credentials of whoever opened the file."""
+        with self.host:  # entered and left as root
+            os.setegid(group)
+            os.seteuid(user)
+            try:
+                opened = socket.socket(family, socket.SOCK_DGRAM)
+            finally:
+                os.seteuid(0)
+                os.setegid(0)
+        self.addCleanup(opened.close)
+        return opened
+
+    def send(self):
+        self.host.run(["conntrack", "-F"])
+        self.seen.frames()
+        for number, (opened, address) in self.senders.items():
+            try:
+                opened.sendto(mark(number), (address, 4000))
+            except PermissionError:
+                pass  # That is how a drop in output looks to the sender.
+        wire = self.link0.wire
+        for index, (_, near, far) in enumerate(self.families):
+            base = 100 * index
+            # The number is the port the reset comes back to; nothing else of ours is in a reset.
+            wire.send(ip(near, far, TCP, tcp(near, far, 10000 + base + 51, 81)))
+            wire.send(ip(near, far, UDP, udp(near, far, 4001, 82, mark(base + 52))))
+            wire.send(ip(near, far, ICMPV6 if index else ICMP, icmp(
+                near, far, 128 if index else 8, 0, struct.pack(">HH", 5, 5) + mark(base + 53))))
+        wire.fence()
+        # The host's packets left on its own CPU, in the same order; a last frame closes the row.
+        with self.host.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as fence:
+            fence.bind(("eth0", 0))
+            fence.send(b"\xff" * 12 + struct.pack(">H", packets.ETHERTYPE_FENCE) + mark(0xFFFF).ljust(46, b"\0"))
+        found, deadline = set(), time.monotonic() + 5
+        while 0xFFFF not in found:
+            self.assertLess(time.monotonic(), deadline, "the fence frame was lost")
+            for data in self.seen.frames():
+                number = packets.marks_in(data)
+                if number is None:
+                    header = 54 if data[12:14] == b"\x86\xdd" else 34
+                    protocol = data[20] if header == 54 else data[23]
+                    if protocol != TCP:
+                        continue
+                    number = struct.unpack_from(">H", data, header + 2)[0] - 10000
+                found.add(number)
+        return found - {0xFFFF}
+
+    def test_user(self):
+        self.check("user 1000", "user not 1000", lambda probe: probe.user == 1000)
+        self.check("user 1000-1001", "user not 1000-1001", lambda probe: probe.user in (1000, 1001))
+        self.check("user 0, 65534", "user not 0, 65534", lambda probe: probe.user in (0, 65534))
+        support.note("%d packets each" % len(self.universe))
+
+    def test_group(self):
+        self.check("group 1000", "group not 1000", lambda probe: probe.group == 1000)
+
+    def test_interface(self):
+        self.load("out not eth0")
+        self.assertEqual(self.send(), set())
+        self.load("out not lo")
+        self.assertEqual(len(self.send()), len(self.universe))
+
+
+class Forward(ComplementTestCase):
+    """Fragments on their way through a router without connection tracking: the later ones have no ports."""
+
+    HOOK = "forward"
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.left, self.right = self.namespace(), self.namespace(), self.namespace()
+        self.link0 = self.link(self.left, self.host, 1)
+        self.link1 = self.link(self.right, self.host, 2, "near0", "eth1")
+        self.host.sysctl("net.ipv4.ip_forward", 1)
+        self.host.sysctl("net.ipv6.conf.all.forwarding", 1)
+        self.seen = self.capture(self.right, "near0")
+        self.universe = list(self.probes())
+        self.assert_probes(self.send(), {probe.number for probe in self.universe}, "control: no policy")
+
+    def probes(self):
+        number = 0
+        for source, target in ((self.link0.near4, self.link1.near4), (self.link0.near6, self.link1.near6)):
+            family = 6 if ":" in source else 4
+            for protocol, port in ((TCP, 22), (TCP, 80), (UDP, 22), (UDP, 53), (ICMP, 8), (ICMP, 13)):
+                number += 3
+                if protocol == ICMP and family == 6:
+                    protocol, port = ICMPV6, {8: 128, 13: 200}[port]
+                for extra, part in enumerate(("whole", "first", "later")):
+                    yield Probe(number + extra, self.build(number + extra, source, target, protocol, port, part), "eth0",
+                                family=family, protocol=protocol, part=part, port=None if part == "later" else port)
+        source, target = self.link0.near6, self.link1.near6
+        # A later fragment that goes on with destination options: what protocol it belongs to is not in it.
+        number += 3
+        yield Probe(number, ip(source, target, 44, struct.pack(">BBHI", 60, 0, 64, number) + mark(number)), "eth0",
+                    family=6, protocol=None, part="later", port=None)
+        # No next header at all.
+        number += 1
+        yield Probe(number, ip(source, target, 59, mark(number)), "eth0", family=6, protocol=59, part="whole", port=None)
+
+    def build(self, number, source, target, protocol, port, part):
+        tail = mark(number)
+        padding = b"x" * 40 + tail if part != "first" else b"x" * 12 + tail
+        if protocol == TCP:
+            payload = tcp(source, target, 40000, port, payload=padding)
+        elif protocol == UDP:
+            payload = udp(source, target, 40000, port, padding)
+        else:
+            payload = icmp(source, target, port, 0, struct.pack(">HH", number, 1) + padding)
+        if part == "whole":
+            return ip(source, target, protocol, payload)
+        if part == "later":
+            return packets.fragments(source, target, protocol, payload, 40, number)[1]
+        return packets.fragments(source, target, protocol, payload.ljust(64, b"y"), 40, number)[0]
+
+    def send(self):
+        self.seen.frames()
+        for probe in self.universe:
+            self.link0.wire.send(probe.packet)
+        self.link0.wire.fence()
+        with self.host.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as fence:
+            fence.bind(("eth1", 0))
+            fence.send(b"\xff" * 12 + struct.pack(">H", packets.ETHERTYPE_FENCE) + mark(0xFFFF).ljust(46, b"\0"))
+        found, deadline = set(), time.monotonic() + 5
+        while 0xFFFF not in found:
+            self.assertLess(time.monotonic(), deadline, "the fence frame was lost")
+            found |= self.seen.marks()
+        return found - {0xFFFF}
+
+    def test_ports(self):
+        self.check("tcp 22", "tcp not 22", lambda probe: probe.port == 22, lambda probe: probe.protocol == TCP)
+        self.check("udp 22, 50-60", "udp not 22, 50-60", lambda probe: probe.port in (22, 53),
+                   lambda probe: probe.protocol == UDP)
+        self.check("tcp, udp 22", "tcp, udp not 22", lambda probe: probe.port == 22,
+                   lambda probe: probe.protocol in (TCP, UDP))
+        self.check("tcp from port 40000", "tcp from port not 40000", lambda probe: probe.part != "later",
+                   lambda probe: probe.protocol == TCP)
+        support.note("%d packets each" % len(self.universe))
+
+    def test_icmp_types(self):
+        self.check("icmp echo-request", "icmp not echo-request", lambda probe: probe.port == 8,
+                   lambda probe: probe.protocol == ICMP)
+        self.check("icmpv6 echo-request", "icmpv6 not echo-request", lambda probe: probe.port == 128,
+                   lambda probe: probe.protocol == ICMPV6)
+
+    def test_protocols(self):
+        """Also for a fragment that does not say what it carries: it is not TCP."""
+        self.check("tcp", "not tcp", lambda probe: probe.protocol == TCP)
+        self.check("tcp, udp", "not tcp, udp", lambda probe: probe.protocol in (TCP, UDP))
+        self.check("icmpv6", "not icmpv6", lambda probe: probe.protocol == ICMPV6)
+
+    def test_addresses(self):
+        both = "10.1.0.0/24, 2001:db8:9::/64"
+        self.check("from " + both, "from not " + both, lambda probe: probe.family == 4)

@@ -1,0 +1,168 @@
+"""The files for hosts without our applier: the stock tool for each reads it and understands it as we meant it."""
+
+import json
+import os
+import re
+
+import yaml
+
+import support
+from support import setUpModule  # noqa: F401 (unittest finds it here)
+
+COS = support.REPOSITORY / "policies" / "cos.cos"
+
+
+def lines(text):
+    """The lines of a configuration file that say something."""
+    return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+
+
+class StockTools(support.KernelTestCase):
+    def setUp(self):
+        super().setUp()
+        self.policies = [(path, support.compile_policy(path)) for path in support.policies()]
+
+    def test_nft(self):
+        """`nft -c -f` takes every text."""
+        namespace = self.namespace()
+        for path, policy in self.policies:
+            with self.subTest(policy=path.name):
+                namespace.run(["nft", "-c", "-f", policy.directory / "nftables.nft"])
+        support.note("%d texts" % len(self.policies))
+
+    def test_sysctl(self):
+        """`sysctl -p` sets every network key of the file, and what can be read back is what the file says."""
+        checked = 0
+        for path, policy in self.policies:
+            with self.subTest(policy=path.name):
+                file = policy.directory / "sysctl.conf"
+                if not file.exists():
+                    continue
+                # The whole file, without writing: not one line is refused or skipped.
+                wanted = [re.split(r"\s*=\s*", line, maxsplit=1) for line in lines(file.read_text())]
+                namespace = self.namespace()
+                namespace.ip("link add name eth0 type bridge")
+                known = [(key, value) for key, value in wanted
+                         if os.path.exists(self.path_of(key, namespace))]
+                dry = namespace.run(["sysctl", "--dry-run", "-p", file], check=False)
+                printed = [re.split(r"\s*=\s*", line, maxsplit=1) for line in lines(dry.stdout)]
+                self.assertEqual([tuple(pair) for pair in printed],
+                                 [(key.lstrip("-"), value) for key, value in wanted], dry.stderr)
+                network = [(key, value) for key, value in known if key.lstrip("-").startswith("net.")
+                           and os.access(self.path_of(key, namespace), os.F_OK)]
+                part = support.scratch() / "network.conf"
+                part.write_text("".join("%s = %s\n" % pair for pair in network))
+                done = namespace.run(["sysctl", "-p", part])
+                self.assertEqual(done.stderr, "")
+                for key, value in network:
+                    self.assertEqual(namespace.sysctl(key.lstrip("-")).split(), value.split(), key)
+                checked += len(network)
+                namespace.close()
+        self.assertGreater(checked, 10)
+        support.note("%d keys set and read back" % checked)
+
+    @staticmethod
+    def path_of(key, namespace):
+        with namespace:
+            path = "/proc/sys/" + key.lstrip("-").replace(".", "\0").replace("/", ".").replace("\0", "/")
+            return path if os.path.exists(path) else "/nonexistent"
+
+    def test_modprobe(self):
+        """kmod's own reading of the file has each directive, and complains about none."""
+        directives = 0
+        for path, policy in self.policies:
+            file = policy.directory / "modprobe.conf"
+            if not file.exists():
+                continue
+            with self.subTest(policy=path.name):
+                shown = support.run(["modprobe", "--showconfig", "-C", file])
+                self.assertEqual(shown.stderr, "")
+                # kmod prints names with `_`.
+                known = {self.plain(line) for line in lines(shown.stdout)}
+                for line in lines(file.read_text()):
+                    self.assertIn(self.plain(line), known)
+                    directives += 1
+        self.assertGreater(directives, 5)
+        support.note("%d directives" % directives)
+
+    @staticmethod
+    def plain(line):
+        word, name, *rest = line.split(None, 2)
+        return " ".join([word, name.replace("-", "_"), *rest])
+
+    def test_fstab(self):
+        """util-linux reads every line of the file, and mounts by it: the flags are then those of the file."""
+        entries = 0
+        for path, policy in self.policies:
+            file = policy.directory / "mounts.fstab"
+            if not file.exists():
+                continue
+            wanted = [line.split() for line in lines(file.read_text())]
+            with self.subTest(policy=path.name):
+                if not wanted:
+                    continue
+                shown = support.run(["findmnt", "--tab-file", file, "--raw", "--noheadings",
+                                     "-o", "SOURCE,TARGET,FSTYPE,OPTIONS"])
+                self.assertEqual([line.split() for line in shown.stdout.splitlines()], [line[:4] for line in wanted])
+                verified = support.run(["findmnt", "--verify", "--tab-file", file], check=False)
+                self.assertNotIn("parse error", verified.stdout + verified.stderr)
+                self.assertRegex(verified.stdout + verified.stderr, r"0 parse errors|Success")
+                # -f: everything but the system call. -T: this table.
+                support.run(["mount", "-f", "-a", "-T", file])
+                entries += len(wanted)
+        self.assertGreater(entries, 2)
+        support.note("%d entries" % entries)
+
+    def test_command_line(self):
+        """The kernel's own limits: one line, printable ASCII, at most 2,048 bytes."""
+        for path, policy in self.policies:
+            file = policy.directory / "cmdline.txt"
+            if not file.exists():
+                continue
+            with self.subTest(policy=path.name):
+                text = file.read_text()
+                self.assertEqual(text.count("\n"), 1)
+                self.assertLessEqual(len(text), 2048)
+                self.assertRegex(text, r"\A[ -~]*\n\Z")
+
+
+class Schemas(support.KernelTestCase):
+    """A JSON Schema validator agrees with the compiler, on policies and on what they are compiled to."""
+
+    def validator(self, name):
+        import jsonschema
+        schema = json.loads((support.REPOSITORY / "schema" / name).read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        return jsonschema.Draft202012Validator(schema)
+
+    def assert_valid(self, validator, value):
+        errors = sorted(validator.iter_errors(value), key=lambda error: list(error.absolute_path))
+        self.assertEqual([(list(error.absolute_path), error.message[:300]) for error in errors], [])
+
+    def test_policies(self):
+        validator = self.validator("policy.schema.json")
+        for path in support.policies():
+            with self.subTest(policy=str(path.relative_to(support.REPOSITORY))):
+                self.assert_valid(validator, yaml.load(path.read_text(), yaml.BaseLoader))
+
+    def test_not_everything_is_a_policy(self):
+        """The schema refuses what no policy can be: an unknown key, a wrong kind, a missing one."""
+        validator = self.validator("policy.schema.json")
+        good = yaml.load(COS.read_text(), yaml.BaseLoader)
+        for change in ({"firewal": {}}, {"language": "2"}, {"firewall": []}, {"sysctl": "none"},
+                       {"modules": {"default": "maybe"}}, {"policy": "Not A Name"}):
+            with self.subTest(change=change):
+                self.assertFalse(validator.is_valid({**good, **change}))
+        for key in ("policy", "language"):
+            with self.subTest(missing=key):
+                self.assertFalse(validator.is_valid({name: value for name, value in good.items() if name != key}))
+
+    def test_compiled(self):
+        validator = self.validator("compiled.schema.json")
+        for path in support.policies():
+            with self.subTest(policy=str(path.relative_to(support.REPOSITORY))):
+                compiled = json.loads(support.compile_policy(path).text("policy.json"))
+                self.assert_valid(validator, compiled)
+                self.assertFalse(validator.is_valid({**compiled, "digest": "none"}))
+                self.assertFalse(validator.is_valid({**compiled, "surprise": 1}))
+                json.loads(support.compile_policy(path).text("policy.map.json"))

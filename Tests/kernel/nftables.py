@@ -9,9 +9,11 @@ import struct
 
 NETLINK_NETFILTER = 12
 SUBSYSTEM = 10
-NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x300, 0x10
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x4, 0x300, 0x10
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 GETGEN = 16
+# linux/netfilter/nfnetlink_conntrack.h: IPCTNL_MSG_CT_DELETE; without a tuple it deletes all entries.
+CONNTRACK_SUBSYSTEM, CONNTRACK_DELETE = 1, 2
 
 # What a dump asks for, and the top-level attributes that differ between two identical loads.
 KINDS = {
@@ -44,12 +46,12 @@ class Netlink:
     def __exit__(self, *_):
         self.close()
 
-    def ask(self, message, flags, attributes=b"", family=0):
+    def ask(self, message, flags, attributes=b"", family=0, subsystem=SUBSYSTEM):
         """The answers to one request, as (family, {attribute: bytes}); an error raises OSError."""
         self.sequence += 1
         body = struct.pack(">BBH", family, 0, 0) + attributes
         self.socket.send(struct.pack(
-            "=IHHII", 16 + len(body), SUBSYSTEM << 8 | message, NLM_F_REQUEST | flags, self.sequence, 0) + body)
+            "=IHHII", 16 + len(body), subsystem << 8 | message, NLM_F_REQUEST | flags, self.sequence, 0) + body)
         answers = []
         while True:
             data = self.socket.recv(1 << 20)
@@ -152,6 +154,12 @@ def userdata(data):
 def generation(namespace):
     with Netlink(namespace) as netlink:
         return netlink.generation()
+
+
+def forget_connections(namespace):
+    """Deletes all entries of connection tracking, as `conntrack -F` does."""
+    with Netlink(namespace) as netlink:
+        netlink.ask(CONNTRACK_DELETE, NLM_F_ACK, subsystem=CONNTRACK_SUBSYSTEM)
 
 
 def everything(namespace, table=None, **options):

@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 
+import nftables
 import packets
 import support
 from packets import ACK, GRE, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, icmp, ip, mark, sctp_init, tcp, udp
@@ -172,7 +173,7 @@ class Input(ComplementTestCase):
 
     def send(self):
         """Sends the universe over fresh connection tracking in which the host has one flow of its own per family."""
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         link = self.links["eth0"]
         for family, address in ((socket.AF_INET, link.near4), (socket.AF_INET6, link.near6)):
             with self.host.socket(family, socket.SOCK_DGRAM) as flow:
@@ -308,7 +309,7 @@ class Output(ComplementTestCase):
         return opened
 
     def send(self):
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         self.seen.frames()
         for number, (opened, address) in self.senders.items():
             try:

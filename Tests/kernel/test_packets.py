@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 
+import nftables
 import packets
 import support
 from packets import ACK, FIN, ICMP, ICMPV6, PSH, RST, SYN, TCP, UDP, URG, icmp, ip, mark, tcp, udp
@@ -51,7 +52,7 @@ class HostTestCase(support.KernelTestCase):
         """Without a policy all probes arrive; under cos.cos exactly `expected`."""
         self.assertEqual(set(probes) - self.sweep(probes, protocols, protocols6), set(), "control: all must arrive")
         self.load()
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         self.assertEqual(self.sweep(probes, protocols, protocols6), set(expected))
         support.note("%d packets, %d arrive" % (len(probes), len(expected)))
 
@@ -72,7 +73,7 @@ class Input(HostTestCase):
                 # Port 0 is answered like any closed port.
                 self.assertEqual(self.answering_ports(answers), set(range(1 << 16)))
                 self.load()
-                self.host.run(["conntrack", "-F"])
+                nftables.forget_connections(self.host)
                 self.assertEqual(self.sweep(probes, [TCP], [TCP]), {base + 22})
                 self.assertEqual(self.answering_ports(answers), {22})
                 support.note("%d SYN, 1 arrives, 1 answered" % len(probes))
@@ -165,7 +166,7 @@ class Input(HostTestCase):
         self.assertEqual(self.sweep(probes, [TCP, UDP], [TCP, UDP]),
                          {key for key in probes if key < 256} - lonely, "control: all whole packets must arrive")
         self.load()
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         # Other identifications: those of the control may still wait in a reassembly queue.
         self.assertEqual(self.sweep(probes, [TCP, UDP], [TCP, UDP]), expected)
 
@@ -363,7 +364,7 @@ class Output(HostTestCase):
         probes, allowed = self.probes()
         self.assertEqual(self.emit(probes), set(probes), "control: all must leave")
         self.load()
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         self.assertEqual(self.emit(probes), allowed)
         support.note("%d packets, %d leave" % (len(probes), len(allowed)))
 
@@ -463,7 +464,7 @@ class Containers(support.KernelTestCase):
         working, everything = self.reachable()
         self.assertEqual(working, everything, "control: all must work without a policy")
         self.policy.apply(self.host)
-        self.host.run(["conntrack", "-F"])
+        nftables.forget_connections(self.host)
         working, _ = self.reachable()
         self.assertEqual(working, {
             "published tcp", "published tcp over IPv6", "published udp", "container to outside",

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import packets
@@ -154,10 +155,23 @@ class Namespace:
             with open(path, "w") as file:
                 file.write(str(value))
 
+    def has_link_local(self, interface):
+        with self, open("/proc/thread-self/net/if_inet6") as file:
+            return any(line.split()[5] == interface and line.startswith("fe80") for line in file)
+
     def socket(self, family, kind, protocol=0):
         """A socket that belongs to this namespace, whoever uses it."""
         with self:
             return socket.socket(family, kind, protocol)
+
+
+def await_true(holds, otherwise, seconds=5):
+    """Waits until `holds()`, else fails with the text `otherwise`."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise)
+        time.sleep(0.001)
 
 
 def open_namespace():
@@ -188,6 +202,9 @@ class Link:
                 lines += ["neigh replace %s lladdr %s nud permanent dev %s" % (other, mac, name)
                           for other in (other4, other6)]
             side.ip("\n".join(lines))
+        # The kernel finishes the set-up of IPv6, multicast routes included, when it has noticed the carrier.
+        for side, name in ((near, near_name), (far, far_name)):
+            await_true(lambda: side.has_link_local(name), "no link-local address on %s" % name)
         self.wire = packets.Wire(self)
 
     def close(self):

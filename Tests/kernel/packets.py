@@ -13,7 +13,7 @@ import time
 MAGIC = b"lkdn"
 MARK_LENGTH = 8
 
-ICMP, TCP, UDP, GRE, ICMPV6, SCTP = 1, 6, 17, 47, 58, 132
+ICMP, TCP, UDP, GRE, ICMPV6, NO_NEXT_HEADER, SCTP = 1, 6, 17, 47, 58, 59, 132
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 
@@ -160,6 +160,29 @@ class Capture:
 
     def close(self):
         self.socket.close()
+
+
+def frames_until_fence(namespace, interface, capture):
+    """What a capture at the other end of `interface` sees up to a frame sent now by the namespace itself.
+
+    The namespace's own packets left in the same order, on the same CPU, before it.
+    """
+    end = mark(0xFFFFFFFF)
+    with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as fence:
+        fence.bind((interface, 0))
+        fence.send(b"\xff" * 12 + struct.pack(">H", ETHERTYPE_FENCE) + end.ljust(46, b"\0"))
+    found, deadline = [], time.monotonic() + 5
+    while time.monotonic() < deadline:
+        found += capture.frames()
+        for index, data in enumerate(found):
+            if data[12:14] == struct.pack(">H", ETHERTYPE_FENCE) and end in data:
+                return found[:index]
+    raise AssertionError("a fence frame was lost on %s" % interface)
+
+
+def marks_until_fence(namespace, interface, capture):
+    found = {marks_in(data) for data in frames_until_fence(namespace, interface, capture)}
+    return found - {None}
 
 
 class Wire:

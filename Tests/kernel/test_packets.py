@@ -324,15 +324,7 @@ class Output(HostTestCase):
                     raw.sendto(payload, (destination, 0))
                 except PermissionError:
                     pass  # That is how a drop in output looks to the sender.
-        with self.host.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as fence:
-            fence.bind(("eth0", 0))
-            fence.send(b"\xff" * 12 + struct.pack(">H", packets.ETHERTYPE_FENCE) + mark(0xFFFF).ljust(46, b"\0"))
-        arrived = set()
-        deadline = time.monotonic() + 5
-        while 0xFFFF not in arrived and time.monotonic() < deadline:
-            arrived |= self.seen.marks()
-        self.assertIn(0xFFFF, arrived)
-        return arrived - {0xFFFF}
+        return packets.marks_until_fence(self.host, "eth0", self.seen)
 
     def probes(self):
         """(probes, numbers that COS lets out). Raw ICMPv6 sockets fill in the checksum themselves."""

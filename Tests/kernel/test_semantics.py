@@ -14,7 +14,7 @@ import random
 import support
 from packets import GRE, ICMP, ICMPV6, SCTP, TCP, UDP
 from support import setUpModule  # noqa: F401 (unittest finds it here)
-from universe import ProbeTestCase, Universe
+from universe import SOURCES, HostUniverse, ProbeTestCase, RouterUniverse
 
 SEED = int(os.environ.get("LOCKDOWN_SEED", 1))
 POLICIES = int(os.environ.get("LOCKDOWN_POLICIES", 60))
@@ -30,7 +30,8 @@ ICMP_TYPES = {
     "icmpv6": {"echo-request": {"echo"}, "echo-reply": {"echo reply"}, "destination-unreachable": {"error"},
                "1/4": {"error"}, "1/0": set(), "200": {"other"}, "neighbour-discovery": set()},
 }
-INTERFACES = {"eth0": {"eth0"}, "wan0": {"wan0"}, '"wan*"': {"wan0"}, '"e*"': {"eth0"}, "eth01": set(), "lo": set()}
+INTERFACES = {"eth0": {"eth0"}, "wan0": {"wan0"}, '"wan*"': {"wan0"}, '"eth*"': {"eth0", "eth1"}, "eth01": set(),
+              "lo": set()}
 
 
 def is_broadcast(address):
@@ -56,8 +57,9 @@ class Clause:
 class Author:
     """Writes rules at random, within what the language allows."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, hook="input"):
         self.random = random.Random(seed)
+        self.hook = hook
 
     def some(self, values, most=3):
         values = sorted(values)
@@ -140,7 +142,7 @@ class Author:
 
     def prefixes(self, family):
         """A list of networks and ranges of one family, as (text, [(first, last)])."""
-        pool = [source for source in Universe.SOURCES + ("10.1.0.1", "2001:db8:1::1") if (":" in source) == (family == 6)]
+        pool = [source for source in SOURCES + ("10.1.0.1", "2001:db8:1::1") if (":" in source) == (family == 6)]
         texts, ranges = [], []
         for _ in range(self.random.randint(1, 3)):
             address = ipaddress.ip_address(self.random.choice(pool))
@@ -202,6 +204,12 @@ class Author:
         meaning = set().union(*(INTERFACES[name] for name in chosen))
         return [Clause("in %s%s" % (word, ", ".join(chosen)), lambda probe: (probe.interface in meaning) != is_negated)]
 
+    def out(self):
+        word, is_negated = self.negated()
+        chosen = self.some(["eth1", "eth0", '"eth*"', "wan0", "eth10"])
+        return [Clause("out %s%s" % (word, ", ".join(chosen)), lambda probe: (
+            any(name in ("eth1", '"eth*"') for name in chosen) != is_negated))]
+
     def status(self):
         word, is_negated = self.negated(0.5)
         return [Clause("status %sdnat" % word, lambda probe: probe.is_translated != is_negated)]
@@ -214,8 +222,11 @@ class Author:
         if self.chance(0.35) and not any(clause.text.startswith("from") for clause in clauses):
             clauses += self.addresses("from", family)
         if self.chance(0.25):
-            clauses += self.addresses("to", family) if self.chance(0.6) else self.kinds_of_address(family)
-        for share, write in ((0.3, self.states), (0.3, self.interfaces), (0.15, self.status)):
+            clauses += (self.addresses("to", family) if self.chance(0.6) or self.hook == "forward"
+                        else self.kinds_of_address(family))
+        # States would start connection tracking, and a router's fragments would be fragments no more.
+        for share, write in (((0.3, self.states), (0.3, self.interfaces), (0.15, self.status))
+                             if self.hook == "input" else ((0.3, self.interfaces), (0.3, self.out))):
             if self.chance(share):
                 clauses += write()
         if self.chance(0.2):
@@ -241,18 +252,29 @@ class Author:
                 if decision is not None and holds(probe):
                     return decision
             return default == "accept"
-        return support.small([text for text, _, _ in rules], default=default), passes
+        return support.small([text for text, _, _ in rules], hook=self.hook, default=default), passes
 
 
-class Semantics(Universe, ProbeTestCase):
-    def test_random_policies(self):
+class SemanticsTestCase(ProbeTestCase):
+    def judge(self, hook, count):
         verdicts = passed = 0
-        for seed in range(SEED * 1000, SEED * 1000 + POLICIES):
-            text, passes = Author(seed).policy()
+        for seed in range(SEED * 1000, SEED * 1000 + count):
+            text, passes = Author(seed, hook).policy()
             with self.subTest(seed=seed):
                 support.compile_policy(text).apply(self.host)
                 expected = {probe.number for probe in self.universe if passes(probe)}
                 self.assert_probes(self.send(), expected, text)
                 verdicts += len(self.universe)
                 passed += len(expected)
-        support.note("%d policies, %d verdicts, %d of them accept" % (POLICIES, verdicts, passed))
+        support.note("%d policies, %d verdicts, %d of them accept" % (count, verdicts, passed))
+
+
+class Host(HostUniverse, SemanticsTestCase):
+    def test_random_policies(self):
+        self.judge("input", POLICIES)
+
+
+class Router(RouterUniverse, SemanticsTestCase):
+    def test_random_policies(self):
+        """The same for packets and fragments that are forwarded, without connection tracking."""
+        self.judge("forward", POLICIES // 2)

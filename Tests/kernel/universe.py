@@ -9,12 +9,18 @@ import socket
 import struct
 
 import nftables
+import packets
 import support
-from packets import ACK, GRE, ICMP, ICMPV6, SCTP, SYN, TCP, UDP, icmp, ip, mark, sctp_init, tcp, udp
+from packets import ACK, GRE, ICMP, ICMPV6, NO_NEXT_HEADER, SCTP, SYN, TCP, UDP, icmp, ip, mark, sctp_init, tcp, udp
 
 # A source port that the foreign table takes out of connection tracking, and a port that it redirects.
 UNTRACKED_PORT, REDIRECTED_PORT = 33333, 8080
 FLOW_PORT, SERVER_PORT = 6000, 53
+
+# Sources on both sides of the bounds that address lists are written with.
+SOURCES = ("10.0.255.255", "10.1.0.127", "10.1.0.128", "10.1.255.254", "10.2.0.1", "172.16.0.1", "192.0.2.77",
+          "203.0.113.1", "2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8:1::8000", "2001:db8:1:8000::1",
+          "2001:db8:2::1", "2001:db9::1", "fd00::1")
 
 
 @dataclasses.dataclass
@@ -50,7 +56,7 @@ class ProbeTestCase(support.KernelTestCase):
                 [by_number.get(n, n) for n in sorted(expected - found)]))
 
 
-class Universe:
+class HostUniverse:
     """A mix-in for test cases: a host with two links, a flow of its own to reply to, and a foreign table that
     translates and untracks. `self.universe` are the probes, `self.send()` the numbers of those that arrive."""
 
@@ -82,14 +88,9 @@ class Universe:
         self.universe = list(self.probes())
         self.assert_probes(self.send(), {probe.number for probe in self.universe}, "control: no policy")
 
-    #: Sources on both sides of the bounds that address lists are written with.
-    SOURCES = ("10.0.255.255", "10.1.0.127", "10.1.0.128", "10.1.255.254", "10.2.0.1", "172.16.0.1", "192.0.2.77",
-               "203.0.113.1", "2001:db8:0:ffff:ffff:ffff:ffff:ffff", "2001:db8:1::8000", "2001:db8:1:8000::1",
-               "2001:db8:2::1", "2001:db9::1", "fd00::1")
-
     def probes(self):
         number = 0
-        for source in self.SOURCES:
+        for source in SOURCES:
             number += 1
             target = self.links["eth0"].far6 if ":" in source else self.links["eth0"].far4
             packet = ip(source, target, UDP, udp(source, target, 40000, 123, mark(number)))
@@ -179,3 +180,80 @@ class Universe:
         for link in self.links.values():
             link.wire.fence()
         return self.receiver.marks()
+
+
+class RouterUniverse:
+    """A mix-in for test cases: a router between two links, and packets in whole and in fragments on their way.
+
+    Nothing here starts connection tracking, which would put fragments together before any rule sees them.
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.left, self.right = self.namespace(), self.namespace(), self.namespace()
+        self.link0 = self.link(self.left, self.host, 1)
+        self.link1 = self.link(self.right, self.host, 2, "near0", "eth1")
+        self.host.sysctl("net.ipv4.ip_forward", 1)
+        self.host.sysctl("net.ipv6.conf.all.forwarding", 1)
+        for key in ("all", "eth0", "eth1"):
+            self.host.sysctl("net.ipv4.conf.%s.rp_filter" % key, 0)
+        self.seen = self.capture(self.right, "near0")
+        self.universe = list(self.probes())
+        self.assert_probes(self.send(), {probe.number for probe in self.universe}, "control: no policy")
+
+    def probes(self):
+        number = 0
+        for source in SOURCES:
+            number += 1
+            six = ":" in source
+            target = self.link1.near6 if six else self.link1.near4
+            if source == target:
+                continue  # A packet from its own target is no packet of a router's.
+            yield Probe(number, ip(source, target, UDP, udp(source, target, 40000, 123, mark(number))), "eth0",
+                        family=6 if six else 4, protocol=UDP, source=source, target=target, source_port=40000, port=123)
+        for source, target in ((self.link0.near4, self.link1.near4), (self.link0.near6, self.link1.near6)):
+            family = 6 if ":" in source else 4
+            for protocol, port in ((TCP, 22), (TCP, 80), (UDP, 22), (UDP, 53), (ICMP, "echo"), (ICMP, "other")):
+                kind = None
+                if protocol == ICMP:
+                    protocol, kind, port = (ICMPV6 if family == 6 else ICMP), port, None
+                for part in ("whole", "first", "later"):
+                    number += 1
+                    has_header = part != "later"
+                    yield Probe(
+                        number, self.build(number, source, target, protocol, port, kind, part), "eth0", family=family,
+                        protocol=protocol, source=source, target=target, part=part, kind=kind if has_header else None,
+                        source_port=40000 if port and has_header else None, port=port if has_header else None)
+        source, target = self.link0.near6, self.link1.near6
+        # A later fragment that goes on with destination options: what protocol it belongs to is not in it.
+        number += 1
+        yield Probe(number, ip(source, target, 44, struct.pack(">BBHI", 60, 0, 64, number) + mark(number)), "eth0",
+                    family=6, source=source, target=target, part="later")
+        number += 1
+        yield Probe(number, ip(source, target, NO_NEXT_HEADER, mark(number)), "eth0", family=6,
+                    protocol=NO_NEXT_HEADER, source=source, target=target)
+
+    def build(self, number, source, target, protocol, port, kind, part):
+        tail = mark(number)
+        # The mark must be in the part that is sent.
+        rest = b"x" * 12 + tail if part == "first" else b"x" * 40 + tail
+        if protocol == TCP:
+            payload = tcp(source, target, 40000, port, payload=rest)
+        elif protocol == UDP:
+            payload = udp(source, target, 40000, port, rest)
+        else:
+            number_of = {(ICMP, "echo"): 8, (ICMP, "other"): 200, (ICMPV6, "echo"): 128, (ICMPV6, "other"): 200}
+            payload = icmp(source, target, number_of[protocol, kind], 0, struct.pack(">HH", number, 1) + rest)
+        if part == "whole":
+            return ip(source, target, protocol, payload)
+        first, later = packets.fragments(source, target, protocol, payload.ljust(64, b"y") if part == "first" else payload,
+                                         40, number)
+        return first if part == "first" else later
+
+    def send(self):
+        """Sends the universe; the numbers of the probes that come out at the other side."""
+        self.seen.frames()
+        for probe in self.universe:
+            self.link0.wire.send(probe.packet)
+        self.link0.wire.fence()
+        return packets.marks_until_fence(self.host, "eth1", self.seen)

@@ -184,11 +184,11 @@ class Author:
         return [Clause(text, holds)]
 
     def kinds_of_address(self, family):
-        """`local`, `broadcast` and `multicast`; the second is IPv4 only, so it is negated under `ipv4` alone."""
+        """`local`, `broadcast` and `multicast`; the second is IPv4 only and stands under `ipv4`."""
         word, is_negated = self.negated()
         meanings = {"local": is_local, "multicast": is_multicast, "local, multicast": lambda address: (
             is_local(address) or is_multicast(address))}
-        if family == 4 or not is_negated and family is None:
+        if family == 4:
             meanings["broadcast"] = is_broadcast
         name = self.random.choice(sorted(meanings))
         return [Clause("to %s%s" % (word, name), lambda probe: meanings[name](probe.target) != is_negated)]
@@ -277,4 +277,6 @@ class Host(HostUniverse, SemanticsTestCase):
 class Router(RouterUniverse, SemanticsTestCase):
     def test_random_policies(self):
         """The same for packets and fragments that are forwarded, without connection tracking."""
+        # Their bytes may look like ports: test_complements.Forward.test_fragments_that_look_like_a_port.
+        self.universe = [probe for probe in self.universe if probe.part != "later" or probe.protocol not in (TCP, UDP)]
         self.judge("forward", POLICIES // 2)

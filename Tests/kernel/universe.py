@@ -83,6 +83,13 @@ class HostUniverse:
         for key in ("all", "eth0", "wan0"):
             self.host.sysctl("net.ipv4.conf.%s.rp_filter" % key, 0)
         self.host.nft(self.FOREIGN)
+        # Somebody must listen at the far end of the host's own flow, or an ICMP error comes back that is no probe.
+        for family in (socket.AF_INET, socket.AF_INET6):
+            listener = self.left.socket(family, socket.SOCK_DGRAM)
+            self.addCleanup(listener.close)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind(("", SERVER_PORT))
         self.receiver = self.delivered(
             self.host, [TCP, UDP, ICMP, SCTP, GRE], [TCP, UDP, ICMPV6, SCTP, GRE])
         self.universe = list(self.probes())

@@ -242,7 +242,7 @@ def compile_policy(source, directory=None):
         path = pathlib.Path(source)
     if directory is None and path in _compiled:
         return _compiled[path]
-    target = directory or pathlib.Path(tempfile.mkdtemp(prefix="compiled-", dir=scratch()))
+    target = directory or pathlib.Path(tempfile.mkdtemp(prefix="compiled-", dir=scratch())) / "out"
     run([LOCKDOWN, "compile", path, "-o", target])
     result = Compiled(path, target)
     if directory is None:

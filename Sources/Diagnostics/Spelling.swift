@@ -3,8 +3,8 @@ package enum Spelling {
   /// The candidate nearest to a word, or nil if none is near enough to be meant.
   ///
   /// Near enough is an edit distance of a third of the word's bytes, at least 1 and at most 3, where an
-  /// exchange of two neighbours counts once. Of equally near candidates the first wins. The optimal string
-  /// alignment distance (Damerau, 1964), over bytes.
+  /// exchange of two neighbours counts once (the optimal string alignment distance of Damerau, 1964, over
+  /// bytes). Of equally near candidates the first wins. An abbreviation that begins one candidate only is near too.
   package static func closest(to word: String, among candidates: some Sequence<String>) -> String? {
     let bytes = Array(word.utf8)
     // A long word is no misspelling, and the distance costs its length squared.
@@ -20,7 +20,11 @@ package enum Spelling {
       let distance = Self.distance(bytes, other)
       if distance <= limit { best = (candidate, distance) }
     }
-    return best?.candidate
+    if let best { return best.candidate }
+    // An abbreviation: at least three bytes that begin one candidate only.
+    guard bytes.count >= 3 else { return nil }
+    let completions = candidates.filter { $0.utf8.count > bytes.count && $0.utf8.starts(with: bytes) }
+    return completions.count == 1 ? completions[0] : nil
   }
 
   /// How many insertions, deletions, replacements and exchanges of neighbours lead from one to the other.

@@ -48,12 +48,18 @@ package enum QuantityText {
     }
     let unitText = String(decoding: text[(slash + 1)...], as: UTF8.self)
     guard let unit = RateUnit(rawValue: unitText) else {
-      let nearest = Spelling.closest(to: unitText, among: RateUnit.allCases.map(\.rawValue))
+      let units = RateUnit.allCases.map(\.rawValue)
+      let nearest =
+        Spelling.closest(to: unitText, among: units)
+        ?? units.first { !unitText.isEmpty && $0.utf8.starts(with: unitText.utf8) }
       throw ValueTextError(
-        .ruleBadValue, "`\(unitText)` is not a unit of time",
+        .ruleBadValue, unitText.isEmpty ? "a unit of time is missing" : "`\(unitText)` is not a unit of time",
         label: "expected `second`, `minute`, `hour` or `day`",
         help: nearest.map { ["did you mean `\($0)`?"] } ?? [],
-        at: slash + 1 < text.endIndex ? slash + 1..<text.endIndex : text.indices)
+        at: slash + 1 < text.endIndex ? slash + 1..<text.endIndex : text.indices,
+        replacements: nearest.map {
+          [("write `\($0)`", String(decoding: text[...slash], as: UTF8.self) + $0)]
+        } ?? [])
     }
     let amountText = text[..<slash]
     let digits = amountText.prefix(while: isDigit)

@@ -103,11 +103,19 @@ extension RuleMappingParser {
       guard let portTokens = tokens(ports) else { return }
       values += [token(.not, at: not)] + portTokens
     }
+    let hasPorts = ports != nil || negative["ports"] != nil
     read(values, of: protocols.key) { (parser) throws(RuleParser.Refused) in
       guard parser.current?.keyword?.role == .protocolName else {
         throw parser.expected("a protocol", after: "protocol")
       }
-      return try parser.clause()
+      let clause = try parser.clause()
+      // In the text `icmp 8` is a type; a port it is not.
+      if hasPorts, case .icmp(let family, _, let types) = clause, let first = types.first {
+        let name = Spanned(ProtocolSyntax.named(family == .ipv4 ? "icmp" : "icmpv6"), protocols.value.span)
+        parser.reportPorts(at: types.dropFirst().reduce(first.span) { $0.union($1.span) }, without: [name])
+        throw RuleParser.Refused()
+      }
+      return clause
     }
   }
 

@@ -208,8 +208,7 @@ extension RuleMappingParser {
     }
     readFamily()
     readActions()
-    parser.placeDestinationPorts(&clauses)
-    parser.checkSourcePorts(clauses)
+    parser.placePorts(&clauses)
     guard let verdict else { return annotated(nil) }
     parser.checkReject(clauses, verdict)
     if case .containers = verdict.value, let clause = clauses.first {

@@ -19,7 +19,8 @@ extension RuleParser {
     case .add, .update, .delete:
       return try update(keyword == .add ? .add : keyword == .update ? .update : .delete, token)
     case .count:
-      guard let name = current, name.isPlainWord, !isForeign(name), Self.isName(name.text) else {
+      guard let name = current, name.isPlainWord, !isLostWord(name, asName: true), Self.isName(name.text)
+      else {
         return .count(name: nil)
       }
       index += 1
@@ -201,7 +202,7 @@ extension RuleParser {
       case .mss: 1...65535
       }
     let number = value(token) { (text) throws(ValueTextError) in
-      try NumberText.parse(text, key == .mss ? "`pmtu` or a size" : "a number", in: bounds)
+      try NumberText.parse(text, key == .mss ? "a segment size" : "a number", in: bounds)
     }
     guard let number else { throw Refused() }
     return .set(key, value: Spanned(.number(UInt32(number.value)), number.span))
@@ -227,8 +228,14 @@ extension RuleParser {
       if token.kind == .string {
         index += 1
         log.label = Spanned(.text(token.text), span(token))
-      } else if token.isPlainWord, !isForeign(token), Self.isName(token.text) {
+      } else if token.isPlainWord, !isLostWord(token, asName: true) {
         index += 1
+        guard Self.isName(token.text) else {
+          throw refuse(
+            .badName, at: span(token), "`\(token.text)` is not a tag", label: "expected a name or a string",
+            help: ["other texts are strings: `log \"\(token.text)\"`", Self.nameHelp],
+            fixIts: [FixIt("make it a string", replace: span(token), with: "\"\(token.text)\"")])
+        }
         log.label = Spanned(.tag(token.text), span(token))
       }
     }

@@ -143,6 +143,16 @@ extension RuleParser {
     guard let token = current, token.kind == .word else { throw expected("a protocol") }
     guard let keyword = token.keyword, keyword.role == .protocolName else {
       if let refused = strayComma(before: token) { throw refused }
+      if index > 0, tokens[index - 1].kind == .comma,
+        token.keyword == .not || token.isReference || NumberText.startsNumber(token.text.utf8)
+      {
+        let comma = tokens[index - 1]
+        throw refuse(
+          .ruleTrailingComma, at: span(comma), "a comma between protocols and ports",
+          label: "`\(token.text)` is no protocol",
+          help: ["commas stand between the values of one list; ports follow their protocols after a space"],
+          fixIts: [FixIt("remove the comma", replace: span(comma), with: " ")])
+      }
       if token.keyword == nil, !token.isReference {
         index += 1
         let nearest = Spelling.closest(to: token.text, among: RuleKeyword.protocols)
@@ -181,16 +191,19 @@ extension RuleParser {
     return token.keyword == nil && !isForeign(token) && !isLostWord(token)
   }
 
-  /// Whether a word is a misspelt keyword rather than a service or an ICMP type: values follow it, which
-  /// no service has, and a keyword is near.
-  private func isLostWord(_ token: RuleToken) -> Bool {
+  /// Whether a word is a misspelt or foreign keyword rather than a service, an ICMP type or a name: values
+  /// follow it, which can follow none of those, and a keyword is near.
+  ///
+  /// - Parameters:
+  ///   - isName: whether a name can stand here. Services can follow a name, but no ports and no ICMP types.
+  func isLostWord(_ token: RuleToken, asName isName: Bool = false) -> Bool {
     guard token.isPlainWord, !NumberText.startsNumber(token.text.utf8),
       let position = tokens.firstIndex(where: { $0.scalar == token.scalar && $0.start == token.start }),
       position + 1 < tokens.count
     else { return false }
     let next = tokens[position + 1]
-    guard next.kind == .string || (next.kind == .word && next.keyword == nil) else { return false }
-    return Spelling.closest(to: token.text, among: RuleKeyword.clauseStarts) != nil
+    guard next.kind == .string || next.isPlainWord || (next.isReference && !isName) else { return false }
+    return isForeign(token) || Spelling.closest(to: token.text, among: RuleKeyword.clauseStarts) != nil
   }
 
   mutating func ports(after: String) throws(Refused) -> [Spanned<PortSyntax>] {

@@ -142,8 +142,11 @@ extension RuleParser {
           .ruleNotHere, at: span(token), "`not` negates a whole list", label: "not one of its values",
           help: ["write it before the first value"])
       }
-      throw expected(
+      let refused = expected(
         "an interface", after: after, help: ["an interface of that name is written `\"\(token.text)\"`"])
+      // A keyword with nothing behind it begins no clause, so it was meant as the name.
+      if peek(1) == nil, keyword.role == .match || keyword.role == .action { index += 1 }
+      throw refused
     }
     index += 1
     return value(token, InterfaceText.parse)

@@ -15,6 +15,8 @@ extension RuleParser {
       verdict = try self.verdict()
     } catch {
       verdict = nil
+      // What follows a verdict of another language is its own grammar.
+      if diagnostics.all.last?.id == .languageNotIn1 { index = tokens.count }
       skipToClause()
     }
     let clauses = self.clauses()
@@ -156,8 +158,7 @@ extension RuleParser {
         skipToClause()
       }
     }
-    placeDestinationPorts(&clauses)
-    checkSourcePorts(clauses)
+    placePorts(&clauses)
     return clauses
   }
 
@@ -201,8 +202,46 @@ extension RuleParser {
     return true
   }
 
+  /// Puts all ports where canonical text has them.
+  mutating func placePorts(_ clauses: inout [Spanned<ClauseSyntax>]) {
+    placeDestinationPorts(&clauses)
+    placeSourcePorts(&clauses)
+    checkSourcePorts(clauses)
+  }
+
+  /// Gives the source ports to the first of two `from`: `not` before addresses does not negate ports, so both
+  /// places mean the same.
+  private mutating func placeSourcePorts(_ clauses: inout [Spanned<ClauseSyntax>]) {
+    func index(negated: Bool) -> Int? {
+      clauses.firstIndex {
+        if case .endpoint(.from, negated, _, _) = $0.value { true } else { false }
+      }
+    }
+    guard let first = index(negated: false), let second = index(negated: true),
+      case .endpoint(_, _, let addresses, let ports) = clauses[first].value,
+      case .endpoint(_, _, let excepted, let otherPorts) = clauses[second].value
+    else { return }
+    if ports != nil, otherPorts != nil {
+      let later =
+        max(clauses[first].span.start, clauses[second].span.start) == clauses[first].span.start
+        ? first : second
+      report(
+        Diagnostic(
+          .ruleSecondClause, at: clauses[later].span, "the source ports are given twice",
+          label: "the second time",
+          related: [Diagnostic.Label(clauses[first + second - later].span, "the first time")]))
+    } else if let moved = ports ?? otherPorts {
+      clauses[first].value = .endpoint(.from, negated: false, addresses: addresses, ports: moved)
+      clauses[second].value = .endpoint(.from, negated: true, addresses: excepted, ports: nil)
+      if addresses == nil {
+        clauses[second].value = .endpoint(.from, negated: true, addresses: excepted, ports: moved)
+        clauses.remove(at: first)
+      }
+    }
+  }
+
   /// Moves ports written after `to` behind the protocol, where canonical text has them.
-  mutating func placeDestinationPorts(_ clauses: inout [Spanned<ClauseSyntax>]) {
+  private mutating func placeDestinationPorts(_ clauses: inout [Spanned<ClauseSyntax>]) {
     guard let (ports, span) = destinationPorts else { return }
     destinationPorts = nil
     guard let index = clauses.firstIndex(where: { $0.value.canonicalRank == 1 }) else {
@@ -233,7 +272,7 @@ extension RuleParser {
     }
   }
 
-  mutating func checkSourcePorts(_ clauses: [Spanned<ClauseSyntax>]) {
+  private mutating func checkSourcePorts(_ clauses: [Spanned<ClauseSyntax>]) {
     guard !hasErrors else { return }
     for clause in clauses {
       guard case .endpoint(_, _, _, ports: .some(let ports)) = clause.value else { continue }

@@ -65,6 +65,14 @@ extension RuleParser {
       token.kind == .word
     else {
       let after = index > 0 ? tokens[index - 1].text : nil
+      if let token = current, token.isPlainWord, let foreign = ForeignWord.verdicts[token.text],
+        let word = foreign.replacement
+      {
+        throw refuse(
+          .ruleUnknownWord, at: span(token), "unknown word `\(token.text)`",
+          label: "expected `accept`, `drop` or `reject`",
+          help: [foreign.help], fixIts: [FixIt("write `\(word)`", replace: span(token), with: word)])
+      }
       throw expected(
         mode == nil ? "`accept`, `drop` or `reject`" : "`accept`", after: after,
         help: ["as in `input drop tcp 23 from any`"])
@@ -223,6 +231,17 @@ extension RuleParser {
       let negated = take(.not) != nil
       let flags = try list { (p) throws(Refused) in
         try p.anyWord("a mount flag", after: negated ? "not" : path.value)
+      }
+      if let extra = current, extra.isPlainWord, let last = flags.last {
+        index = tokens.count
+        throw refuse(
+          .ruleUnexpected, at: span(extra), "a comma is missing before `\(extra.text)`",
+          label: "a further flag?", help: ["write `\(last.value), \(extra.text)`"],
+          fixIts: [
+            FixIt(
+              "insert a comma", replace: SourceSpan(last.span.source, last.span.end, last.span.end), with: ","
+            )
+          ])
       }
       return .mount(path, negated: negated, flags: flags)
     default:

@@ -81,12 +81,14 @@ extension RuleParser {
     guard
       bytes.allSatisfy({ ($0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9")) || $0 == UInt8(ascii: "-") })
     else { return nil }
+    // `not 22` becomes `tcp not 22`.
+    let place = previous.flatMap { $0.keyword == .not ? $0 : nil } ?? token
     return refuse(
       .rulePortsWithoutProtocol, at: span(token), "a port without a protocol", label: "of which protocol?",
       help: ["write `tcp \(token.text)` or `udp \(token.text)`, or `tcp, udp \(token.text)` for both"],
       fixIts: [
-        FixIt("make it TCP", replace: emptySpan(before: token), with: "tcp "),
-        FixIt("make it UDP", replace: emptySpan(before: token), with: "udp "),
+        FixIt("make it TCP", replace: emptySpan(before: place), with: "tcp "),
+        FixIt("make it UDP", replace: emptySpan(before: place), with: "udp "),
       ])
   }
 
@@ -94,6 +96,12 @@ extension RuleParser {
   private mutating func refuseMissingComma(_ token: RuleToken, _ previous: RuleToken?) -> Refused? {
     guard let previous, previous.kind == .word, previous.keyword == nil, previous.scalar == token.scalar
     else {
+      return nil
+    }
+    // A word that has values of its own behind it was to begin a clause.
+    if token.isPlainWord, !NumberText.startsNumber(token.text.utf8), let next = current, next.kind != .comma,
+      next.keyword == nil
+    {
       return nil
     }
     let end = span(previous).end
@@ -109,11 +117,15 @@ extension RuleParser {
 
   /// The fault of a keyword that begins no clause.
   mutating func misplaced(_ keyword: RuleKeyword, _ token: RuleToken) -> Refused {
+    let previous = index > 0 ? tokens[index - 1] : nil
     index += 1
     var help: [String] = []
     var fixIts: [FixIt] = []
     switch keyword {
     case .port:
+      if previous?.keyword?.hasPorts == true {
+        fixIts = [FixIt("leave `port` out", replace: span(token), with: "")]
+      }
       help = [
         "destination ports stand after the protocol, `tcp 22`, source ports after `from`: `from port 53`"
       ]

@@ -25,9 +25,13 @@ enum PortText {
         || $0 == UInt8(ascii: "-")
     }
     guard isService, text.first != UInt8(ascii: "-"), text.last != UInt8(ascii: "-") else {
+      let lower = text.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 }
+      let isShouted = lower[...] != text && (try? parse(lower[...])) != nil
+      let fixed = String(decoding: lower, as: UTF8.self)
       throw ValueTextError(
         .ruleBadValue, "`\(word)` is not a port", label: "expected a port, a range or a service",
-        help: ["ports look like `22`, `1000-2000` or `ssh`"], at: text.indices)
+        help: [isShouted ? "services are in lower case" : "ports look like `22`, `1000-2000` or `ssh`"],
+        at: text.indices, replacements: isShouted ? [("write `\(fixed)`", fixed)] : [])
     }
     return .service(word)
   }

@@ -95,6 +95,8 @@ import Testing
     ("accept tcp to not $x port not 22, ssh", "accept tcp not 22, ssh to not $x"),
     ("accept log with tcp-reset", ""),
     ("reject log with tcp-reset tcp 22 established", "reject tcp 22 established log with tcp-reset"),
+    ("accept tcp from $a from not $b port 53", "accept tcp from $a port 53 from not $b"),
+    ("accept tcp from not $b from port 53", "accept tcp from not $b port 53"),
     ("accept tcp 0x16", "accept tcp 22"),
     ("accept tcp 22-22", "accept tcp 22"),
     ("accept from 2001:0DB8:0:0:0:0:0:1", "accept from 2001:db8::1"),

@@ -135,6 +135,7 @@ let package = Package(
         "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "PolicySyntax", "Ruleset",
         "TextBackends",
       ]),
+    .testTarget(name: "HostStateTests", dependencies: ["HostState"]),
     .testTarget(
       name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),
     .testTarget(name: "BundleFormatTests", dependencies: ["BundleFormat", "SHA2"]),

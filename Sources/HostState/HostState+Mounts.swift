@@ -20,7 +20,8 @@ extension HostState {
     return try parseMounts(KernelFile.read(path), path: path)
   }
 
-  static func parseMounts(_ content: [UInt8], path: String) throws(HostStateError) -> [MountEntry] {
+  /// Parses the content of a mountinfo file; `path` is for errors.
+  package static func parseMounts(_ content: [UInt8], path: String) throws(HostStateError) -> [MountEntry] {
     var entries: [MountEntry] = []
     for (index, line) in content.split(separator: UInt8(ascii: "\n")).enumerated() {
       guard let entry = MountEntry(line: line) else { throw .malformed(path: path, line: index + 1) }

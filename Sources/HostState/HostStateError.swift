@@ -15,7 +15,8 @@ extension HostStateError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .firewall(let error): "cannot read the firewall: \(error)"
-    case .unreadable(let path, let errorNumber): "cannot read `\(path)`: error \(errorNumber)"
+    case .unreadable(let path, let errorNumber):
+      "cannot read `\(path)`: \(NFTablesError.system(call: "open or read", errorNumber: errorNumber))"
     case .malformed(let path, let line): "`\(path)` line \(line) is not of the documented form"
     case .invalidKey(let key): "`\(key)` is not a path below /proc/sys"
     }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Why a ruleset could not be encoded, sent, read or decoded.
 package enum NFTablesError: Error, Equatable {
   case outOfMemory
@@ -42,12 +44,19 @@ extension NFTablesError: CustomStringConvertible {
     case .logLevelAndGroup(let rule): "\(rule): log level and log group exclude each other"
     case .invalidElement(let set, let index): "set \(set): element \(index) does not fit the key type"
     case .malformed(let what, let offset): "malformed \(what) at byte \(offset)"
-    case .system(let call, let errorNumber): "\(call) failed with error \(errorNumber)"
+    case .system(let call, let errorNumber): "\(call): \(Self.text(ofError: errorNumber))"
     case .refused(let errorNumber, let sequence, let offset):
-      "the kernel refused message \(sequence) with error \(errorNumber)"
+      "the kernel refused message \(sequence): \(Self.text(ofError: errorNumber))"
         + (offset.map { ", attribute at byte \($0)" } ?? "")
     case .changedWhileReading(let attempts): "the ruleset changed during \(attempts) attempts to read it"
     case .notCommitted: "the kernel answered without an error and changed nothing"
     }
+  }
+
+  /// What errno(3) means, with its number: texts of C libraries differ.
+  private static func text(ofError number: Int32) -> String {
+    // In the C locale, which is the one of a program that never calls setlocale.
+    guard let text = unsafe strerror(number) else { return "error \(number)" }
+    return unsafe "\(String(cString: text)) (error \(number))"
   }
 }

@@ -143,7 +143,8 @@ extension NetlinkNotation {
         for rule in table.chains.flatMap(\.rules) {
           for set in rule.anonymousSets { sets.append(["__set%d"] + NetlinkNotation.elements(set)) }
           rules.append(
-            rule.expressions.map { NetlinkNotation.line($0, sets: rule.anonymousSets) }.joined(separator: "\n"))
+            rule.expressions.map { NetlinkNotation.line($0, sets: rule.anonymousSets) }.joined(
+              separator: "\n"))
         }
       }
     }

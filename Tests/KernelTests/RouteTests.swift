@@ -101,7 +101,8 @@ struct RouteTests {
     #expect(result.output == "")
     // ENOENT, on the message with the sequence number of the source rule.
     #expect(
-      result.errors.contains("refused") && result.errors.contains("message 7 with error 2"),
+      result.errors.contains("refused")
+        && result.errors.contains("message 7: No such file or directory (error 2)"),
       "\(result.errors)")
   }
 

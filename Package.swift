@@ -78,7 +78,7 @@ let package = Package(
     .target(name: "PolicyModel", dependencies: ["Diagnostics"]),
     .target(
       name: "PolicyChecker",
-      dependencies: ["Diagnostics", "PolicyModel", "PolicySyntax", "SHA2"]),
+      dependencies: ["CanonicalJSON", "Diagnostics", "PolicyModel", "PolicySyntax", "SHA2"]),
 
     // What a policy becomes.
     .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),

@@ -103,7 +103,9 @@ extension Checker {
     var names: RuleNames = [:]
     var ordinals: [String: Int] = [:]
     for node in nodes {
-      guard let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics) else { continue }
+      let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics)
+      checkRuleItemScalars(node)
+      guard let item else { continue }
       if let name = item.name { checkRuleName(name, &names, at: place) }
       guard case .rule(let syntax) = item.body else {
         notSupportedYet(item.span, "a verdict map")

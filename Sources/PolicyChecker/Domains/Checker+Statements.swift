@@ -44,6 +44,7 @@ extension Checker {
     var names: [String: SourceSpan] = [:]
     for item in node?.sequence ?? [] {
       guard let syntax = StatementItemSyntax.parse(item, diagnostics: &diagnostics) else { continue }
+      checkStatementName(item)
       let name = syntax.name
       if let name {
         if list == .delegate {

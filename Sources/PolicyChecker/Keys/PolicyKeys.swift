@@ -111,6 +111,19 @@ enum PolicyKeys {
       PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
     ])
 
+  /// What an item of a rule list may hold beside its rule (LANGUAGE.md §3, form 3).
+  static let annotations = KeyTable(
+    "a rule item",
+    [
+      PolicyKey("name", .name, "The rule's name, unique in its place."),
+      PolicyKey("comment", .text(limit: 127), "Goes into the kernel with the rule."),
+      PolicyKey("owner", .text(limit: nil), "Who answers for the rule."),
+      PolicyKey("because", .text(limit: nil), "Why the rule is there."),
+      PolicyKey("until", .until, "The last day the rule is meant to stand, `YYYY-MM-DD`, or never."),
+      PolicyKey("enabled", .bool, "false: checked and listed, not enforced."),
+      PolicyKey("controls", .list(.text(limit: nil)), "Ids of the benchmark controls it answers."),
+    ])
+
   static let modules = KeyTable(
     "`modules`",
     [

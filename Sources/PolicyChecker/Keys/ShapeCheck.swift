@@ -86,6 +86,37 @@ extension Checker {
 
   // MARK: Scalars
 
+  /// The scalars of a rule item, whose shape the rule grammar has checked.
+  mutating func checkRuleItemScalars(_ node: SyntaxNode) {
+    guard let entries = node.mapping else { return }
+    let isForm3 = entries.contains { $0.key.text == "rule" || $0.key.text == "verdict" }
+    for entry in entries {
+      if !isForm3 { checkString(entry.key) }
+      if isForm3, let annotation = PolicyKeys.annotations[entry.key.text] {
+        checkShape(entry.value, annotation.type, what: "`\(entry.key.text)`")
+      } else {
+        checkTerms(entry.value)
+      }
+    }
+  }
+
+  /// A named statement, whose shape the grammar has checked.
+  mutating func checkStatementName(_ node: SyntaxNode) {
+    for entry in node.mapping ?? [] { checkString(entry.key) }
+  }
+
+  /// Values of clauses: numbers, `true` and `false`, and text that every reader takes for text.
+  private mutating func checkTerms(_ node: SyntaxNode) {
+    switch node.content {
+    case .scalar(let scalar):
+      if scalar.text != "true", scalar.text != "false" { checkString(scalar, allowed: [.int]) }
+    case .sequence(let items):
+      for item in items { checkTerms(item) }
+    case .mapping(let entries):
+      for entry in entries { checkTerms(entry.value) }
+    }
+  }
+
   private mutating func checkScalar(_ scalar: SyntaxScalar, _ type: ValueType, what: String) {
     switch type {
     case .text(let limit):

@@ -144,7 +144,8 @@ let package = Package(
       name: "CompilerTests",
       dependencies: [
         "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyModel", "SHA2",
-      ]),
+      ],
+      exclude: ["Cases", "Findings"]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

@@ -23,6 +23,9 @@ struct CaseFolder {
     return folders.sorted { $0.url.path < $1.url.path }
   }
 
+  /// The last two parts of its path: `SECTION/FAULT`.
+  var name: String { url.path.split(separator: "/").suffix(2).joined(separator: "/") }
+
   func input() throws -> [UInt8] { Array(try Data(contentsOf: url.appending(path: "policy.cos"))) }
 
   /// Names of expected outputs, relative to the folder.

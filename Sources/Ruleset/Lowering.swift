@@ -6,7 +6,7 @@ package enum Lowering {
   /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
   ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
-    let chains = policy.firewall.map { lower($0, target: policy.target) } ?? []
+    let chains = policy.firewall.map { lower($0) } ?? []
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
     objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
@@ -17,7 +17,7 @@ package enum Lowering {
     return Ruleset(tables: [table])
   }
 
-  private static func lower(_ firewall: Firewall, target: Target) -> [Chain] {
+  private static func lower(_ firewall: Firewall) -> [Chain] {
     let order = Hook.allCases
     let sorted = firewall.baseChains.sorted { a, b in
       (order.firstIndex(of: a.hook) ?? 0, a.priority) < (order.firstIndex(of: b.hook) ?? 0, b.priority)
@@ -26,8 +26,7 @@ package enum Lowering {
     var generated: [Chain] = []
     var names: Set<String> = []
     for chain in sorted {
-      let lowering = RuleLowering(
-        chainPolicy: chain.policy, hasConcatenatedRanges: target.kernel >= KernelVersion(5, 6))
+      let lowering = RuleLowering(chainPolicy: chain.policy)
       var rules: [KernelRule] = []
       for rule in chain.rules where rule.isEnabled {
         let output = lowering.lower(rule, chainName: freeName(for: rule.id, taken: names))

@@ -19,8 +19,6 @@ internal import PolicyModel
 struct MatchLowering {
   /// The families that the whole rule is about.
   let ruleFamilies: Families
-  /// Sets of ranges of concatenated keys exist from Linux 5.6 on.
-  let hasConcatenatedRanges: Bool
 
   /// Whether the match must be written for each family apart.
   static func isFamilySpecific(_ match: Match) -> Bool {
@@ -103,12 +101,10 @@ struct MatchLowering {
         groups.append((ports, [service.protocolNumber]))
       }
     }
-    let isInterval = groups.contains { $0.ports.ranges.contains { $0.lower != $0.upper } }
-    if groups.count < 2 || isInterval && !hasConcatenatedRanges {
-      for group in groups {
-        result.append(Conjunction(protocols: group.protocols, [Self.ports(group.ports, .destination)]))
-      }
-    } else {
+    if let group = groups.first, groups.count == 1 {
+      result.append(Conjunction(protocols: group.protocols, [Self.ports(group.ports, .destination)]))
+    } else if !groups.isEmpty {
+      let isInterval = groups.contains { $0.ports.ranges.contains { $0.lower != $0.upper } }
       result.append(Conjunction([Self.concatenation(services, isInterval: isInterval)]))
     }
     return result

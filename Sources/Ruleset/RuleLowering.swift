@@ -20,7 +20,6 @@ struct RuleLowering {
   /// What `return` means: the end of the chain, as a verdict. The kernel's own policy is not asked, for it
   /// is `accept` until the transaction that creates the chain ends.
   let chainPolicy: ChainPolicy
-  let hasConcatenatedRanges: Bool
 
   /// - Parameter chainName: for the generated chain, if one is needed.
   func lower(_ rule: Rule, chainName: @autoclosure () -> String) -> Output {
@@ -59,8 +58,7 @@ struct RuleLowering {
   private func lowerMatches(of rule: Rule) -> (alternatives: [Conjunction], exceptions: [Conjunction])? {
     let isSplit = rule.families == .both && rule.matches.contains(where: MatchLowering.isFamilySpecific)
     let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
-    let lowering = MatchLowering(
-      ruleFamilies: rule.families, hasConcatenatedRanges: hasConcatenatedRanges)
+    let lowering = MatchLowering(ruleFamilies: rule.families)
     let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
 
     var alternatives: [Conjunction] = []
@@ -125,9 +123,9 @@ private struct Parts {
     var result = KernelRule(
       id: rule.id, part: next, comment: KernelText.comment(of: rule), label: identity + [next],
       anonymousSets: [], statements: [])
-    // INVARIANT: far fewer than 256 parts. At most 2 families × 6 groups of services × 2 and 2 for
-    // addresses with a special × 2 for ICMP types with and without codes = 96 alternatives, and an
-    // exception for each match.
+    // INVARIANT: far fewer than 256 parts. At most 2 families × 2 for services × 2 and 2 for addresses
+    // with a special × 2 for ICMP types with and without codes = 32 alternatives, then an exception or two
+    // for each match, and four rules of effects.
     next += 1
     result.append(conjunction)
     result.statements += statements

@@ -30,10 +30,13 @@ package struct Table: Sendable, Equatable {
   /// Base chains in hook order, then regular chains in the order of first use.
   package var chains: [Chain]
 
-  package init(family: TableFamily, name: String, objects: [NamedObject], sets: [KernelSet], chains: [Chain])
-  {
+  package init(
+    family: TableFamily, name: String, comment: String? = "lockdown", objects: [NamedObject],
+    sets: [KernelSet], chains: [Chain]
+  ) {
     self.family = family
     self.name = name
+    self.comment = comment
     self.objects = objects
     self.sets = sets
     self.chains = chains

@@ -11,11 +11,9 @@ import TextBackends
 struct LoweringKernelTests {
   private static let digest = [UInt8](repeating: 0xab, count: 32)
 
-  /// 60 random rules; one seed lowers for a kernel without sets of concatenated ranges.
   private static func ruleset(seed: UInt64) -> Ruleset {
     var random = RandomPolicy(seed: seed)
-    let kernel = seed % 6 == 0 ? KernelVersion(5, 4) : KernelVersion(6, 1)
-    return Lowering.lower(random.policy(ruleCount: 60, kernel: kernel), digest: digest)
+    return Lowering.lower(random.policy(ruleCount: 60), digest: digest)
   }
 
   @Test(arguments: 1...12 as ClosedRange<UInt64>)

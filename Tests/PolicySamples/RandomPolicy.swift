@@ -19,7 +19,7 @@ package struct RandomPolicy {
   package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
   /// `count` rules over the four hooks that matter, every hook closed in its own way.
-  package mutating func policy(ruleCount: Int, kernel: KernelVersion = KernelVersion(6, 1)) -> HostPolicy {
+  package mutating func policy(ruleCount: Int) -> HostPolicy {
     var rules: [Hook: [Rule]] = [:]
     let hooks: [Hook] = [.prerouting, .input, .forward, .output, .postrouting]
     for index in 0..<ruleCount {
@@ -30,7 +30,7 @@ package struct RandomPolicy {
       let policy: ChainPolicy = hook == .input ? .drop : hook == .output ? .reject : .accept
       return Samples.chain(hook, policy: policy, rules[hook] ?? [])
     }
-    return Samples.policy(chains, sets: Self.namedSets, kernel: kernel)
+    return Samples.policy(chains, sets: Self.namedSets)
   }
 
   /// A rule that is legal in the hook; its families are the meet of its clauses, never empty.

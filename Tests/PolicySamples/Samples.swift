@@ -35,9 +35,9 @@ package enum Samples {
   }
 
   package static func policy(
-    _ chains: [BaseChain], sets: [(String, AddressSet)] = [], kernel: KernelVersion = KernelVersion(6, 1)
+    _ chains: [BaseChain], sets: [(String, AddressSet)] = []
   ) -> HostPolicy {
-    var policy = HostPolicy(name: "sample", target: Target(kernel: kernel), span: span)
+    var policy = HostPolicy(name: "sample", target: Target(kernel: KernelVersion(6, 1)), span: span)
     policy.firewall = Firewall(baseChains: chains, span: span)
     policy.addressSets = sets.map { NamedAddressSet(name: $0.0, addresses: $0.1, span: span) }
     return policy

@@ -17,12 +17,11 @@ struct LoweringMeaningTests {
       let rule = rules.rule(hook: hook, name: "r\(index)")
       let policy = random.pick(
         [ChainPolicy.accept, .drop, .reject].filter { $0 != .reject || hook == .input })
-      let kernel = random.chance(20) ? KernelVersion(5, 4) : KernelVersion(6, 1)
       // Without the closing rule: its effects would stand among the rule's.
       var chain = Samples.chain(hook, policy: policy, [rule])
       chain.rules = [rule]
       let ruleset = Lowering.lower(
-        Samples.policy([chain], sets: RandomPolicy.namedSets, kernel: kernel), digest: [])
+        Samples.policy([chain], sets: RandomPolicy.namedSets), digest: [])
       let table = try #require(ruleset.tables.first)
       for _ in 0..<100 {
         let packet = Packet(&random)

@@ -1,0 +1,71 @@
+import Ruleset
+
+/// A ruleset's kernel programs in the short form of a golden file.
+///
+/// `th(2,2) → eq(0016)`: `meta`, `nh`, `th`, `ct` and `fib` load register 1; a comparison's bytes are the
+/// register's.
+enum ProgramText {
+  static func print(_ ruleset: Ruleset) -> String {
+    var lines: [String] = []
+    for table in ruleset.tables {
+      for set in table.sets { lines.append("set \(text(set))") }
+      for chain in table.chains {
+        lines.append("chain \(chain.name)")
+        for rule in chain.rules {
+          lines.append("  \(rule.id) #\(rule.part) [\(hex(rule.label))]")
+          lines.append(
+            "    " + rule.expressions.map { text($0, rule.anonymousSets) }.joined(separator: " → "))
+        }
+      }
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func text(_ expression: Expression, _ sets: [KernelSet]) -> String {
+    switch expression {
+    case .meta(let key, _): return "meta(\(key))"
+    case .payload(let base, let offset, let length, let register):
+      return "\(base == .network ? "nh" : "th")(\(offset),\(length))\(register == 1 ? "" : "@\(register)")"
+    case .compare(_, let comparison, let data):
+      let names: [Expression.Comparison: String] = [
+        .equal: "eq", .notEqual: "ne", .greaterOrEqual: "ge", .lessOrEqual: "le",
+      ]
+      return "\(names[comparison] ?? "?")(\(hex(data)))"
+    case .range(_, let isNegated, let lower, let upper):
+      return "\(isNegated ? "outside" : "inside")(\(hex(lower)),\(hex(upper)))"
+    case .bitwise(_, _, let mask, _): return "and(\(hex(mask)))"
+    case .byteOrder(_, _, _, let length, let size): return "hton(\(length),\(size))"
+    case .lookup(_, .named(let name), let isNegated): return "\(isNegated ? "not " : "")in @\(name)"
+    case .lookup(_, .anonymous(let index), let isNegated):
+      return "\(isNegated ? "not " : "")in {\(text(sets[index]))}"
+    case .conntrack(let key, _): return "ct(\(key))"
+    case .fib(_, let flags, _): return "fib(\(flags == 1 ? "saddr" : "daddr"))"
+    case .counter: return "counter"
+    case .objectReference(_, let name): return "counter(\(name))"
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      return "limit(\(isOver ? "over " : "")\(rate)\(isBytes ? "B" : "")/\(seconds)s,\(burst))"
+    case .quota(let bytes, let isOver): return "quota(\(isOver ? "over " : "")\(bytes))"
+    case .log(let prefix, let level, let group):
+      let parts =
+        ["\"\(prefix)\""] + (level.map { ["level \($0)"] } ?? []) + (group.map { ["group \($0)"] } ?? [])
+      return "log(\(parts.joined(separator: ",")))"
+    case .reject(let type, let code): return "reject(\(type),\(code.map(String.init) ?? "-"))"
+    case .verdict(.jump(let chain)): return "jump \(chain)"
+    case .verdict(let verdict): return "\(verdict)"
+    case .unknown(let name, _): return "unknown(\(name))"
+    }
+  }
+
+  private static func text(_ set: KernelSet) -> String {
+    let shown = set.elements.prefix(8).map { element in
+      element.lower == element.upper ? hex(element.lower) : "\(hex(element.lower))-\(hex(element.upper))"
+    }
+    let rest = set.elements.count > 8 ? " … \(set.elements.count)" : ""
+    let head = "\(set.name.map { $0 + " " } ?? "")\(set.keyType)\(set.isInterval ? " interval" : ""):"
+    return head + " " + shown.joined(separator: " ") + rest
+  }
+
+  private static func hex(_ bytes: [UInt8]) -> String {
+    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+  }
+}

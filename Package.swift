@@ -98,7 +98,8 @@ let package = Package(
     .executableTarget(
       name: "lockdown",
       dependencies: [
-        "BundleFormat", "CLinux", "Compiler", "Diagnostics", "HostState", "PolicyModel", "SHA2",
+        "Analysis", "BundleFormat", "CLinux", "CanonicalJSON", "Compiler", "Diagnostics", "HostState",
+        "NFTables", "PolicyModel", "Ruleset", "SHA2",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // The same files as BundleFormat and SHA2, by symbolic link: an Embedded module cannot import an

@@ -1,0 +1,53 @@
+import ArgumentParser
+import CanonicalJSON
+import Compiler
+
+struct CompileCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "compile",
+    abstract: "Compile a policy into a bundle and into text for stock tools.",
+    discussion: """
+      Writes a directory, `NAME.compiled` beside the policy unless -o names one: policy.bundle for the applier, \
+      policy.json and its source map for people and tools, and nftables.nft, sysctl.conf, modprobe.conf, \
+      mounts.fstab and cmdline.txt for hosts without our applier. The directory is there whole or not at all. The \
+      same policy gives the same bytes on every machine.
+      """)
+
+  @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "file"))
+  var file: String
+
+  @Option(name: [.short, .long], help: ArgumentHelp("The directory to write.", valueName: "directory"))
+  var output: String?
+
+  @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
+  var format = OutputFormat.text
+
+  func validate() throws {
+    if file == "-", output == nil { throw ValidationError("standard input has no name: say -o DIRECTORY") }
+  }
+
+  func run() throws {
+    let compilation = try CompileRun.run(file)
+    if format == .text { CompileRun.report(compilation) }
+    guard let policy = compilation.policy else {
+      if format == .json { StandardOutput.write(["findings": CompileRun.findings(compilation)]) }
+      throw ExitCode(1)
+    }
+    let directory = OutputDirectory(path: output ?? defaultOutput)
+    try directory.write(policy.files.map { ($0.name, $0.bytes) })
+    switch format {
+    case .text: StandardOutput.write(CompileSummary(policy).text(output: directory.path))
+    case .json:
+      StandardOutput.write(
+        .object([
+          .init("findings", CompileRun.findings(compilation)), .init("output", .string(directory.path)),
+          .init("policy", CompileSummary(policy).json),
+        ]))
+    }
+  }
+
+  /// `policies/cos.cos` → `policies/cos.compiled`.
+  private var defaultOutput: String {
+    (file.hasSuffix(".cos") ? String(file.dropLast(4)) : file) + ".compiled"
+  }
+}

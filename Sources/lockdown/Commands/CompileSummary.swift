@@ -1,0 +1,108 @@
+import Analysis
+import CanonicalJSON
+import Compiler
+import PolicyModel
+import SHA2
+
+/// What a reader of a compile wants to know at once: what is open, what is closed, what is not enforced.
+struct CompileSummary {
+  private let compiled: CompiledPolicy
+
+  init(_ compiled: CompiledPolicy) { self.compiled = compiled }
+
+  private var digest: String { String(decoding: SHA256.hex(compiled.digest), as: UTF8.self) }
+
+  func text(output: String) -> String {
+    let policy = compiled.policy
+    var lines = ["policy \(policy.name)  sha256:\(digest)"]
+    for hook in Hook.allCases {
+      for chain in policy.firewall?.baseChains ?? [] where chain.hook == hook {
+        let rest =
+          switch chain.policy {
+          case .accept: "everything else is accepted"
+          case .drop: "everything else is dropped"
+          case .reject: "everything else is rejected"
+          }
+        lines.append("\(hook.rawValue)  priority \(chain.priority), \(rest)")
+        lines += openings(of: hook)
+      }
+    }
+    lines += domains
+    lines += management
+    if compiled.proofs.provedStatements > 0 {
+      lines.append(CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
+    }
+    if !compiled.notEnforced.isEmpty {
+      lines.append("not enforced")
+      lines += compiled.notEnforced.map { "  " + $0 }
+    }
+    lines.append("written to \(output)")
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func openings(of hook: Hook) -> [String] {
+    let openings = compiled.proofs.openings.filter { $0.hook == hook }
+    let width = openings.map { $0.text.count }.max() ?? 0
+    return openings.map { opening in
+      let padding = String(repeating: " ", count: width - opening.text.count)
+      let limited = opening.isLimited ? ", up to its limit" : ""
+      return "  open  \(opening.text)\(padding)  (\(opening.ruleID ?? "chain policy")\(limited))"
+    }
+  }
+
+  private var domains: [String] {
+    let policy = compiled.policy
+    var parts: [String] = []
+    if !policy.sysctls.isEmpty { parts.append(CompileRun.counted(policy.sysctls.count, "sysctl")) }
+    if !policy.mounts.isEmpty { parts.append(CompileRun.counted(policy.mounts.count, "mount")) }
+    if !policy.modules.denied.isEmpty {
+      parts.append(CompileRun.counted(policy.modules.denied.count, "denied module"))
+    }
+    if !policy.kernel.commandLine.isEmpty {
+      parts.append(CompileRun.counted(policy.kernel.commandLine.count, "kernel parameter"))
+    }
+    return parts.isEmpty ? [] : ["also  " + parts.joined(separator: ", ")]
+  }
+
+  private var management: [String] {
+    switch compiled.policy.management {
+    case .unstated: return compiled.proofs.isManagementProved ? [] : ["management  not stated, not proved"]
+    case .none: return ["management  none: a console-only host"]
+    case .regions(let regions):
+      return regions.map { region in
+        let limited = compiled.proofs.limitedManagement.contains(region.text) ? ", up to a limit" : ""
+        return "management  \(region.text) stays reachable: proved\(limited)"
+      }
+    }
+  }
+
+  var json: JSONValue {
+    .object([
+      .init("name", .string(compiled.policy.name)), .init("digest", .string("sha256:\(digest)")),
+      .init("management-proved", .bool(compiled.proofs.isManagementProved)),
+      .init("management-limited", JSONValue(compiled.proofs.limitedManagement)),
+      .init("proved-statements", JSONValue(compiled.proofs.provedStatements)),
+      .init(
+        "open",
+        .array(
+          compiled.proofs.openings.map { opening in
+            .object([
+              .init("hook", .string(opening.hook.rawValue)), .init("packets", .string(opening.text)),
+              .init("rule", opening.ruleID.map(JSONValue.string) ?? .null),
+              .init("limited", .bool(opening.isLimited)),
+            ])
+          })),
+      .init(
+        "chains",
+        .array(
+          (compiled.policy.firewall?.baseChains ?? []).map { chain in
+            .object([
+              .init("hook", .string(chain.hook.rawValue)), .init("priority", JSONValue(chain.priority)),
+              .init("policy", .string(chain.policy.rawValue)), .init("rules", JSONValue(chain.rules.count)),
+            ])
+          })),
+      .init("not-enforced", JSONValue(compiled.notEnforced)),
+      .init("files", JSONValue(compiled.files.map(\.name))),
+    ])
+  }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import CanonicalJSON
+import Glibc
+
+enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
+  case text
+  case json
+}
+
+enum Terminal {
+  /// Colour only on a terminal, and never with NO_COLOR (no-color.org).
+  static var hasColor: Bool {
+    isatty(2) == 1 && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
+  }
+}
+
+enum StandardOutput {
+  /// Writes all bytes; a reader that went away ends the program quietly, as for any filter.
+  static func write(_ bytes: [UInt8]) {
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { Glibc.exit(errno == EPIPE ? 0 : 3) }
+      offset += count
+    }
+  }
+
+  static func write(_ text: String) { write(Array(text.utf8)) }
+
+  static func write(_ value: JSONValue) { write(value.pretty()) }
+}

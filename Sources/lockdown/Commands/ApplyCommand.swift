@@ -49,12 +49,14 @@ enum Applier {
 
   static func locate(_ named: String?) throws(FileError) -> String {
     if let named { return try usable(named) }
-    var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = buffer.withUnsafeMutableBytes { readlink("/proc/self/exe", $0.baseAddress, $0.count) }
+    var buffer = [CChar](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count)
     if count > 0 {
-      let own = String(decoding: buffer.prefix(count), as: UTF8.self)
-      let beside = own.lastIndex(of: "/").map { own[...$0] + name } ?? ""
-      if access(String(beside), X_OK) == 0 { return String(beside) }
+      let own = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      if let slash = own.lastIndex(of: "/") {
+        let beside = own[...slash] + name
+        if access(String(beside), X_OK) == 0 { return String(beside) }
+      }
     }
     let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/sbin:/usr/bin:/sbin:/bin"
     for directory in path.split(separator: ":") {

@@ -16,7 +16,9 @@ enum CompileRun {
     printError(renderer.render(all))
     let errors = all.count { $0.severity == .error }
     let warnings = all.count { $0.severity == .warning }
-    if errors > 0 { printError("lockdown: " + counted(errors, "error") + ", " + counted(warnings, "warning")) }
+    if errors > 0 {
+      printError("lockdown: " + counted(errors, "error") + ", " + counted(warnings, "warning"))
+    }
   }
 
   static func findings(_ compilation: Compilation) -> JSONValue {

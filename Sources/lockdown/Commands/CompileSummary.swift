@@ -30,7 +30,8 @@ struct CompileSummary {
     lines += domains
     lines += management
     if compiled.proofs.provedStatements > 0 {
-      lines.append(CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
+      lines.append(
+        CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
     }
     if !compiled.notEnforced.isEmpty {
       lines.append("not enforced")

@@ -39,7 +39,8 @@ struct InspectCommand: ParsableCommand {
       "management  \(contents.isManagementProved ? "proved reachable" : "not proved: the applier wants --force")",
     ]
     for sysctl in contents.sysctls {
-      lines.append("sysctl      \(string(sysctl.path)) = \(string(sysctl.value))  (\(name(sysctl.strengthClass)))")
+      lines.append(
+        "sysctl      \(string(sysctl.path)) = \(string(sysctl.value))  (\(name(sysctl.strengthClass)))")
     }
     for mount in contents.mounts {
       let bind = mount.isSelfBind ? "bind, " : ""
@@ -49,8 +50,10 @@ struct InspectCommand: ParsableCommand {
       )
     }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
-    lines.append("messages    \(contents.messages.count), \(contents.messages.reduce(0) { $0 + $1.bytes.count }) bytes")
-    return lines.joined(separator: "\n") + "\n" + DumpText(showsLabels: true, showsSources: true).print(tables)
+    lines.append(
+      "messages    \(contents.messages.count), \(contents.messages.reduce(0) { $0 + $1.bytes.count }) bytes")
+    return lines.joined(separator: "\n") + "\n"
+      + DumpText(showsLabels: true, showsSources: true).print(tables)
   }
 
   private func json(_ contents: BundleContents, _ tables: [DumpedTable]) -> JSONValue {

@@ -1,5 +1,6 @@
 import BundleFormat
 import HostState
+import NFTables
 import SHA2
 
 /// What the kernel of the sandbox holds and lets through, told from the outside in.

@@ -206,6 +206,10 @@ class Author:
         word, is_negated = self.negated(0.5)
         return [Clause("status %sdnat" % word, lambda probe: probe.is_translated != is_negated)]
 
+    def refusal(self):
+        """`reject` has no place in prerouting."""
+        return "drop" if self.hook == "prerouting" else "reject"
+
     def rule(self):
         """(text, predicate, verdict); the verdict is None where the rule decides nothing."""
         family, clauses = self.family()
@@ -218,7 +222,7 @@ class Author:
                         else self.kinds_of_address(family))
         # States would start connection tracking, and a router's fragments would be fragments no more.
         for share, write in (((0.3, self.states), (0.3, self.interfaces), (0.15, self.status))
-                             if self.hook == "input" else ((0.3, self.interfaces), (0.3, self.out))):
+                             if self.hook != "forward" else ((0.3, self.interfaces), (0.3, self.out))):
             if self.chance(share):
                 clauses += write()
         if self.chance(0.2):
@@ -229,7 +233,7 @@ class Author:
         self.random.shuffle(clauses)
         verdict, decision = self.random.choice((
             ("accept", True), ("accept", True), ("accept", True), ("drop", False), ("drop", False),
-            ("reject", False), ("continue", None)))
+            (self.refusal(), False), ("continue", None)))
         if verdict == "continue" and not any(clause.text == "count" for clause in clauses):
             clauses.append(Clause("count", lambda probe: True))
         text = " ".join([verdict] + [clause.text for clause in clauses])
@@ -237,7 +241,7 @@ class Author:
 
     def policy(self):
         rules = [self.rule() for _ in range(self.random.randint(3, 8))]
-        default = self.random.choice(("accept", "drop", "drop", "reject"))
+        default = self.random.choice(("accept", "drop", "drop", self.refusal()))
 
         def passes(probe):
             for _, holds, decision in rules:

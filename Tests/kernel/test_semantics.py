@@ -6,13 +6,14 @@ kernel lets through must be exactly that.
 `LOCKDOWN_SEED` and `LOCKDOWN_POLICIES` choose another run; a failure prints the policy and its seed.
 """
 
+import dataclasses
 import os
 
 import support
 from authors import Author
 from packets import TCP, UDP
 from support import setUpModule  # noqa: F401 (unittest finds it here)
-from universe import HostUniverse, ProbeTestCase, RouterUniverse
+from universe import REDIRECTED_PORT, HostUniverse, ProbeTestCase, RouterUniverse
 
 SEED = int(os.environ.get("LOCKDOWN_SEED", 1))
 POLICIES = int(os.environ.get("LOCKDOWN_POLICIES", 60))
@@ -34,6 +35,13 @@ class SemanticsTestCase(ProbeTestCase):
 class Host(HostUniverse, SemanticsTestCase):
     def test_random_policies(self):
         self.judge("input", POLICIES)
+
+    def test_before_translation(self):
+        """In prerouting a packet still has the port it was sent to, and has not been translated."""
+        self.universe = [
+            dataclasses.replace(probe, port=REDIRECTED_PORT, is_translated=False) if probe.is_translated else probe
+            for probe in self.universe]
+        self.judge("prerouting", POLICIES // 2)
 
 
 class Router(RouterUniverse, SemanticsTestCase):

@@ -268,9 +268,15 @@ def small(rules, *, hook="input", default="drop", name="small", extra=""):
 
 
 def policies():
-    """Every policy of the repository that must compile: the shipped ones and the golden cases."""
-    return sorted(REPOSITORY.glob("policies/*.cos")) + sorted(
-        REPOSITORY.glob("Tests/CompilerTests/Cases/*/policy.cos"))
+    """Every policy of the repository that must compile: the shipped ones, and the golden cases that have an output."""
+    golden = [path for path in REPOSITORY.glob("Tests/*Tests/Cases/*/policy.cos")
+              if (path.parent / "nftables.nft").exists()]
+    return sorted(REPOSITORY.glob("policies/*.cos")) + sorted(golden)
+
+
+def name_of(path):
+    """What a policy is called in a message."""
+    return path.parent.name if path.name == "policy.cos" else path.stem
 
 
 def note(text):

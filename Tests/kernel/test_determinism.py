@@ -18,7 +18,7 @@ class Determinism(support.KernelTestCase):
     )
 
     def compile_in(self, place, environment, umask, source):
-        directory = support.scratch() / "determinism" / source.parent.name / source.stem / place
+        directory = support.scratch() / "determinism" / support.name_of(source) / place
         directory.mkdir(parents=True)
         shutil.copy(source, directory / "policy.cos")
         # Twice the same variables, once in the opposite order.
@@ -32,7 +32,7 @@ class Determinism(support.KernelTestCase):
     def test_same_bytes_everywhere(self):
         compared = size = 0
         for source in support.policies():
-            with self.subTest(policy=str(source.relative_to(support.REPOSITORY))):
+            with self.subTest(policy=support.name_of(source)):
                 first, *others = [self.compile_in(*place, source) for place in self.PLACES]
                 self.assertIn("policy.bundle", first)
                 self.assertIn("nftables.nft", first)

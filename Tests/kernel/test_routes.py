@@ -76,6 +76,7 @@ class Routes(support.KernelTestCase):
         rules = 0
         paths = support.policies()
         self.assertTrue(any(path.name == "cos.cos" for path in paths))
+        self.assertGreater(len(paths), 10, "the golden policies were not found")
         # Beside the policies of the repository, some that nobody thought of.
         sources = paths + [authors.Author(seed, hook).policy()[0] for hook in ("input", "forward") for seed in range(15)]
         for source in sources:

@@ -26,7 +26,7 @@ class StockTools(support.KernelTestCase):
         """`nft -c -f` takes every text."""
         namespace = self.namespace()
         for path, policy in self.policies:
-            with self.subTest(policy=path.name):
+            with self.subTest(policy=support.name_of(path)):
                 namespace.run(["nft", "-c", "-f", policy.directory / "nftables.nft"])
         support.note("%d texts" % len(self.policies))
 
@@ -34,7 +34,7 @@ class StockTools(support.KernelTestCase):
         """`sysctl -p` reads every line as we meant it, sets every network key, and the kernel then says the same."""
         checked = read = 0
         for path, policy in self.policies:
-            with self.subTest(policy=path.name):
+            with self.subTest(policy=support.name_of(path)):
                 settings = [re.split(r"\s*=\s*", line, maxsplit=1)
                             for line in lines(policy.text("sysctl.conf"))]
                 namespace = self.namespace()
@@ -78,7 +78,7 @@ class StockTools(support.KernelTestCase):
             file = policy.directory / "modprobe.conf"
             if not file.exists():
                 continue
-            with self.subTest(policy=path.name):
+            with self.subTest(policy=support.name_of(path)):
                 shown = support.run(["modprobe", "--showconfig", "-C", file])
                 self.assertEqual(shown.stderr, "")
                 # kmod prints names with `_`.
@@ -102,7 +102,7 @@ class StockTools(support.KernelTestCase):
             if not file.exists():
                 continue
             wanted = [line.split() for line in lines(file.read_text())]
-            with self.subTest(policy=path.name):
+            with self.subTest(policy=support.name_of(path)):
                 if not wanted:
                     continue
                 shown = support.run(["findmnt", "--tab-file", file, "--raw", "--noheadings",
@@ -122,7 +122,7 @@ class StockTools(support.KernelTestCase):
             file = policy.directory / "cmdline.txt"
             if not file.exists():
                 continue
-            with self.subTest(policy=path.name):
+            with self.subTest(policy=support.name_of(path)):
                 text = file.read_text()
                 self.assertEqual(text.count("\n"), 1)
                 self.assertLessEqual(len(text), 2048)
@@ -145,7 +145,7 @@ class Schemas(support.KernelTestCase):
     def test_policies(self):
         validator = self.validator("policy.schema.json")
         for path in support.policies():
-            with self.subTest(policy=str(path.relative_to(support.REPOSITORY))):
+            with self.subTest(policy=support.name_of(path)):
                 self.assert_valid(validator, yaml.load(path.read_text(), yaml.BaseLoader))
 
     def test_not_everything_is_a_policy(self):
@@ -163,7 +163,7 @@ class Schemas(support.KernelTestCase):
     def test_compiled(self):
         validator = self.validator("compiled.schema.json")
         for path in support.policies():
-            with self.subTest(policy=str(path.relative_to(support.REPOSITORY))):
+            with self.subTest(policy=support.name_of(path)):
                 compiled = json.loads(support.compile_policy(path).text("policy.json"))
                 self.assert_valid(validator, compiled)
                 self.assertFalse(validator.is_valid({**compiled, "digest": "none"}))

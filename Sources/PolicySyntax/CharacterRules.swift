@@ -74,7 +74,11 @@ extension DocumentParser {
     var line = 0
     while position < bytes.count {
       let byte = bytes[position]
-      if byte >= 0x20 && byte < 0x7f || byte == 0x09 {
+      if byte >= 0x20 && byte < 0x7f {
+        if byte == 0x3f { hasQuestionMarks = true }
+        position += 1
+      } else if byte == 0x09 {
+        hasTabs = true
         position += 1
       } else if byte == 0x0a {
         checkLength(from: line, to: position)
@@ -84,7 +88,8 @@ extension DocumentParser {
         if position + 1 >= bytes.count || bytes[position + 1] != 0x0a {
           report(
             .bareCR, position, position + 1, "a carriage return that is not part of a line end",
-            help: ["lines end in LF or CRLF"])
+            help: ["lines end in LF or CRLF"],
+            fixIts: [FixIt("write a line end", replace: span(position, position + 1), with: "\n")])
         }
         position += 1
       } else {

@@ -77,11 +77,14 @@ extension DocumentParser {
       return nil
     }
     if isDash(position) {
+      let inner = position
+      let list = parseSequence(column: column, parent: dash)
       report(
-        .nestedDash, start, position + 1, "a dash behind a dash",
+        .nestedDash, start, inner + 1, "a dash behind a dash",
         help: ["a list inside a list is written `- [a, b]`, or with the inner list on its own lines"],
-        fixIts: [FixIt("remove one dash", replace: span(start, position), with: "")])
-      return parseSequence(column: column, parent: dash)
+        fixIts: list?.sequence?.count == 1
+          ? [FixIt("remove one dash", replace: span(start, inner), with: "")] : [])
+      return list
     }
     if isComplexKey(position) || !hasProperties && blockKey(position) != nil {
       return parseMapping(column: column, parent: dash)
@@ -121,6 +124,8 @@ extension DocumentParser {
   }
 
   mutating func isNew(_ key: SyntaxScalar, _ keys: inout KeySet) -> Bool {
+    // A colon without a key is an error already.
+    if key.style == .plain, key.text.isEmpty { return false }
     guard let first = keys.insert(key) else { return true }
     report(
       .duplicateKey, key.span.start, key.span.end, "the key `\(key.text)` stands here twice",
@@ -136,6 +141,10 @@ extension DocumentParser {
         .complexKey, position, position + 1, "`?` starts a key over several lines",
         help: ["write `key: value`"])
       skipItem(deeperThan: column)
+      // Its value.
+      if !atEnd, self.column == column, byte(position) == 0x3a, isBlankOrBreak(position + 1) {
+        skipItem(deeperThan: column)
+      }
       return nil
     }
     if isDash(position) {
@@ -155,7 +164,7 @@ extension DocumentParser {
     }
     let key = parseKey(extent)
     let owner = NodeOwner.key(column: column, name: key.text)
-    emit(.blank, to: extent.colon)
+    skipBlanks()
     emit(.colon, to: extent.colon + 1)
     skipBlanks()
     skipProperties()

@@ -94,11 +94,11 @@ extension DocumentParser {
     guard let colon = flowColon(behind: node) else { return node }
     guard line == lineStart, let key = node.scalar else {
       report(.complexKey, start, colon + 1, "a collection as a key", help: ["a key is a word or quoted text"])
-      emit(.blank, to: colon)
+      skipBlanks()
       emit(.colon, to: colon + 1)
       return skipFlowValue(parent: parent)
     }
-    emit(.blank, to: colon)
+    skipBlanks()
     emit(.colon, to: colon + 1)
     let value = parseFlowValue(key, parent: parent)
     report(
@@ -118,12 +118,15 @@ extension DocumentParser {
       return nil
     }
     let colon = flowColon(behind: node)
+    if let colon, node.scalar?.style == .plain, byte(colon + 1) == 0x5b || byte(colon + 1) == 0x7b {
+      reportMissingSpace(behind: colon)
+    }
     guard let key = node.scalar else {
       report(
         .complexKey, start, max(start + 1, contentEnd), "a collection where a key is expected",
         help: ["a key is a word or quoted text"])
       guard let colon else { return nil }
-      emit(.blank, to: colon)
+      skipBlanks()
       emit(.colon, to: colon + 1)
       _ = skipFlowValue(parent: parent)
       return nil
@@ -135,7 +138,8 @@ extension DocumentParser {
         report(
           .unexpected, position, position + 1, "a colon on another line than its key",
           help: ["YAML 1.1 readers refuse it"],
-          fixIts: [FixIt("move it to its key", replace: span(end, position + 1), with: ":")])
+          fixIts: isOneBreak(end, position)
+            ? [FixIt("move it to its key", replace: span(end, position + 1), with: ":")] : [])
         emit(.colon, to: position + 1)
         return parseFlowValue(key, parent: parent).map { SyntaxEntry(key: key, value: $0) }
       }
@@ -150,9 +154,16 @@ extension DocumentParser {
         .mergeKey, start, node.span.end, "`<<` is a merge key to some readers",
         help: ["shared settings go into a fragment"])
     }
-    emit(.blank, to: colon)
+    skipBlanks()
     emit(.colon, to: colon + 1)
     return parseFlowValue(key, parent: parent).map { SyntaxEntry(key: key, value: $0) }
+  }
+
+  /// `key:[`: YAML 1.2 sees a key, libyaml an error.
+  private mutating func reportMissingSpace(behind colon: Int) {
+    report(
+      .unexpected, colon, colon + 1, "a colon without a space behind it",
+      fixIts: [FixIt("add a space", replace: span(colon + 1, colon + 1), with: " ")])
   }
 
   private mutating func reportFlowPair(_ key: SyntaxScalar) {
@@ -195,7 +206,7 @@ extension DocumentParser {
         report(
           .accidentalMapping, node.span.start, colon + 1, "a second key in one entry",
           help: ["put text with `: ` in single quotes"])
-        emit(.blank, to: colon)
+        skipBlanks()
         emit(.skipped, to: colon + 1)
         return skipFlowValue(parent: parent)
       }

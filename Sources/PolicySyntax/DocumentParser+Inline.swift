@@ -198,7 +198,7 @@ extension DocumentParser {
     var lines: [Int] = []
     var offset = end
     while offset < bytes.count {
-      offset += bytes[offset] == 0x0d ? 2 : 1
+      offset = behindBreak(offset)
       lines.append(offset)
       var content = offset
       while byte(content) == 0x20 { content += 1 }
@@ -315,7 +315,7 @@ extension DocumentParser {
         blanks = 0
       }
       if end >= bytes.count { break }
-      line = end + (bytes[end] == 0x0d ? 2 : 1)
+      line = behindBreak(end)
     }
     return lines
   }
@@ -335,7 +335,7 @@ extension DocumentParser {
       }
       runs.append(SyntaxScalar.Run(decodedStart: decoded.count, sourceStart: line.start))
       decoded += bytes[line.start..<line.end]
-      if let tab = (line.start..<line.end).first(where: { bytes[$0] == 0x09 }) {
+      if hasTabs, let tab = (line.start..<line.end).first(where: { bytes[$0] == 0x09 }) {
         report(
           .tab, tab, tab + 1, "a tab in a block scalar",
           fixIts: [FixIt("use spaces", replace: span(tab, tab + 1), with: "  ")])
@@ -343,7 +343,16 @@ extension DocumentParser {
     }
     let last = lines[lines.count - 1]
     emitLines(.blockText, to: last.end, lastLine: last.lineStart)
-    if !header.isStripped, last.end < bytes.count { decoded.append(0x0a) }
+    if !header.isStripped {
+      if last.end >= bytes.count {
+        report(
+          .blockScalar, last.end, last.end,
+          "a block scalar at the end of the file, and no line end behind it",
+          help: ["YAML readers do not agree whether its text ends in one"],
+          fixIts: [FixIt("add a line end", replace: span(last.end, last.end), with: "\n")])
+      }
+      decoded.append(0x0a)
+    }
     return SyntaxScalar(
       text: String(decoding: decoded, as: UTF8.self), style: header.isFolded ? .folded : .literal,
       span: span(start, last.end), runs: runs)

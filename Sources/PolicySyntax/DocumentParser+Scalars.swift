@@ -61,21 +61,24 @@ extension DocumentParser {
   /// Where plain text ends; trailing blanks are still in it.
   func plainEnd(_ start: Int, inFlow: Bool) -> (end: Int, reason: PlainEnd) {
     var offset = start
-    while true {
-      let value = byte(offset)
-      switch value {
-      case 0x0a: return (offset, .lineEnd)
-      case 0x0d where isBreak(offset): return (offset, .lineEnd)
-      case 0x23 where offset > start && isBlank(offset - 1): return (offset, .comment)
-      case 0x3a:
+    while offset < bytes.count {
+      let value = bytes[offset]
+      // Letters and digits, first of all: most bytes of a policy pass through here.
+      if value > 0x3a {
+        if inFlow, isFlowDelimiter(value) { return (offset, .delimiter) }
+      } else if value == 0x3a {
         if isBlankOrBreak(offset + 1) { return (offset, .colon) }
         if inFlow, isFlowDelimiter(byte(offset + 1)) { return (offset, .colon) }
-      case 0x2c, 0x5b, 0x5d, 0x7b, 0x7d:
-        if inFlow { return (offset, .delimiter) }
-      default: break
+      } else if value == 0x0a || value == 0x0d {
+        return (offset, .lineEnd)
+      } else if value == 0x23 {
+        if offset > start, isBlank(offset - 1) { return (offset, .comment) }
+      } else if value == 0x2c, inFlow {
+        return (offset, .delimiter)
       }
       offset += 1
     }
+    return (offset, .lineEnd)
   }
 
   @inline(__always)
@@ -146,12 +149,13 @@ extension DocumentParser {
       }
     default: break
     }
-    var tab: Int?
-    for offset in start..<end where bytes[offset] == 0x09 {
-      tab = offset
-      break
+    if hasTabs { reportTabs(start, end) }
+    if inFlow, hasQuestionMarks, first != 0x3f, bytes[start..<end].contains(0x3f) {
+      report(
+        .needsQuotes, start, end, "text with `?` in brackets needs quotes",
+        help: ["some YAML readers take the question mark for the start of a key"],
+        fixIts: [quoteFix(start, end)])
     }
-    if tab != nil { reportTabs(start, end) }
   }
 
   private func isAnchorByte(_ value: UInt8) -> Bool {

@@ -23,6 +23,9 @@ struct DocumentParser {
   var flowStopped = false
   /// The start of the last line whose indentation was reported, so that it is reported once.
   var reportedLine = -1
+  /// Whether the file has tabs and question marks at all; most have none, and nothing need look for them.
+  var hasTabs = false
+  var hasQuestionMarks = false
   private var sawContent = false
 
   init(_ file: SourceFile) {
@@ -41,11 +44,13 @@ struct DocumentParser {
   @inline(__always)
   func isBlank(_ offset: Int) -> Bool { byte(offset) == 0x20 || byte(offset) == 0x09 }
 
-  /// LF, CRLF or the end of the file.
+  /// LF, CRLF or the end of the file; a lone CR too, which is an error already and is a line end in YAML.
   @inline(__always)
-  func isBreak(_ offset: Int) -> Bool {
-    let value = byte(offset)
-    return value == 0x0a || value == 0x0d && offset + 1 < bytes.count && bytes[offset + 1] == 0x0a
+  func isBreak(_ offset: Int) -> Bool { byte(offset) == 0x0a || byte(offset) == 0x0d }
+
+  /// The offset behind a line end that is not the end of the file.
+  func behindBreak(_ offset: Int) -> Int {
+    byte(offset) == 0x0d && offset + 1 < bytes.count && bytes[offset + 1] == 0x0a ? offset + 2 : offset + 1
   }
 
   @inline(__always)
@@ -89,7 +94,7 @@ struct DocumentParser {
 
   mutating func emitBreak() {
     guard !atEnd else { return }
-    emit(.lineBreak, to: position + (bytes[position] == 0x0d ? 2 : 1))
+    emit(.lineBreak, to: behindBreak(position))
     lineStart = position
   }
 
@@ -109,12 +114,8 @@ struct DocumentParser {
   /// Steps over spaces; a tab among them is an error.
   mutating func skipBlanks() {
     var end = position
-    var tab = false
-    while isBlank(end) {
-      if bytes[end] == 0x09 { tab = true }
-      end += 1
-    }
-    if tab { reportTabs(position, end) }
+    while isBlank(end) { end += 1 }
+    if hasTabs { reportTabs(position, end) }
     emit(.blank, to: end)
   }
 
@@ -264,7 +265,12 @@ struct DocumentParser {
     }
     let start = position
     let node = parseBlockNode(parent: -1, owner: .document)
-    // Only what the top node could not take is left: nothing, unless it was refused as too deep.
+    if !atEnd, node?.mapping != nil {
+      report(
+        .unexpected, position, trimmedEnd(position, lineEnd(from: position)),
+        "text behind the end of the policy",
+        help: ["the closing bracket at the top ends it"])
+    }
     while !atEnd { skipLine() }
     guard let node else { return nil }
     guard node.mapping != nil else {

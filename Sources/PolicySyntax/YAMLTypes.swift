@@ -141,8 +141,8 @@ extension YAMLTypes {
     if scan.isSpecialFloat { return true }
     let whole = scan.takeAll(where: { isDigit($0) || $0 == 0x5f })
     if whole > 0, bytes[scan.digitStart] == 0x5f { return false }
-    if whole > 0, scan.takeSexagesimal() {
-      guard scan.take(".") else { return false }
+    if whole > 0, scan.isAtColon {
+      guard scan.takeSexagesimal(), scan.take(".") else { return false }
       scan.takeAll(where: { isDigit($0) || $0 == 0x5f })
       return scan.isAtEnd
     }
@@ -200,6 +200,8 @@ private struct ByteScan {
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   var isAtEnd: Bool { position == bytes.count }
+
+  var isAtColon: Bool { position < bytes.count && bytes[position] == 0x3a }
 
   /// `.inf` up to the end, at the position.
   var isSpecialFloat: Bool {

@@ -9,7 +9,8 @@ struct DocumentCorpusTests {
   func accepted() throws {
     let corpus = try DocumentCorpus.policies()
     try #require(!corpus.isEmpty)
-    for (path, bytes) in corpus {
+    for document in corpus {
+      let (path, bytes) = (document.path, document.bytes)
       let (tree, problems) = parseDocument(bytes, path: path)
       #expect(problems.isEmpty, "\(path): \(problems.map(\.message))")
       #expect(tree.root != nil)

@@ -5,16 +5,28 @@ import Testing
 
 @Suite("documents: damaged input")
 struct DocumentRobustnessTests {
-  @Test("every prefix and every deletion of one byte: no crash, nothing lost, refusals are reported")
-  func prefixesAndDeletions() throws {
-    for (path, bytes) in try DocumentCorpus.policies() + DocumentSeeds.documents {
-      for end in 0...bytes.count {
-        check(Array(bytes[..<end]), "\(path), first \(end) bytes")
-        guard end < bytes.count else { break }
-        var shorter = bytes
-        shorter.remove(at: end)
-        check(shorter, "\(path) without byte \(end)")
-      }
+  /// Where the other slow tests run, and in a release build, each place of a long file is looked at.
+  private static var step: Int {
+    #if DEBUG
+      ProcessInfo.processInfo.environment["LOCKDOWN_ORACLE_TESTS"] == "1" ? 1 : 13
+    #else
+      1
+    #endif
+  }
+
+  @Test(
+    "every prefix and every deletion of one byte: no crash, nothing lost, refusals are reported",
+    arguments: try DocumentCorpus.policies() + DocumentSeeds.documents)
+  func prefixesAndDeletions(_ document: DocumentFile) {
+    let (path, bytes) = (document.path, document.bytes)
+    let step = bytes.count > 1_000 ? Self.step : 1
+    if step > 1 { print("\(path): every \(step)th place only; LOCKDOWN_ORACLE_TESTS=1 takes all") }
+    for end in stride(from: 0, through: bytes.count, by: step) {
+      check(Array(bytes[..<end]), "\(path), first \(end) bytes")
+      guard end < bytes.count else { break }
+      var shorter = bytes
+      shorter.remove(at: end)
+      check(shorter, "\(path) without byte \(end)")
     }
   }
 
@@ -30,7 +42,15 @@ struct DocumentRobustnessTests {
     }
   }
 
-  private func check(_ bytes: [UInt8], _ name: @autoclosure () -> String) {
+  /// A cost that is not linear would not end here.
+  @Test("hostile shapes", arguments: HostileShape.all)
+  func hostile(_ shape: HostileShape) {
+    let problems = check(Array(shape.text.utf8), shape.name)
+    #expect(!problems.isEmpty)
+  }
+
+  @discardableResult
+  private func check(_ bytes: [UInt8], _ name: @autoclosure () -> String) -> [Diagnostic] {
     let (tree, problems) = parseDocument(bytes)
     expectLossless(tree, bytes, name())
     if tree.root == nil, problems.isEmpty { Issue.record("refused without a word: \(name())") }
@@ -44,6 +64,7 @@ struct DocumentRobustnessTests {
       }
     }
     if let root = tree.root { checkSpans(root, bytes.count, name) }
+    return problems
   }
 
   /// Children stand inside their parents, one behind the other.
@@ -64,6 +85,49 @@ struct DocumentRobustnessTests {
     node.sequence?.forEach { checkSpans($0, count, name) }
     node.mapping?.forEach { checkSpans($0.value, count, name) }
   }
+}
+
+/// 64 KiB of one thing.
+struct HostileShape: CustomTestStringConvertible, Sendable {
+  var name: String
+  var text: String
+
+  var testDescription: String { name }
+
+  private init(_ name: String, _ start: String, _ repeated: String) {
+    self.name = name
+    text = start + String(repeating: repeated, count: (64 << 10) / repeated.utf8.count)
+  }
+
+  static let all = [
+    HostileShape("open brackets", "a: ", "["),
+    HostileShape("open braces", "", "{a: "),
+    HostileShape("open brackets on lines", "a: ", "[\n "),
+    HostileShape("dashes", "a:\n", "- "),
+    HostileShape("lines of dashes", "a:\n", String(repeating: "- ", count: 100) + "\n"),
+    HostileShape("open quotes", "a:\n", "- \"x\n"),
+    HostileShape("open quotes in brackets", "a: [", "'b,\n ''"),
+    HostileShape("apostrophes", "a: [", "'"),
+    HostileShape("escapes", "a: \"", "\\"),
+    HostileShape("bad escapes", "", "a: \"\\x\\x\\x\"\n"),
+    HostileShape("second lines", "a: b\n", "  c\n"),
+    HostileShape("quoted second lines", "a: 'b\n", "  c\n"),
+    HostileShape("equal keys", "", "a: b\n"),
+    HostileShape("keys without values", "", "a:\n"),
+    HostileShape("anchors", "a: ", "&x "),
+    HostileShape("tabs", "", "\t\n"),
+    HostileShape("a line of tabs", "a:", "\t"),
+    HostileShape("items without commas", "a: [\n", "b\n"),
+    HostileShape("comments in brackets", "a: [", "b # \"\n "),
+    HostileShape("accidental comments", "a: ", "\" # "),
+    HostileShape("colons", "a: [", ":"),
+    HostileShape("pairs of pairs", "a: [", "b: [c: "),
+    HostileShape(
+      "deeper and deeper", "", (0..<200).map { String(repeating: " ", count: $0) + "a:\n" }.joined()),
+    HostileShape("blank lines in a block scalar", "a: >+\n  b\n", "\n"),
+    HostileShape("dedented text", "a:\n    - b\n", "  c\n"),
+    HostileShape("damaged UTF-8", "a: ", "\u{202e} "),
+  ]
 }
 
 /// Fixed-seed random numbers: the same documents on every machine.

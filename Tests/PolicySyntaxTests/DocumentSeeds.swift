@@ -3,8 +3,8 @@ enum DocumentSeeds {
   /// Bytes that mean something to a YAML reader, and a few that do not.
   static let significantBytes = Array("  \n\n:-,[]{}#'\"|>&*!%@`?\\/~=<.+0159abnutx$\t\r\u{e9}".utf8)
 
-  static let documents: [(path: String, bytes: [UInt8])] = texts.enumerated().map { index, text in
-    ("seed \(index)", Array(text.utf8))
+  static let documents = texts.enumerated().map { index, text in
+    DocumentFile(path: "seed \(index)", bytes: Array(text.utf8))
   }
 
   private static let texts = [

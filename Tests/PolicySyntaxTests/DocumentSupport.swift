@@ -3,6 +3,13 @@ import Foundation
 import PolicySyntax
 import Testing
 
+struct DocumentFile: CustomTestStringConvertible, Sendable {
+  var path: String
+  var bytes: [UInt8]
+
+  var testDescription: String { URL(filePath: path).lastPathComponent }
+}
+
 /// The files documents are tested with.
 enum DocumentCorpus {
   static let repository = URL(filePath: #filePath)
@@ -11,8 +18,12 @@ enum DocumentCorpus {
   /// Third-party data and examples beside the repository; absent in a bare clone.
   static let shared = repository.deletingLastPathComponent().appending(path: "shared")
 
+  static func data(_ name: String) -> URL { shared.appending(path: "data").appending(path: name) }
+
+  static let hasData = FileManager.default.fileExists(atPath: data("yaml-test-suite").path())
+
   /// The policies of the repository and the examples beside it, sorted by path.
-  static func policies() throws -> [(path: String, bytes: [UInt8])] {
+  static func policies() throws -> [DocumentFile] {
     try [
       repository.appending(path: "policies"), repository.appending(path: "Tests"),
       shared.appending(path: "examples"),
@@ -26,14 +37,14 @@ enum DocumentCorpus {
       atPath: file.deletingLastPathComponent().appending(path: "diagnostics.txt").path())
   }
 
-  static func files(below folder: URL, where matches: (URL) -> Bool) throws -> [(
-    path: String, bytes: [UInt8]
-  )] {
+  static func files(below folder: URL, where matches: (URL) -> Bool) throws -> [DocumentFile] {
     guard let walk = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil) else {
       return []
     }
     let urls = walk.compactMap { $0 as? URL }.filter(matches)
-    return try urls.sorted { $0.path() < $1.path() }.map { ($0.path(), Array(try Data(contentsOf: $0))) }
+    return try urls.sorted { $0.path() < $1.path() }.map {
+      DocumentFile(path: $0.path(), bytes: Array(try Data(contentsOf: $0)))
+    }
   }
 }
 

@@ -1,5 +1,4 @@
 import Foundation
-import NFTables
 import PolicyModel
 import PolicySamples
 import Ruleset
@@ -31,19 +30,6 @@ struct LoweringKernelTests {
       Issue.record("rule \(index)\nnft:\n\(actual)\nours:\n\(wanted)")
     }
     #expect(sent.sets == expected.sets)
-  }
-
-  @Test(arguments: 21...26 as ClosedRange<UInt64>)
-  func textAndBatchAreTheSameInTheKernel(seed: UInt64) throws {
-    let ruleset = Self.ruleset(seed: seed)
-    let messages = try BatchEncoder.encode(
-      ruleset, expressions: { $0.expressions }, sourceIndex: { _ in 1 })
-    let text = try RouteTests.load(text: NFTText.print(ruleset))
-    let batch = try RouteTests.load(messages: messages.map(\.bytes))
-    #expect(RouteTests.difference(text: text.dump, batch: batch.dump) == nil)
-    #expect(RouteTests.difference(text: text.listing, batch: batch.listing) == nil)
-    let rules = ruleset.tables.flatMap(\.chains).reduce(0) { $0 + $1.rules.count }
-    #expect(batch.dump.split(separator: "\n").count { $0.hasPrefix("    rule") } == rules)
   }
 
   @Test(arguments: 41...48 as ClosedRange<UInt64>)

@@ -41,7 +41,7 @@ struct RouteTests {
   @Test(arguments: 1...24 as ClosedRange<UInt64>)
   func generatedPoliciesAreTheSameByBothRoutes(seed: UInt64) throws {
     var random = RandomPolicy(seed: seed)
-    let policy = random.policy(ruleCount: 80, kernel: KernelVersion(6, 1))
+    let policy = random.policy(ruleCount: 80)
     try Self.compareRoutes(
       of: Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32)), "seed \(seed)")
   }

@@ -183,7 +183,7 @@ extension Checker {
           help: ["say which: `{interfaces: [\"\(name)\"]}`\(other.form)"])
         return nil
       }
-      return pattern(interface).map { .interfaces([$0]) }
+      return pattern(interface, at: scalar.span).map { .interfaces([$0]) }
     }
   }
 
@@ -203,14 +203,6 @@ extension Checker {
     guard let set = ports([port]) else { return nil }
     service.ports = set
     return service
-  }
-
-  func pattern(_ interface: InterfaceSyntax) -> InterfacePattern? {
-    switch interface {
-    case .exact(let name): InterfacePattern(name)
-    case .prefix(let prefix): InterfacePattern(prefix, isPrefix: true)
-    case .reference: nil
-    }
   }
 }
 

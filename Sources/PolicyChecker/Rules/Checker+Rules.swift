@@ -22,7 +22,7 @@ extension Checker {
       }
       verdict = .reject(with.value)
     }
-    guard !letsExcessThrough(syntax, verdict) else { return nil }
+    guard !letsExcessThrough(syntax, verdict), fitsTheKernel(syntax, clauses) else { return nil }
 
     var rule = Rule(
       id: id, name: item.name?.value, text: syntax.canonicalText, verdict: verdict, span: item.span)

@@ -147,7 +147,11 @@ extension Checker {
     var isDamaged = false
     for interface in list {
       guard case .reference(let name) = interface.value else {
-        if let pattern = pattern(interface.value) { patterns.insert(pattern) }
+        if let pattern = pattern(interface.value, at: interface.span) {
+          patterns.insert(pattern)
+        } else {
+          isDamaged = true
+        }
         continue
       }
       switch definition(name, at: interface.span) {

@@ -74,6 +74,9 @@ static inline void lockdown_set_receive_buffer(int descriptor, int bytes) {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
+// poll(2) with nothing to wait for.
+static inline void lockdown_sleep_milliseconds(int milliseconds) { poll(NULL, 0, milliseconds); }
+
 // struct pollfd is filled here so that callers keep no pointer.
 static inline int lockdown_wait_readable(int descriptor, int milliseconds) {
     struct pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};

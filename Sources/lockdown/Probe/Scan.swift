@@ -108,9 +108,19 @@ struct Scan {
   }
 
   private func send(_ raw: Int32, _ bytes: [UInt8]) throws(ProbeError) {
+    let start = lockdown_monotonic_seconds()
     while lockdown_send_raw(raw, host, Int32(host.count), bytes, bytes.count) < 0 {
       let code = errno
-      guard code == ENOBUFS || code == EAGAIN || code == EINTR else {
+      switch code {
+      case EINTR, ENOBUFS, EAGAIN:
+        continue
+      case ENETUNREACH, EADDRNOTAVAIL, EHOSTUNREACH:
+        // A new link's carrier, and with it the route, comes from a work queue of the kernel.
+        guard lockdown_monotonic_seconds() - start < 5 else {
+          throw ProbeError(doing: "sending a packet", code: code)
+        }
+        lockdown_sleep_milliseconds(5)
+      default:
         // The policy may refuse on the way out of the host, never here: this is the neighbour.
         throw ProbeError(doing: "sending a packet", code: code)
       }

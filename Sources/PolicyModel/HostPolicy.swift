@@ -45,6 +45,8 @@ package struct HostPolicy: Sendable {
 /// What the policy is compiled for.
 package struct Target: Sendable, Equatable {
   package enum Architecture: String, Sendable, CaseIterable {
+    // The kernel's own name.
+    // swift-format-ignore: AlwaysUseLowerCamelCase
     case x86_64
     case aarch64
   }

@@ -14,7 +14,7 @@ struct ApplyCommand: ParsableCommand {
   @Flag(help: "Compare only; change nothing.")
   var check = false
 
-  @Option(help: ArgumentHelp("Only these domains, with commas: firewall, sysctl, mounts.", valueName: "domains"))
+  @Option(help: ArgumentHelp("Only these, with commas: firewall, sysctl, mounts.", valueName: "domains"))
   var only: String?
 
   @Option(help: ArgumentHelp("Where to write the status report.", valueName: "file"))

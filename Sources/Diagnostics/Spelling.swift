@@ -17,7 +17,7 @@ package enum Spelling {
       let other = Array(candidate.utf8)
       // Replacing every byte is no misspelling of one.
       guard abs(other.count - bytes.count) <= limit, other.count > limit else { continue }
-      let distance = Self.distance(bytes, other)
+      let distance = Self.distance(bytes, other, limit: limit)
       if distance <= limit { best = (candidate, distance) }
     }
     if let best { return best.candidate }
@@ -28,21 +28,42 @@ package enum Spelling {
   }
 
   /// How many insertions, deletions, replacements and exchanges of neighbours lead from one to the other.
-  package static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
+  ///
+  /// - Parameters:
+  ///   - limit: a larger distance may be given as any number above it, found sooner.
+  package static func distance(_ a: [UInt8], _ b: [UInt8], limit: Int = .max) -> Int {
     if a.isEmpty || b.isEmpty { return max(a.count, b.count) }
-    var beforeLast = [Int](repeating: 0, count: b.count + 1)
-    var last = Array(0...b.count)
-    var row = last
-    for i in 1...a.count {
+    // Rows of the table of prefixes; ranges are spelled out because generic loops are slow without optimiser.
+    let width = b.count + 1
+    var beforeLast = [Int](repeating: 0, count: width)
+    var last = beforeLast
+    var row = beforeLast
+    var j = 0
+    while j < width {
+      last[j] = j
+      j += 1
+    }
+    var i = 1
+    while i <= a.count {
       row[0] = i
-      for j in 1...b.count {
-        let replaced = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)
-        row[j] = min(replaced, last[j] + 1, row[j - 1] + 1)
-        if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1] {
-          row[j] = min(row[j], beforeLast[j - 2] + 1)
+      var least = i
+      j = 1
+      while j < width {
+        var best = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)
+        if last[j] < best { best = last[j] + 1 }
+        if row[j - 1] < best { best = row[j - 1] + 1 }
+        if i > 1, j > 1, a[i - 1] == b[j - 2], a[i - 2] == b[j - 1], beforeLast[j - 2] + 1 < best {
+          best = beforeLast[j - 2] + 1
         }
+        row[j] = best
+        if best < least { least = best }
+        j += 1
       }
-      (beforeLast, last, row) = (last, row, beforeLast)
+      // An exchange reaches back two rows, but costs one more than what it starts from.
+      if least > limit, i > 1, last.allSatisfy({ $0 > limit }) { return least }
+      swap(&beforeLast, &last)
+      swap(&last, &row)
+      i += 1
     }
     return last[b.count]
   }

@@ -11,7 +11,7 @@ extension RuleItemSyntax {
   ) -> RuleItemSyntax? {
     guard let entries = node.mapping else {
       guard let rule = rule(in: node, &diagnostics) else { return nil }
-      return RuleItemSyntax(name: nil, body: .rule(rule), span: node.span)
+      return RuleItemSyntax(name: nil, body: .rule(rule), span: node.span).checked(&diagnostics)
     }
     let keys = entries.map(\.key.text)
     if keys.contains("rule") || keys.contains("verdict") {
@@ -23,6 +23,19 @@ extension RuleItemSyntax {
       return nil
     }
     return named(entry, node, &diagnostics)
+  }
+
+  /// The item, if it has the name its verdict needs.
+  func checked(_ diagnostics: inout DiagnosticList) -> RuleItemSyntax? {
+    guard name == nil, case .rule(let rule) = body, case .containers(let kind) = rule.verdict.value else {
+      return self
+    }
+    diagnostics.report(
+      Diagnostic(
+        .ruleForm, at: rule.verdict.span, "`containers` needs a name",
+        label: "the rules it stands for are named after it",
+        help: ["write `- \(kind.value): containers \(kind.value)`"]))
+    return nil
   }
 
   private static func rule(in node: SyntaxNode, _ diagnostics: inout DiagnosticList) -> RuleSyntax? {

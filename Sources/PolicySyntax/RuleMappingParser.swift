@@ -76,7 +76,10 @@ struct RuleMappingParser {
     item.until = until
     item.enabled = enabled ?? true
     item.controls = controls
-    return item
+    var unnamed = DiagnosticList()
+    let checked = item.checked(&unnamed)
+    for diagnostic in unnamed.all { parser.report(diagnostic) }
+    return checked
   }
 
   // MARK: - Annotations

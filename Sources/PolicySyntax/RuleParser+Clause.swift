@@ -225,6 +225,7 @@ extension RuleParser {
       throw expected("a port", after: after)
     }
     if token.isReference { return reference().map { Spanned(.reference($0.value), $0.span) } }
+    if let refused = refuseNotation(token) { throw refused }
     index += 1
     return value(token, PortText.parse)
   }

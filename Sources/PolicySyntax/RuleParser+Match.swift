@@ -100,11 +100,9 @@ extension RuleParser {
       if let refused = strayComma(before: token) { throw refused }
       throw expected("an address", after: after)
     }
+    if let refused = refuseNotation(token) { throw refused }
     index += 1
-    if !AddressText.looksLikeAddress(token.text.utf8), let refused = refuseName(token) {
-      _ = refused
-      return nil
-    }
+    if !AddressText.looksLikeAddress(token.text.utf8), refuseName(token) != nil { return nil }
     return value(token, AddressText.parse).map { Spanned(.range($0.value), $0.span) }
   }
 

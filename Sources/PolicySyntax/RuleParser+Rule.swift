@@ -92,12 +92,30 @@ extension RuleParser {
         .ruleUnexpected, at: span(token), "a rule begins with a verdict", label: "not a verdict", help: help)
     }
     index += 1
-    if token.kind == .word, let refused = refuseForeign(token, asVerdict: true) { return refused }
+    if token.kind == .word {
+      if let refused = refuseForeign(token, asVerdict: true) ?? refuseCapitals(token) { return refused }
+      if let refused = refuseJoinedName(token) { return refused }
+    }
     let nearest = token.kind == .word ? Spelling.closest(to: token.text, among: RuleKeyword.verdicts) : nil
     return refuse(
       .ruleUnknownWord, at: span(token), "unknown verdict `\(token.written)`", label: "expected a verdict",
       help: [nearest.map { "did you mean `\($0)`?" } ?? "one of " + Self.listing(RuleKeyword.verdicts)],
       fixIts: nearest.map { [FixIt("write `\($0)`", replace: span(token), with: $0)] } ?? [])
+  }
+
+  /// `ssh:accept`, a name without the space that would make it one; nil if it is none.
+  private mutating func refuseJoinedName(_ token: RuleToken) -> Refused? {
+    let bytes = token.text.utf8
+    guard let colon = bytes.firstIndex(of: UInt8(ascii: ":")),
+      Self.isName(String(decoding: bytes[..<colon], as: UTF8.self)),
+      RuleKeyword.named(String(decoding: bytes[bytes.index(after: colon)...], as: UTF8.self))?.role
+        == .verdict
+    else { return nil }
+    let end = token.start + bytes.distance(from: bytes.startIndex, to: colon) + 1
+    return refuse(
+      .ruleUnknownWord, at: span(token), "unknown verdict `\(token.text)`", label: "a name and a verdict?",
+      help: ["a name is followed by a colon and a space"],
+      fixIts: [FixIt("insert a space", replace: scalars[token.scalar].span(end, end), with: " ")])
   }
 
   /// `to TARGET`, after `dnat` or `snat`.

@@ -25,6 +25,57 @@ extension RuleParser {
       fixIts: entry.replacement.map { [FixIt("write `\($0)`", replace: span(token), with: $0)] } ?? [])
   }
 
+  /// Notations of other firewalls where a value is asked for: `!= 22`, `{22, 80}`. Nil if it is none; consumes
+  /// what it reports.
+  mutating func refuseNotation(_ token: RuleToken) -> Refused? {
+    guard token.isPlainWord else { return nil }
+    if token.text.utf8.first == UInt8(ascii: "!") {
+      index += 1
+      let hasEqual = token.text.utf8.dropFirst().first == UInt8(ascii: "=")
+      let value = String(Substring(token.text.utf8.dropFirst(hasEqual ? 2 : 1)))
+      return refuse(
+        .ruleUnexpected, at: span(token), "negation is written `not`", label: "a sign of other firewalls",
+        help: ["as in `tcp not 22` or `from not $admin`"],
+        fixIts: [
+          FixIt("write `not`", replace: span(token), with: value.isEmpty ? "not" : "not " + value)
+        ])
+    }
+    guard token.text.utf8.first == UInt8(ascii: "{") else { return nil }
+    while let next = current {
+      index += 1
+      if next.text.utf8.last == UInt8(ascii: "}") { break }
+    }
+    return refuse(
+      .ruleUnexpected, at: span(from: token), "a list is written without braces", label: "in braces",
+      help: ["as in `tcp 22, 80` or `from 10.0.0.1, 10.0.0.2`"])
+  }
+
+  /// `22/tcp` and `tcp/22`, which are two words here; nil if it is none.
+  private mutating func refuseJoinedPort(_ token: RuleToken) -> Refused? {
+    let parts = token.text.utf8.split(
+      maxSplits: 1, omittingEmptySubsequences: false,
+      whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") })
+    guard parts.count == 2 else { return nil }
+    var (name, port) = (String(Substring(parts[0])), String(Substring(parts[1])))
+    if RuleKeyword.named(name) == nil { swap(&name, &port) }
+    guard RuleKeyword.named(name)?.hasPorts == true, !port.isEmpty else { return nil }
+    return refuse(
+      .ruleUnexpected, at: span(token), "a protocol and its port are two words", label: "one word",
+      help: ["write `\(name) \(port)`"],
+      fixIts: [FixIt("write `\(name) \(port)`", replace: span(token), with: "\(name) \(port)")])
+  }
+
+  /// A keyword in capitals; nil if it is none.
+  mutating func refuseCapitals(_ token: RuleToken) -> Refused? {
+    let lower = String(
+      decoding: token.text.utf8.map { $0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? $0 | 0x20 : $0 },
+      as: UTF8.self)
+    guard lower != token.text, RuleKeyword.named(lower) != nil else { return nil }
+    return refuse(
+      .ruleUnknownWord, at: span(token), "unknown word `\(token.text)`", label: "keywords are in lower case",
+      help: ["write `\(lower)`"], fixIts: [FixIt("write `\(lower)`", replace: span(token), with: lower)])
+  }
+
   /// The fault of a token that begins no clause; consumes it.
   mutating func noClause(_ token: RuleToken, after not: RuleToken? = nil) -> Refused {
     let previous = index > 0 ? tokens[index - 1] : nil
@@ -42,6 +93,8 @@ extension RuleParser {
     case .word: break
     }
     if let refused = refuseForeign(token) { return refused }
+    if let refused = refuseCapitals(token) { return refused }
+    if let refused = refuseJoinedPort(token) { return refused }
     if let refused = refuseValue(token, after: not ?? previous) { return refused }
     if let nearest = Spelling.closest(to: token.text, among: RuleKeyword.clauseStarts) {
       return refuse(

@@ -39,7 +39,12 @@ import Testing
     }
     for a in texts.enumerated().filter({ $0.offset % 7 == 0 }) {
       for b in texts.enumerated().filter({ $0.offset % 5 == 0 }) {
-        #expect(Spelling.distance(a.element, b.element) == distance(a.element[...], b.element[...]))
+        let expected = distance(a.element[...], b.element[...])
+        #expect(Spelling.distance(a.element, b.element) == expected)
+        for limit in 0...3 {
+          let found = Spelling.distance(a.element, b.element, limit: limit)
+          #expect(found == expected || (found > limit && expected > limit))
+        }
       }
     }
   }

@@ -25,7 +25,6 @@ func ruleItems(_ yaml: String) -> (items: [RuleItemSyntax], diagnostics: [Diagno
     ("verdict: redirect\nto: [10.0.0.1]", "redirect to 10.0.0.1"),
     ("verdict: {reject: tcp-reset}\nprotocol: tcp", "reject tcp with tcp-reset"),
     ("verdict: reject", "reject"),
-    ("verdict: {containers: docker}", "containers docker"),
     (
       "verdict: accept\nprotocol: [tcp]\nports: [22]\nfrom: [\"$admin\"]\nnot: {in: [lo]}",
       "accept tcp 22 from $admin in not lo"
@@ -131,6 +130,13 @@ func ruleItems(_ yaml: String) -> (items: [RuleItemSyntax], diagnostics: [Diagno
     #expect(parseRule(rule.canonicalText).rule == rule)
   }
 
+  @Test func containersAreNamed() throws {
+    let (items, diagnostics) = ruleItems(
+      "rules:\n- docker: containers docker\n- name: podman\n  verdict: {containers: podman}\n")
+    #expect(diagnostics.isEmpty)
+    #expect(items.map(\.name?.value) == ["docker", "podman"])
+  }
+
   @Test func keywordsNeedNoQuotesAsElements() throws {
     let (items, diagnostics) = ruleItems("rules:\n- verdict: accept\n  in: [in, any]\n  cgroup: [log]\n")
     #expect(diagnostics.isEmpty)
@@ -222,6 +228,8 @@ func ruleItems(_ yaml: String) -> (items: [RuleItemSyntax], diagnostics: [Diagno
     Fault("rules:\n- ⟦accept log \"a⟧: b\"", .accidentalMapping),
     Fault("rules:\n- ⟦Ssh⟧: accept", .accidentalMapping),
     Fault("rules:\n- ⟦closing⟧: accept", .badName),
+    Fault("rules:\n- ⟦containers docker⟧", .ruleForm),
+    Fault("rules:\n- verdict: {⟦containers: docker⟧}", .ruleForm),
     Fault("rules:\n- name: ⟦rule⟧\n  rule: accept", .badName),
     Fault("rules:\n- name: ⟦A B⟧\n  rule: accept", .badName),
     Fault("rules:\n- ssh: accept\n  ⟦web⟧: accept", .ruleForm),

@@ -78,6 +78,8 @@ struct Checker {
       return nil
     }
     if let newer = newerLanguage(root) {
+      // Whatever else is wrong with it may be right in that language (LANGUAGE.md, top).
+      diagnostics = diagnostics.leavingOut(newer.span.source)
       error(
         .languageNewer, newer.span,
         "this file is written in language \(newer.value), and this compiler knows language 1",
@@ -160,6 +162,15 @@ struct Checker {
 
   /// Userdata of named objects exists since 5.10 (LANGUAGE.md §7, labels in the kernel).
   private static let oldestKernel = KernelVersion(5, 10)
+}
+
+extension DiagnosticList {
+  /// The findings about all files but one.
+  fileprivate func leavingOut(_ source: SourceID) -> DiagnosticList {
+    var list = DiagnosticList()
+    for diagnostic in all where diagnostic.span?.source != source { list.report(diagnostic) }
+    return list
+  }
 }
 
 extension KernelVersion {

@@ -83,6 +83,21 @@ static inline int lockdown_wait_readable(int descriptor, int milliseconds) {
     return poll(&entry, 1, milliseconds);
 }
 
+// The same for three.
+static inline int lockdown_wait_any(int a, int b, int c, int milliseconds) {
+    struct pollfd entries[3] = {{.fd = a, .events = POLLIN}, {.fd = b, .events = POLLIN}, {.fd = c, .events = POLLIN}};
+    return poll(entries, 3, milliseconds);
+}
+
+// SO_MEMINFO (linux/sock_diag.h) is an array of counters; SK_MEMINFO_DROPS is the ninth.
+static inline int64_t lockdown_socket_drops(int descriptor) {
+    uint32_t counters[9];
+    socklen_t length = sizeof counters;
+    if (getsockopt(descriptor, SOL_SOCKET, 55 /* SO_MEMINFO */, counters, &length) < 0 || length < sizeof counters)
+        return -1;
+    return counters[8];
+}
+
 // CLOCK_MONOTONIC, in seconds.
 static inline double lockdown_monotonic_seconds(void) {
     struct timespec now;

@@ -34,7 +34,7 @@ struct CanonicalSets {
       members.append(.init("elements", JSONValue(netset.prefixes)))
       return members
     }
-    let file = "sets/\(fileName ?? "_" + sha256.prefix(16)).netset"
+    let file = "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + sha256.prefix(16)).netset"
     members.append(.init("file", .string(file)))
     if !large.contains(where: { $0.fileName == file }) {
       large.append(CanonicalPolicy.LargeSet(fileName: file, netset: netset))

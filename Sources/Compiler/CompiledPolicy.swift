@@ -15,6 +15,14 @@ package struct CompiledPolicy: Sendable {
     }
   }
 
+  /// Names of the files of a compile, but for those of sets.
+  package static let outputNames: Set<String> = [
+    "policy.bundle", "policy.json", "policy.map.json", "nftables.nft", "sysctl.conf", "modprobe.conf",
+    "mounts.fstab", "cmdline.txt",
+  ]
+  /// The directory of the files of large sets, `NAME.netset`.
+  package static let setDirectory = "sets"
+
   package var policy: HostPolicy
   /// SHA-256 of the canonical policy, 32 bytes.
   package var digest: [UInt8]

@@ -6,39 +6,24 @@ struct ApplyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "apply",
     abstract: "Apply a bundle to this host: runs the applier, lockdown-apply, in this process's place.",
+    usage: "lockdown apply <bundle> [<applier options> ...]",
     discussion: """
-      All options are the applier's; its exit codes are its own (docs/apply.md): 0 the host equals the bundle, 1 \
-      refused and unchanged, 2 could not tell, 3 applied with gaps that are named, 75 busy.
+      What follows `apply` goes to the applier as it is; `lockdown apply` alone prints its options. Its exit codes \
+      are its own (docs/apply.md): 0 the host equals the bundle, 1 refused and unchanged, 2 could not tell, 3 \
+      applied with gaps that are named, 64 usage, 75 busy.
       """)
 
-  @Flag(help: "Compare only; change nothing.")
-  var check = false
-
-  @Option(help: ArgumentHelp("Only these, with commas: firewall, sysctl, mounts.", valueName: "domains"))
-  var only: String?
-
-  @Option(help: ArgumentHelp("Where to write the status report.", valueName: "file"))
-  var status: String?
-
-  @Flag(help: "Apply although management was not proved reachable.")
-  var force = false
-
-  @Option(help: ArgumentHelp("The applier to run.", valueName: "path"))
-  var applier: String?
-
-  @Argument(help: ArgumentHelp("The bundle.", valueName: "bundle"))
-  var bundle: String
+  @Argument(
+    parsing: .captureForPassthrough,
+    help: ArgumentHelp("The bundle, and options of the applier.", valueName: "argument"))
+  var arguments: [String] = []
 
   func run() throws {
-    let program = try Applier.locate(applier)
-    var words = [program, bundle]
-    if check { words.append("--check") }
-    if force { words.append("--force") }
-    if let only { words += ["--only", only] }
-    if let status { words += ["--status", status] }
-    var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
-    arguments.append(nil)
-    execv(program, arguments)
+    if arguments == ["--help"] || arguments == ["-h"] { throw CleanExit.helpRequest(Self.self) }
+    let program = try Applier.locate(nil)
+    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
+    words.append(nil)
+    execv(program, words)
     throw FileError(doing: "cannot run", path: program, code: errno)
   }
 }

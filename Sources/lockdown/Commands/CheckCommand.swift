@@ -15,11 +15,12 @@ struct CheckCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    var isClean = true
+    // The worst wins (DESIGN §8): what could not be read, then what has errors.
+    var code: Int32 = 0
     var results: [JSONValue] = []
     for file in files {
-      let compilation = try CompileRun.run(file)
-      isClean = isClean && compilation.policy != nil
+      let compilation = CompileRun.run(file)
+      code = max(code, CompileRun.exitCode(compilation))
       switch format {
       case .text:
         CompileRun.report(compilation)
@@ -37,6 +38,6 @@ struct CheckCommand: ParsableCommand {
       }
     }
     if format == .json { StandardOutput.write(.array(results)) }
-    if !isClean { throw ExitCode(1) }
+    if code != 0 { throw ExitCode(code) }
   }
 }

@@ -7,7 +7,7 @@ struct CompileCommand: ParsableCommand {
     commandName: "compile",
     abstract: "Compile a policy into a bundle and into text for stock tools.",
     discussion: """
-      Writes a directory, `NAME.compiled` beside the policy unless -o names one: policy.bundle for the applier, \
+      Writes a directory, `NAME.compiled` here unless -o names one: policy.bundle for the applier, \
       policy.json and its source map for people and tools, and nftables.nft, sysctl.conf, modprobe.conf, \
       mounts.fstab and cmdline.txt for hosts without our applier. The directory is there whole or not at all. The \
       same policy gives the same bytes on every machine.
@@ -27,11 +27,13 @@ struct CompileCommand: ParsableCommand {
   }
 
   func run() throws {
-    let compilation = try CompileRun.run(file)
+    let compilation = CompileRun.run(file)
     if format == .text { CompileRun.report(compilation) }
     guard let policy = compilation.policy else {
-      if format == .json { StandardOutput.write(["findings": CompileRun.findings(compilation)]) }
-      throw ExitCode(1)
+      if format == .json {
+        StandardOutput.write(["findings": CompileRun.findings(compilation), "output": .null, "policy": .null])
+      }
+      throw ExitCode(CompileRun.exitCode(compilation))
     }
     let directory = OutputDirectory(path: output ?? defaultOutput)
     try directory.write(policy.files.map { ($0.name, $0.bytes) })
@@ -46,8 +48,9 @@ struct CompileCommand: ParsableCommand {
     }
   }
 
-  /// `policies/cos.cos` → `policies/cos.compiled`.
+  /// `policies/cos.cos` → `cos.compiled`, in the working directory as with other compilers.
   private var defaultOutput: String {
-    (file.hasSuffix(".cos") ? String(file.dropLast(4)) : file) + ".compiled"
+    let name = file.lastIndex(of: "/").map { file[file.index(after: $0)...] } ?? file[...]
+    return (name.hasSuffix(".cos") ? name.dropLast(4) : name) + ".compiled"
   }
 }

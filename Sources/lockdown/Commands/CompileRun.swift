@@ -4,8 +4,25 @@ import Diagnostics
 
 /// One file through the compiler, and its findings told.
 enum CompileRun {
-  static func run(_ path: String) throws(FileError) -> Compilation {
-    PolicyCompiler.compile(path: path == "-" ? "<stdin>" : path, bytes: try FileBytes.read(path))
+  /// Reads and compiles; a file that cannot be read is a finding too.
+  static func run(_ path: String) -> Compilation {
+    let name = path == "-" ? "<stdin>" : path
+    do throws(FileError) {
+      let bytes = try FileBytes.read(path)
+      return Terminal.whileAnnouncing("compiling \(name)") {
+        PolicyCompiler.compile(path: name, bytes: bytes)
+      }
+    } catch {
+      var diagnostics = DiagnosticList()
+      diagnostics.report(Diagnostic(.fileUnreadable, at: nil, "\(error)"))
+      return Compilation(sources: SourceFiles(), diagnostics: diagnostics, policy: nil)
+    }
+  }
+
+  /// 3 where a file could not be read, 1 for errors in a policy (DESIGN §8).
+  static func exitCode(_ compilation: Compilation) -> Int32 {
+    if compilation.diagnostics.all.contains(where: { $0.id == .fileUnreadable }) { return 3 }
+    return compilation.policy == nil ? 1 : 0
   }
 
   /// Findings to standard error, with a closing count where there are errors.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import CanonicalJSON
 import Glibc
 
@@ -11,6 +12,22 @@ enum Terminal {
   /// Colour only on a terminal, and never with NO_COLOR (no-color.org).
   static var hasColor: Bool {
     isatty(2) == 1 && getenv("NO_COLOR").map { $0.pointee == 0 } ?? true
+  }
+
+  /// Says what will take more than a second; on a terminal only.
+  static func progress(_ text: String) {
+    if isatty(2) == 1 { printError("lockdown: \(text)") }
+  }
+
+  /// Says what is being done if it takes more than a second; on a terminal only.
+  static func whileAnnouncing<T>(_ text: String, _ body: () -> T) -> T {
+    guard isatty(2) == 1 else { return body() }
+    let line = "lockdown: \(text) …\n"
+    return line.utf8.withContiguousStorageIfAvailable { bytes in
+      lockdown_announce_after_a_second(bytes.baseAddress, bytes.count)
+      defer { lockdown_announce_nothing() }
+      return body()
+    } ?? body()
   }
 }
 

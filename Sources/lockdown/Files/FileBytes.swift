@@ -4,12 +4,14 @@ import Glibc
 
 /// A file that could not be read or written, in the words of the system.
 struct FileError: Error, CustomStringConvertible {
-  var doing: String
-  var path: String
-  /// errno.
-  var code: Int32
+  var description: String
 
-  var description: String { "\(doing) \(path): \(String(cString: strerror(code)))" }
+  init(_ description: String) { self.description = description }
+
+  /// - Parameter code: errno.
+  init(doing: String, path: String, code: Int32) {
+    description = "\(doing) `\(path)`: \(String(cString: strerror(code)))"
+  }
 }
 
 enum FileBytes {

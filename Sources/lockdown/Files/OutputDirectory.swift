@@ -1,4 +1,5 @@
 import CLinux
+import Compiler
 import Glibc
 
 /// A directory of outputs that is there whole or not at all: written beside its place, then renamed into it.
@@ -41,13 +42,10 @@ struct OutputDirectory {
   private func replace() throws(FileError) {
     var status = stat()
     if lstat(path, &status) == 0 {
-      // Only what a compile has made may be replaced: a mistyped -o must not take a home directory with it.
-      guard access("\(path)/policy.bundle", F_OK) == 0 || isEmptyDirectory(path) else {
-        throw FileError(doing: "will not replace what no compile has made:", path: path, code: EEXIST)
+      if let stranger = Self.stranger(in: path) {
+        throw FileError("will not replace `\(path)`: no compile has made `\(stranger)` in it")
       }
-      guard lockdown_exchange(temporary, path) == 0 else {
-        throw FileError(doing: "cannot replace", path: path, code: errno)
-      }
+      if lockdown_exchange(temporary, path) != 0 { try replaceInTwoSteps() }
       Self.remove(temporary)
     } else if rename(temporary, path) != 0 {
       throw FileError(doing: "cannot make directory", path: path, code: errno)
@@ -56,13 +54,32 @@ struct OutputDirectory {
     try synchronize(parent)
   }
 
-  private func isEmptyDirectory(_ path: String) -> Bool {
-    guard let stream = opendir(path) else { return false }
-    defer { closedir(stream) }
-    while let entry = readdir(stream) {
-      if name(of: entry) != ".", name(of: entry) != ".." { return false }
+  /// For file systems that cannot exchange two names: for a moment there is no output, and never half of one.
+  private func replaceInTwoSteps() throws(FileError) {
+    guard errno == EINVAL || errno == ENOSYS else {
+      throw FileError(doing: "cannot replace", path: path, code: errno)
     }
-    return true
+    let old = "\(path).\(getpid()).old"
+    guard rename(path, old) == 0 else { throw FileError(doing: "cannot replace", path: path, code: errno) }
+    guard rename(temporary, path) == 0 else {
+      let code = errno
+      _ = rename(old, path)
+      throw FileError(doing: "cannot replace", path: path, code: code)
+    }
+    Self.remove(old)
+  }
+
+  /// The name of something that no compile writes, or nil: only what a compile has made may be replaced. A
+  /// mistyped -o must not take a home directory with it, nor a replaced output somebody's notes.
+  private static func stranger(in path: String) -> String? {
+    guard let names = entries(of: path) else { return path }
+    for name in names.sorted() where !CompiledPolicy.outputNames.contains(name) {
+      guard name == CompiledPolicy.setDirectory, let sets = entries(of: "\(path)/\(name)") else {
+        return name
+      }
+      if let other = sets.sorted().first(where: { !$0.hasSuffix(".netset") }) { return "\(name)/\(other)" }
+    }
+    return nil
   }
 
   private func synchronize(_ directory: String) throws(FileError) {
@@ -74,22 +91,24 @@ struct OutputDirectory {
 
   /// Removes a directory of ours and what is in it, two levels deep.
   private static func remove(_ directory: String) {
-    guard let stream = opendir(directory) else { return }
-    var names: [String] = []
-    while let entry = readdir(stream) { names.append(name(of: entry)) }
-    closedir(stream)
-    for name in names where name != "." && name != ".." {
+    for name in entries(of: directory) ?? [] {
       let path = "\(directory)/\(name)"
       if unlink(path) != 0, errno == EISDIR || errno == EPERM { remove(path) }
     }
     rmdir(directory)
   }
 
-  private func name(of entry: UnsafeMutablePointer<dirent>) -> String { Self.name(of: entry) }
-
-  private static func name(of entry: UnsafeMutablePointer<dirent>) -> String {
-    withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-      String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+  /// Nil if it is no directory that can be read.
+  private static func entries(of directory: String) -> [String]? {
+    guard let stream = opendir(directory) else { return nil }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { names.append(name) }
     }
+    return names
   }
 }

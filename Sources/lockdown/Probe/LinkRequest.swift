@@ -46,6 +46,20 @@ struct LinkRequest {
     try request.send("adding an address to \(interface)")
   }
 
+  /// A route to every address of a family, which are then all on the link. Interface up first.
+  static func addDefaultRoute(isIPv6: Bool, interface: String) throws(ProbeError) {
+    let scope = isIPv6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK
+    // struct rtmsg: family, two prefix lengths, type of service, table, protocol, scope, type, flags.
+    var request = LinkRequest(
+      type: UInt16(RTM_NEWROUTE), flags: UInt16(NLM_F_CREATE | NLM_F_REPLACE),
+      header: [
+        UInt8(isIPv6 ? AF_INET6 : AF_INET), 0, 0, 0, UInt8(RT_TABLE_MAIN.rawValue), UInt8(RTPROT_STATIC),
+        UInt8(scope.rawValue), UInt8(RTN_UNICAST),
+      ] + words(0))
+    request.attribute(UInt16(RTA_OIF.rawValue), words(try interfaceIndex(interface)))
+    try request.send("adding a route by \(interface)")
+  }
+
   static func setUp(interface: String) throws(ProbeError) {
     let request = LinkRequest(
       type: UInt16(RTM_NEWLINK), flags: 0, header: linkHeader(index: try interfaceIndex(interface), up: true))

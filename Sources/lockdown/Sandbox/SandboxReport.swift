@@ -1,72 +1,136 @@
 import BundleFormat
+import CanonicalJSON
 import HostState
 import NFTables
 import SHA2
 
-/// What the kernel of the sandbox holds and lets through, told from the outside in.
-enum SandboxReport {
-  /// Prints the report; returns whether the kernel names the policy of the bundle.
-  static func print(contents: BundleContents, probe: Bool) throws(SandboxError) -> Bool {
-    let wanted = String(decoding: SHA256.hex(contents.policyDigest), as: UTF8.self)
-    let name = String(decoding: contents.policyName, as: UTF8.self)
-    Swift.print("policy \(name)")
-    Swift.print("  digest of the bundle    sha256:\(wanted)")
-    let isSame = try printKernel(wanted: wanted, hasFirewall: !contents.messages.isEmpty)
-    if probe {
-      do throws(ProbeError) {
-        printProbe(try PacketProbe.run())
-      } catch {
-        throw SandboxError(doing: "probing: \(error.doing)", code: error.code)
-      }
-    }
-    return isSame
-  }
+/// What the kernel of the sandbox holds and lets through.
+struct SandboxReport {
+  private let name: String
+  /// 64 digits.
+  private let wanted: String
+  private let hasFirewall: Bool
+  private let leftOut: [String]
+  private let hasGaps: Bool
+  /// Read back from the kernel; nil: no policy is loaded.
+  private let loaded: LoadedPolicy?
+  private let chains: [(name: String, rules: Int)]
+  var probe: ProbeReport?
 
-  private static func printKernel(wanted: String, hasFirewall: Bool) throws(SandboxError) -> Bool {
+  /// Reads the kernel of this network namespace.
+  ///
+  /// - Parameter hasGaps: the applier has named something it could not do.
+  init(contents: BundleContents, leftOut: [String], hasGaps: Bool) throws(SandboxError) {
+    name = String(decoding: contents.policyName, as: UTF8.self)
+    wanted = String(decoding: SHA256.hex(contents.policyDigest), as: UTF8.self)
+    hasFirewall = !contents.messages.isEmpty
+    self.leftOut = leftOut
+    self.hasGaps = hasGaps
     do throws(HostStateError) {
-      guard let loaded = try HostState.readDigest() else {
-        Swift.print("  digest in the kernel    none\(hasFirewall ? "" : ": the policy has no firewall")")
-        return !hasFirewall
-      }
-      let found = loaded.policyDigest ?? "unreadable: \(loaded.comment)"
-      Swift.print("  digest in the kernel    sha256:\(found)  (counter policy_digest, read back)")
-      let ruleset = try HostState.readRuleset()
-      for table in ruleset.tables {
-        let rules = table.chains.map { "\($0.name) \($0.rules.count)" }.joined(separator: ", ")
-        Swift.print("  rules in the kernel     \(rules)")
-      }
-      if found != wanted { printError("lockdown: sandbox: the kernel names another policy than the bundle") }
-      return found == wanted
+      loaded = try HostState.readDigest()
+      chains = try HostState.readRuleset().tables.flatMap(\.chains).map { ($0.name, $0.rules.count) }
     } catch {
       throw SandboxError(doing: "reading the kernel back: \(error)", code: 0)
     }
   }
 
-  private static func printProbe(_ report: ProbeReport) {
-    Swift.print("open from outside, by real packets (every port tried)")
-    for family in report.families {
-      var parts: [String] = []
-      if !family.tcp.isEmpty { parts.append("tcp " + ranges(family.tcp)) }
-      if !family.udp.isEmpty {
-        let bound = report.mayMissUDP && family.udp.count > 50 ? "udp at least " : "udp "
-        parts.append(bound + ranges(family.udp))
-      }
-      if family.answersEcho { parts.append("echo") }
-      Swift.print("  \(family.name)   \(parts.isEmpty ? "nothing" : parts.joined(separator: "   "))")
+  /// Whether the kernel names the policy of the bundle.
+  var isSamePolicy: Bool { hasFirewall ? loaded?.policyDigest == wanted : loaded == nil }
+
+  // MARK: Text
+
+  var text: String {
+    var lines = ["policy \(name)", "  digest of the bundle  sha256:\(wanted)"]
+    if let loaded {
+      lines.append("  digest in the kernel  \(digestText(loaded))")
+      let parts = chains.map { "\($0.name) \($0.rules)" }.joined(separator: ", ")
+      lines.append("  rules in the kernel   \(parts)")
+    } else {
+      lines.append("  digest in the kernel  none\(hasFirewall ? "" : ": the policy has no firewall")")
     }
-    Swift.print("closed: every other tcp and udp port of \(report.portsTried)")
+    if !isSamePolicy { lines.append("  the kernel does not name the policy of the bundle") }
+    if !leftOut.isEmpty { lines += ["not in this sandbox"] + leftOut.map { "  \($0)" } }
+    if hasGaps { lines.append("the applier has named gaps above") }
+    if let probe { lines += Self.lines(of: probe) }
+    return lines.joined(separator: "\n") + "\n"
   }
 
-  /// `22, 80-90`.
-  private static func ranges(_ ports: [UInt16]) -> String {
-    var parts: [String] = []
-    var index = 0
-    while index < ports.count {
-      var end = index
-      while end + 1 < ports.count, ports[end + 1] == ports[end] + 1 { end += 1 }
-      parts.append(end == index ? "\(ports[index])" : "\(ports[index])-\(ports[end])")
-      index = end + 1
+  private func digestText(_ loaded: LoadedPolicy) -> String {
+    loaded.policyDigest.map { "sha256:\($0)" } ?? "unreadable: \(loaded.comment)"
+  }
+
+  private static func lines(of probe: ProbeReport) -> [String] {
+    var lines: [String] = []
+    for family in probe.families {
+      lines.append("packets to \(probe.interface) from \(family.source)")
+      for (protocolName, fates) in [("tcp", family.tcp), ("udp", family.udp)] {
+        func list(_ fate: ProbeReport.Fate) -> String? {
+          let ports = ProbeReport.ports(fates, fate)
+          return ports.isEmpty ? nil : ProbeReport.ranges(ports).joined(separator: ", ")
+        }
+        lines.append("  \(protocolName)   open \(list(.open) ?? "none")")
+        if let ports = list(.unanswered) { lines.append("        arrives, no answer comes back \(ports)") }
+        if let ports = list(.rejected) { lines.append("        rejected \(ports)") }
+        if let ports = list(.dropped) { lines.append("        dropped \(ports)") }
+      }
+      lines.append("  echo  \(Self.word(family.echo))")
     }
-    return parts.joined(separator: ", ")
+    if probe.lost > 0 {
+      lines.append(
+        "could not tell for all ports: the kernel lost \(probe.lost) packets on their way to this program")
+    }
+    return lines
+  }
+
+  private static func word(_ fate: ProbeReport.Fate) -> String {
+    switch fate {
+    case .open: "open"
+    case .unanswered: "unanswered"
+    case .rejected: "rejected"
+    case .dropped: "dropped"
+    }
+  }
+
+  // MARK: JSON
+
+  var json: JSONValue {
+    .object([
+      .init("name", .string(name)), .init("digest", .string("sha256:\(wanted)")),
+      .init(
+        "kernel",
+        loaded.map { loaded in
+          [
+            "comment": .string(loaded.comment),
+            "digest": loaded.policyDigest.map { .string("sha256:\($0)") } ?? .null,
+            "messages": .string(String(decoding: SHA256.hex(loaded.messageDigest), as: UTF8.self)),
+            "chains": .array(chains.map { ["name": .string($0.name), "rules": JSONValue($0.rules)] }),
+          ]
+        } ?? .null),
+      .init("same-policy", .bool(isSamePolicy)), .init("left-out", JSONValue(leftOut)),
+      .init("gaps", .bool(hasGaps)), .init("probe", probe.map(Self.json) ?? .null),
+    ])
+  }
+
+  private static func json(_ probe: ProbeReport) -> JSONValue {
+    .object([
+      .init("interface", .string(probe.interface)), .init("lost", JSONValue(probe.lost)),
+      .init(
+        "families",
+        .array(
+          probe.families.map { family in
+            .object([
+              .init("family", .string(family.name.lowercased())), .init("from", .string(family.source)),
+              .init("echo", .string(word(family.echo))), .init("tcp", json(family.tcp)),
+              .init("udp", json(family.udp)),
+            ])
+          })),
+    ])
+  }
+
+  private static func json(_ fates: [ProbeReport.Fate]) -> JSONValue {
+    .object(
+      [ProbeReport.Fate.open, .unanswered, .rejected, .dropped].map { fate in
+        .init(word(fate), JSONValue(ProbeReport.ranges(ProbeReport.ports(fates, fate))))
+      })
   }
 }

@@ -1,0 +1,18 @@
+import BundleFormat
+
+/// What of a bundle a sandbox may apply.
+enum SandboxContents {
+  /// The bundle without what would change the whole host, and what that is, one line each.
+  ///
+  /// The applier passes over such keys by itself outside the host's namespaces; here they do not even reach it.
+  static func split(_ contents: BundleContents) -> (applicable: BundleContents, leftOut: [String]) {
+    var applicable = contents
+    applicable.sysctls = contents.sysctls.filter(\.isNamespaced)
+    let global = contents.sysctls.filter { !$0.isNamespaced }.map { text($0.path) }
+    var leftOut = global.isEmpty ? [] : ["sysctls of the whole host: \(global.joined(separator: ", "))"]
+    leftOut += contents.notEnforced.map(text)
+    return (applicable, leftOut)
+  }
+
+  private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+}

@@ -214,6 +214,22 @@ import Testing
     #expect(list.name == nil)
   }
 
+  /// What only statements and the closed stage use is no set of the policy's table.
+  @Test func setsOfStatementsAreNotNamed() throws {
+    let checked = Checked(
+      OneChain("accept tcp 22 from $admin", define: ["admin: [10.0.0.0/8]", "bogus: [192.0.2.0/24]"]).text
+        + "boot: { input: [\"accept tcp 22 from $bogus\"] }\nexpect:\n  - input accept tcp 22 from $bogus\n")
+    let policy = try #require(checked.policy, "\(checked.rendered)")
+    #expect(policy.addressSets.map(\.name) == ["admin"])
+    guard case .packets(let region, _, _) = try #require(policy.expectations.first).body,
+      case .addresses(_, let match)? = region.matches.last?.condition
+    else {
+      Issue.record("no addresses")
+      return
+    }
+    #expect(match.name == nil)
+  }
+
   // MARK: Interfaces, owners
 
   @Test func interfacesAndOwners() throws {

@@ -23,7 +23,7 @@ extension Checker {
     }
     let policy = node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
     let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority
-    let place = Place(name: hook.rawValue, hook: hook, priority: priority)
+    let place = Place(name: hook.rawValue, hook: hook, priority: priority, hasNamedSets: true)
     var rules = rules(node.sequence ?? node.entry("rules")?.value.sequence ?? [], at: place)
     reportUnreachable(rules, at: place)
     guard let policy else { return nil }

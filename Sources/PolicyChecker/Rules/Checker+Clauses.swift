@@ -17,6 +17,13 @@ extension Checker {
     for clause in clauses
     where !resolve(clause, at: place, protocols: protocols, &resolved, &negatedLists) { isDamaged = true }
     guard !isDamaged else { return nil }
+    if let contradiction = resolved.contradiction {
+      let clause = clauses.last { $0.value.isNegation(of: contradiction) }
+      error(
+        .neverMatches, clause?.span ?? clauses[0].span, "this takes out all that another clause lets in",
+        help: ["no packet meets both"])
+      isDamaged = true
+    }
     for list in negatedLists where resolved.families == .both {
       reportOneFamilyNot(list.families, list.span)
       isDamaged = true
@@ -57,7 +64,8 @@ extension Checker {
       return true
     case .endpoint(let direction, let isNegated, let addresses, let ports):
       return resolveEndpoint(
-        direction, isNegated, addresses, ports, protocols: protocols, span, &resolved, &negatedLists)
+        direction, isNegated, addresses, ports, protocols: protocols, span, at: place, &resolved,
+        &negatedLists)
     case .interfaces(let direction, let isNegated, let list):
       return resolveInterfaces(direction, isNegated, list, span, at: place, &resolved)
     case .owner(let kind, let isNegated, let list):
@@ -247,13 +255,14 @@ extension Checker {
 
   private mutating func resolveEndpoint(
     _ direction: Direction, _ isNegated: Bool, _ list: AddressListSyntax?, _ portList: PortListSyntax?,
-    protocols: [UInt8]?, _ span: SourceSpan, _ resolved: inout ResolvedClauses,
+    protocols: [UInt8]?, _ span: SourceSpan, at place: Place, _ resolved: inout ResolvedClauses,
     _ negatedLists: inout [(families: Families, span: SourceSpan)]
   ) -> Bool {
     var isGood = true
     if let list {
       if let addresses = addresses(list) {
-        isGood = resolveAddresses(addresses, direction, isNegated, list, span, &resolved, &negatedLists)
+        isGood = resolveAddresses(
+          addresses, direction, isNegated, span, at: place, &resolved, &negatedLists)
       } else {
         isGood = false
       }
@@ -265,15 +274,16 @@ extension Checker {
   }
 
   private mutating func resolveAddresses(
-    _ addresses: ResolvedAddresses, _ direction: Direction, _ isNegated: Bool, _ list: AddressListSyntax,
-    _ span: SourceSpan, _ resolved: inout ResolvedClauses,
+    _ addresses: ResolvedAddresses, _ direction: Direction, _ isNegated: Bool, _ span: SourceSpan,
+    at place: Place, _ resolved: inout ResolvedClauses,
     _ negatedLists: inout [(families: Families, span: SourceSpan)]
   ) -> Bool {
     if addresses.isEmptyByReference {
       if isNegated { resolved.alwaysHolds.append(span) } else { resolved.neverHolds.append(span) }
       return true
     }
-    let match = addresses.value
+    var match = addresses.value
+    if !place.hasNamedSets { match.name = nil }
     if match.addresses == .all {
       guard !isNegated else {
         error(.neverMatches, span, "every address is in this list, so its negation never holds")
@@ -417,5 +427,21 @@ extension Rate {
       case .day: 86_400
       }
     self.init(amount: rate.amount, isBytes: rate.isBytes, seconds: seconds)
+  }
+}
+
+extension ClauseSyntax {
+  /// Whether the clause is the negated one of a pair.
+  fileprivate func isNegation(of twin: ResolvedClauses.Twin) -> Bool {
+    switch (self, twin) {
+    case (.endpoint(let direction, negated: true, _, _), .addresses(let side)):
+      (direction == .from) == (side == .source)
+    case (.interfaces(let direction, negated: true, _), .interfaces(let side)):
+      (direction == .in) == (side == .input)
+    case (.owner(let kind, negated: true, _), .user): kind == .user
+    case (.owner(let kind, negated: true, _), .group): kind == .group
+    case (.status(negated: true, _), .status): true
+    default: false
+    }
   }
 }

@@ -24,18 +24,8 @@ extension Checker {
         help: ["the packets of containers pass through the host"])
       isGood = false
     }
-    if let clause = syntax.clauses.first {
-      error(
-        .ruleNotHere, clause.span, "`containers` takes no clauses",
-        help: ["it stands for three rules; write those by hand to change them"])
-      isGood = false
-    }
-    guard let name = item.name else {
-      error(
-        .missingKey, item.span, "`containers` needs a name: its rules are called after it",
-        help: ["write `\(kind.value): containers \(kind.value)`"])
-      return []
-    }
+    // The rule grammar has refused clauses, and an item without a name.
+    guard let name = item.name else { return [] }
     if let long = ["replies", "out", "published"].map({ "\(name.value)-\($0)" }).first(where: {
       !Name.isValid($0)
     }) {

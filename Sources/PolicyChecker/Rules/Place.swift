@@ -7,6 +7,8 @@ struct Place {
   var hook: Hook
   /// Nil where it does not count: in statements.
   var priority: Int32?
+  /// Whether its rules stand in the policy's table, where a definition used by name is a named set.
+  var hasNamedSets = false
 
   /// Connection tracking starts at −200 in prerouting and output; NF_IP_PRI_CONNTRACK of linux/netfilter_ipv4.h.
   var hasConnectionState: Bool {

@@ -65,6 +65,7 @@ def scratch():
     global _scratch
     if _scratch is None:
         _scratch = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-tests-", dir="/run"))
+        _scratch.chmod(0o755)
         owner = os.getpid()
         atexit.register(lambda: os.getpid() == owner and shutil.rmtree(_scratch, ignore_errors=True))
     return _scratch
@@ -242,7 +243,10 @@ def compile_policy(source, directory=None):
         path = pathlib.Path(source)
     if directory is None and path in _compiled:
         return _compiled[path]
-    target = directory or pathlib.Path(tempfile.mkdtemp(prefix="compiled-", dir=scratch())) / "out"
+    if directory is None:
+        parent = pathlib.Path(tempfile.mkdtemp(prefix="compiled-", dir=scratch()))
+        parent.chmod(0o755)
+    target = directory or parent / "out"
     run([LOCKDOWN, "compile", path, "-o", target])
     result = Compiled(path, target)
     if directory is None:

@@ -24,7 +24,6 @@ sysctl:
   net.ipv6.conf.*.accept_ra: 0
   net.ipv4.tcp_syncookies: 1
   net.ipv4.icmp_echo_ignore_broadcasts: 1
-  net.ipv4.ip_forward: 0
 """
 
 
@@ -36,7 +35,7 @@ class Sysctls(support.KernelTestCase):
 
     def apply(self, text, *options, check=True):
         with self.host:
-            return support.run([support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--only", "sysctls",
+            return support.run([support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--only", "sysctl",
                                 "--status", support.scratch() / "status.json", *options], check=check)
 
     def values(self, *keys):
@@ -64,7 +63,6 @@ class Sysctls(support.KernelTestCase):
         for name in ("all", "default", "eth0", "wan0", "lan/5", "lo"):
             self.host.sysctl("net.ipv4.conf.%s.rp_filter" % name, 2)
             self.host.sysctl("net.ipv4.conf.%s.accept_redirects" % name, 1)
-        self.host.sysctl("net.ipv4.ip_forward", 1)
         self.apply(SYSCTLS)
         for name in ("all", "default", "eth0", "wan0", "lan/5"):
             with self.subTest(interface=name):
@@ -74,7 +72,6 @@ class Sysctls(support.KernelTestCase):
         self.assertEqual(self.host.sysctl("net.ipv4.conf.lo.rp_filter"), "0")
         self.assertEqual(self.host.sysctl("net.ipv4.conf.all.log_martians"), "1")
         self.assertEqual(self.host.sysctl("net.ipv4.conf.eth0.log_martians"), "0")
-        self.assertEqual(self.host.sysctl("net.ipv4.ip_forward"), "0")
         # An interface that comes later has what `default` says.
         self.host.ip("link add name late0 type bridge")
         self.assertEqual(self.host.sysctl("net.ipv4.conf.late0.rp_filter"), "1")
@@ -85,8 +82,7 @@ class Sysctls(support.KernelTestCase):
         self.apply(SYSCTLS)
         changed = {path for path, value in self.everything().items() if before.get(path) != value}
         named = ("rp_filter", "accept_redirects", "log_martians", "accept_ra", "tcp_syncookies",
-                 "icmp_echo_ignore_broadcasts", "ip_forward")
-        # Writing ip_forward also sets what the kernel ties to it, forwarding of each interface, to the same value.
+                 "icmp_echo_ignore_broadcasts")
         self.assertEqual([path for path in sorted(changed) if not path.endswith(named)], [])
         self.assertGreater(len(changed), 3)
         after = self.everything()
@@ -100,15 +96,29 @@ class Sysctls(support.KernelTestCase):
 
     def test_rollback(self):
         """A key that the kernel refuses: what was written before it is put back, and the run fails."""
-        # ip_default_ttl takes 1 to 255.
-        text = SYSCTLS + "  net.ipv4.ip_default_ttl: 0\n"
+        text = SYSCTLS + "  net.ipv6.flowlabel_reflect: 99\n"
         for name in ("all", "default", "eth0"):
             self.host.sysctl("net.ipv4.conf.%s.rp_filter" % name, 2)
         before = self.everything()
         outcome = self.apply(text, check=False)
         self.assertNotIn(outcome.status, (0, 3))
-        self.assertIn("ip_default_ttl", outcome.stderr)
+        self.assertIn("flowlabel_reflect", outcome.stderr)
         self.assertEqual({path: value for path, value in self.everything().items() if before[path] != value}, {})
+
+    def test_refused_with_enoent(self):
+        """A value the kernel does not know is a refusal too, although its errno is that of an absent key."""
+        before = self.everything()
+        outcome = self.apply(SYSCTLS + "  net.ipv4.tcp_congestion_control: nosuch\n", check=False)
+        self.assertNotIn(outcome.status, (0, 3), str(outcome))
+        self.assertEqual({path: value for path, value in self.everything().items() if before[path] != value}, {})
+
+    def test_lossy_key(self):
+        """ip_forward resets other keys when it is written, so it waits for a later stage, by name."""
+        self.host.sysctl("net.ipv4.ip_forward", 1)
+        outcome = self.apply(SYSCTLS + "  net.ipv4.ip_forward: 0\n", check=False)
+        self.assertEqual(outcome.status, 3, str(outcome))
+        self.assertRegex(outcome.stdout + outcome.stderr, "ip_forward: waiting")
+        self.assertEqual(self.host.sysctl("net.ipv4.ip_forward"), "1")
 
     def test_absent_key(self):
         """A key that this kernel has not is a named gap: the rest is applied, and the exit status says 3."""

@@ -18,8 +18,8 @@ class OrdinaryUser(support.KernelTestCase):
         # The user must reach the programs and own the output; a checkout below /root is closed to others.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-user-", dir="/tmp"))
         self.addCleanup(shutil.rmtree, self.directory, True)
-        for file in (support.LOCKDOWN, support.LOCKDOWN_APPLY, COS):
-            shutil.copy(file, self.directory / file.name)
+        for file, name in ((support.LOCKDOWN, "lockdown"), (support.LOCKDOWN_APPLY, "lockdown-apply"), (COS, COS.name)):
+            shutil.copy(file, self.directory / name)
         shutil.chown(self.directory, "nobody", "nogroup")
         self.directory.chmod(0o755)
 
@@ -41,34 +41,41 @@ class OrdinaryUser(support.KernelTestCase):
 
     def test_main_job(self):
         self.require_user_namespaces()
-        self.user("./" + support.LOCKDOWN.name, "compile", COS.name, "-o", "out")
+        self.user("./lockdown", "compile", COS.name, "-o", "out")
         digest = json.loads((self.directory / "out" / "policy.json").read_text())["digest"].removeprefix("sha256:")
         applied = self.user(
             "unshare", "-Urnm", "sh", "-c",
-            "./%s out/policy.bundle --only firewall --status status.json >&2 && nft list ruleset"
-            % support.LOCKDOWN_APPLY.name)
+            "./lockdown-apply out/policy.bundle --only firewall --status status.json >&2 && nft list ruleset")
         self.assertIn(digest, applied.stdout)
         self.assertIn("chain input", applied.stdout)
         expected = self.namespace()
         support.compile_policy(COS).apply(expected)
         self.assertEqual(
             self.user("unshare", "-Urnm", "sh", "-c",
-                      "./%s out/policy.bundle --only firewall >&2 && nft -s list ruleset"
-                      % support.LOCKDOWN_APPLY.name).stdout,
+                      "./lockdown-apply out/policy.bundle --only firewall >&2 && nft -s list ruleset").stdout,
             expected.listing())
 
     def test_sandbox(self):
         """`lockdown sandbox` applies what is namespaced and runs a command there."""
         self.require_user_namespaces()
-        self.user("./" + support.LOCKDOWN.name, "compile", COS.name, "-o", "out")
+        self.user("./lockdown", "compile", COS.name, "-o", "out")
         digest = json.loads((self.directory / "out" / "policy.json").read_text())["digest"].removeprefix("sha256:")
-        seen = self.user("./" + support.LOCKDOWN.name, "sandbox", "out/policy.bundle", "--",
+        seen = self.user("./lockdown", "sandbox", "out/policy.bundle", "--",
                          "nft", "list", "counters")
         self.assertIn(digest, seen.stdout)
 
     def test_without_privilege(self):
         """Outside a namespace of their own, a user is told what is missing, and nothing happens."""
-        self.user("./" + support.LOCKDOWN.name, "compile", COS.name, "-o", "out")
-        outcome = self.user("./" + support.LOCKDOWN_APPLY.name, "out/policy.bundle", "--only", "firewall", check=False)
+        bundle = support.compile_policy(COS).bundle
+        outcome = self.user("./lockdown-apply", bundle, "--only", "firewall", check=False)
         self.assertEqual(outcome.status, 2, str(outcome))
-        self.assertNotEqual(outcome.stderr.strip(), "")
+        self.assertRegex(outcome.stderr, "CAP_NET_ADMIN|root|privilege")
+
+    def test_somebody_elses_bundle(self):
+        """Root applies no bundle that an ordinary user could have changed."""
+        self.user("./lockdown", "compile", COS.name, "-o", "out")
+        host = self.namespace()
+        outcome = support.apply(host, self.directory / "out" / "policy.bundle", check=False)
+        self.assertEqual(outcome.status, 1, str(outcome))
+        self.assertIn("refused", outcome.stderr)
+        self.assertEqual(host.listing(), "")

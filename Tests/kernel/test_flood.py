@@ -56,6 +56,23 @@ firewall:
 """
 OTHER_RANGES = RANGES.replace("policy: ranges", "policy: other-ranges").replace("192.0.2.0/24", "198.51.100.0/24").replace(
     "100-200", "100-300")
+# The closed port is denied by a negation, which becomes a chain of its own, and by a set of single ports.
+NEGATED = "policy: negated\n" + HEADER + """\
+firewall:
+  input:
+    policy: accept
+    rules:
+      - others: drop udp not 7777 not established
+"""
+OTHER_NEGATED = "policy: other-negated\n" + HEADER + """\
+firewall:
+  input:
+    policy: accept
+    rules:
+      - web: accept tcp 80
+      - others: drop udp not 7777, 7778 status not dnat
+      - closed: drop udp 9999, 1234 not invalid
+"""
 # The input chain at another place: the new chain must close before the old one goes.
 MOVED = SECOND.replace("policy: second", "policy: moved").replace(
     "    policy: drop\n", "    policy: drop\n    priority: filter - 20\n")
@@ -210,6 +227,11 @@ class Exchange(FloodTestCase):
     def test_another_priority(self):
         """The base chain moves to another priority and back: another chain, and no gap between them."""
         self.alternate((FIRST, MOVED), ROUNDS // 10)
+
+
+    def test_generated_chains(self):
+        """What denies is a chain that a negation was lowered to, and the chain's policy accepts."""
+        self.assertEqual(self.alternate((NEGATED, OTHER_NEGATED), max(200, ROUNDS // 10)), 0)
 
 
 class Ranges(FloodTestCase):

@@ -14,6 +14,8 @@ from universe import SOURCES
 PORT_PROTOCOLS = {"tcp": TCP, "udp": UDP, "sctp": SCTP}
 PROTOCOLS = {**PORT_PROTOCOLS, "gre": GRE, "icmp": ICMP, "icmpv6": ICMPV6, "protocol 47": GRE}
 SERVICES = {"ssh": 22, "http": 80, "https": 443, "domain": 53}
+# Ends of port ranges.
+BOUNDS = (1, 20, 22, 23, 53, 79, 80, 90, 124, 443, 1023, 40000, 65534, 65535)
 STATES = ("new", "established", "related", "invalid", "untracked")
 # What the probes' kinds are in the language's words, for each family.
 ICMP_TYPES = {
@@ -84,7 +86,7 @@ class Author:
                 texts.append(str(number))
                 tests.append((number, number))
             else:
-                first, last = sorted(self.random.sample((1, 20, 22, 23, 53, 79, 80, 90, 124, 443, 1023, 40000, 65534, 65535), 2))
+                first, last = sorted(self.random.sample(BOUNDS, 2))
                 texts.append("%d-%d" % (first, last))
                 tests.append((first, last))
         return ", ".join(texts), lambda port: port is not None and any(a <= port <= b for a, b in tests)

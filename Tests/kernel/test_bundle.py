@@ -78,7 +78,7 @@ class Damage(support.KernelTestCase):
     def setUp(self):
         super().setUp()
         self.host = self.namespace()
-        self.host.nft("table inet other { chain input { type filter hook input priority 0; policy accept; counter; }; }")
+        self.host.nft("table inet other { chain input { type filter hook input priority 0; counter; }; }")
         self.applier = Applier(self.host)
         self.addCleanup(self.applier.close)
 

@@ -245,13 +245,13 @@ class Forward(RouterUniverse, ComplementTestCase):
         """
         source, target = self.link0.near4, self.link1.near4
         link = self.link0
-        looks = [(1, packets.ip(source, target, TCP, b"\x9c\x40\x00\x16" + b"x" * 20 + mark(1), identification=1, offset=64))]
+        looks = [ip(source, target, TCP, b"\x9c\x40\x00\x16" + b"x" * 20 + mark(1), identification=1, offset=64)]
         body = struct.pack(">BBHI", TCP, 0, 64, 2) + b"x" * 24 + mark(2)
         six = bytearray(ip(link.near6, self.link1.near6, 44, body))
         six[2:4] = struct.pack(">H", 22)
-        looks.append((2, bytes(six)))
+        looks.append(bytes(six))
         self.load("tcp 22")
-        for _, packet in looks:
+        for packet in looks:
             link.wire.send(packet)
         link.wire.fence()
         self.assertEqual(packets.marks_until_fence(self.host, "eth1", self.seen), set())

@@ -54,8 +54,8 @@ firewall:
     rules:
       - banned: drop udp 9000-9999, 100-200 from $banned
 """
-OTHER_RANGES = RANGES.replace("policy: ranges", "policy: other-ranges").replace("192.0.2.0/24", "198.51.100.0/24").replace(
-    "100-200", "100-300")
+OTHER_RANGES = RANGES.replace("policy: ranges", "policy: other-ranges").replace(
+    "192.0.2.0/24", "198.51.100.0/24").replace("100-200", "100-300")
 # The closed port is denied by a negation, which becomes a chain of its own, and by a set of single ports.
 NEGATED = "policy: negated\n" + HEADER + """\
 firewall:
@@ -249,8 +249,9 @@ class Ranges(FloodTestCase):
 
     def test_accept_by_ranges(self):
         """In the part that accepts, the same moment costs packets, but nothing leaks."""
-        accepting = [text.replace("policy: accept", "policy: drop").replace("drop udp 9000-9999", "accept udp 7000-7999")
-                     for text in (RANGES, OTHER_RANGES)]
+        accepting = [
+            text.replace("policy: accept", "policy: drop").replace("drop udp 9000-9999", "accept udp 7000-7999")
+            for text in (RANGES, OTHER_RANGES)]
         self.alternate(accepting, ROUNDS // 10)
 
     def test_unchanged_set(self):

@@ -271,7 +271,7 @@ class NeighbourDiscovery(support.KernelTestCase):
         for key in ("all", "eth0"):
             self.host.sysctl("net.ipv6.conf.%s.accept_dad" % key, 1)
         self.host.ip("addr add 2001:db8:1::77/64 dev eth0\naddr add %s/64 dev eth0" % self.link0.near6)
-        self.await_text(lambda: self.addresses(), lambda text: "tentative" not in text.replace("dadfailed tentative", ""))
+        self.await_text(self.addresses, lambda text: "tentative" not in text.replace("dadfailed tentative", ""))
         lines = {line.split()[3]: line for line in self.addresses().splitlines()}
         self.assertNotIn("dadfailed", lines["2001:db8:1::77/64"])
         self.assertIn("dadfailed", lines[self.link0.near6 + "/64"])
@@ -342,7 +342,8 @@ class Output(HostTestCase):
             # An error about a packet that never was: invalid.
             inner = ip(yours, mine, UDP, udp(yours, mine, 1, 2, b"never sent"))
             if family == socket.AF_INET:
-                probes[base + 11] = (family, ICMP, icmp(mine, yours, 3, 3, b"\0\0\0\0" + inner + mark(base + 11)), yours)
+                error = icmp(mine, yours, 3, 3, b"\0\0\0\0" + inner + mark(base + 11))
+                probes[base + 11] = (family, ICMP, error, yours)
             else:
                 body = bytes([1, 4, 0, 0]) + b"\0\0\0\0" + inner + mark(base + 11)
                 probes[base + 11] = (family, ICMPV6, body, yours)
@@ -416,7 +417,8 @@ class Containers(support.KernelTestCase):
         self.host.ip("\n".join([
             "link add name %s type bridge forward_delay 0" % name, "addr add %s dev %s" % (address4, name),
             "addr add %s dev %s nodad" % (address6, name), "link set %s up" % name,
-            "link add name %s type veth peer name eth0 netns /proc/%d/fd/%d" % (port, os.getpid(), container.descriptor),
+            "link add name %s type veth peer name eth0 netns /proc/%d/fd/%d" % (
+                port, os.getpid(), container.descriptor),
             "link set %s master %s" % (port, name), "link set %s up" % port]))
         container.ip("\n".join([
             "addr add %s dev eth0" % inner4, "addr add %s dev eth0 nodad" % inner6, "link set eth0 up",
@@ -434,12 +436,13 @@ class Containers(support.KernelTestCase):
             "container to outside over IPv6": lambda: exchange_tcp(self.web, self.outside, v6, self.link0.near6, 443),
             "container to outside by udp": lambda: exchange_udp(self.app, self.outside, v4, self.link0.near4, 53),
             "container to container of another network": lambda: exchange_tcp(self.web, self.app, v4, "172.18.0.2", 80),
-            "not published: container's own address": lambda: exchange_tcp(self.outside, self.web, v4, "172.17.0.2", 80),
+            "not published: own address": lambda: exchange_tcp(self.outside, self.web, v4, "172.17.0.2", 80),
             "not published: over IPv6": lambda: exchange_tcp(self.outside, self.web, v6, "fd17::2", 80),
             "not published: udp": lambda: exchange_udp(self.outside, self.web, v4, "172.17.0.2", 53),
             "not published: user network": lambda: exchange_tcp(self.outside, self.app, v4, "172.18.0.2", 80),
             "routed through the host": lambda: exchange_tcp(self.outside, self.elsewhere, v4, self.link1.near4, 80),
-            "routed through the host, IPv6": lambda: exchange_tcp(self.outside, self.elsewhere, v6, self.link1.near6, 80),
+            "routed through the host, IPv6": lambda: exchange_tcp(
+                self.outside, self.elsewhere, v6, self.link1.near6, 80),
             "translated, but to no container": lambda: exchange_tcp(
                 self.outside, self.elsewhere, v4, far4, 9090, listen=80),
         }

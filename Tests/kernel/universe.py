@@ -253,8 +253,9 @@ class RouterUniverse:
             payload = icmp(source, target, number_of[protocol, kind], 0, struct.pack(">HH", number, 1) + rest)
         if part == "whole":
             return ip(source, target, protocol, payload)
-        first, later = packets.fragments(source, target, protocol, payload.ljust(64, b"y") if part == "first" else payload,
-                                         40, number)
+        if part == "first":
+            payload = payload.ljust(64, b"y")
+        first, later = packets.fragments(source, target, protocol, payload, 40, number)
         return first if part == "first" else later
 
     def send(self):

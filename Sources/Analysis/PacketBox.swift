@@ -38,12 +38,20 @@ struct PacketBox: Sendable, Hashable {
   /// All packets of one family.
   init(all family: Families) {
     self.family = family
-    numbers = Field.allCases.map { Self.universe($0, family) }
+    numbers = family == .ipv4 ? Self.universesIPv4 : Self.universesIPv6
     inputInterface = .all
     outputInterface = .all
   }
 
   static func universe(_ field: Field, _ family: Families) -> IntervalSet<UInt128> {
+    (family == .ipv4 ? universesIPv4 : universesIPv6)[field.rawValue]
+  }
+
+  // Every box begins as these, so they are shared.
+  private static let universesIPv4 = Field.allCases.map { makeUniverse($0, .ipv4) }
+  private static let universesIPv6 = Field.allCases.map { makeUniverse($0, .ipv6) }
+
+  private static func makeUniverse(_ field: Field, _ family: Families) -> IntervalSet<UInt128> {
     let upper: UInt128 =
       switch field {
       case .transportProtocol: absentProtocol
@@ -75,7 +83,8 @@ struct PacketBox: Sendable, Hashable {
   func intersection(_ other: PacketBox) -> PacketBox? {
     guard family == other.family else { return nil }
     var result = self
-    for field in Field.allCases {
+    // Most fields of most boxes are untouched, and then the same storage.
+    for field in Field.allCases where self[field] != other[field] {
       result[field] = self[field].intersection(other[field])
       if result[field].isEmpty { return nil }
     }
@@ -89,7 +98,7 @@ struct PacketBox: Sendable, Hashable {
     guard intersection(other) != nil else { return [self] }
     var rest = self
     var pieces: [PacketBox] = []
-    for field in Field.allCases {
+    for field in Field.allCases where rest[field] != other[field] {
       let outside = rest[field].subtracting(other[field])
       if !outside.isEmpty {
         var piece = rest

@@ -133,6 +133,11 @@ static inline int lockdown_mount_tmpfs(const char *path, const char *options) {
     return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options);
 }
 
+// sync_file_range(2) is declared only under _GNU_SOURCE. A hint: what it fails at, fsync(2) reports.
+static inline void lockdown_start_writing(int descriptor) {
+    syscall(SYS_sync_file_range, descriptor, (int64_t)0, (int64_t)0, 2 /* SYNC_FILE_RANGE_WRITE */);
+}
+
 // renameat2(2) is declared only under _GNU_SOURCE. Both names change places at once.
 static inline int lockdown_exchange(const char *a, const char *b) {
     return (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);

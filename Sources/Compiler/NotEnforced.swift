@@ -11,6 +11,12 @@ enum NotEnforced {
         list.append("rule `\(rule.id)`: `enabled: false`")
       }
     }
+    let waiting = policy.sysctls.filter { $0.strengthClass == .lossy || $0.strengthClass == .oneWay }
+    if !waiting.isEmpty {
+      // Those wait for stages that this version does not have.
+      let keys = waiting.map { "`\($0.key)`" }.joined(separator: ", ")
+      list.append("sysctls that cannot be taken back: by sysctl.conf, not by the applier: \(keys)")
+    }
     list += modules(policy.modules)
     if let level = policy.kernel.lockdown, level != KernelSettings.Lockdown.none {
       list.append("kernel lockdown \(level.rawValue): by the kernel's command line alone, see cmdline.txt")

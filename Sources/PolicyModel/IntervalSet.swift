@@ -3,6 +3,7 @@ package struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendabl
   package var lower: Value
   package var upper: Value
 
+  @inlinable
   package init(_ lower: Value, _ upper: Value) {
     precondition(lower <= upper, "a range runs upwards")
     self.lower = lower
@@ -14,11 +15,18 @@ package struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendabl
 ///
 /// INVARIANT: `ranges` is ascending, disjoint and merged: adjacent ranges are one. So equal sets are equal
 /// values.
+///
+/// Inlinable, because other modules would otherwise ask witness tables how to compare two numbers.
 package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
   package let ranges: [AddressRange<Value>]
 
   /// Ranges in any order; overlapping and adjacent ones are merged.
+  @inlinable
   package init(_ ranges: [AddressRange<Value>] = []) {
+    guard ranges.count > 1 else {
+      self.ranges = ranges
+      return
+    }
     var merged: [AddressRange<Value>] = []
     merged.reserveCapacity(ranges.count)
     for range in ranges.sorted(by: { ($0.lower, $0.upper) < ($1.lower, $1.upper) }) {
@@ -31,16 +39,21 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
     self.ranges = merged
   }
 
-  private init(merged: [AddressRange<Value>]) { ranges = merged }
+  @usableFromInline
+  init(merged: [AddressRange<Value>]) { ranges = merged }
 
+  @inlinable
   package var isEmpty: Bool { ranges.isEmpty }
 
+  @inlinable
   package func contains(_ value: Value) -> Bool {
     ranges.contains { $0.lower <= value && value <= $0.upper }
   }
 
+  @inlinable
   package func union(_ other: IntervalSet) -> IntervalSet { IntervalSet(ranges + other.ranges) }
 
+  @inlinable
   package func intersection(_ other: IntervalSet) -> IntervalSet {
     var result: [AddressRange<Value>] = []
     var left = 0
@@ -56,6 +69,7 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
     return IntervalSet(merged: result)
   }
 
+  @inlinable
   package func subtracting(_ other: IntervalSet) -> IntervalSet {
     var result: [AddressRange<Value>] = []
     var next = 0

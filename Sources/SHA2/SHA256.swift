@@ -31,6 +31,13 @@ package struct SHA256: ~Copyable {
     for byte in bytes { update(byte) }
   }
 
+  // Apart from the generic one, which other modules cannot specialize.
+  package mutating func update(_ bytes: [UInt8]) { update(bytes[...]) }
+
+  package mutating func update(_ bytes: ArraySlice<UInt8>) {
+    for byte in bytes { update(byte) }
+  }
+
   /// The digest of all bytes given, 32 bytes.
   package consuming func finish() -> [UInt8] {
     let bits = total &* 8
@@ -50,7 +57,9 @@ package struct SHA256: ~Copyable {
   }
 
   /// The digest of one byte string, 32 bytes.
-  package static func hash(_ bytes: some Sequence<UInt8>) -> [UInt8] {
+  package static func hash(_ bytes: some Sequence<UInt8>) -> [UInt8] { hash(Array(bytes)) }
+
+  package static func hash(_ bytes: [UInt8]) -> [UInt8] {
     var hasher = SHA256()
     hasher.update(bytes)
     return hasher.finish()

@@ -31,18 +31,28 @@ enum FileBytes {
     }
   }
 
-  /// Writes a new file and waits until it is on the disk.
-  static func create(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+  /// Writes a new file, starts to bring it to the disk, and leaves it open for `synchronize`.
+  static func create(_ path: String, _ bytes: [UInt8]) throws(FileError) -> Int32 {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
-    defer { close(file) }
     var offset = 0
     while offset < bytes.count {
       let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
       if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+      guard count > 0 else {
+        let code = errno
+        close(file)
+        throw FileError(doing: "cannot write", path: path, code: code)
+      }
       offset += count
     }
+    // Blocks are allocated now, so that the first fsync commits the journal for all files, and not each its own.
+    lockdown_start_writing(file)
+    return file
+  }
+
+  /// Waits until a file is on the disk.
+  static func synchronize(_ file: Int32, _ path: String) throws(FileError) {
     guard fsync(file) == 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
   }
 }

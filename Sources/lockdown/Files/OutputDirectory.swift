@@ -16,16 +16,24 @@ struct OutputDirectory {
 
   /// Writes all files; each name is relative and may name one directory. An old output is replaced at once.
   func write(_ files: [(name: String, bytes: [UInt8])]) throws(FileError) {
+    var open: [(file: Int32, path: String)] = []
+    var directories = [temporary]
+    defer { for (file, _) in open { close(file) } }
     do throws(FileError) {
       try make(temporary)
       for (name, bytes) in files {
         if let slash = name.lastIndex(of: "/") {
           let directory = "\(temporary)/\(name[..<slash])"
-          if access(directory, F_OK) != 0 { try make(directory) }
+          if access(directory, F_OK) != 0 {
+            try make(directory)
+            directories.append(directory)
+          }
         }
-        try FileBytes.create("\(temporary)/\(name)", bytes)
+        let path = "\(temporary)/\(name)"
+        open.append((try FileBytes.create(path, bytes), path))
       }
-      try synchronize(temporary)
+      for (file, path) in open { try FileBytes.synchronize(file, path) }
+      for directory in directories { try synchronize(directory) }
       try replace()
     } catch {
       Self.remove(temporary)

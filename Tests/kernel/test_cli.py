@@ -1,0 +1,392 @@
+"""The command line: exit codes, outputs, the output directory, the sandbox and its probe."""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import shutil
+import subprocess
+
+import support
+from support import setUpModule  # noqa: F401 (unittest finds it here)
+
+COS = support.REPOSITORY / "policies" / "cos.cos"
+HELP = support.REPOSITORY / "docs" / "help"
+COMMANDS = ("", "compile", "check", "apply", "inspect", "sandbox")
+
+# One of each fate, by what the neighbour's packets meet.
+FATES = """policy: fates
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  input:
+    policy: drop
+    rules:
+      - accept tcp 22, 8000-8010
+      - reject tcp 80 with tcp-reset
+      - reject udp 100-110
+      - accept udp 53 from 10.0.0.0/8
+      - accept tcp 5000 in wan0
+      - accept icmpv6
+  output:
+    policy: drop
+    rules:
+      - drop tcp from port 8000
+      - accept new, established, related
+      - accept icmpv6
+"""
+
+
+def lockdown(*arguments, **options):
+    return support.run([support.LOCKDOWN, *arguments], **{"check": False, **options})
+
+
+class CommandLine(support.KernelTestCase):
+    def setUp(self):
+        super().setUp()
+        self.directory = support.scratch() / ("cli-" + self.id())
+        self.directory.mkdir()
+        shutil.copy(COS, self.directory)
+
+    def call(self, *arguments, status=0, **options):
+        done = lockdown(*arguments, cwd=self.directory, **options)
+        self.assertEqual(done.status, status, str(done))
+        return done
+
+    def write(self, name, text):
+        (self.directory / name).write_text(text)
+        return name
+
+    def files(self, name):
+        return {str(path.relative_to(self.directory / name)): path.read_bytes()
+                for path in (self.directory / name).rglob("*") if path.is_file()}
+
+
+class Help(CommandLine):
+    def test_texts(self):
+        """`--help` says what docs/help holds; LOCKDOWN_RECORD writes the files, and that run fails."""
+        for command in COMMANDS:
+            with self.subTest(command=command):
+                text = self.call(*filter(None, [command]), "--help", env={"COLUMNS": "100"}).stdout
+                file = HELP / ("%s.txt" % (command or "lockdown"))
+                if os.environ.get("LOCKDOWN_RECORD"):
+                    HELP.mkdir(exist_ok=True)
+                    file.write_text(text)
+                    self.fail("recorded %s" % file.name)
+                self.assertEqual(file.read_text(), text)
+        self.assertEqual({path.stem for path in HELP.glob("*.txt")}, {c or "lockdown" for c in COMMANDS})
+
+    def test_version(self):
+        self.assertRegex(self.call("--version").stdout, r"\Alockdown \d+\.\d+\.\d+\n\Z")
+
+
+class ExitCodes(CommandLine):
+    def test_usage(self):
+        """64, with the usage on standard error and nothing on standard output."""
+        for arguments in ((["compile"], ["compile", "cos.cos", "--bogus"], ["compile", "-"], ["nonsense"],
+                           ["compile", "cos.cos", "--format", "yaml"], ["sandbox", "x", "--from", "nowhere"],
+                           ["sandbox", "x", "--from", "::1", "--from", "::2"],
+                           ["sandbox", "x", "--interface", "far-too-long-a-name"],
+                           ["sandbox", "x", "--format", "json", "--", "true"])):
+            with self.subTest(arguments=arguments):
+                done = self.call(*arguments, status=64, input="")
+                self.assertEqual(done.stdout, "")
+                self.assertIn("Usage: lockdown", done.stderr)
+
+    def test_what_cannot_be_read(self):
+        """3, and the path and the reason are named."""
+        for path, reason in (("absent.cos", "No such file"), (".", "Is a directory"), ("cos.cos/x", "Not a directory")):
+            for command in (["compile", path], ["check", path], ["inspect", path], ["sandbox", path]):
+                with self.subTest(command=command):
+                    done = self.call(*command, status=3)
+                    self.assertIn("`%s`" % path, done.stderr)
+                    self.assertIn(reason, done.stderr)
+                    self.assertEqual(done.stdout, "")
+        found = json.loads(self.call("check", "absent.cos", "cos.cos", "--format", "json", status=3).stdout)
+        self.assertEqual([finding["id"] for finding in found[0]["findings"]], ["file/unreadable"])
+        self.assertEqual([found[1]["findings"], found[1]["policy"]["name"]], [[], "cos"])
+
+    def test_worst_wins(self):
+        bad = self.write("bad.cos", "policy: bad\n")
+        self.call("check", "cos.cos", status=0)
+        self.call("check", "cos.cos", bad, status=1)
+        self.call("check", "absent.cos", bad, "cos.cos", status=3)
+
+    def test_no_bundle(self):
+        done = self.call("inspect", "cos.cos", status=1)
+        self.assertIn("refused as a bundle", done.stderr)
+
+
+class Findings(CommandLine):
+    BAD = 'policy: bad\nlanguage: 1\ntarget: { kernel: "6.1" }\nfirewall:\n  input:\n    policy: drop\n    rules:\n' \
+          "      - accept tcp htps\n      - acept tcp 22\n"
+
+    def test_text_and_json_say_the_same(self):
+        path = self.write("bad.cos", self.BAD)
+        text = self.call("compile", path, status=1)
+        self.assertEqual(text.stdout, "")
+        findings = json.loads(self.call("compile", path, "--format", "json", status=1).stdout)["findings"]
+        self.assertEqual(
+            re.findall(r"^(error|warning)\[(\S+)\]: (.*)$", text.stderr, re.M),
+            [(finding["severity"], finding["id"], finding["message"]) for finding in findings])
+        self.assertEqual(
+            re.findall(r"--> bad.cos:(\d+):(\d+)$", text.stderr, re.M),
+            [(str(finding["place"]["line"]), str(finding["place"]["column"])) for finding in findings])
+        source = self.BAD.encode()
+        for finding in findings:
+            place = finding["place"]
+            self.assertIn(source[place["start-offset"]:place["end-offset"]].decode(), ("htps", "acept"))
+            # Applying the fix-it cures the finding.
+            fix = finding["fix-its"][0]
+            start, end = fix["place"]["start-offset"], fix["place"]["end-offset"]
+            cured = source[:start] + fix["replacement"].encode() + source[end:]
+            (self.directory / "cured.cos").write_bytes(cured)
+            left = json.loads(lockdown("check", "cured.cos", "--format", "json", cwd=self.directory).stdout)
+            self.assertNotIn(finding["id"], [other["id"] for other in left[0]["findings"]])
+
+    def test_colour(self):
+        """Only on a terminal, and never with NO_COLOR."""
+        path = self.write("bad.cos", self.BAD)
+        self.assertNotIn("\x1b", self.call("check", path, status=1).stderr)
+        self.assertIn("\x1b[1;31merror", self.on_terminal(["check", path], {}))
+        self.assertNotIn("\x1b", self.on_terminal(["check", path], {"NO_COLOR": "1"}))
+        self.assertIn("\x1b", self.on_terminal(["check", path], {"NO_COLOR": ""}))
+
+    def on_terminal(self, arguments, environment):
+        """What a terminal gets as standard error."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([support.LOCKDOWN, *arguments], cwd=self.directory, stdout=subprocess.DEVNULL,
+                                   stderr=slave, env={"PATH": os.environ["PATH"], **environment})
+        os.close(slave)
+        output = b""
+        try:
+            while chunk := os.read(master, 65536):
+                output += chunk
+        except OSError:
+            pass  # EIO: the other side is closed.
+        os.close(master)
+        process.wait()
+        return output.decode()
+
+
+class OutputDirectory(CommandLine):
+    def test_default_name(self):
+        """`lockdown compile policies/cos.cos` writes cos.compiled here, and nothing anywhere else."""
+        (self.directory / "policies").mkdir()
+        shutil.move(self.directory / "cos.cos", self.directory / "policies")
+        self.call("compile", "policies/cos.cos")
+        self.assertEqual(sorted(os.listdir(self.directory)), ["cos.compiled", "policies"])
+        self.assertEqual(os.listdir(self.directory / "policies"), ["cos.cos"])
+        self.assertEqual(
+            set(self.files("cos.compiled")),
+            {"policy.bundle", "policy.json", "policy.map.json", "nftables.nft", "sysctl.conf", "modprobe.conf",
+             "mounts.fstab", "cmdline.txt"})
+
+    def test_standard_input(self):
+        self.call("compile", "cos.cos", "-o", "one")
+        self.call("compile", "-", "-o", "two", input=COS.read_text())
+        one, two = self.files("one"), self.files("two")
+        for name in set(one) - {"policy.map.json", "policy.bundle"}:
+            self.assertEqual(one[name], two[name], name)
+
+    def test_replaced_whole_or_not_at_all(self):
+        large = support.REPOSITORY / "Tests" / "CompilerTests" / "Cases" / "large-set" / "policy.cos"
+        self.call("compile", large, "-o", "out")
+        self.assertIn("sets/blocked.netset", self.files("out"))
+        before = self.files("out")
+        # A policy with errors changes nothing.
+        self.call("compile", self.write("bad.cos", "policy: bad\n"), "-o", "out", status=1)
+        self.assertEqual(self.files("out"), before)
+        # A good one replaces everything.
+        self.call("compile", "cos.cos", "-o", "out/")
+        self.call("compile", "cos.cos", "-o", "fresh")
+        self.assertEqual(self.files("out"), self.files("fresh"))
+        self.assertEqual(sorted(os.listdir(self.directory)), ["bad.cos", "cos.cos", "fresh", "out"])
+
+    def test_strangers_are_not_replaced(self):
+        self.call("compile", "cos.cos", "-o", "out")
+        (self.directory / "out" / "notes.txt").write_text("mine")
+        (self.directory / "home").mkdir()
+        (self.directory / "home" / "thesis").write_text("mine")
+        (self.directory / "plain").write_text("mine")
+        for name, stranger in (("out", "notes.txt"), ("home", "thesis"), ("plain", "plain")):
+            with self.subTest(name=name):
+                done = self.call("compile", "cos.cos", "-o", name, status=3)
+                self.assertIn("`%s`" % stranger, done.stderr)
+        self.assertEqual((self.directory / "out" / "notes.txt").read_text(), "mine")
+        self.assertEqual((self.directory / "home" / "thesis").read_text(), "mine")
+        self.assertEqual((self.directory / "plain").read_text(), "mine")
+        self.assertEqual(sorted(os.listdir(self.directory)), ["cos.cos", "home", "out", "plain"])
+
+    def test_no_place_to_write(self):
+        self.call("compile", "cos.cos", "-o", "absent/out", status=3)
+        self.call("compile", "cos.cos", "-o", "/proc/out", status=3)
+        self.assertEqual(os.listdir(self.directory), ["cos.cos"])
+
+    def test_killed_while_writing(self):
+        """Killed at each call that changes the file system: the old output, or the new one, never a mixture."""
+        self.call("compile", "cos.cos", "-o", "new")
+        new = self.files("new")
+        small = self.write("small.cos", support.small(["accept tcp 22"]))
+        points = 0
+        for call in ("mkdir", "openat", "write", "fsync", "renameat2", "unlink", "rmdir"):
+            number = 1
+            while True:
+                shutil.rmtree(self.directory / "out", ignore_errors=True)
+                self.call("compile", small, "-o", "out")
+                old = self.files("out")
+                done = support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=%s" % call, "-e",
+                                    "inject=%s:signal=KILL:when=%d" % (call, number),
+                                    support.LOCKDOWN, "compile", "cos.cos", "-o", "out"],
+                                   check=False, cwd=self.directory)
+                self.assertIn(self.files("out"), (old, new), "%s %d" % (call, number))
+                for path in self.directory.glob("out.*"):
+                    shutil.rmtree(path)
+                if done.status == 0:
+                    break
+                points += 1
+                number += 1
+        self.assertGreater(points, 30)
+        support.note("%d kill points" % points)
+
+
+class Inspect(CommandLine):
+    def test_both_formats(self):
+        self.call("compile", "cos.cos", "-o", "out")
+        policy = json.loads((self.directory / "out" / "policy.json").read_text())
+        text = self.call("inspect", "out/policy.bundle").stdout
+        self.assertIn(policy["digest"], text)
+        found = json.loads(self.call("inspect", "out/policy.bundle", "--format", "json").stdout)
+        self.assertEqual(found["digest"], policy["digest"])
+        self.assertTrue(found["management-proved"])
+        # What the messages hold, chain by chain, comes from the policy's rules in their order.
+        for chain in policy["chains"]:
+            rules = next(c for c in found["tables"][0]["chains"] if c["name"] == chain["id"])["rules"]
+            sources = [rule["source"] for rule in rules]
+            self.assertEqual(list(dict.fromkeys(sources)), [rule["id"] for rule in chain["rules"]])
+        self.assertEqual([s["source"] for s in found["sysctls"]], [s["id"] for s in policy["sysctls"]])
+        self.assertEqual([sorted(m["flags"]) for m in found["mounts"]], [sorted(m["flags"]) for m in policy["mounts"]])
+
+    def test_standard_input(self):
+        self.call("compile", "cos.cos", "-o", "out")
+        with open(self.directory / "out" / "policy.bundle", "rb") as bundle:
+            done = subprocess.run([support.LOCKDOWN, "inspect", "-"], stdin=bundle, capture_output=True, text=True)
+        self.assertEqual(done.stdout, self.call("inspect", "out/policy.bundle").stdout)
+
+
+class Apply(CommandLine):
+    def test_runs_the_applier(self):
+        """The one beside it first, then PATH; arguments and status go through."""
+        tool = '#!/bin/sh\necho "%s $*"\nexit 3\n'
+        (self.directory / "bin").mkdir()
+        (self.directory / "path").mkdir()
+        program = self.directory / "bin" / "lockdown"
+        shutil.copy(support.LOCKDOWN, program)
+        for place in ("bin", "path"):
+            file = self.directory / place / "lockdown-apply"
+            file.write_text(tool % place)
+            file.chmod(0o755)
+        environment = {"PATH": "%s:%s" % (self.directory / "path", os.environ["PATH"])}
+        arguments = ["apply", "some.bundle", "--check", "--only", "firewall,sysctl", "--pin", "00"]
+        for expected in ("bin", "path"):
+            done = support.run([program, *arguments], check=False, env=environment)
+            self.assertEqual((done.status, done.stdout), (3, "%s %s\n" % (expected, " ".join(arguments[1:]))))
+            (self.directory / expected / "lockdown-apply").unlink()
+        done = support.run([program, *arguments], check=False, env={"PATH": "/nonexistent"})
+        self.assertEqual(done.status, 3)
+        self.assertIn("`lockdown-apply`", done.stderr)
+
+
+class Sandbox(CommandLine):
+    def report(self, policy, *options):
+        self.call("compile", policy, "-o", "out")
+        return json.loads(
+            self.call("sandbox", "out/policy.bundle", "--format", "json", *options).stdout)
+
+    def test_report(self):
+        """The digest is the kernel's; what a sandbox cannot have is listed."""
+        found = self.report("cos.cos")
+        digest = json.loads((self.directory / "out" / "policy.json").read_text())["digest"]
+        self.assertEqual([found["digest"], found["kernel"]["digest"], found["same-policy"]], [digest, digest, True])
+        self.assertIn("kernel/kptr_restrict", " ".join(found["left-out"]))
+        text = self.call("sandbox", "out/policy.bundle").stdout
+        self.assertIn("digest in the kernel  %s" % digest, text)
+        self.assertIn("kernel/kptr_restrict", text)
+
+    def test_probe_of_cos(self):
+        """cos.cos lets in what its page says, and real packets find nothing else."""
+        found = self.report("cos.cos", "--probe")["probe"]
+        self.assertEqual(found["lost"], 0)
+        everything = {"tcp": ["22"], "udp": {"ipv4": [], "ipv6": ["546"]}}
+        for family in found["families"]:
+            self.assertEqual(family["echo"], "open")
+            self.assertEqual(family["tcp"]["open"], everything["tcp"])
+            self.assertEqual(family["udp"]["open"], everything["udp"][family["family"]])
+            for protocol in ("tcp", "udp"):
+                self.assertEqual(family[protocol]["unanswered"] + family[protocol]["rejected"], [])
+                self.assertEqual(self.count(family[protocol]), 65535)
+
+    @staticmethod
+    def count(fates):
+        return sum(int(part.split("-")[-1]) - int(part.split("-")[0]) + 1 for ports in fates.values() for part in ports)
+
+    def test_fates(self):
+        """Open, rejected, dropped, and open without an answer are told apart."""
+        policy = self.write("fates.cos", FATES)
+        ipv4, ipv6 = self.report(policy, "--probe")["probe"]["families"]
+        for family in (ipv4, ipv6):
+            self.assertEqual(family["tcp"]["open"], ["22", "8001-8010"])
+            self.assertEqual(family["tcp"]["unanswered"], ["8000"])
+            self.assertEqual(family["tcp"]["rejected"], ["80"])
+            self.assertEqual(family["udp"]["rejected"], ["100-110"])
+            self.assertEqual(family["udp"]["open"], [])
+            self.assertEqual(self.count(family["udp"]), 65535)
+        self.assertEqual((ipv4["echo"], ipv6["echo"]), ("dropped", "open"))
+
+    def test_other_sources_and_interfaces(self):
+        policy = self.write("fates.cos", FATES)
+        ipv4, ipv6 = self.report(
+            policy, "--probe", "--from", "10.1.2.3", "--from", "2001:db8::7", "--interface", "wan0")["probe"]["families"]
+        self.assertEqual((ipv4["from"], ipv6["from"]), ("10.1.2.3", "2001:db8::7"))
+        self.assertEqual(ipv4["udp"]["open"], ["53"])
+        self.assertEqual(ipv6["udp"]["open"], [])
+        for family in (ipv4, ipv6):
+            self.assertIn("5000", family["tcp"]["open"])
+
+    def test_open_host(self):
+        """Everything is open where no rule closes, and no port is missed."""
+        policy = self.write("open.cos", support.small(["accept tcp 22"], default="accept"))
+        for family in self.report(policy, "--probe")["probe"]["families"]:
+            for protocol in ("tcp", "udp"):
+                self.assertEqual(family[protocol]["open"], ["1-65535"])
+
+    def test_command(self):
+        """The command runs inside, with the policy applied; its output and status are the sandbox's."""
+        self.call("compile", "cos.cos", "-o", "out")
+        outside = os.readlink("/proc/self/ns/net"), os.readlink("/proc/self/ns/mnt")
+        done = self.call("sandbox", "out/policy.bundle", "--", "sh", "-c",
+                         "readlink /proc/self/ns/net /proc/self/ns/mnt; nft list chains; exit 7", status=7)
+        self.assertFalse(set(outside) & set(done.stdout.splitlines()))
+        self.assertIn("policy drop", done.stdout)
+        self.assertIn("left out: sysctls of the whole host", done.stderr)
+        self.call("sandbox", "out/policy.bundle", "--", "/nonexistent", status=3)
+
+    def test_host_is_untouched(self):
+        """Sysctls of the whole host, its rules and its mounts are as before."""
+        self.call("compile", "cos.cos", "-o", "out")
+        # A value that the policy would change, if it reached the host.
+        keys = [s["path"] for s in json.loads(self.call("inspect", "out/policy.bundle", "--format", "json").stdout)
+                ["sysctls"] if "*" not in s["path"]]
+
+        def state():
+            values = {}
+            for key in keys:
+                path = pathlib.Path("/proc/sys") / key
+                values[key] = path.read_text() if path.exists() else None
+            return values, pathlib.Path("/proc/self/mountinfo").read_text(), \
+                support.run(["nft", "list", "ruleset"]).stdout
+        before = state()
+        self.call("sandbox", "out/policy.bundle", "--probe")
+        self.assertEqual(state(), before)

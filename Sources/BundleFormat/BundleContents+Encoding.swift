@@ -1,12 +1,3 @@
-#if !hasFeature(Embedded)
-  internal import SHA2
-#endif
-
-extension BundleMount {
-  // MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC, NOSYMFOLLOW, linux/mount.h.
-  static var knownAttributes: UInt64 { 0x1 | 0x2 | 0x4 | 0x8 | 0x20_0000 }
-}
-
 extension BundleContents {
   /// The bundle's file. The same contents give the same bytes.
   ///

@@ -33,37 +33,14 @@ package struct BundleContents: Equatable {
   }
 }
 
-package struct KernelRelease: Equatable {
-  package var major: UInt16
-  package var minor: UInt16
-
-  package init(major: UInt16, minor: UInt16) {
-    self.major = major
-    self.minor = minor
-  }
-}
-
 /// One finished nf_tables message, from its nlmsghdr to its last padding byte.
 package struct BundleMessage: Equatable {
-  package enum Kind: UInt8 {
-    case table = 1
-    case baseChain = 2
-    case chain = 3
-    case object = 4
-    /// A named set.
-    case set = 5
-    /// Elements of a named set.
-    case elements = 6
-    /// An anonymous set of the rule that follows, and its elements.
-    case anonymousSet = 7
-    case anonymousElements = 8
-    case rule = 9
-  }
+  package typealias Kind = BundleMessageKind
 
-  package var kind: Kind
+  package var kind: BundleMessageKind
   package var bytes: [UInt8]
 
-  package init(kind: Kind, bytes: [UInt8]) {
+  package init(kind: BundleMessageKind, bytes: [UInt8]) {
     self.kind = kind
     self.bytes = bytes
   }
@@ -83,23 +60,20 @@ package struct BundleSource: Equatable {
 }
 
 package struct BundleSysctl: Equatable {
-  package enum Class: UInt8 {
-    case restorable = 0
-    case lossy = 1
-    case oneWay = 2
-    case neutral = 3
-  }
+  package typealias Class = BundleSysctlClass
 
   /// Path below /proc/sys, as in `net/ipv4/conf/*/rp_filter`; `*` stands for all, default and each interface.
   package var path: [UInt8]
   package var value: [UInt8]
-  package var strengthClass: Class
+  package var strengthClass: BundleSysctlClass
   /// Per network namespace.
   package var isNamespaced: Bool
   /// Index into `sources`, 1-based.
   package var source: UInt32
 
-  package init(path: [UInt8], value: [UInt8], strengthClass: Class, isNamespaced: Bool, source: UInt32) {
+  package init(
+    path: [UInt8], value: [UInt8], strengthClass: BundleSysctlClass, isNamespaced: Bool, source: UInt32
+  ) {
     self.path = path
     self.value = value
     self.strengthClass = strengthClass

@@ -27,6 +27,9 @@ enum BundleLayout {
   static let tableEntryLength = 24
   static let alignment = 8
 
+  // MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC, NOSYMFOLLOW, linux/mount.h.
+  static let knownMountAttributes: UInt64 = 0x1 | 0x2 | 0x4 | 0x8 | 0x20_0000
+
   static var headerLength: Int { tableOffset + tableEntryLength * BundleSection.allInFile.count }
   // Offsets stay far from the end of any Int, and the applier reads the file into memory.
   static let maximumLength = 1 << 30

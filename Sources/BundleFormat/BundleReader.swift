@@ -1,15 +1,11 @@
-#if !hasFeature(Embedded)
-  internal import SHA2
-#endif
-
 /// A bundle's bytes with everything in them found and checked.
 ///
 /// All checks happen in the initializer; nothing here can fail afterwards. Ranges index `bytes`. One value
 /// has one encoding: what this accepts, `BundleContents.encoded()` writes again byte for byte.
-package struct BundleReader {
+package final class BundleReader {
   /// A finished message.
   package struct Message {
-    package var kind: BundleMessage.Kind
+    package var kind: BundleMessageKind
     package var range: Range<Int>
     /// Of the table, chain, object or set; of elements their set, of a rule its chain.
     package var name: Range<Int>
@@ -25,7 +21,7 @@ package struct BundleReader {
   package struct Sysctl {
     package var path: Range<Int>
     package var value: Range<Int>
-    package var strengthClass: BundleSysctl.Class
+    package var strengthClass: BundleSysctlClass
     package var isNamespaced: Bool
     package var source: UInt32
   }
@@ -110,7 +106,7 @@ package struct BundleReader {
     for _ in 0..<count {
       let kindOffset = kinds.offset
       let number: UInt8 = try kinds.integer()
-      guard let kind = BundleMessage.Kind(rawValue: number) else {
+      guard let kind = BundleMessageKind(rawValue: number) else {
         throw BundleError(.messageKinds, at: kindOffset, .badValue)
       }
       let message = try check.check(at: offset, end: messages.end, kind: kind)
@@ -134,7 +130,7 @@ package struct BundleReader {
       let number: UInt8 = try cursor.integer()
       let flags: UInt8 = try cursor.integer()
       let reserved: UInt16 = try cursor.integer()
-      guard let strengthClass = BundleSysctl.Class(rawValue: number), flags <= 1 else {
+      guard let strengthClass = BundleSysctlClass(rawValue: number), flags <= 1 else {
         throw BundleError(.sysctls, at: offset, .badValue)
       }
       guard reserved == 0 else { throw BundleError(.sysctls, at: offset + 2, .reservedNotZero) }
@@ -165,7 +161,7 @@ package struct BundleReader {
       let offset = cursor.offset
       let set: UInt64 = try cursor.integer()
       let cleared: UInt64 = try cursor.integer()
-      guard (set | cleared) & ~BundleMount.knownAttributes == 0, set & cleared == 0 else {
+      guard (set | cleared) & ~BundleLayout.knownMountAttributes == 0, set & cleared == 0 else {
         throw BundleError(.mounts, at: offset, .badValue)
       }
       let source = try readSource(&cursor, sourceCount)

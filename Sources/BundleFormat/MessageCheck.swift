@@ -6,7 +6,7 @@ struct MessageCheck {
   private let bytes: [UInt8]
   private let sourceCount: Int
   private var rank = -1
-  private var previousKind: BundleMessage.Kind?
+  private var previousKind: BundleMessageKind?
   /// Name of the set whose elements may follow.
   private var openSet: Range<Int>?
 
@@ -30,7 +30,7 @@ struct MessageCheck {
   }
 
   /// Checks the next message, which begins at `offset`; its place and its attributes' names come back.
-  mutating func check(at offset: Int, end: Int, kind: BundleMessage.Kind) throws(BundleError)
+  mutating func check(at offset: Int, end: Int, kind: BundleMessageKind) throws(BundleError)
     -> BundleReader.Message
   {
     guard let header = NetlinkHeader(bytes, at: offset, end: end),
@@ -69,7 +69,7 @@ struct MessageCheck {
   }
 
   // NFT_MSG_*, linux/netfilter/nf_tables.h.
-  private static func type(of kind: BundleMessage.Kind) -> UInt8 {
+  private static func type(of kind: BundleMessageKind) -> UInt8 {
     switch kind {
     case .table: 0
     case .baseChain, .chain: 3
@@ -80,7 +80,7 @@ struct MessageCheck {
     }
   }
 
-  private static func allows(_ flags: UInt16, in kind: BundleMessage.Kind) -> Bool {
+  private static func allows(_ flags: UInt16, in kind: BundleMessageKind) -> Bool {
     switch kind {
     case .table: flags == create || flags == create | exclusive
     case .rule: flags == create | append
@@ -90,7 +90,7 @@ struct MessageCheck {
 
   /// Numbers of the top-level attributes that may stand in a message, as bits. Handles and positions are
   /// the kernel's, and what points at them could move a rule.
-  private static func allowedAttributes(in kind: BundleMessage.Kind) -> UInt64 {
+  private static func allowedAttributes(in kind: BundleMessageKind) -> UInt64 {
     let numbers: [UInt64] =
       switch kind {
       case .table: [1, 2, 6]
@@ -105,7 +105,7 @@ struct MessageCheck {
   }
 
   /// The attribute that holds the object's name: of a rule its chain, of elements their set.
-  private static func nameAttribute(of kind: BundleMessage.Kind) -> UInt16 {
+  private static func nameAttribute(of kind: BundleMessageKind) -> UInt16 {
     switch kind {
     case .table: 1
     case .baseChain, .chain: 3
@@ -113,7 +113,7 @@ struct MessageCheck {
     }
   }
 
-  private func checkAttributes(_ range: Range<Int>, kind: BundleMessage.Kind) throws(BundleError) -> Range<
+  private func checkAttributes(_ range: Range<Int>, kind: BundleMessageKind) throws(BundleError) -> Range<
     Int
   > {
     let allowed = Self.allowedAttributes(in: kind)
@@ -184,7 +184,7 @@ struct MessageCheck {
     return name
   }
 
-  private mutating func checkOrder(_ kind: BundleMessage.Kind, name: Range<Int>, at offset: Int)
+  private mutating func checkOrder(_ kind: BundleMessageKind, name: Range<Int>, at offset: Int)
     throws(BundleError)
   {
     let newRank =

@@ -1,8 +1,33 @@
 import CLinux
 
-@main
-struct Apply {
-  static func main() {
-    exit(64)
+/// `lockdown-apply`: pushes a compiled policy into the kernel and reads back that it is there.
+///
+/// Embedded Swift has no `CommandLine`, so C's entry point is defined here. SwiftPM links executables with
+/// `--defsym main=MODULE_main`: that is its name.
+@c(lockdown_apply_main)
+public func applyMain(
+  _ count: CInt, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+) -> CInt {
+  var arguments: [[UInt8]] = []
+  for index in 1..<max(Int(count), 1) {
+    guard let text = unsafe words?[index] else { break }
+    arguments.append(unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text))))
   }
+  guard let options = Options.parse(arguments) else { return ExitCode.usage.rawValue }
+  return Supervisor(options).run()
+}
+
+/// What the program ends with (docs/apply.md).
+enum ExitCode: Int32 {
+  /// The host equals the bundle.
+  case equal = 0
+  /// Refused or failed: the state from before is there.
+  case refused = 1
+  /// It could not run, or could not tell.
+  case unknown = 2
+  /// Applied, but for what is named.
+  case gaps = 3
+  case usage = 64
+  /// Another applier is at work.
+  case busy = 75
 }

@@ -1,1 +1,0 @@
-../SHA2/SHA256.swift

@@ -1,0 +1,353 @@
+// What `lockdown-apply` asks of the kernel. errno is a macro that Swift does not import: each function here
+// gives the call's result, or the negative error number. Calls that a signal interrupts are made again.
+#ifndef LOCKDOWN_CLINUX_APPLIER_H
+#define LOCKDOWN_CLINUX_APPLIER_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline long lockdown_result(long result) { return result < 0 ? -errno : result; }
+
+// Files
+
+// O_PATH and its like are declared only under _GNU_SOURCE; the values are the kernel's, but O_DIRECTORY and
+// O_NOFOLLOW differ between architectures and are POSIX.
+static const int lockdown_open_folder = 010000000 /* O_PATH */ | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+static const int lockdown_open_place = 010000000 /* O_PATH */ | O_NOFOLLOW | O_CLOEXEC;
+static const int lockdown_open_read = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+static const int lockdown_open_key = O_RDONLY | O_CLOEXEC;
+static const int lockdown_open_key_write = O_WRONLY | O_CLOEXEC;
+static const int lockdown_open_new = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+static const int lockdown_open_lock = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+static const int lockdown_here = AT_FDCWD;
+
+// openat(2) is variadic, which Swift does not import.
+static inline long lockdown_open_at(int folder, const uint8_t *path, int flags, uint32_t mode) {
+    long result;
+    do result = openat(folder, (const char *)path, flags, (mode_t)mode);
+    while (result < 0 && errno == EINTR);
+    return lockdown_result(result);
+}
+
+// struct stat differs between libraries; this is what is asked of it.
+struct lockdown_file_status {
+    uint32_t user;
+    uint32_t mode;
+    uint64_t size;
+    uint64_t device;
+    uint64_t inode;
+    int64_t changed_seconds;
+    int64_t changed_nanoseconds;
+};
+
+static inline void lockdown_fill_status(const struct stat *from, struct lockdown_file_status *into) {
+    into->user = from->st_uid;
+    into->mode = from->st_mode;
+    into->size = (uint64_t)from->st_size;
+    into->device = (uint64_t)from->st_dev;
+    into->inode = (uint64_t)from->st_ino;
+    into->changed_seconds = from->st_ctim.tv_sec;
+    into->changed_nanoseconds = from->st_ctim.tv_nsec;
+}
+
+static inline long lockdown_status_of(int descriptor, struct lockdown_file_status *status) {
+    struct stat found;
+    if (fstat(descriptor, &found) < 0) return -errno;
+    lockdown_fill_status(&found, status);
+    return 0;
+}
+
+static inline long lockdown_status_at(int folder, const uint8_t *name, struct lockdown_file_status *status) {
+    struct stat found;
+    if (fstatat(folder, (const char *)name, &found, AT_SYMLINK_NOFOLLOW) < 0) return -errno;
+    lockdown_fill_status(&found, status);
+    return 0;
+}
+
+static inline long lockdown_read_link(int folder, const uint8_t *name, uint8_t *into, size_t size) {
+    return lockdown_result(readlinkat(folder, (const char *)name, (char *)into, size));
+}
+
+static inline long lockdown_read(int descriptor, uint8_t *into, size_t size) {
+    long result;
+    do result = read(descriptor, into, size);
+    while (result < 0 && errno == EINTR);
+    return lockdown_result(result);
+}
+
+static inline long lockdown_write(int descriptor, const uint8_t *bytes, size_t size) {
+    long result;
+    do result = write(descriptor, bytes, size);
+    while (result < 0 && errno == EINTR);
+    return lockdown_result(result);
+}
+
+static inline long lockdown_working_folder(uint8_t *into, size_t size) {
+    return getcwd((char *)into, size) ? (long)strlen((const char *)into) : -errno;
+}
+
+static inline long lockdown_sync(int descriptor) { return lockdown_result(fsync(descriptor)); }
+
+static inline long lockdown_rename(const uint8_t *from, const uint8_t *to) {
+    return lockdown_result(rename((const char *)from, (const char *)to));
+}
+
+static inline long lockdown_remove(const uint8_t *path) { return lockdown_result(unlink((const char *)path)); }
+
+static inline long lockdown_make_folder(const uint8_t *path, uint32_t mode) {
+    return lockdown_result(mkdir((const char *)path, (mode_t)mode));
+}
+
+static inline long lockdown_lock_file(int descriptor) { return lockdown_result(flock(descriptor, LOCK_EX | LOCK_NB)); }
+
+// DIR is opaque in one library and incomplete in the other.
+static inline long lockdown_list_open(const uint8_t *path, void **list) {
+    *list = opendir((const char *)path);
+    return *list ? 0 : -errno;
+}
+
+// Length of the next name, `.` and `..` left out; 0 at the end.
+static inline long lockdown_list_next(void *list, uint8_t *into, size_t size) {
+    for (;;) {
+        errno = 0;
+        struct dirent *entry = readdir((DIR *)list);
+        if (!entry) return -errno;
+        size_t length = strlen(entry->d_name);
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        if (length > size) return -ENAMETOOLONG;
+        memcpy(into, entry->d_name, length);
+        return (long)length;
+    }
+}
+
+static inline void lockdown_list_close(void *list) { closedir((DIR *)list); }
+
+// Netlink
+
+// A socket of NETLINK_NETFILTER, bound, with extended acknowledgements that do not echo the request.
+static inline long lockdown_netfilter_socket(void) {
+    int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 12 /* NETLINK_NETFILTER */);
+    if (descriptor < 0) return -errno;
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+    int on = 1;
+    if (bind(descriptor, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(descriptor);
+        return -error;
+    }
+    // Without them (before 4.12) an error still tells the message; the attribute is left out.
+    setsockopt(descriptor, SOL_NETLINK, 11 /* NETLINK_EXT_ACK */, &on, sizeof on);
+    setsockopt(descriptor, SOL_NETLINK, 10 /* NETLINK_CAP_ACK */, &on, sizeof on);
+    return descriptor;
+}
+
+// Makes room for a datagram of `bytes`; the room there is comes back. The forced form needs CAP_NET_ADMIN in the
+// initial user namespace, the other one is capped by net.core.wmem_max.
+static inline long lockdown_make_send_room(int descriptor, int bytes) {
+    if (setsockopt(descriptor, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) < 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    int room = 0;
+    socklen_t size = sizeof room;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_SNDBUF, &room, &size) < 0) return -errno;
+    return room - 32; // netlink_sendmsg keeps 32 bytes for itself.
+}
+
+static inline void lockdown_make_receive_room(int descriptor, int bytes) {
+    if (setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) < 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
+// One datagram of three parts to the kernel.
+static inline long lockdown_netlink_send(int descriptor, const uint8_t *head, size_t head_size, const uint8_t *body,
+                                         size_t body_size, const uint8_t *tail, size_t tail_size) {
+    struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+    struct iovec parts[3] = {{(void *)head, head_size}, {(void *)body, body_size}, {(void *)tail, tail_size}};
+    struct msghdr message;
+    memset(&message, 0, sizeof message);
+    message.msg_name = &kernel;
+    message.msg_namelen = sizeof kernel;
+    message.msg_iov = parts;
+    message.msg_iovlen = 3;
+    long result;
+    do result = sendmsg(descriptor, &message, 0);
+    while (result < 0 && errno == EINTR);
+    return lockdown_result(result);
+}
+
+// The next datagram of the kernel; EMSGSIZE if it did not fit, EAGAIN if there is none and none is waited for.
+static inline long lockdown_netlink_receive(int descriptor, uint8_t *into, size_t size, int waits) {
+    for (;;) {
+        struct sockaddr_nl sender = {.nl_family = AF_NETLINK};
+        struct iovec part = {into, size};
+        struct msghdr message;
+        memset(&message, 0, sizeof message);
+        message.msg_name = &sender;
+        message.msg_namelen = sizeof sender;
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        ssize_t result = recvmsg(descriptor, &message, waits ? 0 : MSG_DONTWAIT);
+        if (result < 0 && errno == EINTR) continue;
+        if (result < 0) return -errno;
+        if (sender.nl_pid != 0) continue; // Another process; the kernel's port is 0.
+        if (message.msg_flags & MSG_TRUNC) return -EMSGSIZE;
+        return result;
+    }
+}
+
+// The lock
+
+static inline socklen_t lockdown_abstract_address(struct sockaddr_un *address, const uint8_t *name, size_t length) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path + 1, name, length); // The leading zero makes it abstract.
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length);
+}
+
+static inline long lockdown_listen_abstract(const uint8_t *name, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = lockdown_abstract_address(&address, name, length);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -errno;
+    if (bind(descriptor, (struct sockaddr *)&address, size) < 0 || listen(descriptor, 128) < 0) {
+        int error = errno;
+        close(descriptor);
+        return -error;
+    }
+    return descriptor;
+}
+
+static inline long lockdown_connect_abstract(const uint8_t *name, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size = lockdown_abstract_address(&address, name, length);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor < 0) return -errno;
+    if (connect(descriptor, (struct sockaddr *)&address, size) < 0) {
+        int error = errno;
+        close(descriptor);
+        return -error;
+    }
+    return descriptor;
+}
+
+// struct ucred is declared only under _GNU_SOURCE.
+static inline long lockdown_peer(int descriptor, int32_t *process, uint32_t *user) {
+    struct { int32_t process; uint32_t user; uint32_t group; } peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) return -errno;
+    *process = peer.process;
+    *user = peer.user;
+    return 0;
+}
+
+// Processes and time
+
+// fork(2) is marked unavailable in Swift. The child has no threads to lose: the applier starts none.
+static inline long lockdown_fork_worker(void) { return lockdown_result(fork()); }
+
+// A pipe that no program started later inherits.
+static inline long lockdown_pipe(int *reading, int *writing) {
+    int ends[2];
+    if (pipe(ends) < 0) return -errno;
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    *reading = ends[0];
+    *writing = ends[1];
+    return 0;
+}
+
+// 1: readable or hung up; 0: the time is over.
+static inline long lockdown_wait_for(int descriptor, int milliseconds) {
+    struct pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};
+    return lockdown_result(poll(&entry, 1, milliseconds));
+}
+
+// Exit code of an ended child, or 256 plus the signal that ended it. WIFEXITED and its like are macros.
+static inline long lockdown_end_of(int32_t child) {
+    int status = 0;
+    long result;
+    do result = waitpid(child, &status, 0);
+    while (result < 0 && errno == EINTR);
+    if (result < 0) return -errno;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static inline long lockdown_kill(int32_t process) { return lockdown_result(kill(process, SIGKILL)); }
+
+// A worker without the parent that keeps its deadline would have none.
+static inline void lockdown_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
+
+static inline int64_t lockdown_milliseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static inline void lockdown_sleep(int milliseconds) {
+    struct timespec time = {milliseconds / 1000, (milliseconds % 1000) * 1000000L};
+    while (nanosleep(&time, &time) < 0 && errno == EINTR) {}
+}
+
+// The arrays of struct utsname come as tuples.
+static inline long lockdown_kernel_release(uint8_t *into, size_t size) {
+    struct utsname name;
+    if (uname(&name) < 0) return -errno;
+    size_t length = strlen(name.release);
+    if (length > size) length = size;
+    memcpy(into, name.release, length);
+    return (long)length;
+}
+
+// capget(2) has no declaration in libc. Version 3, linux/capability.h.
+static inline uint64_t lockdown_capabilities(void) {
+    struct { uint32_t version; int32_t process; } header = {0x20080522, 0};
+    struct { uint32_t effective, permitted, inheritable; } data[2];
+    memset(data, 0, sizeof data);
+    if (syscall(SYS_capget, &header, data) < 0) return 0;
+    return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
+// Mounts
+
+// struct mount_attr, linux/mount.h, which cannot be included beside sys/mount.h; call 442 on all architectures,
+// from 5.12 on.
+static inline long lockdown_mount_setattr(int descriptor, uint64_t set, uint64_t clear) {
+    struct { uint64_t set, clear, propagation, user; } attributes = {set, clear, 0, 0};
+    return lockdown_result(syscall(442, descriptor, "", 0x1000 /* AT_EMPTY_PATH */, &attributes, sizeof attributes));
+}
+
+static inline long lockdown_mount(const uint8_t *source, const uint8_t *target, unsigned long flags) {
+    return lockdown_result(syscall(SYS_mount, source, target, NULL, flags, NULL));
+}
+
+static inline long lockdown_unmount(const uint8_t *path) { return lockdown_result(syscall(SYS_umount2, path, 0)); }
+
+// fspick(2), fsconfig(2): calls 433 and 431, from 5.2 on; they leave the flags of the mount alone.
+static inline long lockdown_pick_filesystem(int descriptor) {
+    return lockdown_result(syscall(433, descriptor, "", 0x1 /* FSPICK_CLOEXEC */ | 0x8 /* FSPICK_EMPTY_PATH */));
+}
+
+static inline long lockdown_configure(int filesystem, uint32_t command, const uint8_t *key, const uint8_t *value) {
+    return lockdown_result(syscall(431, filesystem, command, key, value, 0));
+}
+
+#endif

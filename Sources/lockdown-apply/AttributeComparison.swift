@@ -1,0 +1,126 @@
+/// Compares attributes that were sent with those the kernel dumps, by the kernel's habits
+/// (docs/kernel-dump-differences.md): order and the NESTED bit do not count, handles and counters are state,
+/// and some defaults come back that were never sent.
+struct AttributeComparison {
+  let sent: [UInt8]
+  let dumped: [UInt8]
+
+  // No nf_tables structure that we write has a higher number.
+  private static let count = 32
+
+  func isEqual(_ sentRange: Range<Int>, _ dumpedRange: Range<Int>, _ shape: Shape) -> Bool {
+    guard let left = offsets(sent, sentRange), let right = offsets(dumped, dumpedRange) else { return false }
+    for number in 1..<Self.count {
+      let isSent = left[number] >= 0
+      let isDumped = right[number] >= 0
+      guard isSent || isDumped else { continue }
+      // What newer kernels add is beyond what can be compared; what was sent always is compared.
+      if number > shape.highestKnown && !isSent { continue }
+      let treatment = shape.treatment(of: number)
+      if case .masked = treatment { continue }
+      let sentPayload = isSent ? payload(sent, left[number], sentRange) : nil
+      let dumpedPayload = isDumped ? payload(dumped, right[number], dumpedRange) : nil
+      guard isEqual(sentPayload, dumpedPayload, treatment) else { return false }
+    }
+    return true
+  }
+
+  private func isEqual(_ left: Range<Int>?, _ right: Range<Int>?, _ treatment: Shape.Treatment) -> Bool {
+    switch treatment {
+    case .masked: return true
+    case .exact:
+      guard let left, let right else { return false }
+      return sent.isEqual(left, dumped, right)
+    case .text:
+      guard let left, let right else { return false }
+      return sent.isEqual(sent.withoutZeros(left), dumped, dumped.withoutZeros(right))
+    case .zeroDefault:
+      guard let left, let right else {
+        return left.map { isZero(sent, $0) } ?? true && right.map { isZero(dumped, $0) } ?? true
+      }
+      return sent.isEqual(left, dumped, right)
+    case .numberDefault(let value):
+      return (left.map { sent.value($0) } ?? value) == (right.map { dumped.value($0) } ?? value)
+    case .bits(let mask):
+      return (left.map { sent.value($0) } ?? 0) & mask == (right.map { dumped.value($0) } ?? 0) & mask
+    case .nest(let shape):
+      return isEqual(left ?? 0..<0, right ?? 0..<0, shape)
+    case .list(let shape):
+      return isEqualList(left ?? 0..<0, right ?? 0..<0, shape)
+    case .expression:
+      guard let left, let right else { return false }
+      return isEqualExpression(left, right)
+    case .expressions:
+      return isEqualExpressions(left ?? 0..<0, right ?? 0..<0)
+    }
+  }
+
+  private func isEqualList(_ left: Range<Int>, _ right: Range<Int>, _ shape: Shape) -> Bool {
+    var (at, other) = (left.lowerBound, right.lowerBound)
+    while at < left.upperBound || other < right.upperBound {
+      guard let item = NetlinkAttribute(sent, at: at, end: left.upperBound),
+        let dumpedItem = NetlinkAttribute(dumped, at: other, end: right.upperBound),
+        isEqual(item.payload, dumpedItem.payload, shape)
+      else { return false }
+      (at, other) = (item.next, dumpedItem.next)
+    }
+    return true
+  }
+
+  private func isEqualExpressions(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+    var (at, other) = (left.lowerBound, right.lowerBound)
+    while at < left.upperBound || other < right.upperBound {
+      guard let item = NetlinkAttribute(sent, at: at, end: left.upperBound),
+        let dumpedItem = NetlinkAttribute(dumped, at: other, end: right.upperBound),
+        isEqualExpression(item.payload, dumpedItem.payload)
+      else { return false }
+      (at, other) = (item.next, dumpedItem.next)
+    }
+    return true
+  }
+
+  /// NFTA_EXPR_NAME and NFTA_EXPR_DATA.
+  func isEqualExpression(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+    guard let name = sent.name(1, in: left), let dumpedName = dumped.name(1, in: right),
+      sent.isEqual(name, dumped, dumpedName)
+    else { return false }
+    let data = sent.attribute(2, in: left) ?? 0..<0
+    let dumpedData = dumped.attribute(2, in: right) ?? 0..<0
+    return isEqual(data, dumpedData, .expression(ExpressionShape(sent, name: name, data: data)))
+  }
+
+  /// Where each attribute begins, by its number; -1: not there. Nil where attributes do not add up or one
+  /// stands twice.
+  private func offsets(_ bytes: [UInt8], _ range: Range<Int>) -> InlineArray<32, Int>? {
+    var found = InlineArray<32, Int>(repeating: -1)
+    var offset = range.lowerBound
+    while offset < range.upperBound {
+      guard let attribute = NetlinkAttribute(bytes, at: offset, end: range.upperBound) else { return nil }
+      let number = Int(attribute.number)
+      if number < Self.count {
+        guard found[number] < 0 else { return nil }
+        found[number] = offset
+      }
+      offset = attribute.next
+    }
+    return found
+  }
+
+  private func payload(_ bytes: [UInt8], _ offset: Int, _ range: Range<Int>) -> Range<Int>? {
+    NetlinkAttribute(bytes, at: offset, end: range.upperBound)?.payload
+  }
+
+  private func isZero(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {
+    for index in range where bytes[index] != 0 { return false }
+    return true
+  }
+}
+
+extension [UInt8] {
+  /// A big-endian number of up to eight bytes.
+  func value(_ range: Range<Int>) -> UInt64 {
+    var value: UInt64 = 0
+    for index in range { value = value << 8 | UInt64(self[index]) }
+    return value
+  }
+}

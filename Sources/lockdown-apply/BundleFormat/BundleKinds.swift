@@ -1,0 +1,1 @@
+../../BundleFormat/BundleKinds.swift

@@ -1,0 +1,264 @@
+import CLinux
+
+/// What came of the firewall stage.
+enum FirewallOutcome {
+  /// The kernel holds it; `form` says how it came there.
+  case equal(FirewallForm)
+  /// Only looked: it differs.
+  case different
+  /// The state from before is there.
+  case refused
+  /// Sent, but what is loaded is not known, or not what was sent.
+  case unknown
+}
+
+/// How a wanted table came into the kernel.
+enum FirewallForm {
+  case unchanged
+  case fresh
+  /// `removals`: messages that took something away, the flush of all rules among them.
+  case replaced(removals: Int)
+}
+
+/// Makes the kernel's table `inet lockdown` what the bundle says, and reads it back.
+///
+/// No answer of the kernel is believed by itself: an acknowledgement arrives for batches that were dropped,
+/// and none for some that were committed. What counts is the generation and what a dump shows.
+struct FirewallStage: ~Copyable {
+  private let wanted: WantedTable
+  private var socket: NetlinkSocket
+
+  // Limits of what is done again, each for its own cause (docs/apply.md).
+  private static let maximumRestarts = 5
+  private static let maximumRetries = 3
+  private static let maximumDumps = 5
+
+  private var restarts = 0
+  private var retries = 0
+  private var hasMetNewTable = false
+
+  init(_ reader: BundleReader) throws(NetlinkSocket.Failure) {
+    wanted = WantedTable(reader)
+    socket = try NetlinkSocket()
+  }
+
+  /// The socket stays open until this value ends: where something was deleted, closing it waits for the
+  /// kernel's own clean-up, and other work can be done meanwhile.
+  mutating func run(_ options: Options, _ report: FirewallReport) -> FirewallOutcome {
+    while true {
+      do {
+        if let outcome = try attempt(options, report) { return outcome }
+      } catch {
+        report.fail("netlink", errorNumber: error.errorNumber)
+        return report.wasSent ? .unknown : .refused
+      }
+    }
+  }
+
+  /// Nil: once more.
+  private mutating func attempt(_ options: Options, _ report: FirewallReport) throws(NetlinkSocket.Failure)
+    -> FirewallOutcome?
+  {
+    let before: NetlinkSocket.Generation
+    let batch: Batch
+    let form: FirewallForm
+    report.attempts += 1
+    if try socket.get(NetlinkSocket.request(Wire.getTable), into: &report.scratch) == nil {
+      before = try socket.generation()
+      report.loadedBefore = []
+      if options.isCheck {
+        report.differences = [Array("table `lockdown` is not there")]
+        return .different
+      }
+      batch = .fresh(wanted, generation: before.number)
+      form = .fresh
+    } else {
+      guard let (generation, live) = try dump() else {
+        report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
+        return report.wasSent ? .unknown : .refused
+      }
+      before = generation
+      report.take(foreign: live)
+      report.loadedBefore = LoadedIdentity.label(of: live)
+      guard live.table != nil else { return nil }
+      let comparison = TableComparison(wanted: wanted, live: live)
+      if comparison.isEqual {
+        report.generation = (before.number, before.number)
+        return .equal(report.committedForm ?? .unchanged)
+      }
+      report.take(differences: comparison)
+      if options.isCheck { return .different }
+      batch = .replacing(live, by: wanted, comparison, generation: before.number)
+      form = .replaced(removals: batch.removals.count)
+    }
+    return try commit(batch, form, before: before, options, report)
+  }
+
+  private mutating func commit(
+    _ batch: Batch, _ form: FirewallForm, before: NetlinkSocket.Generation, _ options: Options,
+    _ report: FirewallReport
+  ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
+    let room = try socket.makeSendRoom(batch.count)
+    guard batch.count <= room else {
+      report.failForRoom(batch.count, room: room)
+      return .refused
+    }
+    report.wasSent = true
+    report.isRefusal = false
+    do { try socket.send(batch.head, wanted.reader.bytes[batch.body], batch.tail) } catch {
+      report.fail("the batch could not be sent", errorNumber: error.errorNumber)
+      report.wasSent = false
+      return .refused
+    }
+    let answers = BatchAnswers(&socket)
+    if !options.readsBack {
+      // For measuring what sending alone costs; nothing is claimed.
+      report.fail("not read back, as asked", errorNumber: 0)
+      return .unknown
+    }
+    let after = try socket.generation()
+    report.generation = (before.number, after.number)
+    if let error = answers.errors.first {
+      return decide(error, answers, batch, form, before: before, after: after, report)
+    }
+    guard after.number != before.number else {
+      // The kernel did not commit: the end of the batch was lost.
+      return again("the kernel did not commit the batch", report)
+    }
+    guard let (_, live) = try dump() else {
+      report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
+      return .unknown
+    }
+    report.take(foreign: live)
+    if live.table != nil {
+      let comparison = TableComparison(wanted: wanted, live: live)
+      if comparison.isEqual {
+        if after.number != before.number &+ 1 { report.noteWriter(after, "another writer was at work too") }
+        if !answers.isAcknowledged || answers.isIncomplete {
+          report.note("delivery doubtful: not all answers came")
+        }
+        return .equal(form)
+      }
+      report.take(differences: comparison)
+    } else {
+      report.differences = [Array("table `lockdown` is not there")]
+    }
+    // Ours or not, the next attempt starts from what is there now.
+    report.committedForm = form
+    report.noteWriter(after, "what was read back is not what was sent")
+    return again("what was read back is not what was sent", report)
+  }
+
+  /// An error of the kernel means that nothing of the batch is applied.
+  private mutating func decide(
+    _ error: BatchAnswers.Failure, _ answers: BatchAnswers, _ batch: Batch, _ form: FirewallForm,
+    before: NetlinkSocket.Generation, after: NetlinkSocket.Generation, _ report: FirewallReport
+  ) -> FirewallOutcome? {
+    if error.errorNumber == ErrorNumber.exists, case .fresh = form, error.type == Wire.newTable,
+      !hasMetNewTable
+    {
+      hasMetNewTable = true
+      return nil
+    }
+    if answers.errors.contains(where: { $0.errorNumber == ErrorNumber.restart }) {
+      restarts += 1
+      report.noteWriter(after, "another writer was faster")
+      if restarts <= Self.maximumRestarts { return nil }
+      report.fail("other writers changed the ruleset each time", errorNumber: ErrorNumber.restart)
+      return .refused
+    }
+    report.take(error, batch: batch, wanted: wanted)
+    return .refused
+  }
+
+  private mutating func again(_ reason: StaticString, _ report: FirewallReport) -> FirewallOutcome? {
+    retries += 1
+    if retries < Self.maximumRetries { return nil }
+    report.fail(reason, errorNumber: 0)
+    return report.generation.before == report.generation.after ? .refused : .unknown
+  }
+
+  /// The live state at one generation; nil if it changed during every one of five dumps.
+  private mutating func dump() throws(NetlinkSocket.Failure) -> (NetlinkSocket.Generation, LiveTable)? {
+    for _ in 0..<Self.maximumDumps {
+      let before = try socket.generation()
+      let live: LiveTable
+      do { live = try LiveTable(&socket, generation: before.number) } catch {
+        // What one dump named was gone at the next.
+        if error.errorNumber == ErrorNumber.notFound || error.errorNumber == ErrorNumber.interrupted {
+          continue
+        }
+        throw error
+      }
+      let after = try socket.generation()
+      if live.isConsistent, before.number == after.number { return (after, live) }
+    }
+    return nil
+  }
+}
+
+/// What the kernel said to a batch.
+struct BatchAnswers {
+  struct Failure {
+    var errorNumber: Int
+    /// Source of the policy, or from `Wire.firstRemoval` on the number of a removal.
+    var sequence: UInt32
+    /// NFT_MSG_*; of the batch itself 0x10 or 0x11.
+    var type: UInt16
+    /// Of the attribute in question, from the start of the message, in bytes; nil: none.
+    var offset: Int?
+  }
+
+  private(set) var errors: [Failure] = []
+  private(set) var isAcknowledged = false
+  /// Answers were lost, or could not be read.
+  private(set) var isIncomplete = false
+
+  // A report needs a few; the kernel sends one for each message it refuses.
+  private static let maximumErrors = 16
+  // NLMSGERR_ATTR_OFFS.
+  private static let offsetAttribute: UInt16 = 2
+
+  init(_ socket: inout NetlinkSocket) {
+    while true {
+      do {
+        guard let bytes = try socket.answer() else { return }
+        take(bytes)
+      } catch {
+        // ENOBUFS: what was lost comes never; what is queued still does.
+        isIncomplete = true
+        if error.errorNumber != ErrorNumber.noBuffers { return }
+      }
+    }
+  }
+
+  private mutating func take(_ bytes: [UInt8]) {
+    var offset = 0
+    while let header = NetlinkHeader(bytes, at: offset, end: bytes.count) {
+      defer { offset += (header.length + 3) & ~3 }
+      // struct nlmsgerr: the error, then the header of the message it is about.
+      let code = offset + NetlinkHeader.byteCount
+      guard header.type == Wire.errorMessage, header.length >= 2 * NetlinkHeader.byteCount + 4 else {
+        continue
+      }
+      let errorNumber = -Int(Int32(bitPattern: bytes.littleEndian(code)))
+      if errorNumber == 0 {
+        isAcknowledged = true
+      } else if errors.count < Self.maximumErrors {
+        let about = code + 4
+        let type = UInt16(bytes[about + 4]) | UInt16(bytes[about + 5]) << 8
+        var attributeOffset: Int?
+        if header.flags & Wire.acknowledgeRecords != 0 {
+          let records = (about + NetlinkHeader.byteCount)..<(offset + header.length)
+          if let payload = bytes.attribute(Self.offsetAttribute, in: records), payload.count == 4 {
+            attributeOffset = Int(bytes.littleEndian(payload.lowerBound))
+          }
+        }
+        errors.append(
+          Failure(
+            errorNumber: errorNumber, sequence: bytes.littleEndian(about + 8),
+            type: type & ~Wire.subsystem, offset: attributeOffset))
+      }
+    }
+  }
+}

@@ -1,0 +1,155 @@
+/// Numbers of linux/netlink.h, linux/netfilter/nfnetlink.h and nf_tables.h.
+enum Wire {
+  static let subsystem: UInt16 = 10 << 8
+  static let batchBegin: UInt16 = 0x10
+  static let batchEnd: UInt16 = 0x11
+  static let errorMessage: UInt16 = 2
+  static let done: UInt16 = 3
+
+  static let request: UInt16 = 0x1
+  static let acknowledge: UInt16 = 0x4
+  static let interrupted: UInt16 = 0x10
+  static let acknowledgeRecords: UInt16 = 0x200
+  static let exclusive: UInt16 = 0x200
+  static let dump: UInt16 = 0x300
+  static let create: UInt16 = 0x400
+
+  static let newTable: UInt16 = 0
+  static let getTable: UInt16 = 1
+  static let newChain: UInt16 = 3
+  static let getChain: UInt16 = 4
+  static let deleteChain: UInt16 = 5
+  static let newRule: UInt16 = 6
+  static let getRule: UInt16 = 7
+  static let deleteRule: UInt16 = 8
+  static let newSet: UInt16 = 9
+  static let getSet: UInt16 = 10
+  static let deleteSet: UInt16 = 11
+  static let getElements: UInt16 = 13
+  static let getGeneration: UInt16 = 16
+  static let newObject: UInt16 = 18
+  static let getObject: UInt16 = 19
+  static let deleteObject: UInt16 = 20
+
+  static let anyFamily: UInt8 = 0
+  static let inet: UInt8 = 1
+
+  static let tableName: StaticString = "lockdown"
+  static let digestName: StaticString = "policy_digest"
+  /// Sequence numbers from here on are removals; below they are sources of the policy.
+  static let firstRemoval: UInt32 = 0xffff_0000
+}
+
+/// Messages written one behind the other.
+struct MessageWriter {
+  private(set) var bytes: [UInt8] = []
+  private var start = 0
+
+  var count: Int { bytes.count }
+
+  mutating func begin(_ type: UInt16, flags: UInt16, sequence: UInt32, family: UInt8, resource: UInt16 = 0) {
+    start = bytes.count
+    append(UInt32(0))
+    append(type)
+    append(flags)
+    append(sequence)
+    append(UInt32(0))
+    bytes.append(family)
+    bytes.append(0)
+    // be16.
+    bytes.append(UInt8(truncatingIfNeeded: resource >> 8))
+    bytes.append(UInt8(truncatingIfNeeded: resource))
+    finish()
+  }
+
+  mutating func append(_ number: UInt16, text: StaticString) {
+    append(number, payload: Text(text).bytes + [0])
+  }
+
+  mutating func append(_ number: UInt16, name: ArraySlice<UInt8>) {
+    append(number, payload: name + [0])
+  }
+
+  mutating func append(_ number: UInt16, number value: UInt32) {
+    append(
+      number,
+      payload: [
+        UInt8(truncatingIfNeeded: value >> 24), UInt8(truncatingIfNeeded: value >> 16),
+        UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value),
+      ])
+  }
+
+  mutating func append(_ number: UInt16, payload: some Collection<UInt8>) {
+    append(UInt16(truncatingIfNeeded: NetlinkAttribute.headerLength + payload.count))
+    append(number)
+    bytes.append(contentsOf: payload)
+    while bytes.count % 4 != 0 { bytes.append(0) }
+    finish()
+  }
+
+  /// Finished messages of the bundle, as they are.
+  mutating func append(finished messages: ArraySlice<UInt8>) {
+    start = bytes.count
+    bytes.append(contentsOf: messages)
+  }
+
+  /// Sets flags of the message begun last, or of the one that `append(finished:)` took.
+  mutating func setFlags(_ flags: UInt16) {
+    bytes[start + 6] |= UInt8(truncatingIfNeeded: flags)
+    bytes[start + 7] |= UInt8(truncatingIfNeeded: flags >> 8)
+  }
+
+  mutating func clearFlags(_ flags: UInt16) {
+    bytes[start + 6] &= ~UInt8(truncatingIfNeeded: flags)
+    bytes[start + 7] &= ~UInt8(truncatingIfNeeded: flags >> 8)
+  }
+
+  mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
+
+  private mutating func append<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) {
+    for index in 0..<MemoryLayout<Value>.size {
+      bytes.append(UInt8(truncatingIfNeeded: value >> Value(truncatingIfNeeded: 8 * index)))
+    }
+  }
+
+  private mutating func finish() {
+    let length = UInt32(truncatingIfNeeded: bytes.count - start)
+    for index in 0..<4 { bytes[start + index] = UInt8(truncatingIfNeeded: length >> UInt32(8 * index)) }
+  }
+}
+
+extension [UInt8] {
+  /// The first attribute of this number in `range`; nil where there is none, or attributes do not add up.
+  func attribute(_ number: UInt16, in range: Range<Int>) -> Range<Int>? {
+    var offset = range.lowerBound
+    while let attribute = NetlinkAttribute(self, at: offset, end: range.upperBound) {
+      if attribute.number == number { return attribute.payload }
+      offset = attribute.next
+    }
+    return nil
+  }
+
+  /// A string attribute without the zero bytes at its end.
+  func name(_ number: UInt16, in range: Range<Int>) -> Range<Int>? {
+    attribute(number, in: range).map(withoutZeros)
+  }
+
+  func withoutZeros(_ range: Range<Int>) -> Range<Int> {
+    var end = range.upperBound
+    while end > range.lowerBound, self[end - 1] == 0 { end -= 1 }
+    return range.lowerBound..<end
+  }
+
+  /// A be32 attribute.
+  func number(_ number: UInt16, in range: Range<Int>) -> UInt32? {
+    guard let payload = attribute(number, in: range), payload.count == 4 else { return nil }
+    return bigEndian(payload.lowerBound)
+  }
+
+  func bigEndian(_ offset: Int) -> UInt32 {
+    UInt32(self[offset]) << 24 | UInt32(self[offset + 1]) << 16 | UInt32(self[offset + 2]) << 8
+      | UInt32(self[offset + 3])
+  }
+
+  func littleEndian(_ offset: Int) -> UInt32 { bigEndian(offset).byteSwapped }
+}

@@ -1,0 +1,96 @@
+import CLinux
+
+/// Where and with which rights this process runs.
+struct Surroundings {
+  /// In a user namespace owners read as the overflow id, and what belongs to the whole host is out of reach.
+  var isInUserNamespace: Bool
+  /// The network namespace is the one of process 1. Keys of the whole host are written only there: who runs
+  /// this in another one means that one.
+  var isInHostNetwork: Bool
+  private var capabilities: UInt64
+
+  // CAP_NET_ADMIN, CAP_SYS_ADMIN, linux/capability.h.
+  private static let netAdmin: UInt64 = 1 << 12
+  private static let sysAdmin: UInt64 = 1 << 21
+
+  init() {
+    // The initial namespace maps all ids onto themselves. Without /proc there is no other one yet.
+    let map = SmallFile.read(Array("/proc/self/uid_map"), limit: 128)
+    isInUserNamespace = map.map { !Self.isWholeMap($0) } ?? false
+    isInHostNetwork = Self.isSameNamespace("net")
+    capabilities = lockdown_capabilities()
+  }
+
+  var mayWriteFirewall: Bool { capabilities & Self.netAdmin != 0 }
+  var mayMount: Bool { capabilities & Self.sysAdmin != 0 }
+
+  /// `0 0 4294967295`, whatever blanks are between.
+  private static func isWholeMap(_ text: [UInt8]) -> Bool {
+    let words = text.split { $0 == 0x20 || $0 == 0x0a }
+    return words.count == 3 && words[0].elementsEqual([0x30]) && words[1].elementsEqual([0x30])
+      && words[2].elementsEqual(Array("4294967295"))
+  }
+
+  /// False also where it cannot be seen, as without the rights of process 1: then a key of the whole host
+  /// would be written on a guess.
+  private static func isSameNamespace(_ kind: StaticString) -> Bool {
+    func link(_ process: StaticString) -> [UInt8]? {
+      var path = Text("/proc/")
+      path.add(process)
+      path.add("/ns/")
+      path.add(kind)
+      path.add(byte: 0)
+      return SmallFile.link(path.bytes)
+    }
+    guard let own = link("self"), let first = link("1") else { return false }
+    return own.elementsEqual(first)
+  }
+
+  /// The running kernel's release; nil where it does not begin with two numbers.
+  static func kernelRelease() -> KernelRelease? {
+    var text = [UInt8](repeating: 0, count: 64)
+    let length = unsafe lockdown_kernel_release(&text, text.count)
+    guard length > 0 else { return nil }
+    let parts = text[..<length].split(omittingEmptySubsequences: false) { $0 < 0x30 || $0 > 0x39 }
+    guard parts.count >= 2, let major = Options.number(parts[0]), let minor = Options.number(parts[1]) else {
+      return nil
+    }
+    return KernelRelease(major: UInt16(clamping: major), minor: UInt16(clamping: minor))
+  }
+}
+
+/// Files of the kernel, which are short and have no size.
+enum SmallFile {
+  /// At most `limit` bytes; nil if it cannot be read.
+  ///
+  /// - Parameter path: ends in NUL, or gets one.
+  static func read(_ path: [UInt8], limit: Int) -> [UInt8]? {
+    let path = path.last == 0 ? path : path + [0]
+    let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(Int32(descriptor)) }
+    return read(Int32(descriptor), limit: limit)
+  }
+
+  static func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
+    var failed = false
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+      while count < limit {
+        let got = unsafe lockdown_read(descriptor, buffer.baseAddress?.advanced(by: count), limit - count)
+        if got < 0 { failed = true }
+        guard got > 0 else { break }
+        count += got
+      }
+    }
+    return failed ? nil : bytes
+  }
+
+  /// What a symbolic link says; nil if it is none.
+  static func link(_ path: [UInt8], in folder: Int32 = lockdown_here) -> [UInt8]? {
+    // PATH_MAX.
+    var target = [UInt8](repeating: 0, count: 4096)
+    let length = unsafe lockdown_read_link(folder, path, &target, target.count)
+    guard length > 0, length < target.count else { return nil }
+    return Array(target[..<length])
+  }
+}

@@ -1,0 +1,168 @@
+import CLinux
+
+/// Bytes of a message, built piece by piece. No `String`: that would link Unicode tables.
+struct Text {
+  private(set) var bytes: [UInt8] = []
+
+  init() {}
+
+  init(_ text: StaticString) { add(text) }
+
+  mutating func add(_ text: StaticString) {
+    text.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
+  }
+
+  mutating func add(_ text: some Sequence<UInt8>) {
+    bytes.append(contentsOf: text)
+  }
+
+  mutating func add(byte: UInt8) { bytes.append(byte) }
+
+  mutating func add(_ number: some BinaryInteger) {
+    if number < 0 { bytes.append(0x2d) }
+    var rest = UInt64(number.magnitude)
+    let start = bytes.count
+    repeat {
+      bytes.append(0x30 + UInt8(truncatingIfNeeded: rest % 10))
+      rest /= 10
+    } while rest > 0
+    bytes[start...].reverse()
+  }
+
+  /// A file's or kernel's text, which may hold anything: what is not printable ASCII becomes `?`.
+  mutating func addForeign(_ text: some Sequence<UInt8>) {
+    for byte in text { bytes.append(byte >= 0x20 && byte < 0x7f ? byte : 0x3f) }
+  }
+
+  mutating func addHex(_ data: some Sequence<UInt8>) {
+    for byte in data {
+      for digit in [byte >> 4, byte & 15] { bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+    }
+  }
+
+  mutating func add(errorNumber: Int) { add(ErrorNumber.name(errorNumber)) }
+
+  mutating func removeLast() { bytes.removeLast() }
+
+  /// Whether all of it was written.
+  @discardableResult
+  func write(to descriptor: Int32) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let written = unsafe rest.withUnsafeBufferPointer { buffer in
+        unsafe lockdown_write(descriptor, buffer.baseAddress, buffer.count)
+      }
+      guard written > 0 else { return false }
+      rest = rest.dropFirst(written)
+    }
+    return true
+  }
+}
+
+/// One line of the report on standard error, which is the console at boot.
+struct Line {
+  var text = Text("lockdown-apply: ")
+
+  init(_ text: StaticString) { self.text.add(text) }
+
+  consuming func print() {
+    text.add(byte: 0x0a)
+    text.write(to: 2)
+  }
+}
+
+/// Names of error numbers, asm-generic/errno*.h: a number alone helps nobody.
+enum ErrorNumber {
+  static let notPermitted = 1
+  static let notFound = 2
+  static let noProcess = 3
+  static let interrupted = 4
+  static let tryAgain = 11
+  static let accessDenied = 13
+  static let busy = 16
+  static let exists = 17
+  static let notAFolder = 20
+  static let invalid = 22
+  static let readOnly = 30
+  static let notImplemented = 38
+  static let tooManyLinks = 40
+  static let restart = 85
+  static let tooLong = 90
+  static let addressInUse = 98
+  static let noBuffers = 105
+  static let connectionRefused = 111
+
+  static func name(_ number: Int) -> StaticString {
+    switch number < 0 ? -number : number {
+    case 1: "EPERM (not permitted)"
+    case 2: "ENOENT (not found)"
+    case 3: "ESRCH (gone)"
+    case 4: "EINTR (interrupted)"
+    case 5: "EIO (input or output failed)"
+    case 6: "ENXIO (no such device)"
+    case 7: "E2BIG (too long)"
+    case 9: "EBADF (bad descriptor)"
+    case 11: "EAGAIN (try again)"
+    case 12: "ENOMEM (out of memory)"
+    case 13: "EACCES (access denied)"
+    case 14: "EFAULT (bad address)"
+    case 16: "EBUSY (in use)"
+    case 17: "EEXIST (exists)"
+    case 19: "ENODEV (no such device)"
+    case 20: "ENOTDIR (not a folder)"
+    case 21: "EISDIR (a folder)"
+    case 22: "EINVAL (invalid)"
+    case 23: "ENFILE (full)"
+    case 24: "EMFILE (too many open files)"
+    case 28: "ENOSPC (no space)"
+    case 30: "EROFS (read-only)"
+    case 31: "EMLINK (too many links)"
+    case 34: "ERANGE (out of range)"
+    case 36: "ENAMETOOLONG (name too long)"
+    case 38: "ENOSYS (not in this kernel)"
+    case 40: "ELOOP (too many links)"
+    case 75: "EOVERFLOW (too large)"
+    case 85: "ERESTART (changed meanwhile)"
+    case 90: "EMSGSIZE (message too long)"
+    case 93: "EPROTONOSUPPORT (protocol not in this kernel)"
+    case 95: "EOPNOTSUPP (not supported)"
+    case 97: "EAFNOSUPPORT (address family not in this kernel)"
+    case 98: "EADDRINUSE (address in use)"
+    case 104: "ECONNRESET (connection reset)"
+    case 105: "ENOBUFS (no buffer space)"
+    case 111: "ECONNREFUSED (connection refused)"
+    default: "an error without a name here"
+    }
+  }
+}
+
+extension [UInt8] {
+  /// Whether the bytes of `range` are `text`.
+  func holds(_ text: StaticString, at range: Range<Int>) -> Bool {
+    guard range.count == text.utf8CodeUnitCount else { return false }
+    return text.withUTF8Buffer { unsafe self[range].elementsEqual($0) }
+  }
+
+  func begins(with text: StaticString, at range: Range<Int>) -> Bool {
+    let count = text.utf8CodeUnitCount
+    return range.count >= count && holds(text, at: range.lowerBound..<(range.lowerBound + count))
+  }
+
+  func isEqual(_ range: Range<Int>, _ other: [UInt8], _ otherRange: Range<Int>) -> Bool {
+    guard range.count == otherRange.count else { return false }
+    let distance = otherRange.lowerBound - range.lowerBound
+    for index in range where self[index] != other[index + distance] { return false }
+    return true
+  }
+
+  /// A copy that C reads as a string.
+  func terminated(_ range: Range<Int>) -> [UInt8] {
+    var copy: [UInt8] = []
+    copy.reserveCapacity(range.count + 1)
+    copy.append(contentsOf: self[range])
+    copy.append(0)
+    return copy
+  }
+
+  init(_ text: StaticString) { self = Text(text).bytes }
+}

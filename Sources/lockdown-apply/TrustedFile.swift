@@ -1,0 +1,169 @@
+import CLinux
+
+/// A file that only root can have written: each folder on the way, each symbolic link and the file itself
+/// belong to uid 0 and nobody else can write them.
+enum TrustedFile {
+  struct Refusal: Error {
+    var reason: StaticString
+    /// The path up to the component in question.
+    var path: [UInt8]
+    /// 0: none.
+    var errorNumber = 0
+  }
+
+  // As in path_resolution(7) the kernel follows 40; a bundle's path has no use for so many.
+  private static let maximumLinks = 8
+  private static let maximumLength = 1 << 30
+  // S_IFMT, S_IFREG, S_IFLNK, linux/stat.h, and write permission for group and others.
+  private static let kindMask: UInt32 = 0o170000
+  private static let regular: UInt32 = 0o100000
+  private static let symbolicLink: UInt32 = 0o120000
+  private static let othersMayWrite: UInt32 = 0o022
+
+  /// The whole file, read once.
+  ///
+  /// - Parameter path: ends in NUL.
+  /// - Parameter checksOwners: false in a user namespace, where owners cannot be seen.
+  static func read(_ path: [UInt8], checksOwners: Bool) throws(Refusal) -> [UInt8] {
+    var walk = Walk(checksOwners: checksOwners)
+    let descriptor = try walk.open(path)
+    defer { close(descriptor) }
+    return try readAll(descriptor, walk: walk)
+  }
+
+  private static func readAll(_ descriptor: Int32, walk: borrowing Walk) throws(Refusal) -> [UInt8] {
+    let before = try walk.status(of: descriptor)
+    guard before.mode & kindMask == regular else { throw walk.refusal("not a regular file") }
+    try walk.checkOwner(before)
+    guard before.size <= UInt64(maximumLength) else { throw walk.refusal("longer than 1 GiB") }
+    let size = Int(before.size)
+    // One byte more than it has, to see it grow.
+    guard let bytes = SmallFile.read(descriptor, limit: size + 1) else {
+      throw walk.refusal("it cannot be read")
+    }
+    let after = try walk.status(of: descriptor)
+    guard bytes.count == size, after.size == before.size, after.changed_seconds == before.changed_seconds,
+      after.changed_nanoseconds == before.changed_nanoseconds
+    else { throw walk.refusal("it changed while it was read") }
+    return bytes
+  }
+
+  /// Walks a path component by component, so that what was checked is what is used.
+  struct Walk: ~Copyable {
+    private let checksOwners: Bool
+    private var folder: Int32 = -1
+    private var seen = Text()
+    private var links = 0
+
+    init(checksOwners: Bool) { self.checksOwners = checksOwners }
+
+    deinit { if folder >= 0 { close(folder) } }
+
+    /// A descriptor of the file for reading.
+    mutating func open(_ path: [UInt8]) throws(Refusal) -> Int32 {
+      var pending = try absolute(path)
+      try enterRoot()
+      while let component = Self.takeComponent(&pending) {
+        let isLast = Self.isDone(pending)
+        let name = component + [0]
+        let flags = isLast ? lockdown_open_read : lockdown_open_folder
+        let opened = unsafe lockdown_open_at(folder, name, flags, 0)
+        let parentLength = seen.bytes.count
+        if parentLength > 1 { seen.add(byte: 0x2f) }
+        seen.add(component)
+        if opened >= 0 {
+          if isLast { return Int32(opened) }
+          close(folder)
+          folder = Int32(opened)
+          try checkOwner(status(of: folder))
+          continue
+        }
+        let target = try linkTarget(name, errorNumber: -opened)
+        if target.first == 0x2f {
+          try enterRoot()
+        } else {
+          seen = Self.prefix(seen, parentLength)
+        }
+        pending = target + [0x2f] + pending
+      }
+      throw refusal("not a regular file")
+    }
+
+    private mutating func enterRoot() throws(Refusal) {
+      if folder >= 0 { close(folder) }
+      folder = -1
+      seen = Text("/")
+      let root = unsafe lockdown_open_at(lockdown_here, [0x2f, 0], lockdown_open_folder, 0)
+      guard root >= 0 else { throw refusal("it cannot be opened", -root) }
+      folder = Int32(root)
+      try checkOwner(status(of: folder))
+    }
+
+    /// What to walk instead of a component that could not be opened, if that is a symbolic link of root's.
+    private mutating func linkTarget(_ name: [UInt8], errorNumber: Int) throws(Refusal) -> [UInt8] {
+      var status = lockdown_file_status()
+      guard errorNumber == ErrorNumber.tooManyLinks || errorNumber == ErrorNumber.notAFolder,
+        unsafe lockdown_status_at(folder, name, &status) == 0, status.mode & kindMask == symbolicLink
+      else { throw refusal("it cannot be opened", errorNumber) }
+      // A link has no permissions; who may replace it is the folder's matter.
+      guard !checksOwners || status.user == 0 else {
+        throw refusal("a symbolic link that does not belong to root")
+      }
+      links += 1
+      guard links <= maximumLinks else { throw refusal("more than 8 symbolic links") }
+      guard let target = SmallFile.link(name, in: folder) else { throw refusal("a link without a target") }
+      return target
+    }
+
+    private func absolute(_ path: [UInt8]) throws(Refusal) -> [UInt8] {
+      let path = path.dropLast()
+      if path.first == 0x2f { return Array(path) }
+      var current = [UInt8](repeating: 0, count: 4096)
+      let length = unsafe lockdown_working_folder(&current, current.count)
+      guard length > 0 else {
+        throw Refusal(reason: "the working folder is gone", path: [], errorNumber: -length)
+      }
+      return Array(current[..<length]) + [0x2f] + path
+    }
+
+    /// The next component, the slashes around it taken too; nil at the end. `.` says nothing.
+    private static func takeComponent(_ pending: inout [UInt8]) -> [UInt8]? {
+      while true {
+        let start = pending.firstIndex { $0 != 0x2f } ?? pending.count
+        let rest = pending[start...]
+        if rest.isEmpty { return nil }
+        let end = rest.firstIndex(of: 0x2f) ?? pending.count
+        let component = Array(pending[start..<end])
+        pending = Array(pending[end...])
+        if component.count == 1, component[0] == 0x2e { continue }
+        return component
+      }
+    }
+
+    private static func isDone(_ pending: [UInt8]) -> Bool { pending.isEmpty }
+
+    private static func prefix(_ text: Text, _ count: Int) -> Text {
+      var shorter = Text()
+      shorter.add(text.bytes.prefix(count))
+      return shorter
+    }
+
+    func status(of descriptor: Int32) throws(Refusal) -> lockdown_file_status {
+      var status = lockdown_file_status()
+      let result = unsafe lockdown_status_of(descriptor, &status)
+      guard result == 0 else { throw refusal("its status cannot be read", -result) }
+      return status
+    }
+
+    func checkOwner(_ status: lockdown_file_status) throws(Refusal) {
+      guard checksOwners else { return }
+      guard status.user == 0 else { throw refusal("it does not belong to root") }
+      // A write grant of an access control list shows in the group's bits.
+      guard status.mode & othersMayWrite == 0 else { throw refusal("others than root can write it") }
+    }
+
+    func refusal(_ reason: StaticString, _ errorNumber: Int = 0) -> Refusal {
+      Refusal(reason: reason, path: seen.bytes, errorNumber: errorNumber)
+    }
+  }
+}

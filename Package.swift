@@ -50,9 +50,14 @@ let embeddedLink: [LinkerSetting] = [
   .unsafeFlags([
     "-no-static-stdlib", "-enable-experimental-feature", "Embedded", "-use-ld=lld",
     "-Xclang-linker", "-nostdlib", "-Xclang-linker", "-nostartfiles", "-Xclang-linker", "-static",
-    "-Xlinker", "--gc-sections", "-Xlinker", "-s",
+    "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-Xlinker", "-s",
     // Enumerations come with a hash that nobody calls; its seed is not in musl.
     "-Xlinker", "--defsym=arc4random_buf=abort",
+    // The Embedded runtime counts references one way only.
+    "-Xlinker", "--defsym=swift_nonatomic_retain=swift_retain",
+    "-Xlinker", "--defsym=swift_nonatomic_release=swift_release",
+    "-Xlinker", "--defsym=swift_nonatomic_retain_n=swift_retain_n",
+    "-Xlinker", "--defsym=swift_nonatomic_release_n=swift_release_n",
     "\(muslLibraries)/crt1.o", "\(muslLibraries)/crti.o", "\(muslLibraries)/libc.a",
     "\(muslLibraries)/crtn.o",
   ])

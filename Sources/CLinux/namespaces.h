@@ -129,6 +129,11 @@ static inline int lockdown_make_mounts_private(void) {
     return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 }
 
+// With what is mounted below: a user namespace may not show what other mounts cover.
+static inline int lockdown_bind_to_itself(const char *path) {
+    return mount(path, path, NULL, MS_BIND | MS_REC, NULL);
+}
+
 static inline int lockdown_mount_tmpfs(const char *path, const char *options) {
     return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, options);
 }

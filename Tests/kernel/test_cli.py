@@ -7,6 +7,7 @@ import pty
 import re
 import shutil
 import subprocess
+import tempfile
 
 import support
 from support import setUpModule  # noqa: F401 (unittest finds it here)
@@ -372,6 +373,27 @@ class Sandbox(CommandLine):
         self.assertIn("policy drop", done.stdout)
         self.assertIn("left out: sysctls of the whole host", done.stderr)
         self.call("sandbox", "out/policy.bundle", "--", "/nonexistent", status=3)
+
+    def test_mounts(self):
+        """Flags hold inside, on directories that are no mount points too; file system options never reach the host."""
+        # Not below /run: a sandbox has a private one.
+        data = pathlib.Path(tempfile.mkdtemp(dir="/var/tmp"))
+        self.addCleanup(shutil.rmtree, data)
+        policy = self.write("mounts.cos", """policy: mounts
+language: 1
+target: { kernel: "6.1" }
+mounts:
+  %s: { flags: [noexec, nosuid], options: [size=1m] }
+""" % data)
+        self.call("compile", policy, "-o", "out")
+        mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+        done = self.call("sandbox", "out/policy.bundle", "--", "sh", "-c",
+                         "cp /bin/true %s && %s/true" % (data, data), status=126)
+        self.assertIn("options of the file system", done.stderr)
+        self.assertIn("%s: size=1m" % data, done.stderr)
+        self.assertEqual(pathlib.Path("/proc/self/mountinfo").read_text(), mounts)
+        # The flag was the sandbox's alone.
+        support.run([data / "true"])
 
     def test_host_is_untouched(self):
         """Sysctls of the whole host, its rules and its mounts are as before."""

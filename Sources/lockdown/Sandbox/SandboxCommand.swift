@@ -73,7 +73,13 @@ struct SandboxCommand: ParsableCommand {
   private func inside(_ contents: BundleContents, _ program: String) throws(SandboxError) -> Int32 {
     // Before the policy, which then meets the interface as at a boot.
     let neighbour = probe ? try neighbour() : nil
-    let (applicable, leftOut) = SandboxContents.split(contents)
+    let bound = try SandboxMounts.prepare(contents)
+    let (applicable, absent) = SandboxContents.split(contents)
+    var leftOut = absent
+    if !bound.isEmpty {
+      leftOut.append(
+        "no mount points here, so bound to themselves to have flags: \(bound.joined(separator: ", "))")
+    }
     // The report has them too; a command prints only its own output.
     if !command.isEmpty { for line in leftOut { printError("lockdown: sandbox: left out: \(line)") } }
     let applied = try apply(applicable, program)

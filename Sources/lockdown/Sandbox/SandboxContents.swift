@@ -10,6 +10,12 @@ enum SandboxContents {
     applicable.sysctls = contents.sysctls.filter(\.isNamespaced)
     let global = contents.sysctls.filter { !$0.isNamespaced }.map { text($0.path) }
     var leftOut = global.isEmpty ? [] : ["sysctls of the whole host: \(global.joined(separator: ", "))"]
+    // Options belong to the file system, which is the host's, and not to a mount.
+    for index in contents.mounts.indices where !contents.mounts[index].options.isEmpty {
+      let mount = contents.mounts[index]
+      applicable.mounts[index].options = []
+      leftOut.append("options of the file system on \(text(mount.path)): \(text(mount.options))")
+    }
     leftOut += contents.notEnforced.map(text)
     return (applicable, leftOut)
   }

@@ -247,6 +247,14 @@ extension DocumentParser {
 
   private mutating func parseBlockScalar(_ header: BlockHeader, owner: NodeOwner) -> SyntaxNode? {
     let start = position
+    let before = contentEnd
+    if (lineStart..<start).allSatisfy({ bytes[$0] == 0x20 }) {
+      report(
+        .blockScalar, start, header.end, "a block scalar header on a line of its own",
+        help: ["it stands behind its key or dash; readers do not agree how deep its text must be here"],
+        fixIts: isOneBreak(before, start) && before > 0
+          ? [FixIt("move it up", replace: span(before, start), with: " ")] : [])
+    }
     if header.end - start > (header.isStripped ? 2 : 1) {
       let cure = text(start, start + 1) + (header.isStripped ? "-" : "")
       report(

@@ -191,6 +191,7 @@ enum DocumentCases {
     DocumentCase("header with a digit", "a: 1️⃣|2\n  b\n", .blockScalar, fixed: "a: |\n  b\n"),
     DocumentCase("header with a plus", "a: 1️⃣>+\n  b\n", .blockScalar, fixed: "a: >\n  b\n"),
     DocumentCase("header with a comment", "a: | 1️⃣# b\n  c\n", .blockScalar),
+    DocumentCase("header on its own line", "a:\n  1️⃣|\n  b\n", .blockScalar, fixed: "a: |\n  b\n"),
     DocumentCase("first line blank", "a: |\n1️⃣\n  b\n", .blockScalar, fixed: "a: |\n  b\n"),
     DocumentCase("no text", "a: 1️⃣|\nb: c\n", .blockScalar),
     DocumentCase("blank line in folded text", "a: >\n  b\n\n1️⃣  c\n", .blockScalar),

@@ -39,6 +39,29 @@ struct DocumentOracleTests {
     try compare(policies.map { ($0.path, $0.bytes) }, "corpus", atLeastAccepted: policies.count - 6)
   }
 
+  /// Our limits are inside of theirs.
+  @Test("documents at the limits")
+  func limits() throws {
+    let key = String(repeating: "k", count: 1022)
+    let nested = (0..<64).map { String(repeating: " ", count: $0) + "a:\n" }.joined()
+    let documents = [
+      "\(key)kk: a\n", "\(key)k : a\n", "'\(key)': a\n", "\"\(key)\": a\n", "a: {\(key)kk: b}\n", "a: {\"\(key)\":b}\n",
+      "a: {'\(String(repeating: "\u{e9}", count: 511))': b}\n",
+      "- \(key)\n".replacing("- ", with: "a:\n  - "),
+      "a: " + String(repeating: "[", count: 63) + "b" + String(repeating: "]", count: 63) + "\n",
+      String(repeating: "{a: ", count: 64) + "b" + String(repeating: "}", count: 64) + "\n",
+      nested + String(repeating: " ", count: 64) + "b\n",
+      "a:\n" + (0..<63).map { String(repeating: " ", count: $0) + "-\n" }.joined() + String(repeating: " ", count: 63) + "b\n",
+      "a: " + String(repeating: "b", count: (64 << 10) - 3) + "\n",
+      "a: |\n  " + String(repeating: "b", count: (64 << 10) - 2) + "\n",
+      "a: [" + String(repeating: "b, ", count: 20_000) + "b]\n",
+      "a:\n" + String(repeating: "  - b: [c, {d: e}]\n", count: 5_000),
+    ]
+    try compare(
+      documents.enumerated().map { ("limit \($0)", Array($1.utf8)) }, "documents at the limits",
+      atLeastAccepted: documents.count)
+  }
+
   @Test("the official test suites, by the readers", .enabled(if: DocumentCorpus.hasData, "no ../shared/data"))
   func suites() throws {
     let cases =

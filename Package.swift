@@ -29,6 +29,10 @@ let memoryStrict: Set<String> = [
   "NFTables", "HostState", "BundleFormat", "lockdown-apply",
 ]
 
+/// Optimized in debug builds too: their tests try every prefix and every deletion of a byte of every policy, which an
+/// unoptimized parser needs minutes for.
+let alwaysOptimized: Set<String> = ["Diagnostics", "PolicySyntax"]
+
 /// Embedded Swift against musl: no runtime, no library but libc.
 let embedded: [SwiftSetting] = [
   .enableExperimentalFeature("Embedded"),
@@ -171,6 +175,9 @@ let package = Package(
 for target in package.targets where target.type != .system {
   var settings = target.swiftSettings ?? []
   settings += strict
+  if alwaysOptimized.contains(target.name) {
+    settings.append(.unsafeFlags(["-O"], .when(configuration: .debug)))
+  }
   if memoryStrict.contains(target.name) { settings.append(.strictMemorySafety()) }
   target.swiftSettings = settings
 }

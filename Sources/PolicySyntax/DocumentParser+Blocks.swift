@@ -58,6 +58,8 @@ extension DocumentParser {
       if atEnd || column <= parent { break }
       if isAtKey, column == own, !isDash(position) { break }
     }
+    // All damaged and reported: no list is not the same as an empty one.
+    if items.isEmpty { return nil }
     return SyntaxNode(.sequence(items), span: span(start, max(start, contentEnd)), isFlow: false)
   }
 
@@ -120,6 +122,8 @@ extension DocumentParser {
       if let entry = parseEntry(previous: entries.last), isNew(entry.key, &keys) { entries.append(entry) }
       if atEnd || column <= parent { break }
     }
+    // All damaged and reported: no mapping is not the same as an empty one.
+    if entries.isEmpty { return nil }
     return SyntaxNode(.mapping(entries), span: span(start, max(start, contentEnd)), isFlow: false)
   }
 

@@ -5,23 +5,12 @@ import Testing
 
 @Suite("documents: damaged input")
 struct DocumentRobustnessTests {
-  /// Where the other slow tests run, and in a release build, each place of a long file is looked at.
-  private static var step: Int {
-    #if DEBUG
-      ProcessInfo.processInfo.environment["LOCKDOWN_ORACLE_TESTS"] == "1" ? 1 : 13
-    #else
-      1
-    #endif
-  }
-
   @Test(
     "every prefix and every deletion of one byte: no crash, nothing lost, refusals are reported",
-    arguments: try DocumentCorpus.policies() + DocumentSeeds.documents)
+    arguments: try DocumentCorpus.all() + DocumentSeeds.documents)
   func prefixesAndDeletions(_ document: DocumentFile) {
     let (path, bytes) = (document.path, document.bytes)
-    let step = bytes.count > 1_000 ? Self.step : 1
-    if step > 1 { print("\(path): every \(step)th place only; LOCKDOWN_ORACLE_TESTS=1 takes all") }
-    for end in stride(from: 0, through: bytes.count, by: step) {
+    for end in 0...bytes.count {
       check(Array(bytes[..<end]), "\(path), first \(end) bytes")
       guard end < bytes.count else { break }
       var shorter = bytes

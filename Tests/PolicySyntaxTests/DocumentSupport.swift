@@ -22,19 +22,25 @@ enum DocumentCorpus {
 
   static let hasData = FileManager.default.fileExists(atPath: data("yaml-test-suite").path())
 
-  /// The policies of the repository and the examples beside it, sorted by path.
-  static func policies() throws -> [DocumentFile] {
+  /// Every policy of the repository, damaged test cases too, and the examples beside it, sorted by path.
+  static func all() throws -> [DocumentFile] {
     try [
       repository.appending(path: "policies"), repository.appending(path: "Tests"),
       shared.appending(path: "examples"),
     ]
-    .flatMap { try files(below: $0) { $0.pathExtension == "cos" && !isBad($0) } }
+    .flatMap { try files(below: $0) { $0.pathExtension == "cos" } }
   }
 
-  /// Cases whose golden is a list of diagnostics may be damaged on purpose.
-  private static func isBad(_ file: URL) -> Bool {
-    FileManager.default.fileExists(
-      atPath: file.deletingLastPathComponent().appending(path: "diagnostics.txt").path())
+  /// The ones that are not there to be refused.
+  static func policies() throws -> [DocumentFile] {
+    try all().filter { !hasFindings(URL(filePath: $0.path)) }
+  }
+
+  /// A case whose golden is what the compiler says may be damaged on purpose.
+  private static func hasFindings(_ file: URL) -> Bool {
+    ["diagnostics.txt", "findings.txt"].contains {
+      FileManager.default.fileExists(atPath: file.deletingLastPathComponent().appending(path: $0).path())
+    }
   }
 
   static func files(below folder: URL, where matches: (URL) -> Bool) throws -> [DocumentFile] {

@@ -2,6 +2,10 @@ package import PolicyModel
 
 /// `mounts.fstab`: the mount flags as `mount -a -T` reads them (fstab(5), mount(8)).
 package enum FstabText {
+  // The kernel asks for none, and mount(8) passes over a line whose source and path are mounted already: so it is
+  // a word that is no mount's, which `none` often is.
+  private static let source = "lockdown"
+
   package static func print(_ policy: HostPolicy) -> String {
     var file = TextFile(policy, readBy: "mount(8), as `mount -a -T mounts.fstab`")
     guard !policy.mounts.isEmpty else { return file.text }
@@ -23,10 +27,10 @@ package enum FstabText {
       // that of the file system and so of all its mounts.
       let kept = flags.filter { $0 != MountFlag.readOnly.rawValue && $0 != MountFlag.readWrite.rawValue }
       let options = (["remount"] + mount.options + kept).joined(separator: ",")
-      lines.append("none \(path) none \(options) 0 0")
+      lines.append("\(source) \(path) none \(options) 0 0")
     }
     if !flags.isEmpty {
-      lines.append("none \(path) none remount,bind,\(flags.joined(separator: ",")) 0 0")
+      lines.append("\(source) \(path) none remount,bind,\(flags.joined(separator: ",")) 0 0")
     }
     return lines
   }

@@ -101,7 +101,8 @@ class StockTools(support.KernelTestCase):
             file = policy.directory / "mounts.fstab"
             if not file.exists():
                 continue
-            wanted = [line.split() for line in lines(file.read_text())]
+            # fstab has a blank in a path as `\\040`, findmnt's raw form as `\\x20`.
+            wanted = [line.replace("\\040", "\\x20").split() for line in lines(file.read_text())]
             with self.subTest(policy=support.name_of(path)):
                 if not wanted:
                     continue
@@ -115,6 +116,51 @@ class StockTools(support.KernelTestCase):
                 entries += len(wanted)
         self.assertGreater(entries, 2)
         support.note("%d entries" % entries)
+
+    def test_fstab_is_mounted(self):
+        """What mount(8) makes of the file: exactly the flags named, also on a path with a blank."""
+        policy = support.compile_policy("""policy: mounted
+language: 1
+target: { kernel: "6.1" }
+mounts:
+  /mnt/one: { flags: [nosuid, noexec], options: [size=1m] }
+  "/mnt/one two": { bind: self, flags: [nodev, exec] }
+""")
+        script = """mount --make-rprivate / && mount -t tmpfs none /mnt && mkdir /mnt/one '/mnt/one two' &&
+            mount -t tmpfs -o noatime none /mnt/one && mount -a -T "$0" && cat /proc/self/mountinfo"""
+        shown = support.run(["unshare", "-m", "sh", "-c", script, policy.directory / "mounts.fstab"]).stdout
+        options = {line.split()[4]: (line.split()[5], line.split()[-1]) for line in shown.splitlines()}
+        self.assertEqual(options["/mnt/one"], ("rw,nosuid,noexec,noatime", "rw,size=1024k"))
+        self.assertEqual(options["/mnt/one\\040two"][0], "rw,nodev,relatime")
+
+    def test_modprobe_obeys(self):
+        """modprobe runs `false` for each denied module, by name and by pattern, and also as a dependency."""
+        policy = support.compile_policy(
+            'policy: modules\nlanguage: 1\ntarget: { kernel: "6.1" }\nmodules:\n  deny: [usb-storage, "can*"]\n')
+        root = support.scratch() / "modules"
+        tree = root / "lib" / "modules" / "9.9"
+        (tree / "kernel").mkdir(parents=True)
+        for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
+            (tree / name).touch()
+        code = "#define INFO(n, text) static const char n[] __attribute__((section(\".modinfo\"), used)) = text;\n"
+        sources = {
+            "usb_storage": "", "fine": "",
+            "can_raw": "int can_raw_call(void) { return 1; } const int __ksymtab_can_raw_call = 1;"
+                       "const char n[] __attribute__((section(\"__ksymtab_strings\"), used)) = \"can_raw_call\";",
+            "needs_can": "int can_raw_call(void); int call(void) { return can_raw_call(); }"}
+        for name, body in sources.items():
+            text = code + 'INFO(a, "name=%s") INFO(b, "alias=test:%s")\n%s\n' % (name, name, body)
+            support.run(["gcc", "-c", "-x", "c", "-o", tree / "kernel" / (name + ".ko"), "-"], input=text)
+        support.run(["depmod", "-b", root, "9.9"])
+
+        def shown(name):
+            return support.run(["modprobe", "-C", policy.directory / "modprobe.conf", "-d", root, "-S", "9.9",
+                                "--dry-run", "--verbose", name], check=False).stdout
+        for name in ("usb_storage", "usb-storage", "can_raw", "can-raw", "needs_can", "test:can_raw"):
+            self.assertIn("install /bin/false", shown(name), name)
+        # The blacklist: an alias of a denied name leads nowhere.
+        self.assertNotIn("insmod", shown("test:usb_storage"))
+        self.assertIn("insmod", shown("fine"))
 
     def test_command_line(self):
         """The kernel's own limits: one line, printable ASCII, at most 2,048 bytes."""

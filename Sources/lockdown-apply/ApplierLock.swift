@@ -47,9 +47,9 @@ struct ApplierLock: ~Copyable {
         _ = unsafe lockdown_peer(Int32(connected), &process, &user)
         guard user == 0 || user == getuid() else {
           var line = Line("the name of the lock is held by a process of another user, ignored: pid ")
-          line.text.add(process)
+          line.text.add(Int(process))
           line.text.add(", uid ")
-          line.text.add(user)
+          line.text.add(Int(user))
           line.print()
           return -1
         }
@@ -57,7 +57,7 @@ struct ApplierLock: ~Copyable {
         let left = end - lockdown_milliseconds()
         if left <= 0 || lockdown_wait_for(Int32(connected), Int32(clamping: left)) == 0 {
           var line = Line("busy: another applier is at work, pid ")
-          line.text.add(process)
+          line.text.add(Int(process))
           line.print()
           return nil
         }
@@ -83,9 +83,9 @@ struct ApplierLock: ~Copyable {
 
   /// -1 where the folder cannot be written.
   private static func takeFile(until end: Int64) -> Int32? {
-    _ = unsafe lockdown_make_folder(Array("/run/lockdown") + [0], 0o755)
+    _ = unsafe lockdown_make_folder(Array("/run/lockdown").terminated(), 0o755)
     let file = unsafe lockdown_open_at(
-      lockdown_here, Array("/run/lockdown/lock") + [0], lockdown_open_lock, 0o600)
+      lockdown_here, Array("/run/lockdown/lock").terminated(), lockdown_open_lock, 0o600)
     guard file >= 0 else {
       warn("/run/lockdown/lock is not taken: ", errorNumber: file)
       return -1

@@ -36,13 +36,13 @@ struct AttributeComparison {
       return sent.isEqual(sent.withoutZeros(left), dumped, dumped.withoutZeros(right))
     case .zeroDefault:
       guard let left, let right else {
-        return left.map { isZero(sent, $0) } ?? true && right.map { isZero(dumped, $0) } ?? true
+        return isZero(sent, left ?? 0..<0) && isZero(dumped, right ?? 0..<0)
       }
       return sent.isEqual(left, dumped, right)
     case .numberDefault(let value):
-      return (left.map { sent.value($0) } ?? value) == (right.map { dumped.value($0) } ?? value)
+      return sent.value(left, absent: value) == dumped.value(right, absent: value)
     case .bits(let mask):
-      return (left.map { sent.value($0) } ?? 0) & mask == (right.map { dumped.value($0) } ?? 0) & mask
+      return sent.value(left, absent: 0) & mask == dumped.value(right, absent: 0) & mask
     case .nest(let shape):
       return isEqual(left ?? 0..<0, right ?? 0..<0, shape)
     case .list(let shape):
@@ -118,7 +118,9 @@ struct AttributeComparison {
 
 extension [UInt8] {
   /// A big-endian number of up to eight bytes.
-  func value(_ range: Range<Int>) -> UInt64 {
+  @inline(never)
+  func value(_ range: Range<Int>?, absent: UInt64) -> UInt64 {
+    guard let range else { return absent }
     var value: UInt64 = 0
     for index in range { value = value << 8 | UInt64(self[index]) }
     return value

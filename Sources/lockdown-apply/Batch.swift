@@ -1,9 +1,9 @@
 /// One transaction: the bundle's finished messages, and what has to go.
 struct Batch {
-  private(set) var head: [UInt8]
+  private(set) var head: [UInt8] = []
   /// Messages of the bundle, sent from where they lie.
-  private(set) var body: Range<Int>
-  private(set) var tail: [UInt8]
+  private(set) var body = 0..<0
+  private(set) var tail: [UInt8] = []
   /// What the removals take away: the message with sequence number `Wire.firstRemoval + n` removes the n-th.
   private(set) var removals: [[UInt8]] = []
 
@@ -15,10 +15,11 @@ struct Batch {
 
   /// Where no table of ours is: everything is added, and a table that appears meanwhile is an error.
   static func fresh(_ wanted: WantedTable, generation: UInt32) -> Batch {
-    var head = beginning(generation)
-    head.append(finished: wanted.reader.bytes[wanted.reader.messages[wanted.table].range])
+    var batch = Batch()
+    var head = beginning(wanted, generation)
     head.setFlags(Wire.exclusive)
-    return Batch(wanted, head: head, from: wanted.table + 1, removals: [], stale: [])
+    batch.finish(wanted, head, from: WantedTable.table + 1, stale: MessageWriter())
+    return batch
   }
 
   /// Where a table of ours is: its chains stay hooked, its rules are replaced.
@@ -27,102 +28,79 @@ struct Batch {
   /// finds nothing in use: rules go first, base chains that are not wanted any more go last.
   static func replacing(
     _ live: LiveTable, by wanted: WantedTable, _ comparison: TableComparison, generation: UInt32
-  )
-    -> Batch
-  {
-    var head = beginning(generation)
-    head.append(finished: wanted.reader.bytes[wanted.reader.messages[wanted.table].range])
+  ) -> Batch {
+    var batch = Batch()
+    var head = beginning(wanted, generation)
     head.clearFlags(Wire.exclusive)
-    var removals: [[UInt8]] = []
-
-    func remove(
-      _ type: UInt16, _ what: StaticString, nameAttribute: UInt16, _ name: Range<Int>?, type object: UInt32?
-    )
-      -> MessageWriter
-    {
-      var message = MessageWriter()
-      var text = Text(what)
-      message.begin(
-        Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
-        family: Wire.inet)
-      message.append(1, text: Wire.tableName)
-      if let name {
-        message.append(nameAttribute, name: live.bytes[name])
-        text.add(" `")
-        text.addForeign(live.bytes[name])
-        text.add(byte: 0x60)
-      }
-      if let object { message.append(3, number: object) }
-      removals.append(text.bytes)
-      return message
-    }
-
-    func add(_ message: MessageWriter) { head.append(finished: message.bytes[...]) }
-
-    add(remove(Wire.deleteRule, "all rules", nameAttribute: 0, nil, type: nil))
-    for index in comparison.staleSets {
-      add(remove(Wire.deleteSet, "set", nameAttribute: 2, live.sets[index].item.name, type: nil))
-    }
+    batch.remove(Wire.deleteRule, "all rules", live, nil, &head)
+    for index in comparison.staleSets { batch.remove(Wire.deleteSet, "set", live, live.sets[index], &head) }
     for index in comparison.staleObjects {
       let object = live.objects[index]
-      add(
-        remove(
-          Wire.deleteObject, "object", nameAttribute: 2, object.name,
-          type: live.bytes.number(3, in: object.attributes) ?? 0))
+      batch.remove(Wire.deleteObject, "object", live, object, &head)
+      head.append(3, number: live.bytes.number(3, in: object.attributes) ?? 0)
     }
-    for index in comparison.staleRegularChains + comparison.misplacedChains {
-      add(remove(Wire.deleteChain, "chain", nameAttribute: 3, live.chains[index].name, type: nil))
+    for index in comparison.staleChains {
+      batch.remove(Wire.deleteChain, "chain", live, live.chains[index], &head)
     }
-    for message in wanted.chains + comparison.newObjects {
-      head.append(finished: wanted.reader.bytes[wanted.reader.messages[message].range])
-    }
+    for message in wanted.chains { head.append(finished: wanted, message) }
+    for message in comparison.newObjects { head.append(finished: wanted, message) }
     for position in comparison.newSets {
       let set = wanted.sets[position]
-      head.append(finished: wanted.reader.bytes[wanted.reader.messages[set.message].range])
-      for message in set.elements {
-        head.append(finished: wanted.reader.bytes[wanted.reader.messages[message].range])
-      }
+      head.append(finished: wanted, set.message)
+      for message in set.parts { head.append(finished: wanted, message) }
     }
-    var stale: [MessageWriter] = []
+    var stale = MessageWriter()
     for index in comparison.staleBaseChains {
-      stale.append(
-        remove(Wire.deleteChain, "base chain", nameAttribute: 3, live.chains[index].name, type: nil))
+      batch.remove(Wire.deleteChain, "base chain", live, live.chains[index], &stale)
     }
-    return Batch(wanted, head: head, from: wanted.firstRuleMessage, removals: removals, stale: stale)
+    batch.finish(wanted, head, from: wanted.firstRuleMessage, stale: stale)
+    return batch
   }
 
-  private static func beginning(_ generation: UInt32) -> MessageWriter {
+  private static func beginning(_ wanted: WantedTable, _ generation: UInt32) -> MessageWriter {
     var head = MessageWriter()
     head.begin(Wire.batchBegin, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: subsystem)
     head.append(generationAttribute, number: generation)
+    head.append(finished: wanted, WantedTable.table)
     return head
   }
 
+  @inline(never)
+  private mutating func remove(
+    _ type: UInt16, _ what: StaticString, _ live: LiveTable, _ item: LiveTable.Item?,
+    _ writer: inout MessageWriter
+  ) {
+    var text = Text(what)
+    writer.begin(
+      Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
+      family: Wire.inet)
+    writer.append(1, text: Wire.tableName)
+    if let item {
+      // NFTA_CHAIN_NAME is 3, the other names are 2.
+      writer.append(type == Wire.deleteChain ? 3 : 2, name: live.bytes, item.name)
+      text.add(" `")
+      text.addForeign(live.bytes, item.name)
+      text.add(byte: 0x60)
+    }
+    removals.append(text.bytes)
+  }
+
   /// Only the last message before the end asks for an acknowledgement, so the bundle's last one is copied.
-  private init(
-    _ wanted: WantedTable, head: MessageWriter, from first: Int, removals: [[UInt8]], stale: [MessageWriter]
+  private mutating func finish(
+    _ wanted: WantedTable, _ head: MessageWriter, from first: Int, stale: MessageWriter
   ) {
     var head = head
     var tail = MessageWriter()
-    let messages = wanted.reader.messages
-    if first < messages.count {
-      let last = messages[messages.count - 1].range
-      body = messages[first].range.lowerBound..<last.lowerBound
-      tail.append(finished: wanted.reader.bytes[last])
-      for message in stale { tail.append(finished: message.bytes[...]) }
-      tail.setFlags(Wire.acknowledge)
-    } else if stale.isEmpty {
-      body = 0..<0
-      head.setFlags(Wire.acknowledge)
-    } else {
-      body = 0..<0
-      for message in stale { tail.append(finished: message.bytes[...]) }
-      tail.setFlags(Wire.acknowledge)
+    let last = wanted.reader.messages.count - 1
+    if first <= last {
+      body = wanted.range(first).lowerBound..<wanted.range(last).lowerBound
+      tail.append(finished: wanted, last)
     }
+    tail.append(stale)
+    if tail.count > 0 { tail.setFlags(Wire.acknowledge) } else { head.setFlags(Wire.acknowledge) }
     tail.begin(
       Wire.batchEnd, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: Self.subsystem)
     self.head = head.bytes
     self.tail = tail.bytes
-    self.removals = removals
   }
 }

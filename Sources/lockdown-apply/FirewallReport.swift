@@ -39,7 +39,7 @@ final class FirewallReport {
   func noteWriter(_ generation: NetlinkSocket.Generation, _ text: StaticString) {
     var line = Text(text)
     line.add(": last was pid ")
-    line.add(generation.process)
+    line.add(Int(generation.process))
     line.add(" `")
     line.addForeign(generation.program)
     line.add(byte: 0x60)
@@ -64,9 +64,9 @@ final class FirewallReport {
     } else if error.sequence > 0, Int(error.sequence) <= wanted.reader.sources.count {
       let source = wanted.reader.sources[Int(error.sequence) - 1]
       line.add(", `")
-      line.add(wanted.reader.bytes[source.id])
+      line.add(wanted.bytes, source.id)
       line.add("` at ")
-      line.add(wanted.reader.bytes[source.place])
+      line.add(wanted.bytes, source.place)
     } else {
       line.add(", ")
       line.add(Self.kind(error.type))
@@ -99,31 +99,39 @@ final class FirewallReport {
   /// queue come between.
   func take(foreign live: LiveTable) {
     foreign = []
-    for chain in live.foreign
-    where chain.family == Wire.inet || chain.family == Self.ipv4 || chain.family == Self.ipv6 {
+    for chain in live.foreign {
       // NFTA_CHAIN_HOOK {HOOKNUM, PRIORITY}.
-      guard let hook = live.bytes.attribute(4, in: chain.attributes) else { continue }
-      var line = Text(chain.family == Wire.inet ? "inet " : chain.family == Self.ipv4 ? "ip " : "ip6 ")
-      addName(1, live, chain, &line)
-      line.add(byte: 0x20)
-      addName(3, live, chain, &line)
-      line.add(", hook ")
-      line.add(Self.hook(live.bytes.number(1, in: hook)))
-      line.add(", priority ")
-      line.add(Int32(bitPattern: live.bytes.number(2, in: hook) ?? 0))
-      line.add(live.bytes.number(5, in: chain.attributes) == 0 ? ", policy drop" : ", policy accept")
-      if let type = live.bytes.name(7, in: chain.attributes), !live.bytes.holds("filter", at: type) {
-        line.add(", type ")
-        line.addForeign(live.bytes[type])
+      guard let hook = live.bytes.attribute(4, in: chain.attributes), let family = Self.family(chain.family)
+      else {
+        continue
       }
+      var line = Text(family)
+      addName(1, live, chain, &line)
+      addName(3, live, chain, &line)
+      line.add(" hook ")
+      line.add(Self.hook(live.bytes.number(1, in: hook)))
+      line.add(" priority ")
+      line.add(Int(Int32(bitPattern: live.bytes.number(2, in: hook) ?? 0)))
+      line.add(live.bytes.number(5, in: chain.attributes) == 0 ? " policy drop" : " policy accept")
+      line.add(" type")
+      addName(7, live, chain, &line)
       foreign.append(line.bytes)
     }
   }
 
-  private func addName(
-    _ number: UInt16, _ live: LiveTable, _ chain: LiveTable.ForeignChain, _ line: inout Text
-  ) {
-    line.addForeign(live.bytes[live.bytes.name(number, in: chain.attributes) ?? 0..<0])
+  private func addName(_ number: UInt16, _ live: LiveTable, _ chain: LiveTable.Item, _ line: inout Text) {
+    line.add(byte: 0x20)
+    line.addForeign(live.bytes, live.bytes.name(number, in: chain.attributes) ?? 0..<0)
+  }
+
+  /// Nil for a family whose packets pass no inet hook.
+  private static func family(_ number: UInt8) -> StaticString? {
+    switch number {
+    case Wire.inet: "inet"
+    case ipv4: "ip"
+    case ipv6: "ip6"
+    default: nil
+    }
   }
 
   private static func hook(_ number: UInt32?) -> StaticString {

@@ -105,7 +105,7 @@ struct FirewallStage: ~Copyable {
     }
     report.wasSent = true
     report.isRefusal = false
-    do { try socket.send(batch.head, wanted.reader.bytes[batch.body], batch.tail) } catch {
+    do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch {
       report.fail("the batch could not be sent", errorNumber: error.errorNumber)
       report.wasSent = false
       return .refused
@@ -160,7 +160,9 @@ struct FirewallStage: ~Copyable {
       hasMetNewTable = true
       return nil
     }
-    if answers.errors.contains(where: { $0.errorNumber == ErrorNumber.restart }) {
+    var isOutrun = false
+    for answer in answers.errors where answer.errorNumber == ErrorNumber.restart { isOutrun = true }
+    if isOutrun {
       restarts += 1
       report.noteWriter(after, "another writer was faster")
       if restarts <= Self.maximumRestarts { return nil }

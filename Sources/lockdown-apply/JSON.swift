@@ -3,28 +3,42 @@ struct JSON {
   private(set) var text = Text()
   private var needsComma = false
 
-  mutating func openObject(_ key: StaticString? = nil) { open(key, 0x7b) }
+  mutating func openObject(_ key: StaticString = "") { open(key, 0x7b) }
   mutating func closeObject() { close(0x7d) }
   mutating func openArray(_ key: StaticString) { open(key, 0x5b) }
   mutating func closeArray() { close(0x5d) }
 
-  mutating func add(_ key: StaticString, _ value: some Sequence<UInt8>) {
+  @inline(never)
+  mutating func add(_ key: StaticString, _ value: [UInt8], _ range: Range<Int>) {
     begin(key)
-    string(value)
+    string(value, range)
   }
 
+  @inline(never)
+  mutating func add(_ key: StaticString, _ value: [UInt8]) { add(key, value, 0..<value.count) }
+
+  @inline(never)
   mutating func add(_ key: StaticString, text value: StaticString) { add(key, Text(value).bytes) }
 
-  mutating func add(_ key: StaticString, _ value: some BinaryInteger) {
+  @inline(never)
+  mutating func add(_ key: StaticString, _ value: Int) {
     begin(key)
     text.add(value)
     needsComma = true
   }
 
+  @inline(never)
   mutating func add(_ key: StaticString, _ value: Bool) {
     begin(key)
     text.add(value ? "true" : "false")
     needsComma = true
+  }
+
+  @inline(never)
+  mutating func add(_ key: StaticString, hex value: [UInt8], _ range: Range<Int>) {
+    var digits = Text()
+    digits.addHex(value, range)
+    add(key, digits.bytes)
   }
 
   mutating func addNull(_ key: StaticString) {
@@ -33,83 +47,80 @@ struct JSON {
     needsComma = true
   }
 
-  mutating func add(element value: some Sequence<UInt8>) {
-    begin(nil)
-    string(value)
-  }
-
+  @inline(never)
   mutating func add(_ key: StaticString, strings: [[UInt8]]) {
     openArray(key)
-    for value in strings { add(element: value) }
+    for value in strings { add("", value) }
     closeArray()
   }
 
-  private mutating func open(_ key: StaticString?, _ bracket: UInt8) {
+  @inline(never)
+  private mutating func open(_ key: StaticString, _ bracket: UInt8) {
     begin(key)
     text.add(byte: bracket)
     needsComma = false
   }
 
+  @inline(never)
   private mutating func close(_ bracket: UInt8) {
     text.add(byte: bracket)
     needsComma = true
   }
 
-  private mutating func begin(_ key: StaticString?) {
+  /// Without a key: an element of an array.
+  @inline(never)
+  private mutating func begin(_ key: StaticString) {
     if needsComma { text.add(byte: 0x2c) }
-    text.add(byte: 0x0a)
-    needsComma = false
-    guard let key else { return }
-    string(Text(key).bytes)
-    text.add(byte: 0x3a)
-    text.add(byte: 0x20)
-    needsComma = false
+    if !text.bytes.isEmpty { text.add(byte: 0x0a) }
+    guard key.utf8CodeUnitCount > 0 else { return }
+    text.add(byte: 0x22)
+    text.add(key)
+    text.add("\": ")
   }
 
   /// Bytes that are no UTF-8 would make the whole file unreadable: what is not ASCII passes only where the
   /// sequence is whole.
-  private mutating func string(_ value: some Sequence<UInt8>) {
+  private mutating func string(_ bytes: [UInt8], _ range: Range<Int>) {
     text.add(byte: 0x22)
-    let bytes = Array(value)
-    var index = 0
-    while index < bytes.count {
+    var index = range.lowerBound
+    while index < range.upperBound {
       let byte = bytes[index]
-      let length = Self.sequenceLength(bytes, index)
-      switch byte {
-      case 0x22, 0x5c:
+      if byte == 0x22 || byte == 0x5c {
         text.add(byte: 0x5c)
         text.add(byte: byte)
-      case 0..<0x20, 0x7f:
+      } else if byte < 0x20 || byte == 0x7f {
         text.add("\\u00")
-        text.addHex([byte])
-      default:
-        if length > 0 { text.add(bytes[index..<(index + length)]) } else { text.add("\\ufffd") }
+        text.addHex([byte], 0..<1)
+      } else {
+        let length = Self.sequenceLength(bytes, index, end: range.upperBound)
+        if length > 0 {
+          text.add(bytes, index..<(index + length))
+          index += length - 1
+        } else {
+          text.add("\\ufffd")
+        }
       }
-      index += max(length, 1)
+      index += 1
     }
     text.add(byte: 0x22)
     needsComma = true
   }
 
   /// Bytes of the UTF-8 sequence at `index`; 0: none. Overlong forms and surrogates are none (RFC 3629).
-  private static func sequenceLength(_ bytes: [UInt8], _ index: Int) -> Int {
+  private static func sequenceLength(_ bytes: [UInt8], _ index: Int, end: Int) -> Int {
     let lead = bytes[index]
-    let (length, lowest, highest): (Int, UInt8, UInt8)
+    if lead < 0x80 { return 1 }
+    guard lead >= 0xc2, lead <= 0xf4 else { return 0 }
+    let length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
+    guard index + length <= end else { return 0 }
+    for next in (index + 1)..<(index + length) where bytes[next] & 0xc0 != 0x80 { return 0 }
+    let second = bytes[index + 1]
     switch lead {
-    case 0..<0x80: return 1
-    case 0xc2...0xdf: (length, lowest, highest) = (2, 0x80, 0xbf)
-    case 0xe0: (length, lowest, highest) = (3, 0xa0, 0xbf)
-    case 0xed: (length, lowest, highest) = (3, 0x80, 0x9f)
-    case 0xe1...0xef: (length, lowest, highest) = (3, 0x80, 0xbf)
-    case 0xf0: (length, lowest, highest) = (4, 0x90, 0xbf)
-    case 0xf1...0xf3: (length, lowest, highest) = (4, 0x80, 0xbf)
-    case 0xf4: (length, lowest, highest) = (4, 0x80, 0x8f)
-    default: return 0
+    case 0xe0: return second >= 0xa0 ? length : 0
+    case 0xed: return second < 0xa0 ? length : 0
+    case 0xf0: return second >= 0x90 ? length : 0
+    case 0xf4: return second < 0x90 ? length : 0
+    default: return length
     }
-    guard index + length <= bytes.count, bytes[index + 1] >= lowest, bytes[index + 1] <= highest else {
-      return 0
-    }
-    for next in (index + 2)..<max(index + length, index + 2) where bytes[next] & 0xc0 != 0x80 { return 0 }
-    return length
   }
 }

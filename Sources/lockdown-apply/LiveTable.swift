@@ -3,20 +3,14 @@ final class LiveTable {
   struct Item {
     /// The attributes, in `bytes`.
     var attributes: Range<Int>
+    /// Of a rule its chain.
     var name: Range<Int>
-  }
-
-  struct Set {
-    var item: Item
-    var isAnonymous: Bool
-    /// Indices of `elements`.
-    var elements: Range<Int>
-  }
-
-  /// A base chain of somebody else's on a hook of inet, ip or ip6.
-  struct ForeignChain {
-    var family: UInt8
-    var attributes: Range<Int>
+    /// Of a set.
+    var isAnonymous = false
+    /// Of a set: indices of `elements`.
+    var elements = 0..<0
+    /// NFPROTO_* of a chain that is not ours.
+    var family: UInt8 = Wire.inet
   }
 
   private(set) var bytes: [UInt8] = []
@@ -24,11 +18,12 @@ final class LiveTable {
   private(set) var table: Range<Int>?
   private(set) var chains: [Item] = []
   private(set) var objects: [Item] = []
-  private(set) var sets: [Set] = []
-  /// In the order of evaluation, chain by chain; the name is the chain's.
+  private(set) var sets: [Item] = []
+  /// In the order of evaluation, chain by chain.
   private(set) var rules: [Item] = []
   private(set) var elements: [Range<Int>] = []
-  private(set) var foreign: [ForeignChain] = []
+  /// Base chains of others.
+  private(set) var foreign: [Item] = []
   private let generation: UInt32
   /// Whether every reply was of this generation.
   private(set) var isConsistent = true
@@ -41,44 +36,43 @@ final class LiveTable {
     self.generation = generation
     bytes.reserveCapacity(16_384)
     table = try socket.get(NetlinkSocket.request(Wire.getTable), into: &bytes)
-    for attributes in try dump(
-      &socket, NetlinkSocket.request(Wire.getChain, family: Wire.anyFamily, isDump: true))
-    {
-      take(chain: attributes)
+    // All chains come, whatever their table.
+    try dump(
+      &socket, NetlinkSocket.request(Wire.getChain, family: Wire.anyFamily, isDump: true), nameAttribute: 3
+    ) {
+      takeChain($0)
     }
     guard table != nil else { return }
-    for attributes in try dump(&socket, NetlinkSocket.request(Wire.getObject, isDump: true)) {
-      objects.append(item(attributes, nameAttribute: 2))
+    try dump(&socket, NetlinkSocket.request(Wire.getObject, isDump: true), nameAttribute: 2) {
+      objects.append($0)
     }
-    for attributes in try dump(&socket, NetlinkSocket.request(Wire.getSet, isDump: true)) {
-      let flags = bytes.number(3, in: attributes) ?? 0
-      sets.append(
-        Set(
-          item: item(attributes, nameAttribute: 2), isAnonymous: flags & Self.anonymousFlag != 0,
-          elements: 0..<0))
-    }
-    for index in sets.indices {
-      let start = elements.count
-      var request = NetlinkSocket.request(Wire.getElements, isDump: true)
-      request.append(2, name: bytes[sets[index].item.name])
-      for attributes in try dump(&socket, request) {
-        // NFTA_SET_ELEM_LIST_ELEMENTS.
-        if let nest = bytes.attribute(3, in: attributes) { bytes.appendItems(of: nest, to: &elements) }
-      }
-      sets[index].elements = start..<elements.count
-    }
-    for attributes in try dump(&socket, NetlinkSocket.request(Wire.getRule, isDump: true)) {
-      rules.append(item(attributes, nameAttribute: 2))
+    try dump(&socket, NetlinkSocket.request(Wire.getSet, isDump: true), nameAttribute: 2) { sets.append($0) }
+    for index in 0..<sets.count { try readElements(of: index, &socket) }
+    try dump(&socket, NetlinkSocket.request(Wire.getRule, isDump: true), nameAttribute: 2) {
+      rules.append($0)
     }
   }
 
-  /// The attributes of each message of a dump.
-  private func dump(_ socket: inout NetlinkSocket, _ request: MessageWriter)
-    throws(NetlinkSocket.Failure) -> [Range<Int>]
-  {
+  private func readElements(of index: Int, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) {
+    let start = elements.count
+    var request = NetlinkSocket.request(Wire.getElements, isDump: true)
+    request.append(2, name: bytes, sets[index].name)
+    try dump(&socket, request, nameAttribute: 2) {
+      // NFTA_SET_ELEM_LIST_ELEMENTS.
+      if let nest = bytes.attribute(3, in: $0.attributes) { bytes.appendItems(of: nest, to: &elements) }
+    }
+    sets[index].elements = start..<elements.count
+    let flags = bytes.number(3, in: sets[index].attributes) ?? 0
+    sets[index].isAnonymous = flags & Self.anonymousFlag != 0
+  }
+
+  /// Hands over each message of a dump.
+  @inline(never)
+  private func dump(
+    _ socket: inout NetlinkSocket, _ request: MessageWriter, nameAttribute: UInt16, _ take: (Item) -> Void
+  ) throws(NetlinkSocket.Failure) {
     let (messages, isWhole) = try socket.dump(request, into: &bytes)
     if !isWhole { isConsistent = false }
-    var list: [Range<Int>] = []
     var offset = messages.lowerBound
     while let header = NetlinkHeader(bytes, at: offset, end: messages.upperBound),
       header.length >= NetlinkHeader.byteCountWithFamily
@@ -87,24 +81,20 @@ final class LiveTable {
       // res_id is be16(generation & 0xffff); a dump of elements shows a change only there.
       let resource = UInt16(bytes[family + 2]) << 8 | UInt16(bytes[family + 3])
       if resource != UInt16(truncatingIfNeeded: generation) { isConsistent = false }
-      list.append((family + 4)..<(offset + header.length))
+      let attributes = (family + 4)..<(offset + header.length)
+      var item = Item(attributes: attributes, name: bytes.name(nameAttribute, in: attributes) ?? 0..<0)
+      item.family = bytes[family]
+      take(item)
       offset += (header.length + 3) & ~3
     }
-    return list
   }
 
-  private func item(_ attributes: Range<Int>, nameAttribute: UInt16) -> Item {
-    Item(attributes: attributes, name: bytes.name(nameAttribute, in: attributes) ?? 0..<0)
-  }
-
-  /// All chains come, whatever their table: the others' base chains are noted.
-  private func take(chain attributes: Range<Int>) {
-    let family = bytes[attributes.lowerBound - 4]
-    let table = bytes.name(1, in: attributes) ?? 0..<0
-    if family == Wire.inet, bytes.holds(Wire.tableName, at: table) {
-      chains.append(item(attributes, nameAttribute: 3))
-    } else if bytes.attribute(4, in: attributes) != nil {
-      foreign.append(ForeignChain(family: family, attributes: attributes))
+  private func takeChain(_ chain: Item) {
+    let table = bytes.name(1, in: chain.attributes) ?? 0..<0
+    if chain.family == Wire.inet, bytes.holds(Wire.tableName, at: table) {
+      chains.append(chain)
+    } else if bytes.attribute(4, in: chain.attributes) != nil {
+      foreign.append(chain)
     }
   }
 }

@@ -39,7 +39,7 @@ enum LoadedIdentity {
       guard value.upperBound <= records.upperBound else { return nil }
       if bytes[offset] == comment {
         var text = Text()
-        text.addForeign(bytes[bytes.withoutZeros(value)])
+        text.addForeign(bytes, bytes.withoutZeros(value))
         return text.bytes
       }
       offset = value.upperBound

@@ -47,13 +47,14 @@ struct MessageWriter {
 
   var count: Int { bytes.count }
 
+  @inline(never)
   mutating func begin(_ type: UInt16, flags: UInt16, sequence: UInt32, family: UInt8, resource: UInt16 = 0) {
     start = bytes.count
-    append(UInt32(0))
-    append(type)
-    append(flags)
-    append(sequence)
-    append(UInt32(0))
+    append(0, count: 4)
+    append(UInt32(type), count: 2)
+    append(UInt32(flags), count: 2)
+    append(sequence, count: 4)
+    append(0, count: 4)
     bytes.append(family)
     bytes.append(0)
     // be16.
@@ -63,34 +64,38 @@ struct MessageWriter {
   }
 
   mutating func append(_ number: UInt16, text: StaticString) {
-    append(number, payload: Text(text).bytes + [0])
+    append(number, payload: Array(text).terminated())
   }
 
-  mutating func append(_ number: UInt16, name: ArraySlice<UInt8>) {
-    append(number, payload: name + [0])
+  mutating func append(_ number: UInt16, name bytes: [UInt8], _ range: Range<Int>) {
+    append(number, payload: bytes.terminated(range))
   }
 
   mutating func append(_ number: UInt16, number value: UInt32) {
-    append(
-      number,
-      payload: [
-        UInt8(truncatingIfNeeded: value >> 24), UInt8(truncatingIfNeeded: value >> 16),
-        UInt8(truncatingIfNeeded: value >> 8), UInt8(truncatingIfNeeded: value),
-      ])
+    var payload: [UInt8] = []
+    for shift in [24, 16, 8, 0] { payload.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
+    append(number, payload: payload)
   }
 
-  mutating func append(_ number: UInt16, payload: some Collection<UInt8>) {
-    append(UInt16(truncatingIfNeeded: NetlinkAttribute.headerLength + payload.count))
-    append(number)
-    bytes.append(contentsOf: payload)
+  @inline(never)
+  mutating func append(_ number: UInt16, payload: [UInt8]) {
+    append(UInt32(NetlinkAttribute.headerLength + payload.count), count: 2)
+    append(UInt32(number), count: 2)
+    for byte in payload { bytes.append(byte) }
     while bytes.count % 4 != 0 { bytes.append(0) }
     finish()
   }
 
-  /// Finished messages of the bundle, as they are.
-  mutating func append(finished messages: ArraySlice<UInt8>) {
+  /// A finished message of the bundle, as it is.
+  @inline(never)
+  mutating func append(finished wanted: WantedTable, _ message: Int) {
     start = bytes.count
-    bytes.append(contentsOf: messages)
+    bytes.append(contentsOf: wanted.bytes[wanted.range(message)])
+  }
+
+  mutating func append(_ other: MessageWriter) {
+    if other.count > 0 { start = bytes.count + other.start }
+    for byte in other.bytes { bytes.append(byte) }
   }
 
   /// Sets flags of the message begun last, or of the one that `append(finished:)` took.
@@ -104,12 +109,9 @@ struct MessageWriter {
     bytes[start + 7] &= ~UInt8(truncatingIfNeeded: flags >> 8)
   }
 
-  mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
-
-  private mutating func append<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) {
-    for index in 0..<MemoryLayout<Value>.size {
-      bytes.append(UInt8(truncatingIfNeeded: value >> Value(truncatingIfNeeded: 8 * index)))
-    }
+  @inline(never)
+  private mutating func append(_ value: UInt32, count: Int) {
+    for index in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(8 * index))) }
   }
 
   private mutating func finish() {
@@ -120,6 +122,7 @@ struct MessageWriter {
 
 extension [UInt8] {
   /// The first attribute of this number in `range`; nil where there is none, or attributes do not add up.
+  @inline(never)
   func attribute(_ number: UInt16, in range: Range<Int>) -> Range<Int>? {
     var offset = range.lowerBound
     while let attribute = NetlinkAttribute(self, at: offset, end: range.upperBound) {
@@ -130,10 +133,13 @@ extension [UInt8] {
   }
 
   /// A string attribute without the zero bytes at its end.
+  @inline(never)
   func name(_ number: UInt16, in range: Range<Int>) -> Range<Int>? {
-    attribute(number, in: range).map(withoutZeros)
+    guard let payload = attribute(number, in: range) else { return nil }
+    return withoutZeros(payload)
   }
 
+  @inline(never)
   func withoutZeros(_ range: Range<Int>) -> Range<Int> {
     var end = range.upperBound
     while end > range.lowerBound, self[end - 1] == 0 { end -= 1 }
@@ -141,11 +147,13 @@ extension [UInt8] {
   }
 
   /// A be32 attribute.
+  @inline(never)
   func number(_ number: UInt16, in range: Range<Int>) -> UInt32? {
     guard let payload = attribute(number, in: range), payload.count == 4 else { return nil }
     return bigEndian(payload.lowerBound)
   }
 
+  @inline(never)
   func bigEndian(_ offset: Int) -> UInt32 {
     UInt32(self[offset]) << 24 | UInt32(self[offset + 1]) << 16 | UInt32(self[offset + 2]) << 8
       | UInt32(self[offset + 3])

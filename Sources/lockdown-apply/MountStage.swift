@@ -2,23 +2,9 @@ import CLinux
 
 /// Gives mounts their flags: adds and clears only those that are named, and reads them back.
 final class MountStage {
-  typealias Result = SysctlStage.Result
-
-  struct Place {
-    /// Index into the bundle's list.
-    var setting: Int
-    var result = Result.equal
-    /// Flags before, MOUNT_ATTR_*.
-    var before: UInt64 = 0
-    var isBoundByUs = false
-    var hasChangedFlags = false
-    var reason: StaticString = ""
-    var errorNumber = 0
-  }
-
   private let reader: BundleReader
   private let surroundings: Surroundings
-  private(set) var places: [Place] = []
+  private(set) var places: [Item] = []
   private(set) var hasFailed = false
 
   // FSCONFIG_SET_FLAG, SET_STRING, CMD_RECONFIGURE, linux/mount.h.
@@ -30,54 +16,54 @@ final class MountStage {
   init(_ reader: BundleReader, _ surroundings: Surroundings) {
     self.reader = reader
     self.surroundings = surroundings
-    let table = MountTable()
-    for index in reader.mounts.indices {
-      var place = Place(setting: index)
-      Self.look(&place, reader, table)
-      places.append(place)
+    for index in 0..<reader.mounts.count {
+      let mount = reader.mounts[index]
+      places.append(Item(setting: index, source: mount.source, name: reader.bytes.copy(mount.path)))
+      look(index)
     }
   }
 
-  private static func path(_ mount: BundleReader.Mount, _ reader: BundleReader) -> [UInt8] {
-    Array(reader.bytes[mount.path])
+  private func setting(_ index: Int) -> BundleReader.Mount { reader.mounts[places[index].setting] }
+
+  private func open(_ index: Int) -> Int {
+    unsafe lockdown_open_at(lockdown_here, places[index].name.terminated(), lockdown_open_place, 0)
   }
 
-  private static func look(_ place: inout Place, _ reader: BundleReader, _ table: MountTable?) {
-    let mount = reader.mounts[place.setting]
-    guard let table else {
-      place.result = .refused
-      place.reason = "/proc/self/mountinfo cannot be read"
-      return
-    }
-    let name = path(mount, reader) + [0]
-    let descriptor = unsafe lockdown_open_at(lockdown_here, name, lockdown_open_place, 0)
+  /// What is mounted there; read again each time, for mounts pull at each other.
+  private func entry(_ index: Int) -> MountTable.Entry? { MountTable()?.entry(at: places[index].name) }
+
+  private func look(_ index: Int) {
+    let descriptor = open(index)
     guard descriptor >= 0 else {
-      place.errorNumber = -descriptor
-      let isMissing = -descriptor == ErrorNumber.notFound || -descriptor == ErrorNumber.notAFolder
-      place.result = isMissing ? .absent : .refused
+      places[index].refuse("it cannot be opened", descriptor)
+      if -descriptor == ErrorNumber.notFound || -descriptor == ErrorNumber.notAFolder {
+        places[index].result = .absent
+      }
       return
     }
     close(Int32(descriptor))
-    guard let entry = table.entry(at: path(mount, reader)) else {
-      place.result = mount.isSelfBind ? .different : .absent
-      if !mount.isSelfBind { place.reason = "not a mount point" }
+    guard let entry = entry(index) else {
+      places[index].reason = "not a mount point"
+      places[index].result = setting(index).isSelfBind ? .different : .absent
       return
     }
-    place.before = MountFlags.attributes(entry.options)
-    let isEqual = isReached(mount, place.before) && hasOptions(mount, reader, entry)
-    place.result = isEqual ? .equal : .different
+    places[index].flagsBefore = MountFlags.attributes(entry.options)
+    places[index].found = entry.options
+    places[index].result = isReached(index, entry) && hasOptions(index, entry) ? .equal : .different
   }
 
-  private static func isReached(_ mount: BundleReader.Mount, _ flags: UInt64) -> Bool {
-    flags & mount.attributesSet == mount.attributesSet && flags & mount.attributesCleared == 0
+  private func isReached(_ index: Int, _ entry: MountTable.Entry) -> Bool {
+    let flags = MountFlags.attributes(entry.options)
+    let mount = setting(index)
+    return flags & mount.attributesSet == mount.attributesSet && flags & mount.attributesCleared == 0
   }
 
   // MARK: Changing
 
   func apply() {
-    for index in places.indices {
+    for index in 0..<places.count {
       // A place that an earlier bind has made.
-      if places[index].result == .absent { Self.look(&places[index], reader, MountTable()) }
+      if places[index].result == .absent { look(index) }
       if places[index].result == .different { change(index) }
       if places[index].result == .refused { hasFailed = true }
       if hasFailed { break }
@@ -86,75 +72,69 @@ final class MountStage {
   }
 
   private func change(_ index: Int) {
-    let mount = reader.mounts[places[index].setting]
-    let name = Self.path(mount, reader) + [0]
-    if mount.isSelfBind, MountTable()?.entry(at: Self.path(mount, reader)) == nil {
+    let name = places[index].name.terminated()
+    if setting(index).isSelfBind, entry(index) == nil {
       // With what is mounted below: a plain bind would hide it.
       let result = unsafe lockdown_mount(name, name, MountFlags.bind | MountFlags.recursive)
       guard result == 0 else { return fail(index, "it cannot be bound onto itself", result) }
       places[index].isBoundByUs = true
     }
-    guard let entry = MountTable()?.entry(at: Self.path(mount, reader)) else {
-      return fail(index, "not a mount point", 0)
-    }
-    places[index].before = MountFlags.attributes(entry.options)
-    if !Self.hasOptions(mount, reader, entry) {
-      let result = configure(mount, name)
+    guard let before = entry(index) else { return fail(index, "not a mount point", 0) }
+    places[index].flagsBefore = MountFlags.attributes(before.options)
+    if !hasOptions(index, before) {
+      let result = configure(index)
       guard result == 0 else { return fail(index, "the file system refused its options", result) }
     }
-    if !Self.isReached(mount, places[index].before) {
-      let result = Self.setFlags(name, set: mount.attributesSet, clear: mount.attributesCleared, entry)
+    if !isReached(index, before) {
+      let mount = setting(index)
+      let result = setFlags(index, set: mount.attributesSet, clear: mount.attributesCleared, before)
       guard result == 0 else { return fail(index, "the flags were refused", result) }
       places[index].hasChangedFlags = true
     }
-    guard let after = MountTable()?.entry(at: Self.path(mount, reader)) else {
-      return fail(index, "it has gone", 0)
-    }
-    guard Self.isReached(mount, MountFlags.attributes(after.options)) else {
-      return fail(index, "it reads back with other flags", 0)
-    }
-    guard Self.hasOptions(mount, reader, after) else {
-      return fail(index, "it reads back with other options", 0)
-    }
+    guard let after = entry(index) else { return fail(index, "it has gone", 0) }
+    guard isReached(index, after) else { return fail(index, "it reads back with other flags", 0) }
+    guard hasOptions(index, after) else { return fail(index, "it reads back with other options", 0) }
     places[index].result = .applied
+    places[index].reason = ""
   }
 
   private func fail(_ index: Int, _ reason: StaticString, _ errorNumber: Int) {
-    places[index].reason = reason
-    places[index].errorNumber = errorNumber < 0 ? -errorNumber : errorNumber
+    places[index].refuse(reason, errorNumber)
     // Inherited flags are locked in a user namespace: they can be added to, not cleared.
-    let isLocked = surroundings.isInUserNamespace && places[index].errorNumber == ErrorNumber.notPermitted
-    places[index].result = isLocked ? .outOfReach : .refused
+    if surroundings.isInUserNamespace, places[index].errorNumber == ErrorNumber.notPermitted {
+      places[index].result = .outOfReach
+    }
   }
 
   /// 0, or the negative error number.
-  private static func setFlags(_ name: [UInt8], set: UInt64, clear: UInt64, _ entry: MountTable.Entry) -> Int
-  {
-    let descriptor = unsafe lockdown_open_at(lockdown_here, name, lockdown_open_place, 0)
+  private func setFlags(_ index: Int, set: UInt64, clear: UInt64, _ entry: MountTable.Entry) -> Int {
+    let descriptor = open(index)
     guard descriptor >= 0 else { return descriptor }
     defer { close(Int32(descriptor)) }
     let result = lockdown_mount_setattr(Int32(descriptor), set, clear)
     guard -result == ErrorNumber.notImplemented else { return result }
     let attributes = MountFlags.attributes(entry.options) & ~clear | set
+    let name = places[index].name.terminated()
     return unsafe lockdown_mount(name, name, MountFlags.remountFlags(attributes, keeping: entry.options))
   }
 
-  private func configure(_ mount: BundleReader.Mount, _ name: [UInt8]) -> Int {
-    let descriptor = unsafe lockdown_open_at(lockdown_here, name, lockdown_open_place, 0)
+  private func configure(_ index: Int) -> Int {
+    let descriptor = open(index)
     guard descriptor >= 0 else { return descriptor }
     defer { close(Int32(descriptor)) }
     let filesystem = lockdown_pick_filesystem(Int32(descriptor))
     guard filesystem >= 0 else { return filesystem }
     defer { close(Int32(filesystem)) }
-    for option in reader.bytes[mount.options].split(separator: 0x2c) {
-      let parts = option.split(separator: 0x3d, maxSplits: 1)
-      guard let key = parts.first else { continue }
+    var rest = setting(index).options
+    while let option = reader.bytes.takeWord(&rest, separator: 0x2c) {
+      let sign = reader.bytes.index(of: 0x3d, in: option) ?? option.upperBound
+      let key = reader.bytes.terminated(option.lowerBound..<sign)
+      let value = reader.bytes.terminated(min(sign + 1, option.upperBound)..<option.upperBound)
       let result =
-        if parts.count == 2 {
-          unsafe lockdown_configure(
-            Int32(filesystem), Self.setString, Array(key) + [0], Array(parts[1]) + [0])
+        if sign < option.upperBound {
+          unsafe lockdown_configure(Int32(filesystem), Self.setString, key, value)
         } else {
-          unsafe lockdown_configure(Int32(filesystem), Self.setFlag, Array(key) + [0], nil)
+          unsafe lockdown_configure(Int32(filesystem), Self.setFlag, key, nil)
         }
       guard result == 0 else { return result }
     }
@@ -164,50 +144,44 @@ final class MountStage {
   // MARK: Options of the file system
 
   /// Whether each wanted option is among those that the file system shows, sizes in whatever unit.
-  private static func hasOptions(
-    _ mount: BundleReader.Mount, _ reader: BundleReader, _ entry: MountTable.Entry
-  )
-    -> Bool
-  {
-    let shown = entry.superOptions.split(separator: 0x2c)
-    return reader.bytes[mount.options].split(separator: 0x2c).allSatisfy { option in
-      shown.contains { isSame(option, $0) }
+  private func hasOptions(_ index: Int, _ entry: MountTable.Entry) -> Bool {
+    var rest = setting(index).options
+    while let option = reader.bytes.takeWord(&rest, separator: 0x2c) {
+      var isShown = false
+      var shown = 0..<entry.superOptions.count
+      while let word = entry.superOptions.takeWord(&shown, separator: 0x2c) {
+        if isSame(option, entry.superOptions, word) { isShown = true }
+      }
+      if !isShown { return false }
     }
+    return true
   }
 
-  private static func isSame(_ wanted: ArraySlice<UInt8>, _ shown: ArraySlice<UInt8>) -> Bool {
-    if wanted.elementsEqual(shown) { return true }
-    let left = wanted.split(separator: 0x3d, maxSplits: 1)
-    let right = shown.split(separator: 0x3d, maxSplits: 1)
-    guard left.count == 2, right.count == 2, left[0].elementsEqual(right[0]) else { return false }
-    // `mode=1777` is octal on both sides; only its zeros in front may differ.
-    if left[0].elementsEqual(Array("mode")) {
-      return left[1].drop(while: { $0 == 0x30 }).elementsEqual(right[1].drop(while: { $0 == 0x30 }))
-    }
-    guard let size = size(left[1]), let shownSize = self.size(right[1]) else { return false }
-    return size == shownSize
+  private func isSame(_ wanted: Range<Int>, _ shown: [UInt8], _ word: Range<Int>) -> Bool {
+    if reader.bytes.isEqual(wanted, shown, word) { return true }
+    guard let sign = reader.bytes.index(of: 0x3d, in: wanted), let other = shown.index(of: 0x3d, in: word),
+      reader.bytes.isEqual(wanted.lowerBound..<sign, shown, word.lowerBound..<other)
+    else { return false }
+    let value = Self.number(reader.bytes, (sign + 1)..<wanted.upperBound)
+    return value != nil && value == Self.number(shown, (other + 1)..<word.upperBound)
   }
 
-  /// A number with k, m, g or t behind it.
-  private static func size(_ text: ArraySlice<UInt8>) -> UInt64? {
-    var digits = text
-    var shift: UInt64 = 0
-    switch text.last.map({ $0 | 0x20 }) {
-    case 0x6b: shift = 10
-    case 0x6d: shift = 20
-    case 0x67: shift = 30
-    case 0x74: shift = 40
-    default: break
-    }
-    if shift > 0 { digits = digits.dropLast() }
-    guard !digits.isEmpty, digits.count <= 15 else { return nil }
-    var value: UInt64 = 0
-    for byte in digits {
-      guard byte >= 0x30, byte <= 0x39 else { return nil }
-      value = value * 10 + UInt64(byte - 0x30)
-    }
-    let (scaled, overflow) = value.multipliedReportingOverflow(by: 1 << shift)
-    return overflow ? nil : scaled
+  /// A number, with k, m, g or t behind it. Zeros in front do not count: `mode=0755` is shown as `mode=755`.
+  private static func number(_ bytes: [UInt8], _ text: Range<Int>) -> UInt64? {
+    guard !text.isEmpty else { return nil }
+    let shift: UInt64 =
+      switch bytes[text.upperBound - 1] | 0x20 {
+      case 0x6b: 10
+      case 0x6d: 20
+      case 0x67: 30
+      case 0x74: 40
+      default: 0
+      }
+    let digits = shift == 0 ? text : text.lowerBound..<(text.upperBound - 1)
+    // Three digits and ten bits are about the same; 18 digits are less than 63 bits.
+    let maximumDigits = 18 - 3 * Int(shift / 10)
+    guard let value = Options.number(bytes, digits, maximumDigits: maximumDigits) else { return nil }
+    return UInt64(value) << shift
   }
 
   // MARK: Taking back
@@ -216,21 +190,21 @@ final class MountStage {
   /// they are listed.
   func putBack() {
     hasFailed = true
-    for index in places.indices.reversed() where places[index].isBoundByUs || places[index].hasChangedFlags {
-      let mount = reader.mounts[places[index].setting]
-      let name = Self.path(mount, reader) + [0]
+    var index = places.count
+    while index > 0 {
+      index -= 1
+      guard places[index].isBoundByUs || places[index].hasChangedFlags else { continue }
+      let mount = setting(index)
       var result = 0
       if places[index].isBoundByUs {
-        result = unsafe lockdown_unmount(name)
-      } else if let entry = MountTable()?.entry(at: Self.path(mount, reader)) {
-        let before = places[index].before
-        result = Self.setFlags(
-          name, set: before & mount.attributesCleared, clear: mount.attributesSet & ~before, entry)
+        result = unsafe lockdown_unmount(places[index].name.terminated())
+      } else if let entry = entry(index) {
+        let before = places[index].flagsBefore
+        result = setFlags(
+          index, set: before & mount.attributesCleared, clear: mount.attributesSet & ~before, entry)
       }
-      if result != 0 { places[index].errorNumber = -result }
+      places[index].errorNumber = -result
       places[index].result = result == 0 ? .putBack : .notPutBack
     }
   }
-
-  func count(_ result: Result) -> Int { places.count { $0.result == result } }
 }

@@ -3,113 +3,112 @@ import CLinux
 /// The mounts of this mount namespace, from /proc/self/mountinfo (proc(5)).
 struct MountTable {
   struct Entry {
-    var path: [UInt8]
     /// Options of the mount, and those of its file system.
     var options: [UInt8]
     var superOptions: [UInt8]
   }
 
-  private var bytes: [UInt8] = []
+  private let bytes: [UInt8]
 
   // A host with ten thousand mounts has about 2 MB of them.
   private static let maximumLength = 8 << 20
-  private static let chunk = 16_384
 
   /// Nil where it cannot be read.
   init?() {
-    let descriptor = unsafe lockdown_open_at(
-      lockdown_here, Array("/proc/self/mountinfo") + [0], lockdown_open_key, 0)
+    let path = Array("/proc/self/mountinfo").terminated()
+    let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
     guard descriptor >= 0 else { return nil }
     defer { close(Int32(descriptor)) }
-    var part = [UInt8](repeating: 0, count: Self.chunk)
-    while bytes.count < Self.maximumLength {
+    var text = Text()
+    var part = [UInt8](repeating: 0, count: 4096)
+    while text.bytes.count < Self.maximumLength {
       let got = unsafe lockdown_read(Int32(descriptor), &part, part.count)
-      guard got > 0 else {
-        if got < 0 { return nil }
-        break
-      }
-      bytes.append(contentsOf: part[..<got])
+      if got < 0 { return nil }
+      if got == 0 { break }
+      text.add(part, 0..<got)
     }
+    bytes = text.bytes
   }
 
   /// The mount that is seen at `path`: the last one there.
   func entry(at path: [UInt8]) -> Entry? {
     var found: Entry?
-    var start = 0
-    while start < bytes.count {
-      let end = bytes[start...].firstIndex(of: 0x0a) ?? bytes.count
-      let words = bytes[start..<end].split(separator: 0x20)
-      start = end + 1
+    var rest = 0..<bytes.count
+    while let line = bytes.takeWord(&rest, separator: 0x0a) {
       // id, parent, major:minor, root, path, options, tags…, -, type, source, super options.
-      guard words.count >= 10, Self.unescaped(words[4]).elementsEqual(path),
-        let dash = words.firstIndex(where: { $0.count == 1 && $0.first == 0x2d }), dash + 3 < words.count
-      else { continue }
-      found = Entry(path: path, options: Array(words[5]), superOptions: Array(words[dash + 3]))
+      var words = line
+      var options = 0..<0
+      for number in 0..<6 {
+        guard let word = bytes.takeWord(&words, separator: 0x20) else { break }
+        if number == 4, !isPath(word, path) { break }
+        if number == 5 { options = word }
+      }
+      guard !options.isEmpty else { continue }
+      var isBehindDash = 0
+      while let word = bytes.takeWord(&words, separator: 0x20) {
+        if isBehindDash > 0 { isBehindDash += 1 } else if bytes.holds("-", at: word) { isBehindDash = 1 }
+        if isBehindDash == 4 { found = Entry(options: bytes.copy(options), superOptions: bytes.copy(word)) }
+      }
     }
     return found
   }
 
   /// Blanks and backslashes in names are written as `\040` and the like.
-  private static func unescaped(_ word: ArraySlice<UInt8>) -> [UInt8] {
-    var text: [UInt8] = []
-    var rest = word
-    while let byte = rest.popFirst() {
-      let digits = rest.prefix(3)
-      if byte == 0x5c, digits.count == 3, digits.allSatisfy({ $0 >= 0x30 && $0 <= 0x37 }) {
-        text.append(UInt8(truncatingIfNeeded: digits.reduce(0) { $0 << 3 | Int($1 - 0x30) }))
-        rest = rest.dropFirst(3)
-      } else {
-        text.append(byte)
+  private func isPath(_ word: Range<Int>, _ path: [UInt8]) -> Bool {
+    var index = word.lowerBound
+    for byte in path {
+      guard index < word.upperBound else { return false }
+      var found = bytes[index]
+      index += 1
+      if found == 0x5c, index + 3 <= word.upperBound {
+        let digits = [bytes[index], bytes[index + 1], bytes[index + 2]]
+        found = (digits[0] & 3) << 6 | (digits[1] & 7) << 3 | digits[2] & 7
+        index += 3
       }
+      if found != byte { return false }
     }
-    return text
+    return index == word.upperBound
   }
 }
 
 /// Flags of a mount, in the numbers of mount_setattr(2) and of mount(2).
 enum MountFlags {
-  // MOUNT_ATTR_*, linux/mount.h.
+  // MOUNT_ATTR_*, linux/mount.h; the first four have the numbers of MS_RDONLY, NOSUID, NODEV and NOEXEC.
   static let readOnly: UInt64 = 0x1
   static let noSuid: UInt64 = 0x2
   static let noDevices: UInt64 = 0x4
   static let noExec: UInt64 = 0x8
   static let noSymlinks: UInt64 = 0x20_0000
 
-  // MS_*, linux/mount.h: for kernels without mount_setattr.
+  // MS_*, linux/mount.h.
   static let remount: UInt = 32
   static let bind: UInt = 4096
   static let recursive: UInt = 16384
-  private static let noAccessTime: UInt = 1024
-  private static let noFolderAccessTime: UInt = 2048
-  private static let relativeAccessTime: UInt = 1 << 21
+  private static let noSymlinkFollow: UInt = 256
 
   /// Which of the flags above a mount has.
   static func attributes(_ options: [UInt8]) -> UInt64 {
-    var flags: UInt64 = 0
-    for word in options.split(separator: 0x2c) {
-      let range = word.startIndex..<word.endIndex
-      if options.holds("ro", at: range) { flags |= readOnly }
-      if options.holds("nosuid", at: range) { flags |= noSuid }
-      if options.holds("nodev", at: range) { flags |= noDevices }
-      if options.holds("noexec", at: range) { flags |= noExec }
-      if options.holds("nosymfollow", at: range) { flags |= noSymlinks }
-    }
+    flag(options, "ro", readOnly) | flag(options, "nosuid", noSuid) | flag(options, "nodev", noDevices)
+      | flag(options, "noexec", noExec) | flag(options, "nosymfollow", noSymlinks)
+  }
+
+  /// What a bind remount has to say to have `attributes` afterwards, for kernels without mount_setattr: it
+  /// replaces all flags, the ones about access times too.
+  static func remountFlags(_ attributes: UInt64, keeping options: [UInt8]) -> UInt {
+    var flags = remount | bind | UInt(attributes & (readOnly | noSuid | noDevices | noExec))
+    if attributes & noSymlinks != 0 { flags |= noSymlinkFollow }
+    // MS_NOATIME, MS_NODIRATIME, MS_RELATIME.
+    flags |= UInt(
+      flag(options, "noatime", 1024) | flag(options, "nodiratime", 2048) | flag(options, "relatime", 1 << 21))
     return flags
   }
 
-  /// What a bind remount has to say to have `attributes` afterwards: it replaces all flags, the ones about
-  /// access times too.
-  static func remountFlags(_ attributes: UInt64, keeping options: [UInt8]) -> UInt {
-    var flags = remount | bind
-    // MS_RDONLY, NOSUID, NODEV, NOEXEC have the numbers of the attributes; MS_NOSYMFOLLOW is 256.
-    flags |= UInt(attributes & (readOnly | noSuid | noDevices | noExec))
-    if attributes & noSymlinks != 0 { flags |= 256 }
-    for word in options.split(separator: 0x2c) {
-      let range = word.startIndex..<word.endIndex
-      if options.holds("noatime", at: range) { flags |= noAccessTime }
-      if options.holds("nodiratime", at: range) { flags |= noFolderAccessTime }
-      if options.holds("relatime", at: range) { flags |= relativeAccessTime }
+  @inline(never)
+  private static func flag(_ options: [UInt8], _ name: StaticString, _ value: UInt64) -> UInt64 {
+    var rest = 0..<options.count
+    while let word = options.takeWord(&rest, separator: 0x2c) {
+      if options.holds(name, at: word) { return value }
     }
-    return flags
+    return 0
   }
 }

@@ -42,7 +42,7 @@ struct NetlinkSocket: ~Copyable {
     }
     return Generation(
       number: number, process: reply.number(2, in: attributes) ?? 0,
-      program: reply.name(3, in: attributes).map { Array(reply[$0]) } ?? [])
+      program: reply.copy(reply.name(3, in: attributes) ?? 0..<0))
   }
 
   /// A request about our table; more attributes may be appended.
@@ -104,13 +104,14 @@ struct NetlinkSocket: ~Copyable {
     return room
   }
 
-  /// Sends a batch: one datagram of three parts.
-  func send(_ head: [UInt8], _ body: ArraySlice<UInt8>, _ tail: [UInt8]) throws(Failure) {
+  /// Sends a batch: one datagram of three parts, the middle one of `whole`.
+  func send(_ head: [UInt8], _ whole: [UInt8], _ body: Range<Int>, _ tail: [UInt8]) throws(Failure) {
     let result = unsafe head.withUnsafeBufferPointer { head in
-      unsafe body.withUnsafeBufferPointer { body in
+      unsafe whole.withUnsafeBufferPointer { whole in
         unsafe tail.withUnsafeBufferPointer { tail in
           unsafe lockdown_netlink_send(
-            descriptor, head.baseAddress, head.count, body.baseAddress, body.count, tail.baseAddress,
+            descriptor, head.baseAddress, head.count, whole.baseAddress?.advanced(by: body.lowerBound),
+            body.count, tail.baseAddress,
             tail.count)
         }
       }
@@ -118,14 +119,14 @@ struct NetlinkSocket: ~Copyable {
     guard result >= 0 else { throw Failure(errorNumber: -result) }
   }
 
-  private func send(_ request: MessageWriter) throws(Failure) { try send(request.bytes, [], []) }
+  private func send(_ request: MessageWriter) throws(Failure) { try send(request.bytes, [], 0..<0, []) }
 
   /// The next datagram that is already there; nil if there is none. The kernel queues all answers to a batch
   /// before `send` returns.
   mutating func answer() throws(Failure) -> [UInt8]? {
     do {
       let received = try receive(waits: false)
-      return Array(buffer[..<received])
+      return buffer.copy(0..<received)
     } catch {
       if error.errorNumber == ErrorNumber.tryAgain { return nil }
       throw error

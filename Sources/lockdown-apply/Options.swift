@@ -34,63 +34,71 @@ struct Options {
   /// Nil after a message: usage error.
   static func parse(_ arguments: [[UInt8]]) -> Options? {
     var options = Options()
-    var rest = arguments[...]
-    while let argument = rest.popFirst() {
-      let text = 0..<argument.count
-      func isOption(_ name: StaticString) -> Bool { argument.holds(name, at: text) }
-      if isOption("--check") {
+    var index = 0
+    while index < arguments.count {
+      let argument = arguments[index]
+      index += 1
+      if argument.holds("--check") {
         options.isCheck = true
-      } else if isOption("--force") {
+      } else if argument.holds("--force") {
         options.isForced = true
-      } else if isOption("--no-read-back") {
+      } else if argument.holds("--no-read-back") {
         options.readsBack = false
-      } else if isOption("--only") || isOption("--status") || isOption("--deadline") || isOption("--pin") {
-        guard let value = rest.popFirst(), !value.isEmpty else {
+      } else if takesValue(argument) {
+        guard index < arguments.count, !arguments[index].isEmpty else {
           return fail("it wants a value: ", argument)
         }
-        guard options.take(argument, value) else { return nil }
+        guard options.take(argument, arguments[index]) else { return nil }
+        index += 1
       } else if isUnsupported(argument) {
         return fail("not supported yet: ", argument)
       } else if argument.first == 0x2d {
         return fail("unknown option: ", argument)
       } else if options.bundlePath.isEmpty, !argument.isEmpty {
-        options.bundlePath = argument.terminated(text)
+        options.bundlePath = argument.terminated()
       } else {
         return fail("one bundle, not also: ", argument)
       }
     }
-    guard !options.bundlePath.isEmpty else { return fail("no bundle is named", []) }
+    if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
     return options
+  }
+
+  private static func takesValue(_ argument: [UInt8]) -> Bool {
+    argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
+      || argument.holds("--pin")
+  }
+
+  /// Options of later stages: better refused than ignored.
+  private static func isUnsupported(_ argument: [UInt8]) -> Bool {
+    argument.holds("--stage") || argument.holds("--try") || argument.holds("--key")
+      || argument.holds("--follow") || argument.holds("--")
   }
 
   private mutating func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
     let text = 0..<value.count
-    if option.holds("--only", at: 0..<option.count) { return takeDomains(value) }
-    if option.holds("--status", at: 0..<option.count) {
-      statusPath = value.terminated(text)
+    if option.holds("--only") { return takeDomains(value) }
+    if option.holds("--status") {
+      statusPath = value.terminated()
       return true
     }
-    if option.holds("--deadline", at: 0..<option.count) {
+    if option.holds("--deadline") {
       // An hour: beyond that it is no deadline.
-      guard let seconds = Self.number(value[...]), seconds >= 1, seconds <= 3600 else {
-        return Self.fail("not a number of seconds from 1 to 3600: ", value) != nil
+      guard let seconds = Self.number(value, text), seconds >= 1, seconds <= 3600 else {
+        return Self.refuse("not a number of seconds from 1 to 3600: ", value)
       }
       deadline = seconds
       return true
     }
-    guard let digest = Self.hex(value), digest.count == 32 else {
-      return Self.fail("not 64 hexadecimal digits: ", value) != nil
-    }
-    pin = digest
-    return true
+    pin = Self.hex(value)
+    return pin.count == 32 || Self.refuse("not 64 hexadecimal digits: ", value)
   }
 
   private mutating func takeDomains(_ value: [UInt8]) -> Bool {
     domains = .none
     isPartial = true
-    var start = 0
-    for index in 0...value.count where index == value.count || value[index] == 0x2c {
-      let word = start..<index
+    var rest = 0..<value.count
+    while let word = value.takeWord(&rest, separator: 0x2c) {
       if value.holds("firewall", at: word) {
         domains.firewall = true
       } else if value.holds("sysctl", at: word) {
@@ -100,60 +108,55 @@ struct Options {
       } else if value.holds("modules", at: word) || value.holds("syscalls", at: word)
         || value.holds("kernel", at: word)
       {
-        return Self.fail("not supported yet: domain ", Array(value[word])) != nil
+        return Self.refuse("not supported yet: domain ", value.copy(word))
       } else {
-        return Self.fail("not a domain: ", Array(value[word])) != nil
+        return Self.refuse("not a domain: ", value.copy(word))
       }
-      start = index + 1
     }
-    return true
+    let isAny = domains.firewall || domains.sysctl || domains.mounts
+    return isAny || Self.refuse("no domain: ", value)
   }
 
-  /// Options of later stages: better refused than ignored.
-  private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    let names: [StaticString] = ["--stage", "--try", "--key", "--follow", "--"]
-    return names.contains { argument.holds($0, at: 0..<argument.count) }
-  }
-
-  private static func fail(_ text: StaticString, _ word: [UInt8]) -> Options? {
+  /// Says why the command line is wrong; false.
+  @inline(never)
+  private static func refuse(_ text: StaticString, _ word: [UInt8]) -> Bool {
     var line = Line("usage: ")
     line.text.add(text)
     line.text.addForeign(word)
     line.print()
     Text(usage).write(to: 2)
+    return false
+  }
+
+  private static func fail(_ text: StaticString, _ word: [UInt8]) -> Options? {
+    _ = refuse(text, word)
     return nil
   }
 
-  /// A decimal number of at most nine digits.
-  static func number(_ text: ArraySlice<UInt8>) -> Int? {
-    guard !text.isEmpty, text.count <= 9 else { return nil }
+  /// A decimal number.
+  static func number(_ bytes: [UInt8], _ text: Range<Int>, maximumDigits: Int = 9) -> Int? {
+    guard !text.isEmpty, text.count <= maximumDigits else { return nil }
     var value = 0
-    for byte in text {
-      guard byte >= 0x30, byte <= 0x39 else { return nil }
-      value = value * 10 + Int(byte - 0x30)
+    for index in text {
+      guard bytes[index] >= 0x30, bytes[index] <= 0x39 else { return nil }
+      value = value * 10 + Int(bytes[index] - 0x30)
     }
     return value
   }
 
-  private static func hex(_ text: [UInt8]) -> [UInt8]? {
-    guard text.count % 2 == 0 else { return nil }
+  /// Empty: not hexadecimal.
+  private static func hex(_ text: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
-    var high: UInt8?
-    for digit in text {
+    for index in 0..<text.count {
+      let digit = text[index] | 0x20
       let value: UInt8
       switch digit {
       case 0x30...0x39: value = digit - 0x30
-      case 0x41...0x46: value = digit - 0x37
       case 0x61...0x66: value = digit - 0x57
-      default: return nil
+      default: return []
       }
-      if let upper = high {
-        bytes.append(upper << 4 | value)
-        high = nil
-      } else {
-        high = value
-      }
+      if index % 2 == 0 { bytes.append(value << 4) } else { bytes[index / 2] |= value }
     }
-    return bytes
+    return text.count % 2 == 0 ? bytes : []
   }
 }

@@ -16,7 +16,7 @@ struct Surroundings {
   init() {
     // The initial namespace maps all ids onto themselves. Without /proc there is no other one yet.
     let map = SmallFile.read(Array("/proc/self/uid_map"), limit: 128)
-    isInUserNamespace = map.map { !Self.isWholeMap($0) } ?? false
+    if let map { isInUserNamespace = !Self.isWholeMap(map) } else { isInUserNamespace = false }
     isInHostNetwork = Self.isSameNamespace("net")
     capabilities = lockdown_capabilities()
   }
@@ -26,24 +26,28 @@ struct Surroundings {
 
   /// `0 0 4294967295`, whatever blanks are between.
   private static func isWholeMap(_ text: [UInt8]) -> Bool {
-    let words = text.split { $0 == 0x20 || $0 == 0x0a }
-    return words.count == 3 && words[0].elementsEqual([0x30]) && words[1].elementsEqual([0x30])
-      && words[2].elementsEqual(Array("4294967295"))
+    var rest = 0..<(text.index(of: 0x0a, in: 0..<text.count) ?? text.count)
+    for wanted: StaticString in ["0", "0", "4294967295"] {
+      guard let word = text.takeWord(&rest, separator: 0x20), text.holds(wanted, at: word) else {
+        return false
+      }
+    }
+    // One line maps everything; a second one cannot be there then.
+    return true
   }
 
   /// False also where it cannot be seen, as without the rights of process 1: then a key of the whole host
   /// would be written on a guess.
   private static func isSameNamespace(_ kind: StaticString) -> Bool {
-    func link(_ process: StaticString) -> [UInt8]? {
-      var path = Text("/proc/")
-      path.add(process)
-      path.add("/ns/")
-      path.add(kind)
-      path.add(byte: 0)
-      return SmallFile.link(path.bytes)
-    }
-    guard let own = link("self"), let first = link("1") else { return false }
-    return own.elementsEqual(first)
+    guard let own = link("/proc/self/ns/", kind), let first = link("/proc/1/ns/", kind) else { return false }
+    return own.isEqual(first)
+  }
+
+  private static func link(_ folder: StaticString, _ kind: StaticString) -> [UInt8]? {
+    var path = Text(folder)
+    path.add(kind)
+    path.add(byte: 0)
+    return SmallFile.link(path.bytes)
   }
 
   /// The running kernel's release; nil where it does not begin with two numbers.
@@ -51,10 +55,13 @@ struct Surroundings {
     var text = [UInt8](repeating: 0, count: 64)
     let length = unsafe lockdown_kernel_release(&text, text.count)
     guard length > 0 else { return nil }
-    let parts = text[..<length].split(omittingEmptySubsequences: false) { $0 < 0x30 || $0 > 0x39 }
-    guard parts.count >= 2, let major = Options.number(parts[0]), let minor = Options.number(parts[1]) else {
-      return nil
-    }
+    var end = 0
+    while end < length, text[end] != 0x2e { end += 1 }
+    var minorEnd = end + 1
+    while minorEnd < length, text[minorEnd] >= 0x30, text[minorEnd] <= 0x39 { minorEnd += 1 }
+    guard end < length, let major = Options.number(text, 0..<end),
+      let minor = Options.number(text, (end + 1)..<minorEnd)
+    else { return nil }
     return KernelRelease(major: UInt16(clamping: major), minor: UInt16(clamping: minor))
   }
 }
@@ -64,14 +71,16 @@ enum SmallFile {
   /// At most `limit` bytes; nil if it cannot be read.
   ///
   /// - Parameter path: ends in NUL, or gets one.
+  @inline(never)
   static func read(_ path: [UInt8], limit: Int) -> [UInt8]? {
-    let path = path.last == 0 ? path : path + [0]
+    let path = path.last == 0 ? path : path.terminated()
     let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
     guard descriptor >= 0 else { return nil }
     defer { close(Int32(descriptor)) }
     return read(Int32(descriptor), limit: limit)
   }
 
+  @inline(never)
   static func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
     var failed = false
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
@@ -91,6 +100,6 @@ enum SmallFile {
     var target = [UInt8](repeating: 0, count: 4096)
     let length = unsafe lockdown_read_link(folder, path, &target, target.count)
     guard length > 0, length < target.count else { return nil }
-    return Array(target[..<length])
+    return target.copy(0..<length)
   }
 }

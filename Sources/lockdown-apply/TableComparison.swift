@@ -6,11 +6,10 @@ final class TableComparison {
   /// Indices into the live table's lists: what is no longer wanted, or is there in another form.
   private(set) var staleSets: [Int] = []
   private(set) var staleObjects: [Int] = []
-  private(set) var staleRegularChains: [Int] = []
+  /// Regular chains, and base chains whose name is wanted for another place: they go before the new ones come.
+  private(set) var staleChains: [Int] = []
   private(set) var staleBaseChains: [Int] = []
-  /// Base chains whose name is wanted for another place: they go before the new one comes.
-  private(set) var misplacedChains: [Int] = []
-  /// Messages of the bundle that are not kept as they are.
+  /// What of the bundle is not kept as it is: messages of objects, indices of sets.
   private(set) var newSets: [Int] = []
   private(set) var newObjects: [Int] = []
 
@@ -27,9 +26,9 @@ final class TableComparison {
   init(wanted: WantedTable, live: LiveTable) {
     self.wanted = wanted
     self.live = live
-    attributes = AttributeComparison(sent: wanted.reader.bytes, dumped: live.bytes)
-    if let table = live.table, !attributes.isEqual(wanted.attributes(wanted.table), table, .table) {
-      note("table `lockdown` has other flags", name: nil)
+    attributes = AttributeComparison(sent: wanted.bytes, dumped: live.bytes)
+    if let table = live.table, !attributes.isEqual(wanted.attributes(WantedTable.table), table, .table) {
+      note("changed: flags of table", wanted.bytes, wanted.name(WantedTable.table))
     }
     compareChains()
     compareObjects()
@@ -37,23 +36,39 @@ final class TableComparison {
     compareRules()
   }
 
-  private func note(_ text: StaticString, name: [UInt8]?) {
+  // MARK: Names
+
+  /// -1: none.
+  @inline(never)
+  private func find(_ message: Int, in items: [LiveTable.Item]) -> Int {
+    for index in 0..<items.count
+    where wanted.bytes.isEqual(wanted.name(message), live.bytes, items[index].name) {
+      return index
+    }
+    return -1
+  }
+
+  @inline(never)
+  private func note(_ text: StaticString, _ bytes: [UInt8], _ name: Range<Int>, rule: Int = 0) {
     differenceCount += 1
     guard lines.count < Self.maximumLines else { return }
     var line = Text(text)
-    if let name {
-      line.add(" `")
-      line.addForeign(name)
-      line.add(byte: 0x60)
+    if rule > 0 {
+      line.add(" ")
+      line.add(rule)
+      line.add(" of chain")
     }
+    line.add(" `")
+    line.addForeign(bytes, name)
+    line.add(byte: 0x60)
     lines.append(line.bytes)
   }
 
-  private func wantedName(_ message: Int) -> [UInt8] { Array(wanted.reader.bytes[wanted.name(message)]) }
-
-  private func isNamed(_ item: LiveTable.Item, _ message: Int) -> Bool {
-    live.bytes.isEqual(item.name, wanted.reader.bytes, wanted.name(message))
+  private func noteWanted(_ text: StaticString, _ message: Int, rule: Int = 0) {
+    note(text, wanted.bytes, wanted.name(message), rule: rule)
   }
+
+  private func noteLive(_ text: StaticString, _ item: LiveTable.Item) { note(text, live.bytes, item.name) }
 
   // MARK: Chains
 
@@ -63,50 +78,41 @@ final class TableComparison {
   private static let userdata: UInt16 = 12
 
   private func compareChains() {
-    var isKept = [Bool](repeating: false, count: live.chains.count)
+    var isSeen = [Bool](repeating: false, count: live.chains.count)
     for message in wanted.chains {
-      guard let index = live.chains.firstIndex(where: { isNamed($0, message) }) else {
-        note("missing: chain", name: wantedName(message))
+      let index = find(message, in: live.chains)
+      guard index >= 0 else {
+        noteWanted("missing: chain", message)
         continue
       }
+      isSeen[index] = true
       let chain = live.chains[index]
-      if attributes.isEqual(wanted.attributes(message), chain.attributes, .chain) {
-        isKept[index] = true
-        continue
-      }
-      note("changed: chain", name: wantedName(message))
+      if attributes.isEqual(wanted.attributes(message), chain.attributes, .chain) { continue }
+      noteWanted("changed: chain", message)
       // Of an existing chain the kernel takes a new policy and nothing else.
-      if hasSamePlace(message, chain) { isKept[index] = true } else { misplacedChains.append(index) }
+      if !hasSamePlace(message, chain) { staleChains.append(index) }
     }
-    for index in live.chains.indices where !isKept[index] && !misplacedChains.contains(index) {
-      note("not in the policy: chain", name: Array(live.bytes[live.chains[index].name]))
-      if isBase(live.chains[index]) {
+    for index in 0..<live.chains.count where !isSeen[index] {
+      noteLive("not in the policy: chain", live.chains[index])
+      if live.bytes.attribute(Self.hook, in: live.chains[index].attributes) != nil {
         staleBaseChains.append(index)
       } else {
-        staleRegularChains.append(index)
+        staleChains.append(index)
       }
     }
-  }
-
-  private func isBase(_ chain: LiveTable.Item) -> Bool {
-    live.bytes.attribute(Self.hook, in: chain.attributes) != nil
   }
 
   private func hasSamePlace(_ message: Int, _ chain: LiveTable.Item) -> Bool {
     let sent = wanted.attributes(message)
-    func payloads(_ number: UInt16) -> (Range<Int>, Range<Int>) {
-      (
-        wanted.reader.bytes.attribute(number, in: sent) ?? 0..<0,
-        live.bytes.attribute(number, in: chain.attributes) ?? 0..<0
-      )
+    for number in [Self.hook, Self.type, Self.userdata] {
+      let left = wanted.bytes.attribute(number, in: sent) ?? 0..<0
+      let right = live.bytes.attribute(number, in: chain.attributes) ?? 0..<0
+      let isSame =
+        number == Self.hook
+        ? attributes.isEqual(left, right, .hook) : wanted.bytes.isEqual(left, live.bytes, right)
+      if !isSame { return false }
     }
-    let (hook, liveHook) = payloads(Self.hook)
-    let (type, liveType) = payloads(Self.type)
-    let (userdata, liveUserdata) = payloads(Self.userdata)
-    return attributes.isEqual(hook, liveHook, .hook)
-      && wanted.reader.bytes.isEqual(
-        wanted.reader.bytes.withoutZeros(type), live.bytes, live.bytes.withoutZeros(liveType))
-      && wanted.reader.bytes.isEqual(userdata, live.bytes, liveUserdata)
+    return true
   }
 
   // MARK: Objects
@@ -115,157 +121,209 @@ final class TableComparison {
   private static let counter: UInt32 = 1
 
   private func compareObjects() {
-    var isKept = [Bool](repeating: false, count: live.objects.count)
+    var isWanted = [Bool](repeating: false, count: live.objects.count)
     for message in wanted.objects {
       let sent = wanted.attributes(message)
-      let isCounter = wanted.reader.bytes.number(3, in: sent) == Self.counter
-      let index = live.objects.firstIndex { isNamed($0, message) }
-      let isEqual =
-        index.map { attributes.isEqual(sent, live.objects[$0].attributes, .object(isCounter: isCounter)) }
-        ?? false
-      if !isEqual { note(index == nil ? "missing: object" : "changed: object", name: wantedName(message)) }
-      // Made anew in every batch, so that no batch of ours changes nothing.
-      let isIdentity = wanted.reader.bytes.holds(Wire.digestName, at: wanted.name(message))
-      if isEqual, !isIdentity, let index { isKept[index] = true } else { newObjects.append(message) }
-      if isIdentity, let index { isKept[index] = false }
-    }
-    for index in live.objects.indices where !isKept[index] {
-      staleObjects.append(index)
-      if !wanted.objects.contains(where: { isNamed(live.objects[index], $0) }) {
-        note("not in the policy: object", name: Array(live.bytes[live.objects[index].name]))
+      let isCounter = wanted.bytes.number(3, in: sent) == Self.counter
+      let index = find(message, in: live.objects)
+      var isKept = false
+      if index < 0 {
+        noteWanted("missing: object", message)
+      } else {
+        isWanted[index] = true
+        isKept = attributes.isEqual(sent, live.objects[index].attributes, .object(isCounter: isCounter))
+        if !isKept { noteWanted("changed: object", message) }
       }
+      // The identity is made anew in every batch, so that no batch of ours changes nothing.
+      if wanted.bytes.holds(Wire.digestName, at: wanted.name(message)) { isKept = false }
+      if isKept { continue }
+      newObjects.append(message)
+      if index >= 0 { staleObjects.append(index) }
+    }
+    for index in 0..<live.objects.count where !isWanted[index] {
+      noteLive("not in the policy: object", live.objects[index])
+      staleObjects.append(index)
     }
   }
 
   // MARK: Sets
 
   private func compareSets() {
-    var isKept = [Bool](repeating: false, count: live.sets.count)
-    for (position, set) in wanted.sets.enumerated() {
-      let index = live.sets.firstIndex { isNamed($0.item, set.message) }
-      if let index, isEqualSet(set, live.sets[index], isAnonymous: false) {
-        isKept[index] = true
+    var isWanted = [Bool](repeating: false, count: live.sets.count)
+    for position in 0..<wanted.sets.count {
+      let set = wanted.sets[position]
+      let index = find(set.message, in: live.sets)
+      if index < 0 {
+        noteWanted("missing: set", set.message)
       } else {
-        note(index == nil ? "missing: set" : "changed: set", name: wantedName(set.message))
-        newSets.append(position)
+        isWanted[index] = true
+        if isEqualSet(set, live.sets[index], isAnonymous: false) { continue }
+        noteWanted("changed: set", set.message)
+        staleSets.append(index)
       }
+      newSets.append(position)
     }
-    for (index, set) in live.sets.enumerated() where !isKept[index] && !set.isAnonymous {
+    for index in 0..<live.sets.count where !isWanted[index] && !live.sets[index].isAnonymous {
+      noteLive("not in the policy: set", live.sets[index])
       staleSets.append(index)
-      if !wanted.sets.contains(where: { isNamed(set.item, $0.message) }) {
-        note("not in the policy: set", name: Array(live.bytes[set.item.name]))
-      }
     }
   }
 
-  private func isEqualSet(_ set: WantedTable.Set, _ other: LiveTable.Set, isAnonymous: Bool) -> Bool {
+  private func isEqualSet(_ set: WantedTable.Part, _ other: LiveTable.Item, isAnonymous: Bool) -> Bool {
     guard
-      attributes.isEqual(
-        wanted.attributes(set.message), other.item.attributes, .set(isAnonymous: isAnonymous))
+      attributes.isEqual(wanted.attributes(set.message), other.attributes, .set(isAnonymous: isAnonymous))
     else { return false }
-    let sent = wanted.elements(of: set)
+    var sent = wanted.elements(of: set)
     guard sent.count == other.elements.count else { return false }
-    let dumped = live.elements[other.elements]
+    var dumped: [Range<Int>] = []
+    dumped.reserveCapacity(sent.count)
+    for index in other.elements { dumped.append(live.elements[index]) }
     // Trees keep their order; hash tables do not.
-    if zip(sent, dumped).allSatisfy({ attributes.isEqual($0, $1, .element) }) { return true }
-    let sentBytes = wanted.reader.bytes
-    let liveBytes = live.bytes
-    let sorted = sent.sorted { Self.precedes(sentBytes, $0, $1) }
-    let sortedDump = dumped.sorted { Self.precedes(liveBytes, $0, $1) }
-    return zip(sorted, sortedDump).allSatisfy { attributes.isEqual($0, $1, .element) }
+    if areEqual(sent, dumped) { return true }
+    ElementOrder(bytes: wanted.bytes).sort(&sent)
+    ElementOrder(bytes: live.bytes).sort(&dumped)
+    return areEqual(sent, dumped)
   }
 
-  /// By key, then by whether it ends an interval: no set has two elements alike in both.
-  private static func precedes(_ bytes: [UInt8], _ left: Range<Int>, _ right: Range<Int>) -> Bool {
-    func key(_ element: Range<Int>) -> Range<Int> {
-      // NFTA_SET_ELEM_KEY {NFTA_DATA_VALUE}.
-      bytes.attribute(1, in: element).flatMap { bytes.attribute(1, in: $0) } ?? 0..<0
+  private func areEqual(_ sent: [Range<Int>], _ dumped: [Range<Int>]) -> Bool {
+    for index in 0..<sent.count where !attributes.isEqual(sent[index], dumped[index], .element) {
+      return false
     }
-    let (leftKey, rightKey) = (key(left), key(right))
-    if bytes.isEqual(leftKey, bytes, rightKey) {
-      return bytes.number(3, in: left) ?? 0 < bytes.number(3, in: right) ?? 0
-    }
-    return bytes[leftKey].lexicographicallyPrecedes(bytes[rightKey])
+    return true
   }
 
   // MARK: Rules
 
   private func compareRules() {
-    var isSeen = [Bool](repeating: false, count: live.rules.count)
-    for chain in wanted.chains {
-      let name = wanted.name(chain)
-      let sent = wanted.rules.indices.filter {
-        wanted.reader.bytes.isEqual(wanted.name(wanted.rules[$0].message), wanted.reader.bytes, name)
-      }
-      let dumped = live.rules.indices.filter {
-        live.bytes.isEqual(live.rules[$0].name, wanted.reader.bytes, name)
-      }
-      for index in dumped { isSeen[index] = true }
-      for position in 0..<max(sent.count, dumped.count) {
-        if position < sent.count, position < dumped.count {
-          if !isEqualRule(wanted.rules[sent[position]], live.rules[dumped[position]]) {
-            noteRule("changed: rule ", position, chain: wantedName(chain))
-          }
-        } else {
-          noteRule(
-            position < sent.count ? "missing: rule " : "not in the policy: rule ", position,
-            chain: wantedName(chain))
-        }
-      }
-    }
-    for index in live.rules.indices where !isSeen[index] {
-      note("not in the policy: a rule of chain", name: Array(live.bytes[live.rules[index].name]))
+    for chain in wanted.chains { compareRules(of: chain) }
+    // Chains come one after the other, so do their rules.
+    var last = -1
+    for index in 0..<live.rules.count {
+      let rule = live.rules[index]
+      if last >= 0, live.bytes.isEqual(rule.name, live.bytes, live.rules[last].name) { continue }
+      last = index
+      let isKnown = wanted.chains.contains { live.bytes.isEqual(rule.name, wanted.bytes, wanted.name($0)) }
+      if !isKnown { noteLive("not in the policy: rules of chain", rule) }
     }
   }
 
-  private func noteRule(_ what: StaticString, _ position: Int, chain: [UInt8]) {
-    differenceCount += 1
-    guard lines.count < Self.maximumLines else { return }
-    var line = Text(what)
-    line.add(position + 1)
-    line.add(" of chain `")
-    line.addForeign(chain)
-    line.add(byte: 0x60)
-    lines.append(line.bytes)
+  private func compareRules(of chain: Int) {
+    let name = wanted.name(chain)
+    var (sent, dumped, position) = (0, 0, 0)
+    while true {
+      while sent < wanted.rules.count,
+        !wanted.bytes.isEqual(wanted.name(wanted.rules[sent].message), wanted.bytes, name)
+      { sent += 1 }
+      while dumped < live.rules.count, !live.bytes.isEqual(live.rules[dumped].name, wanted.bytes, name) {
+        dumped += 1
+      }
+      position += 1
+      let isSent = sent < wanted.rules.count
+      let isDumped = dumped < live.rules.count
+      if !isSent && !isDumped { return }
+      if !isSent {
+        noteWanted("not in the policy: rule", chain, rule: position)
+      } else if !isDumped {
+        noteWanted("missing: rule", chain, rule: position)
+      } else if !isEqualRule(wanted.rules[sent], live.rules[dumped]) {
+        noteWanted("changed: rule", chain, rule: position)
+      }
+      sent += 1
+      dumped += 1
+    }
   }
 
-  private func isEqualRule(_ rule: WantedTable.Rule, _ other: LiveTable.Item) -> Bool {
+  private func isEqualRule(_ rule: WantedTable.Part, _ other: LiveTable.Item) -> Bool {
     let sent = wanted.attributes(rule.message)
     guard attributes.isEqual(sent, other.attributes, .rule) else { return false }
     // NFTA_RULE_EXPRESSIONS; a rule may have none.
     return hasEqualSets(
-      rule, wanted.reader.bytes.attribute(4, in: sent) ?? 0..<0,
+      rule, wanted.bytes.attribute(4, in: sent) ?? 0..<0,
       live.bytes.attribute(4, in: other.attributes) ?? 0..<0)
   }
 
   /// The sets that a rule's look-ups name, in order: named ones by name, anonymous ones by what they hold,
   /// for the kernel gives those a name of its own.
-  private func hasEqualSets(_ rule: WantedTable.Rule, _ list: Range<Int>, _ dumpedList: Range<Int>) -> Bool {
-    let sentBytes = wanted.reader.bytes
+  private func hasEqualSets(_ rule: WantedTable.Part, _ list: Range<Int>, _ dumpedList: Range<Int>) -> Bool {
     var (at, other) = (list.lowerBound, dumpedList.lowerBound)
-    while let item = NetlinkAttribute(sentBytes, at: at, end: list.upperBound),
+    while let item = NetlinkAttribute(wanted.bytes, at: at, end: list.upperBound),
       let dumpedItem = NetlinkAttribute(live.bytes, at: other, end: dumpedList.upperBound)
     {
       (at, other) = (item.next, dumpedItem.next)
-      guard let name = sentBytes.name(1, in: item.payload), sentBytes.holds("lookup", at: name) else {
+      // NFTA_EXPR_NAME, NFTA_EXPR_DATA.
+      guard let name = wanted.bytes.name(1, in: item.payload), wanted.bytes.holds("lookup", at: name) else {
         continue
       }
-      // NFTA_LOOKUP_SET, NFTA_LOOKUP_SET_ID.
-      guard let data = sentBytes.attribute(2, in: item.payload),
+      guard let data = wanted.bytes.attribute(2, in: item.payload),
         let dumpedData = live.bytes.attribute(2, in: dumpedItem.payload),
-        let set = sentBytes.name(1, in: data), let dumpedSet = live.bytes.name(1, in: dumpedData)
-      else { return false }
-      let id = sentBytes.number(4, in: data) ?? 0
-      guard let position = rule.sets.first(where: { wanted.anonymousSets[$0].id == id }) else {
-        guard sentBytes.isEqual(set, live.bytes, dumpedSet) else { return false }
-        continue
-      }
-      guard
-        let found = live.sets.first(where: {
-          $0.isAnonymous && live.bytes.isEqual($0.item.name, live.bytes, dumpedSet)
-        }), isEqualSet(wanted.anonymousSets[position], found, isAnonymous: true)
+        isEqualLookup(rule, data, dumpedData)
       else { return false }
     }
     return true
+  }
+
+  private func isEqualLookup(_ rule: WantedTable.Part, _ data: Range<Int>, _ dumpedData: Range<Int>) -> Bool {
+    // NFTA_LOOKUP_SET, NFTA_LOOKUP_SET_ID.
+    guard let set = wanted.bytes.name(1, in: data), let dumpedSet = live.bytes.name(1, in: dumpedData) else {
+      return false
+    }
+    let id = wanted.bytes.number(4, in: data)
+    for position in rule.parts where wanted.anonymousSets[position].id == id {
+      for candidate in live.sets
+      where candidate.isAnonymous && live.bytes.isEqual(candidate.name, live.bytes, dumpedSet) {
+        return isEqualSet(wanted.anonymousSets[position], candidate, isAnonymous: true)
+      }
+      return false
+    }
+    return wanted.bytes.isEqual(set, live.bytes, dumpedSet)
+  }
+}
+
+/// The order of elements by key, then by whether they end an interval: no set has two alike in both.
+private struct ElementOrder {
+  let bytes: [UInt8]
+
+  /// Heap sort: sets have up to a million elements, and this is a few hundred bytes of code.
+  func sort(_ list: inout [Range<Int>]) {
+    var start = list.count / 2
+    while start > 0 {
+      start -= 1
+      sink(start, &list, list.count)
+    }
+    var end = list.count
+    while end > 1 {
+      end -= 1
+      list.swapAt(0, end)
+      sink(0, &list, end)
+    }
+  }
+
+  private func sink(_ start: Int, _ list: inout [Range<Int>], _ end: Int) {
+    var root = start
+    while true {
+      var child = 2 * root + 1
+      guard child < end else { return }
+      if child + 1 < end, precedes(list[child], list[child + 1]) { child += 1 }
+      guard precedes(list[root], list[child]) else { return }
+      list.swapAt(root, child)
+      root = child
+    }
+  }
+
+  private func precedes(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
+    let (key, other) = (key(left), key(right))
+    for offset in 0..<min(key.count, other.count) {
+      let byte = bytes[key.lowerBound + offset]
+      let otherByte = bytes[other.lowerBound + offset]
+      if byte != otherByte { return byte < otherByte }
+    }
+    // NFTA_SET_ELEM_FLAGS.
+    return bytes.number(3, in: left) ?? 0 < bytes.number(3, in: right) ?? 0
+  }
+
+  /// NFTA_SET_ELEM_KEY {NFTA_DATA_VALUE}.
+  private func key(_ element: Range<Int>) -> Range<Int> {
+    guard let data = bytes.attribute(1, in: element) else { return 0..<0 }
+    return bytes.attribute(1, in: data) ?? 0..<0
   }
 }

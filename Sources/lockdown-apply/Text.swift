@@ -8,38 +8,60 @@ struct Text {
 
   init(_ text: StaticString) { add(text) }
 
+  // One copy of each: inlined, they would be most of the program.
+  @inline(never)
   mutating func add(_ text: StaticString) {
     text.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
   }
 
-  mutating func add(_ text: some Sequence<UInt8>) {
-    bytes.append(contentsOf: text)
+  @inline(never)
+  mutating func add(_ other: [UInt8]) {
+    for byte in other { bytes.append(byte) }
   }
 
+  @inline(never)
+  mutating func add(_ other: [UInt8], _ range: Range<Int>) {
+    for index in range { bytes.append(other[index]) }
+  }
+
+  @inline(never)
   mutating func add(byte: UInt8) { bytes.append(byte) }
 
-  mutating func add(_ number: some BinaryInteger) {
+  @inline(never)
+  mutating func add(_ number: Int) {
     if number < 0 { bytes.append(0x2d) }
-    var rest = UInt64(number.magnitude)
-    let start = bytes.count
-    repeat {
-      bytes.append(0x30 + UInt8(truncatingIfNeeded: rest % 10))
-      rest /= 10
-    } while rest > 0
-    bytes[start...].reverse()
-  }
-
-  /// A file's or kernel's text, which may hold anything: what is not printable ASCII becomes `?`.
-  mutating func addForeign(_ text: some Sequence<UInt8>) {
-    for byte in text { bytes.append(byte >= 0x20 && byte < 0x7f ? byte : 0x3f) }
-  }
-
-  mutating func addHex(_ data: some Sequence<UInt8>) {
-    for byte in data {
-      for digit in [byte >> 4, byte & 15] { bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+    var rest = number.magnitude
+    var digits: UInt = 1
+    while rest / digits >= 10 { digits *= 10 }
+    while digits > 0 {
+      bytes.append(0x30 + UInt8(truncatingIfNeeded: rest / digits))
+      rest %= digits
+      digits /= 10
     }
   }
 
+  /// A file's or kernel's text, which may hold anything: what is not printable ASCII becomes `?`.
+  @inline(never)
+  mutating func addForeign(_ other: [UInt8], _ range: Range<Int>) {
+    for index in range {
+      let byte = other[index]
+      bytes.append(byte >= 0x20 && byte < 0x7f ? byte : 0x3f)
+    }
+  }
+
+  mutating func addForeign(_ other: [UInt8]) { addForeign(other, 0..<other.count) }
+
+  @inline(never)
+  mutating func addHex(_ other: [UInt8], _ range: Range<Int>) {
+    for index in range {
+      addDigit(other[index] >> 4)
+      addDigit(other[index] & 15)
+    }
+  }
+
+  private mutating func addDigit(_ digit: UInt8) { bytes.append(digit < 10 ? 0x30 + digit : 0x57 + digit) }
+
+  @inline(never)
   mutating func add(errorNumber: Int) { add(ErrorNumber.name(errorNumber)) }
 
   mutating func removeLast() { bytes.removeLast() }
@@ -47,13 +69,13 @@ struct Text {
   /// Whether all of it was written.
   @discardableResult
   func write(to descriptor: Int32) -> Bool {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let written = unsafe rest.withUnsafeBufferPointer { buffer in
-        unsafe lockdown_write(descriptor, buffer.baseAddress, buffer.count)
+    var start = 0
+    while start < bytes.count {
+      let written = unsafe bytes.withUnsafeBufferPointer { buffer in
+        unsafe lockdown_write(descriptor, buffer.baseAddress?.advanced(by: start), buffer.count - start)
       }
       guard written > 0 else { return false }
-      rest = rest.dropFirst(written)
+      start += written
     }
     return true
   }
@@ -83,7 +105,7 @@ enum ErrorNumber {
   static let exists = 17
   static let notAFolder = 20
   static let invalid = 22
-  static let readOnly = 30
+  static let noSpace = 28
   static let notImplemented = 38
   static let tooManyLinks = 40
   static let restart = 85
@@ -138,16 +160,18 @@ enum ErrorNumber {
 
 extension [UInt8] {
   /// Whether the bytes of `range` are `text`.
+  @inline(never)
   func holds(_ text: StaticString, at range: Range<Int>) -> Bool {
     guard range.count == text.utf8CodeUnitCount else { return false }
-    return text.withUTF8Buffer { unsafe self[range].elementsEqual($0) }
+    return text.withUTF8Buffer { other in
+      for index in range where unsafe self[index] != other[index - range.lowerBound] { return false }
+      return true
+    }
   }
 
-  func begins(with text: StaticString, at range: Range<Int>) -> Bool {
-    let count = text.utf8CodeUnitCount
-    return range.count >= count && holds(text, at: range.lowerBound..<(range.lowerBound + count))
-  }
+  func holds(_ text: StaticString) -> Bool { holds(text, at: 0..<count) }
 
+  @inline(never)
   func isEqual(_ range: Range<Int>, _ other: [UInt8], _ otherRange: Range<Int>) -> Bool {
     guard range.count == otherRange.count else { return false }
     let distance = otherRange.lowerBound - range.lowerBound
@@ -155,14 +179,43 @@ extension [UInt8] {
     return true
   }
 
-  /// A copy that C reads as a string.
-  func terminated(_ range: Range<Int>) -> [UInt8] {
-    var copy: [UInt8] = []
-    copy.reserveCapacity(range.count + 1)
-    copy.append(contentsOf: self[range])
-    copy.append(0)
-    return copy
+  func isEqual(_ other: [UInt8]) -> Bool { isEqual(0..<count, other, 0..<other.count) }
+
+  @inline(never)
+  func copy(_ range: Range<Int>) -> [UInt8] {
+    var text = Text()
+    text.add(self, range)
+    return text.bytes
   }
 
+  /// A copy that C reads as a string.
+  @inline(never)
+  func terminated(_ range: Range<Int>) -> [UInt8] {
+    var text = Text()
+    text.add(self, range)
+    text.add(byte: 0)
+    return text.bytes
+  }
+
+  func terminated() -> [UInt8] { terminated(0..<count) }
+
+  @inline(never)
   init(_ text: StaticString) { self = Text(text).bytes }
+
+  @inline(never)
+  func index(of byte: UInt8, in range: Range<Int>) -> Int? {
+    for index in range where self[index] == byte { return index }
+    return nil
+  }
+
+  /// The next part of `rest` that `separator` ends, empty ones left out; nil at the end.
+  @inline(never)
+  func takeWord(_ rest: inout Range<Int>, separator: UInt8) -> Range<Int>? {
+    var start = rest.lowerBound
+    while start < rest.upperBound, self[start] == separator { start += 1 }
+    guard start < rest.upperBound else { return nil }
+    let end = index(of: separator, in: start..<rest.upperBound) ?? rest.upperBound
+    rest = end..<rest.upperBound
+    return start..<end
+  }
 }

@@ -62,15 +62,18 @@ enum TrustedFile {
     /// A descriptor of the file for reading.
     mutating func open(_ path: [UInt8]) throws(Refusal) -> Int32 {
       var pending = try absolute(path)
+      var rest = 0..<pending.count
       try enterRoot()
-      while let component = Self.takeComponent(&pending) {
-        let isLast = Self.isDone(pending)
-        let name = component + [0]
-        let flags = isLast ? lockdown_open_read : lockdown_open_folder
-        let opened = unsafe lockdown_open_at(folder, name, flags, 0)
-        let parentLength = seen.bytes.count
-        if parentLength > 1 { seen.add(byte: 0x2f) }
-        seen.add(component)
+      while let component = pending.takeWord(&rest, separator: 0x2f) {
+        if pending.holds(".", at: component) { continue }
+        var after = rest
+        let isLast = pending.takeWord(&after, separator: 0x2f) == nil
+        let name = pending.terminated(component)
+        let opened = unsafe lockdown_open_at(
+          folder, name, isLast ? lockdown_open_read : lockdown_open_folder, 0)
+        let parent = seen
+        if seen.bytes.count > 1 { seen.add(byte: 0x2f) }
+        seen.add(pending, component)
         if opened >= 0 {
           if isLast { return Int32(opened) }
           close(folder)
@@ -78,13 +81,14 @@ enum TrustedFile {
           try checkOwner(status(of: folder))
           continue
         }
-        let target = try linkTarget(name, errorNumber: -opened)
-        if target.first == 0x2f {
-          try enterRoot()
-        } else {
-          seen = Self.prefix(seen, parentLength)
-        }
-        pending = target + [0x2f] + pending
+        // The link's text stands for the component.
+        var next = Text()
+        next.add(try linkTarget(name, errorNumber: -opened))
+        if next.bytes.first == 0x2f { try enterRoot() } else { seen = parent }
+        next.add(byte: 0x2f)
+        next.add(pending, rest)
+        pending = next.bytes
+        rest = 0..<pending.count
       }
       throw refusal("not a regular file")
     }
@@ -93,7 +97,7 @@ enum TrustedFile {
       if folder >= 0 { close(folder) }
       folder = -1
       seen = Text("/")
-      let root = unsafe lockdown_open_at(lockdown_here, [0x2f, 0], lockdown_open_folder, 0)
+      let root = unsafe lockdown_open_at(lockdown_here, Array("/").terminated(), lockdown_open_folder, 0)
       guard root >= 0 else { throw refusal("it cannot be opened", -root) }
       folder = Int32(root)
       try checkOwner(status(of: folder))
@@ -116,36 +120,17 @@ enum TrustedFile {
     }
 
     private func absolute(_ path: [UInt8]) throws(Refusal) -> [UInt8] {
-      let path = path.dropLast()
-      if path.first == 0x2f { return Array(path) }
+      if path.first == 0x2f { return path.copy(0..<(path.count - 1)) }
       var current = [UInt8](repeating: 0, count: 4096)
       let length = unsafe lockdown_working_folder(&current, current.count)
       guard length > 0 else {
         throw Refusal(reason: "the working folder is gone", path: [], errorNumber: -length)
       }
-      return Array(current[..<length]) + [0x2f] + path
-    }
-
-    /// The next component, the slashes around it taken too; nil at the end. `.` says nothing.
-    private static func takeComponent(_ pending: inout [UInt8]) -> [UInt8]? {
-      while true {
-        let start = pending.firstIndex { $0 != 0x2f } ?? pending.count
-        let rest = pending[start...]
-        if rest.isEmpty { return nil }
-        let end = rest.firstIndex(of: 0x2f) ?? pending.count
-        let component = Array(pending[start..<end])
-        pending = Array(pending[end...])
-        if component.count == 1, component[0] == 0x2e { continue }
-        return component
-      }
-    }
-
-    private static func isDone(_ pending: [UInt8]) -> Bool { pending.isEmpty }
-
-    private static func prefix(_ text: Text, _ count: Int) -> Text {
-      var shorter = Text()
-      shorter.add(text.bytes.prefix(count))
-      return shorter
+      var text = Text()
+      text.add(current, 0..<length)
+      text.add(byte: 0x2f)
+      text.add(path, 0..<(path.count - 1))
+      return text.bytes
     }
 
     func status(of descriptor: Int32) throws(Refusal) -> lockdown_file_status {

@@ -1,80 +1,78 @@
 /// The bundle's messages by what they make.
 final class WantedTable {
-  struct Set {
+  /// A set with the messages of its elements, or a rule with its anonymous sets.
+  struct Part {
     /// Index of its message.
     var message: Int
-    /// Messages of its elements.
-    var elements: Range<Int>
-    /// Number local to the batch (NFTA_SET_ID).
-    var id: UInt32
-  }
-
-  struct Rule {
-    var message: Int
-    /// Its anonymous sets, as indices of `anonymousSets`.
-    var sets: Range<Int>
+    /// Of a set: messages of its elements. Of a rule: its sets, as indices of `anonymousSets`.
+    var parts: Range<Int>
+    /// Of a set: its number within the batch (NFTA_SET_ID).
+    var id: UInt32 = 0
   }
 
   let reader: BundleReader
-  private(set) var table = 0
+  let bytes: [UInt8]
   private(set) var chains: [Int] = []
   private(set) var objects: [Int] = []
-  private(set) var sets: [Set] = []
-  private(set) var anonymousSets: [Set] = []
-  private(set) var rules: [Rule] = []
+  private(set) var sets: [Part] = []
+  private(set) var anonymousSets: [Part] = []
+  private(set) var rules: [Part] = []
   /// The first message of the rules: an anonymous set or a rule.
   private(set) var firstRuleMessage: Int
 
-  /// - Precondition: the bundle has messages; the first is the table then (`MessageCheck`).
+  /// The table is the first message of a bundle that has messages (`MessageCheck`).
+  static let table = 0
+
   init(_ reader: BundleReader) {
     self.reader = reader
+    bytes = reader.bytes
     firstRuleMessage = reader.messages.count
     var ruleSets = 0
-    for index in reader.messages.indices {
-      let message = reader.messages[index]
-      switch message.kind {
-      case .table: table = index
+    for index in 0..<reader.messages.count {
+      let kind = reader.messages[index].kind
+      if kind.rawValue >= BundleMessageKind.anonymousSet.rawValue {
+        firstRuleMessage = min(firstRuleMessage, index)
+      }
+      switch kind {
+      case .table: break
       case .baseChain, .chain: chains.append(index)
       case .object: objects.append(index)
       case .set: sets.append(makeSet(index))
-      case .elements: sets[sets.count - 1].elements = sets[sets.count - 1].elements.lowerBound..<(index + 1)
-      case .anonymousSet:
-        firstRuleMessage = min(firstRuleMessage, index)
-        anonymousSets.append(makeSet(index))
-      case .anonymousElements:
-        let last = anonymousSets.count - 1
-        anonymousSets[last].elements = anonymousSets[last].elements.lowerBound..<(index + 1)
+      case .anonymousSet: anonymousSets.append(makeSet(index))
+      case .elements: Self.extend(&sets, to: index)
+      case .anonymousElements: Self.extend(&anonymousSets, to: index)
       case .rule:
-        firstRuleMessage = min(firstRuleMessage, index)
-        rules.append(Rule(message: index, sets: ruleSets..<anonymousSets.count))
+        rules.append(Part(message: index, parts: ruleSets..<anonymousSets.count))
         ruleSets = anonymousSets.count
       }
     }
   }
 
-  private func makeSet(_ index: Int) -> Set {
-    Set(
-      message: index, elements: (index + 1)..<(index + 1),
-      id: reader.bytes.number(10, in: attributes(index)) ?? 0)
+  private func makeSet(_ index: Int) -> Part {
+    Part(message: index, parts: (index + 1)..<(index + 1), id: bytes.number(10, in: attributes(index)) ?? 0)
   }
 
-  var bytes: [UInt8] { reader.bytes }
+  /// Elements follow their set.
+  private static func extend(_ sets: inout [Part], to index: Int) {
+    let last = sets.count - 1
+    sets[last].parts = sets[last].parts.lowerBound..<(index + 1)
+  }
+
+  func range(_ message: Int) -> Range<Int> { reader.messages[message].range }
 
   func attributes(_ message: Int) -> Range<Int> {
-    let range = reader.messages[message].range
+    let range = range(message)
     return (range.lowerBound + NetlinkHeader.byteCountWithFamily)..<range.upperBound
   }
 
   func name(_ message: Int) -> Range<Int> { reader.messages[message].name }
 
   /// The elements of a set: the payload of each.
-  func elements(of set: Set) -> [Range<Int>] {
+  func elements(of set: Part) -> [Range<Int>] {
     var list: [Range<Int>] = []
-    for message in set.elements {
+    for message in set.parts {
       // NFTA_SET_ELEM_LIST_ELEMENTS.
-      if let nest = reader.bytes.attribute(3, in: attributes(message)) {
-        reader.bytes.appendItems(of: nest, to: &list)
-      }
+      if let nest = bytes.attribute(3, in: attributes(message)) { bytes.appendItems(of: nest, to: &list) }
     }
     return list
   }
@@ -82,6 +80,7 @@ final class WantedTable {
 
 extension [UInt8] {
   /// The payloads of a list's items.
+  @inline(never)
   func appendItems(of nest: Range<Int>, to list: inout [Range<Int>]) {
     var offset = nest.lowerBound
     while let item = NetlinkAttribute(self, at: offset, end: nest.upperBound) {

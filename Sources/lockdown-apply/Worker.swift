@@ -49,7 +49,7 @@ struct Worker {
     let reader: BundleReader
     do { reader = try BundleReader(bytes) } catch {
       var line = Line("refused: ")
-      line.text.addForeign(options.bundlePath.dropLast())
+      line.text.addForeign(options.bundlePath, 0..<(options.bundlePath.count - 1))
       line.text.add(": ")
       line.text.add(error.reason.text)
       line.text.add(" (")
@@ -64,9 +64,9 @@ struct Worker {
   }
 
   private func accepts(_ reader: BundleReader) -> Bool {
-    if !options.pin.isEmpty, !reader.bytes[reader.checksum].elementsEqual(options.pin) {
+    if !options.pin.isEmpty, !reader.bytes.isEqual(reader.checksum, options.pin, 0..<options.pin.count) {
       var line = Line("refused: the bundle's SHA-256 is not the one that --pin names, but ")
-      line.text.addHex(reader.bytes[reader.checksum])
+      line.text.addHex(reader.bytes, reader.checksum)
       line.print()
       return false
     }
@@ -74,13 +74,13 @@ struct Worker {
       let wanted = reader.minimumKernel
       if release.major < wanted.major || release.major == wanted.major && release.minor < wanted.minor {
         var line = Line("refused: the policy is for kernel ")
-        line.text.add(wanted.major)
+        line.text.add(Int(wanted.major))
         line.text.add(".")
-        line.text.add(wanted.minor)
+        line.text.add(Int(wanted.minor))
         line.text.add(" or newer, this is ")
-        line.text.add(release.major)
+        line.text.add(Int(release.major))
         line.text.add(".")
-        line.text.add(release.minor)
+        line.text.add(Int(release.minor))
         line.print()
         return false
       }

@@ -1,0 +1,211 @@
+import CLinux
+
+extension ApplyRun {
+  /// Prints what came of the run, and writes the status file.
+  func report(_ code: ExitCode) {
+    printFirewall()
+    printItems("sysctl", keys)
+    printItems("mounts", places)
+    if !options.isPartial {
+      for entry in reader.notEnforced {
+        var line = Line("not enforced: ")
+        line.text.add(reader.bytes, entry)
+        line.print()
+      }
+    }
+    writeStatus(code)
+    var line = Line("policy `")
+    line.text.add(reader.bytes, reader.policyName)
+    line.text.add("` sha256:")
+    // Twelve digits name it on a console; the status file has all of them.
+    let digest = reader.policyDigest.lowerBound
+    line.text.addHex(reader.bytes, digest..<(digest + 6))
+    line.text.add(": ")
+    line.text.add(outcome(code))
+    Self.add(refusal, &line)
+    line.print()
+  }
+
+  private func outcome(_ code: ExitCode) -> StaticString {
+    switch code {
+    case .equal: options.isCheck ? "the host equals it" : "applied"
+    case .gaps:
+      options.isCheck ? "the host equals it, but for what is named" : "applied, but for what is named"
+    case .refused: options.isCheck ? "the host differs" : "refused, the state from before is there"
+    case .unknown: "could not tell what is loaded"
+    case .usage, .busy: "not run"
+    }
+  }
+
+  private var firewallResult: StaticString {
+    switch firewallOutcome {
+    case .equal(.unchanged)?: "unchanged"
+    case .equal(.fresh)?: "applied"
+    case .equal(.replaced)?: "replaced"
+    case .different?: "different"
+    case .refused?: "refused"
+    case .unknown?: "could not tell"
+    case nil: reader.messages.isEmpty ? "not in the policy" : "not asked for"
+    }
+  }
+
+  /// A reason behind a comma.
+  @inline(never)
+  private static func add(_ reason: StaticString, _ line: inout Line) {
+    guard reason.utf8CodeUnitCount > 0 else { return }
+    line.text.add(", ")
+    line.text.add(reason)
+  }
+
+  private func printFirewall() {
+    guard let firewallOutcome else { return }
+    var line = Line("firewall: ")
+    line.text.add(firewallResult)
+    if !firewall.failure.isEmpty {
+      line.text.add(": ")
+      line.text.add(firewall.failure)
+    }
+    line.print()
+    printList(firewall.notes, "")
+    if case .equal = firewallOutcome {
+      // A replaced policy differs in everything; a drift is what has the right label and other content.
+      if isDrift { printList(firewall.differences, "repaired: ") }
+    } else {
+      printList(firewall.differences, "")
+    }
+  }
+
+  private func printList(_ lines: [[UInt8]], _ prefix: StaticString) {
+    for entry in lines {
+      var line = Line("firewall: ")
+      line.text.add(prefix)
+      line.text.add(entry)
+      line.print()
+    }
+  }
+
+  /// Whether the table had this policy's label before, and yet differed.
+  private var isDrift: Bool {
+    guard let label = firewall.loadedBefore, firewall.differenceCount > 0 else { return false }
+    var wanted = Text()
+    wanted.add(reader.bytes, reader.policyName)
+    wanted.add(" sha256:")
+    wanted.addHex(reader.bytes, reader.policyDigest)
+    return label.isEqual(wanted.bytes)
+  }
+
+  /// A line of counts, and one for each item that is not as the policy says.
+  private func printItems(_ domain: StaticString, _ items: [Item]) {
+    if items.isEmpty { return }
+    var line = Line(domain)
+    var separator: StaticString = ": "
+    for result in Item.Result.all where items.count(result) > 0 {
+      line.text.add(separator)
+      line.text.add(items.count(result))
+      line.text.add(" ")
+      line.text.add(result.name)
+      separator = ", "
+    }
+    line.print()
+    for item in items {
+      switch item.result {
+      // Keys of the whole host are many in a sandbox: the status file lists them.
+      case .equal, .applied, .outOfReach: continue
+      default: break
+      }
+      var line = Line(domain)
+      line.text.add(": ")
+      line.text.add(item.name)
+      line.text.add(": ")
+      line.text.add(item.result.name)
+      Self.add(item.reason, &line)
+      if item.errorNumber != 0 { Self.add(ErrorNumber.name(item.errorNumber), &line) }
+      if item.source > 0 {
+        line.text.add(" (")
+        line.text.add(reader.bytes, reader.sources[item.source - 1].place)
+        line.text.add(")")
+      }
+      line.print()
+    }
+  }
+
+  // MARK: The status file
+
+  private func writeStatus(_ code: ExitCode) {
+    // In a user namespace /run/lockdown is somebody else's.
+    let isDefault = options.statusPath.isEmpty
+    if isDefault, surroundings.isInUserNamespace || options.isCheck { return }
+    if isDefault { _ = unsafe lockdown_make_folder(Array("/run/lockdown").terminated(), 0o755) }
+    let path = isDefault ? Array("/run/lockdown/status.json").terminated() : options.statusPath
+    let errorNumber = StatusFile.write(status(code), to: path)
+    guard errorNumber != 0 else { return }
+    var line = Line("note: the status file is not written: ")
+    line.text.add(errorNumber: errorNumber)
+    line.print()
+  }
+
+  private func status(_ code: ExitCode) -> Text {
+    var json = JSON()
+    json.openObject()
+    json.add("format", 1)
+    json.add("policy", reader.bytes, reader.policyName)
+    json.add("digest", hex: reader.bytes, reader.policyDigest)
+    json.add("bundle", hex: reader.bytes, reader.checksum)
+    json.add("check", options.isCheck)
+    json.add("exit", Int(code.rawValue))
+    json.add("outcome", text: outcome(code))
+    json.add("owners-checked", !surroundings.isInUserNamespace)
+    json.add("pinned", !options.pin.isEmpty)
+    addFirewall(&json)
+    add("sysctl", keys, &json)
+    add("mounts", places, &json)
+    var lines: [[UInt8]] = []
+    for entry in reader.notEnforced { lines.append(reader.bytes.copy(entry)) }
+    json.add("not-enforced", strings: lines)
+    json.add(
+      "not-seen-by-the-firewall",
+      text: "AF_PACKET and raw link-layer sockets, ARP, XDP, tc, bridged frames without br_netfilter")
+    json.closeObject()
+    var text = json.text
+    text.add(byte: 0x0a)
+    return text
+  }
+
+  private func addFirewall(_ json: inout JSON) {
+    json.openObject("firewall")
+    json.add("result", text: firewallResult)
+    if let before = firewall.loadedBefore {
+      json.add("loaded-before", before)
+    } else {
+      json.addNull("loaded-before")
+    }
+    json.add("attempts", firewall.attempts)
+    json.add("generation-before", Int(firewall.generation.before))
+    json.add("generation-after", Int(firewall.generation.after))
+    json.add("failure", firewall.failure)
+    json.add("drift", isDrift)
+    json.add("differences", strings: firewall.differences)
+    json.add("difference-count", firewall.differenceCount)
+    json.add("notes", strings: firewall.notes)
+    json.add("foreign-chains", strings: firewall.foreign)
+    json.closeObject()
+  }
+
+  private func add(_ domain: StaticString, _ items: [Item], _ json: inout JSON) {
+    json.openArray(domain)
+    for item in items {
+      json.openObject()
+      json.add("name", item.name)
+      json.add("result", text: item.result.name)
+      json.add("found", item.found)
+      if item.source > 0 {
+        json.add("id", reader.bytes, reader.sources[item.source - 1].id)
+        json.add("place", reader.bytes, reader.sources[item.source - 1].place)
+      }
+      json.add("reason", text: item.reason)
+      if item.errorNumber != 0 { json.add("error", text: ErrorNumber.name(item.errorNumber)) }
+      json.closeObject()
+    }
+    json.closeArray()
+  }
+}

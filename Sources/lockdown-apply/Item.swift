@@ -1,0 +1,87 @@
+/// One thing a stage looked at or changed, for the report.
+struct Item {
+  enum Result {
+    case equal
+    case applied
+    /// Only looked, or not reached: it differs.
+    case different
+    /// Lossy or one-way: written by a later stage only.
+    case waiting
+    case absent
+    /// Of the whole host, from inside a namespace that is not the host's.
+    case outOfReach
+    case refused
+    /// Changed by this run, and as before again.
+    case putBack
+    case notPutBack
+
+    var name: StaticString {
+      switch self {
+      case .equal: "equal"
+      case .applied: "applied"
+      case .different: "different"
+      case .waiting: "waiting"
+      case .absent: "absent"
+      case .outOfReach: "out of reach"
+      case .refused: "refused"
+      case .putBack: "put back"
+      case .notPutBack: "not put back"
+      }
+    }
+
+    static let all: [Result] = [
+      .applied, .equal, .different, .waiting, .absent, .outOfReach, .refused, .putBack, .notPutBack,
+    ]
+
+    /// The host does not have what the policy says, and nothing was to be done about it.
+    var isGap: Bool {
+      switch self {
+      case .waiting, .absent, .outOfReach, .refused: true
+      default: false
+      }
+    }
+  }
+
+  /// Index into the bundle's list.
+  var setting: Int
+  /// Index into the bundle's sources, 1-based; 0: none.
+  var source: Int
+  /// A key below /proc/sys without a `*`, or a mount's path.
+  var name: [UInt8]
+  /// What was read first.
+  var found: [UInt8] = []
+  var result = Result.equal
+  var reason: StaticString = ""
+  /// 0: none.
+  var errorNumber = 0
+  /// Of a mount: its flags before (MOUNT_ATTR_*), and what this run did to it.
+  var flagsBefore: UInt64 = 0
+  var isBoundByUs = false
+  var hasChangedFlags = false
+
+  init(setting: Int, source: UInt32, name: [UInt8]) {
+    self.setting = setting
+    self.source = Int(source)
+    self.name = name
+  }
+
+  mutating func refuse(_ reason: StaticString, _ errorNumber: Int = 0) {
+    result = .refused
+    self.reason = reason
+    self.errorNumber = errorNumber < 0 ? -errorNumber : errorNumber
+  }
+}
+
+extension [Item] {
+  @inline(never)
+  func count(_ result: Item.Result) -> Int {
+    var number = 0
+    for item in self where item.result == result { number += 1 }
+    return number
+  }
+
+  var hasGaps: Bool {
+    for item in self where item.result.isGap { return true }
+    return false
+  }
+}

@@ -150,7 +150,8 @@ let package = Package(
       dependencies: [
         "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "PolicySyntax", "Ruleset",
         "TextBackends",
-      ]),
+      ],
+      exclude: ["Cases"]),
     .testTarget(name: "HostStateTests", dependencies: ["HostState"]),
     .testTarget(
       name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),

@@ -52,7 +52,12 @@ extension CanonicalPolicy {
     switch management {
     case .unstated: "unstated"
     case .none: "none"
-    case .regions(let regions): .array(regions.map { region($0, &sets) })
+    // Regions and statements have no order; their texts give them one.
+    case .regions(let regions):
+      .array(
+        regions.sorted { a, b in
+          "\(a.hook.rawValue) \(a.text)".utf8.lexicographicallyPrecedes("\(b.hook.rawValue) \(b.text)".utf8)
+        }.map { region($0, &sets) })
     }
   }
 
@@ -67,8 +72,10 @@ extension CanonicalPolicy {
   static func statements(
     _ statements: [Statement], place: String, _ sets: inout CanonicalSets
   ) -> JSONValue {
-    .array(
-      zip(ItemID.statements(statements, place: place), statements).map { id, statement in
+    let sorted = zip(ItemID.statements(statements, place: place), statements)
+      .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }
+    return .array(
+      sorted.map { id, statement in
         var members: [(String, JSONValue?)] = [
           ("id", .string(id)), ("name", statement.name.map(JSONValue.string)),
           ("text", .string(statement.text)),

@@ -166,8 +166,9 @@ final class SysctlStage {
       let errorNumber = Self.put(reader.bytes, setting(index).value, into: path(index))
       if errorNumber != 0 {
         keys[index].refuse("it cannot be written", errorNumber)
-        // The interface has gone meanwhile.
-        if errorNumber == ErrorNumber.notFound { keys[index].result = .absent }
+        // The interface has gone meanwhile, or so it seems: a value can be refused with the same number, as a
+        // congestion control that is not there is (net/ipv4/tcp_cong.c).
+        if errorNumber == ErrorNumber.notFound, isWanted(index) == nil { keys[index].result = .absent }
         return
       }
     }

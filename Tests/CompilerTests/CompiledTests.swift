@@ -67,6 +67,26 @@ import Testing
     }
   }
 
+  /// What has no order has none in the digest; the order of rules counts.
+  @Test func orderCountsOnlyWhereItMeansSomething() throws {
+    func digest(_ rules: [String], _ expect: [String], _ deny: [String]) throws -> [UInt8] {
+      func list(_ items: [String]) -> String { items.map { "    - \($0)\n" }.joined() }
+      let text =
+        "policy: order\nlanguage: 1\ntarget: { kernel: \"6.1\" }\nmanagement: none\n"
+        + "modules:\n  deny:\n" + list(deny) + "firewall:\n  input:\n    policy: drop\n    rules:\n"
+        + list(rules)
+        + "expect:\n" + list(expect)
+      return try Compiled(Array(text.utf8)).policy.digest
+    }
+    let rules = ["a: accept tcp 22", "b: drop tcp 23"]
+    let expect = ["input accept tcp 22", "input drop tcp 23", "module rds denied"]
+    let deny = ["rds", "tipc"]
+    let plain = try digest(rules, expect, deny)
+    #expect(try digest(rules, expect.reversed(), deny) == plain)
+    #expect(try digest(rules, expect, deny.reversed()) == plain)
+    #expect(try digest(rules.reversed(), expect, deny) != plain)
+  }
+
   /// LANGUAGE.md §7, computed from the file by other code.
   @Test func digestIsThatOfTheDocument() throws {
     for folder in try CaseFolder.all(in: "Cases") {

@@ -57,6 +57,8 @@ let embeddedLink: [LinkerSetting] = [
     "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-Xlinker", "-s",
     // Enumerations come with a hash that nobody calls; its seed is not in musl.
     "-Xlinker", "--defsym=arc4random_buf=abort",
+    // Allocator.swift; names of the runtime cannot be declared in Swift.
+    "-Xlinker", "--defsym=posix_memalign=lockdown_allocate", "-Xlinker", "--defsym=free=lockdown_release",
     // The Embedded runtime counts references one way only.
     "-Xlinker", "--defsym=swift_nonatomic_retain=swift_retain",
     "-Xlinker", "--defsym=swift_nonatomic_release=swift_release",

@@ -17,6 +17,7 @@ struct ByteCursor {
 
   var isAtEnd: Bool { offset == end }
 
+  @inline(never)
   mutating func take(_ count: Int) throws(BundleError) -> Range<Int> {
     guard count >= 0, count <= end - offset else { throw BundleError(section, at: offset, .truncated) }
     let range = offset..<(offset + count)
@@ -27,19 +28,30 @@ struct ByteCursor {
   mutating func integer<Value: FixedWidthInteger & UnsignedInteger>(_ type: Value.Type = Value.self)
     throws(BundleError) -> Value
   {
-    let range = try take(MemoryLayout<Value>.size)
-    var value: Value = 0
-    for index in range.reversed() { value = value << 8 | Value(truncatingIfNeeded: bytes[index]) }
+    Value(truncatingIfNeeded: try number(MemoryLayout<Value>.size))
+  }
+
+  @inline(never)
+  private mutating func number(_ count: Int) throws(BundleError) -> UInt64 {
+    let range = try take(count)
+    var value: UInt64 = 0
+    var index = range.upperBound
+    while index > range.lowerBound {
+      index -= 1
+      value = value << 8 | UInt64(bytes[index])
+    }
     return value
   }
 
   /// Skips the zeros up to the next multiple of `alignment`.
+  @inline(never)
   mutating func pad(to alignment: Int) throws(BundleError) {
     let padding = try take(BundleLayout.aligned(offset, to: alignment) - offset)
     for index in padding where bytes[index] != 0 { throw BundleError(section, at: index, .paddingNotZero) }
   }
 
   /// Text that a terminal can print: not one control character. Tabs may stand in values of the kernel.
+  @inline(never)
   mutating func text(_ count: UInt32, mayBeEmpty: Bool = false, mayHaveTabs: Bool = false)
     throws(BundleError) -> Range<Int>
   {

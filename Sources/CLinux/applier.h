@@ -3,7 +3,6 @@
 #ifndef LOCKDOWN_CLINUX_APPLIER_H
 #define LOCKDOWN_CLINUX_APPLIER_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -14,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -33,6 +33,7 @@ static inline long lockdown_result(long result) { return result < 0 ? -errno : r
 // O_PATH and its like are declared only under _GNU_SOURCE; the values are the kernel's, but O_DIRECTORY and
 // O_NOFOLLOW differ between architectures and are POSIX.
 static const int lockdown_open_folder = 010000000 /* O_PATH */ | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+static const int lockdown_open_list = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 static const int lockdown_open_place = 010000000 /* O_PATH */ | O_NOFOLLOW | O_CLOEXEC;
 static const int lockdown_open_read = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 static const int lockdown_open_key = O_RDONLY | O_CLOEXEC;
@@ -102,8 +103,9 @@ static inline long lockdown_write(int descriptor, const uint8_t *bytes, size_t s
     return lockdown_result(result);
 }
 
+// getcwd(3) would bring the library's allocator. Length with the zero byte at the end.
 static inline long lockdown_working_folder(uint8_t *into, size_t size) {
-    return getcwd((char *)into, size) ? (long)strlen((const char *)into) : -errno;
+    return lockdown_result(syscall(SYS_getcwd, into, size));
 }
 
 static inline long lockdown_sync(int descriptor) { return lockdown_result(fsync(descriptor)); }
@@ -120,27 +122,21 @@ static inline long lockdown_make_folder(const uint8_t *path, uint32_t mode) {
 
 static inline long lockdown_lock_file(int descriptor) { return lockdown_result(flock(descriptor, LOCK_EX | LOCK_NB)); }
 
-// DIR is opaque in one library and incomplete in the other.
-static inline long lockdown_list_open(const uint8_t *path, void **list) {
-    *list = opendir((const char *)path);
-    return *list ? 0 : -errno;
+// getdents64(2) has no declaration in libc; readdir(3) would bring the library's allocator. The entries are
+// struct linux_dirent64: 19 bytes, of which 16 and 17 hold the length, then the name.
+static inline long lockdown_list(int folder, uint8_t *into, size_t size) {
+    return lockdown_result(syscall(SYS_getdents64, folder, into, size));
 }
 
-// Length of the next name, `.` and `..` left out; 0 at the end.
-static inline long lockdown_list_next(void *list, uint8_t *into, size_t size) {
-    for (;;) {
-        errno = 0;
-        struct dirent *entry = readdir((DIR *)list);
-        if (!entry) return -errno;
-        size_t length = strlen(entry->d_name);
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (length > size) return -ENAMETOOLONG;
-        memcpy(into, entry->d_name, length);
-        return (long)length;
-    }
+// Memory
+
+// MAP_FAILED is a macro with a cast.
+static inline size_t lockdown_map(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | 0x20 /* MAP_ANONYMOUS */, -1, 0);
+    return memory == MAP_FAILED ? 0 : (size_t)memory;
 }
 
-static inline void lockdown_list_close(void *list) { closedir((DIR *)list); }
+static inline void lockdown_unmap(size_t address, size_t size) { munmap((void *)address, size); }
 
 // Netlink
 
@@ -261,15 +257,14 @@ static inline long lockdown_peer(int descriptor, int32_t *process, uint32_t *use
 
 // Processes and time
 
-// fork(2) is marked unavailable in Swift. The child has no threads to lose: the applier starts none.
-static inline long lockdown_fork_worker(void) { return lockdown_result(fork()); }
+// clone(2) as fork(3) calls it, but without the library's locks: the applier has one thread.
+static inline long lockdown_fork_worker(void) { return lockdown_result(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); }
 
 // A pipe that no program started later inherits.
 static inline long lockdown_pipe(int *reading, int *writing) {
     int ends[2];
-    if (pipe(ends) < 0) return -errno;
-    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    // pipe2(3) is declared only under _GNU_SOURCE.
+    if (syscall(SYS_pipe2, ends, O_CLOEXEC) < 0) return -errno;
     *reading = ends[0];
     *writing = ends[1];
     return 0;

@@ -197,6 +197,7 @@ extension ApplyRun {
       json.openObject()
       json.add("name", item.name)
       json.add("result", text: item.result.name)
+      json.add("wanted", item.wanted)
       json.add("found", item.found)
       if item.source > 0 {
         json.add("id", reader.bytes, reader.sources[item.source - 1].id)

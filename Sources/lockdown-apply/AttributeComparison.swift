@@ -1,13 +1,19 @@
 /// Compares attributes that were sent with those the kernel dumps, by the kernel's habits
 /// (docs/kernel-dump-differences.md): order and the NESTED bit do not count, handles and counters are state,
 /// and some defaults come back that were never sent.
-struct AttributeComparison {
+final class AttributeComparison {
   let sent: [UInt8]
   let dumped: [UInt8]
+
+  init(sent: [UInt8], dumped: [UInt8]) {
+    self.sent = sent
+    self.dumped = dumped
+  }
 
   // No nf_tables structure that we write has a higher number.
   private static let count = 32
 
+  @inline(never)
   func isEqual(_ sentRange: Range<Int>, _ dumpedRange: Range<Int>, _ shape: Shape) -> Bool {
     guard let left = offsets(sent, sentRange), let right = offsets(dumped, dumpedRange) else { return false }
     for number in 1..<Self.count {
@@ -80,6 +86,7 @@ struct AttributeComparison {
   }
 
   /// NFTA_EXPR_NAME and NFTA_EXPR_DATA.
+  @inline(never)
   func isEqualExpression(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
     guard let name = sent.name(1, in: left), let dumpedName = dumped.name(1, in: right),
       sent.isEqual(name, dumped, dumpedName)

@@ -48,6 +48,8 @@ struct Item {
   var source: Int
   /// A key below /proc/sys without a `*`, or a mount's path.
   var name: [UInt8]
+  /// What the policy says, in the words of the thing itself.
+  var wanted: [UInt8] = []
   /// What was read first.
   var found: [UInt8] = []
   var result = Result.equal
@@ -59,10 +61,11 @@ struct Item {
   var isBoundByUs = false
   var hasChangedFlags = false
 
-  init(setting: Int, source: UInt32, name: [UInt8]) {
+  init(setting: Int, source: UInt32, name: [UInt8], wanted: [UInt8]) {
     self.setting = setting
     self.source = Int(source)
     self.name = name
+    self.wanted = wanted
   }
 
   mutating func refuse(_ reason: StaticString, _ errorNumber: Int = 0) {

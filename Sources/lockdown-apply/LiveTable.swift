@@ -37,42 +37,35 @@ final class LiveTable {
     bytes.reserveCapacity(16_384)
     table = try socket.get(NetlinkSocket.request(Wire.getTable), into: &bytes)
     // All chains come, whatever their table.
-    try dump(
-      &socket, NetlinkSocket.request(Wire.getChain, family: Wire.anyFamily, isDump: true), nameAttribute: 3
-    ) {
-      takeChain($0)
-    }
+    for chain in try dump(&socket, Wire.getChain, family: Wire.anyFamily) { takeChain(chain) }
     guard table != nil else { return }
-    try dump(&socket, NetlinkSocket.request(Wire.getObject, isDump: true), nameAttribute: 2) {
-      objects.append($0)
-    }
-    try dump(&socket, NetlinkSocket.request(Wire.getSet, isDump: true), nameAttribute: 2) { sets.append($0) }
+    objects = try dump(&socket, Wire.getObject)
+    sets = try dump(&socket, Wire.getSet)
     for index in 0..<sets.count { try readElements(of: index, &socket) }
-    try dump(&socket, NetlinkSocket.request(Wire.getRule, isDump: true), nameAttribute: 2) {
-      rules.append($0)
-    }
+    rules = try dump(&socket, Wire.getRule)
   }
 
   private func readElements(of index: Int, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) {
     let start = elements.count
-    var request = NetlinkSocket.request(Wire.getElements, isDump: true)
-    request.append(2, name: bytes, sets[index].name)
-    try dump(&socket, request, nameAttribute: 2) {
+    for message in try dump(&socket, Wire.getElements, set: sets[index].name) {
       // NFTA_SET_ELEM_LIST_ELEMENTS.
-      if let nest = bytes.attribute(3, in: $0.attributes) { bytes.appendItems(of: nest, to: &elements) }
+      if let nest = bytes.attribute(3, in: message.attributes) { bytes.appendItems(of: nest, to: &elements) }
     }
     sets[index].elements = start..<elements.count
     let flags = bytes.number(3, in: sets[index].attributes) ?? 0
     sets[index].isAnonymous = flags & Self.anonymousFlag != 0
   }
 
-  /// Hands over each message of a dump.
+  /// The messages of a dump.
   @inline(never)
   private func dump(
-    _ socket: inout NetlinkSocket, _ request: MessageWriter, nameAttribute: UInt16, _ take: (Item) -> Void
-  ) throws(NetlinkSocket.Failure) {
+    _ socket: inout NetlinkSocket, _ type: UInt16, family: UInt8 = Wire.inet, set: Range<Int> = 0..<0
+  ) throws(NetlinkSocket.Failure) -> [Item] {
+    var request = NetlinkSocket.request(type, family: family, isDump: true)
+    if !set.isEmpty { request.append(2, name: bytes, set) }
     let (messages, isWhole) = try socket.dump(request, into: &bytes)
     if !isWhole { isConsistent = false }
+    var items: [Item] = []
     var offset = messages.lowerBound
     while let header = NetlinkHeader(bytes, at: offset, end: messages.upperBound),
       header.length >= NetlinkHeader.byteCountWithFamily
@@ -82,11 +75,14 @@ final class LiveTable {
       let resource = UInt16(bytes[family + 2]) << 8 | UInt16(bytes[family + 3])
       if resource != UInt16(truncatingIfNeeded: generation) { isConsistent = false }
       let attributes = (family + 4)..<(offset + header.length)
-      var item = Item(attributes: attributes, name: bytes.name(nameAttribute, in: attributes) ?? 0..<0)
+      // NFTA_CHAIN_NAME is 3, the other names are 2.
+      let name = bytes.name(type == Wire.getChain ? 3 : 2, in: attributes) ?? 0..<0
+      var item = Item(attributes: attributes, name: name)
       item.family = bytes[family]
-      take(item)
+      items.append(item)
       offset += (header.length + 3) & ~3
     }
+    return items
   }
 
   private func takeChain(_ chain: Item) {

@@ -18,7 +18,10 @@ final class MountStage {
     self.surroundings = surroundings
     for index in 0..<reader.mounts.count {
       let mount = reader.mounts[index]
-      places.append(Item(setting: index, source: mount.source, name: reader.bytes.copy(mount.path)))
+      places.append(
+        Item(
+          setting: index, source: mount.source, name: reader.bytes.copy(mount.path),
+          wanted: MountFlags.text(mount, options: reader.bytes)))
       look(index)
     }
   }

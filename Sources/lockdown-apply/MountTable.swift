@@ -103,6 +103,28 @@ enum MountFlags {
     return flags
   }
 
+  /// The options that a mount is to have, as mountinfo and mount(8) write them.
+  static func text(_ mount: BundleReader.Mount, options: [UInt8]) -> [UInt8] {
+    var text = Text()
+    add(mount, readOnly, "ro", "rw", &text)
+    add(mount, noSuid, "nosuid", "suid", &text)
+    add(mount, noDevices, "nodev", "dev", &text)
+    add(mount, noExec, "noexec", "exec", &text)
+    add(mount, noSymlinks, "nosymfollow", "symfollow", &text)
+    if !mount.options.isEmpty, !text.bytes.isEmpty { text.add(byte: 0x2c) }
+    text.add(options, mount.options)
+    return text.bytes
+  }
+
+  private static func add(
+    _ mount: BundleReader.Mount, _ flag: UInt64, _ set: StaticString, _ cleared: StaticString,
+    _ text: inout Text
+  ) {
+    guard (mount.attributesSet | mount.attributesCleared) & flag != 0 else { return }
+    if !text.bytes.isEmpty { text.add(byte: 0x2c) }
+    text.add(mount.attributesSet & flag != 0 ? set : cleared)
+  }
+
   @inline(never)
   private static func flag(_ options: [UInt8], _ name: StaticString, _ value: UInt64) -> UInt64 {
     var rest = 0..<options.count

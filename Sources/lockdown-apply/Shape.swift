@@ -1,7 +1,7 @@
 /// What an attribute list is: which of its attributes are policy, which are the kernel's state.
 ///
 /// Numbers are NFTA_* of linux/netfilter/nf_tables.h.
-indirect enum Shape {
+enum Shape {
   case table
   case chain
   case hook

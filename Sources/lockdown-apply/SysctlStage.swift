@@ -24,23 +24,36 @@ final class SysctlStage {
   private func addKeys(of index: Int) {
     let path = reader.sysctls[index].path
     guard let star = reader.bytes.index(of: 0x2a, in: path) else {
-      keys.append(Item(setting: index, source: reader.sysctls[index].source, name: reader.bytes.copy(path)))
+      append(index, reader.bytes.copy(path))
       return
     }
     // `all` and `default` first: a write to them may reach interfaces, which are then right already.
     addKey(index, Array("all"), star)
     addKey(index, Array("default"), star)
-    var list: UnsafeMutableRawPointer?
     let folder = Self.fullPath(reader.bytes, path.lowerBound..<star)
-    guard unsafe lockdown_list_open(folder, &list) == 0 else { return }
-    defer { unsafe lockdown_list_close(list) }
-    // NAME_MAX.
-    var name = [UInt8](repeating: 0, count: 256)
+    let descriptor = unsafe lockdown_open_at(lockdown_here, folder, lockdown_open_list, 0)
+    guard descriptor >= 0 else { return }
+    defer { close(Int32(descriptor)) }
+    var entries = [UInt8](repeating: 0, count: 4096)
     while true {
-      let length = unsafe lockdown_list_next(list, &name, name.count)
+      let length = unsafe lockdown_list(Int32(descriptor), &entries, entries.count)
       guard length > 0 else { return }
-      let interface = name.copy(0..<length)
-      if !interface.holds("all"), !interface.holds("default") { addKey(index, interface, star) }
+      addKeys(of: index, entries, length, star)
+    }
+  }
+
+  /// The interfaces among entries of a folder, which have a name from byte 19 on, their length at byte 16.
+  private func addKeys(of index: Int, _ entries: [UInt8], _ length: Int, _ star: Int) {
+    var offset = 0
+    while offset + 19 < length {
+      let next = offset + Int(entries[offset + 16]) + Int(entries[offset + 17]) << 8
+      guard next > offset + 19, next <= length else { return }
+      let end = entries.index(of: 0, in: (offset + 19)..<next) ?? next
+      let interface = entries.copy((offset + 19)..<end)
+      let isOther =
+        interface.holds(".") || interface.holds("..") || interface.holds("all") || interface.holds("default")
+      if !isOther { addKey(index, interface, star) }
+      offset = next
     }
   }
 
@@ -54,7 +67,13 @@ final class SysctlStage {
     for setting in reader.sysctls where reader.bytes.isEqual(setting.path, full.bytes, 0..<full.bytes.count) {
       return
     }
-    keys.append(Item(setting: index, source: reader.sysctls[index].source, name: full.bytes))
+    append(index, full.bytes)
+  }
+
+  private func append(_ index: Int, _ path: [UInt8]) {
+    let setting = reader.sysctls[index]
+    keys.append(
+      Item(setting: index, source: setting.source, name: path, wanted: reader.bytes.copy(setting.value)))
   }
 
   private static func fullPath(_ bytes: [UInt8], _ range: Range<Int>) -> [UInt8] {

@@ -123,11 +123,12 @@ enum TrustedFile {
       if path.first == 0x2f { return path.copy(0..<(path.count - 1)) }
       var current = [UInt8](repeating: 0, count: 4096)
       let length = unsafe lockdown_working_folder(&current, current.count)
-      guard length > 0 else {
-        throw Refusal(reason: "the working folder is gone", path: [], errorNumber: -length)
+      // Outside of what this process can see, the path does not begin with a slash.
+      guard length > 1, current[0] == 0x2f else {
+        throw Refusal(reason: "the working folder is gone", path: [], errorNumber: length < 0 ? -length : 0)
       }
       var text = Text()
-      text.add(current, 0..<length)
+      text.add(current, 0..<(length - 1))
       text.add(byte: 0x2f)
       text.add(path, 0..<(path.count - 1))
       return text.bytes

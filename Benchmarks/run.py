@@ -7,7 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import apply  # noqa: E402
 import compile  # noqa: E402
 
 
@@ -34,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", metavar="FILE", help="also write the table to this Markdown file")
     arguments = parser.parse_args()
-    rows = compile.rows() + apply.rows()
+    rows = compile.rows()
     text = table(rows)
     sys.stdout.write(text)
     if arguments.write:

@@ -144,7 +144,7 @@ let package = Package(
       dependencies: ["Diagnostics", "PolicySyntax", .product(name: "Yams", package: "Yams")]),
     .testTarget(
       name: "PolicyCheckerTests",
-      dependencies: ["Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax"],
+      dependencies: ["Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "PolicySyntax"],
       exclude: ["Cases"]),
     .testTarget(name: "SHA2Tests", dependencies: ["SHA2"]),
     .testTarget(
@@ -162,7 +162,8 @@ let package = Package(
     .testTarget(
       name: "CompilerTests",
       dependencies: [
-        "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyModel", "SHA2",
+        "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyModel",
+        "PolicySamples", "SHA2",
       ],
       exclude: ["Cases", "Findings"]),
     .testTarget(

@@ -44,13 +44,8 @@ struct ItemList {
     // A module may be allowed and required: one item, at its first place.
     guard indexes[id] == nil else { return }
     let file = sources[span.source]
-    items.append(Item(id: id, file: Self.name(of: file.path), position: file.position(of: span.start)))
+    items.append(Item(id: id, file: file.name, position: file.position(of: span.start)))
     indexes[id] = UInt32(items.count)
-  }
-
-  /// The path without what depends on where the compiler was started.
-  private static func name(of path: String) -> String {
-    String(path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
   }
 
   /// The document of `policy.map.json`.

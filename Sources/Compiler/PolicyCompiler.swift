@@ -1,7 +1,7 @@
 internal import Analysis
 internal import BundleFormat
 internal import CanonicalJSON
-internal import Diagnostics
+package import Diagnostics
 internal import NFTables
 internal import PolicyChecker
 internal import PolicyModel
@@ -14,22 +14,28 @@ internal import TextBackends
 package enum PolicyCompiler {
   /// Compiles one policy.
   ///
-  /// - Parameter path: as findings name the file. Outputs hold its last component alone, so that they do not
-  ///   depend on the directory.
-  package static func compile(path: String, bytes: [UInt8]) -> Compilation {
+  /// - Parameters:
+  ///   - path: As findings name the file. Outputs hold its last component alone, so that they do not depend on
+  ///     the directory.
+  ///   - reader: Where the files come from that the policy names, their paths relative to the same directory as
+  ///     `path`.
+  package static func compile(
+    path: String, bytes: [UInt8], reader: any SourceReader = SourceDictionary()
+  ) -> Compilation {
     var sources = SourceFiles()
     var diagnostics = DiagnosticList()
     let file = sources.add(path: path, bytes: bytes)
-    let policy = compile(file, in: sources, diagnostics: &diagnostics)
+    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics)
     diagnostics.sortByPlace()
     return Compilation(sources: sources, diagnostics: diagnostics, policy: policy)
   }
 
   private static func compile(
-    _ file: SourceFile, in sources: SourceFiles, diagnostics: inout DiagnosticList
+    _ file: SourceFile, in sources: inout SourceFiles, _ reader: any SourceReader,
+    diagnostics: inout DiagnosticList
   ) -> CompiledPolicy? {
-    let tree = SyntaxTree.parse(file, diagnostics: &diagnostics)
-    guard let policy = PolicyChecker.check(tree, file: file, diagnostics: &diagnostics),
+    guard
+      let policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
       !diagnostics.hasErrors
     else { return nil }
     let proofs = Analysis.prove(policy, diagnostics: &diagnostics)

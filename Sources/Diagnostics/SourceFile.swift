@@ -42,13 +42,19 @@ package struct SourceFile: Sendable {
   package let id: SourceID
   /// As the user wrote it, relative paths relative to the working directory.
   package let path: String
+  /// As outputs name it, so that they do not depend on where the compiler was started: relative to the directory of
+  /// the first file.
+  package let name: String
   package let bytes: [UInt8]
   /// Offset of the first byte of each line; lines end in LF.
   package let lineStarts: [Int]
 
-  package init(id: SourceID, path: String, bytes: [UInt8]) {
+  /// - Parameter name: Nil: the last component of the path.
+  package init(id: SourceID, path: String, name: String? = nil, bytes: [UInt8]) {
     self.id = id
     self.path = path
+    let last = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    self.name = name ?? String(path[last...])
     self.bytes = bytes
     var starts = [0]
     for (offset, byte) in bytes.enumerated() where byte == 0x0a { starts.append(offset + 1) }
@@ -91,8 +97,8 @@ package struct SourceFiles: Sendable {
   package init() {}
 
   /// Adds a file and returns it with its id.
-  package mutating func add(path: String, bytes: [UInt8]) -> SourceFile {
-    let file = SourceFile(id: SourceID(UInt32(files.count)), path: path, bytes: bytes)
+  package mutating func add(path: String, name: String? = nil, bytes: [UInt8]) -> SourceFile {
+    let file = SourceFile(id: SourceID(UInt32(files.count)), path: path, name: name, bytes: bytes)
     files.append(file)
     return file
   }

@@ -17,7 +17,33 @@ struct Checker {
   /// Ids of all items of the policy, with their places, for the collision check.
   var items: [(id: String, span: SourceSpan)] = []
 
-  init(diagnostics: DiagnosticList) { self.diagnostics = diagnostics }
+  /// All files read so far; the first is the policy itself.
+  var sources: SourceFiles
+  private let reader: any SourceReader
+
+  init(diagnostics: DiagnosticList, sources: SourceFiles, reader: any SourceReader) {
+    self.diagnostics = diagnostics
+    self.sources = sources
+    self.reader = reader
+  }
+
+  /// Reads a file that a value of type *path* names, or reports at the value why it cannot.
+  ///
+  /// - Parameter limit: Bytes; a larger file is refused.
+  mutating func readFile(_ path: SyntaxScalar, limit: Int) -> SourceFile? {
+    let naming = sources[path.span.source]
+    do {
+      let resolved = try SourcePath.resolve(path.text, from: naming.path)
+      let name = try SourcePath.resolve(path.text, from: naming.name)
+      let bytes = try reader.read(resolved, limit: limit)
+      return sources.add(path: resolved, name: name, bytes: bytes)
+    } catch let fault as SourcePath.Fault {
+      error(.badValue, path.span, "`\(path.text)` is no path of a file", help: [fault.help])
+    } catch {
+      self.error(.fileUnreadable, path.span, "`\(path.text)` cannot be read: \(error)")
+    }
+    return nil
+  }
 
   /// Reports a finding, unless an error stands at its place already: one fault, one message.
   mutating func report(_ diagnostic: Diagnostic) {

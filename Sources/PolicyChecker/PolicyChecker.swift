@@ -1,19 +1,25 @@
 package import Diagnostics
 package import PolicyModel
-package import PolicySyntax
+import PolicySyntax
 
-/// Gives a parsed document its meaning: types, names, ranges, and what the parts say about each other.
+/// Gives a document its meaning: types, names, ranges, and what the parts say about each other.
 package enum PolicyChecker {
   /// The checked policy, or nil if there are errors, here or in `diagnostics` already.
   ///
   /// Reports as much as it can in one run: a damaged part hides no other part's faults.
+  ///
+  /// - Parameters:
+  ///   - sources: Holds the file already; those that the policy names are added.
+  ///   - reader: Where those come from.
   package static func check(
-    _ tree: SyntaxTree, file: SourceFile, diagnostics: inout DiagnosticList
+    _ file: SourceFile, in sources: inout SourceFiles, reader: any SourceReader = SourceDictionary(),
+    diagnostics: inout DiagnosticList
   ) -> HostPolicy? {
-    guard let root = tree.root else { return nil }
-    var checker = Checker(diagnostics: diagnostics)
+    guard let root = SyntaxTree.parse(file, diagnostics: &diagnostics).root else { return nil }
+    var checker = Checker(diagnostics: diagnostics, sources: sources, reader: reader)
     let policy = checker.policy(root, file: file)
     diagnostics = checker.diagnostics
+    sources = checker.sources
     return diagnostics.hasErrors ? nil : policy
   }
 }

@@ -1,4 +1,6 @@
+import Compiler
 import Foundation
+import PolicySamples
 import Testing
 
 /// Golden folders: an input next to every expected output.
@@ -26,7 +28,17 @@ struct CaseFolder {
   /// The last two parts of its path: `SECTION/FAULT`.
   var name: String { url.path.split(separator: "/").suffix(2).joined(separator: "/") }
 
+  /// Compiles the folder's policy with the files beside it.
+  ///
+  /// - Parameter bytes: In place of the file's.
+  func compile(as path: String = "policy.cos", _ bytes: [UInt8]? = nil) throws -> Compilation {
+    PolicyCompiler.compile(path: path, bytes: try bytes ?? input(), reader: FolderReader(url, as: path))
+  }
+
   func input() throws -> [UInt8] { Array(try Data(contentsOf: url.appending(path: "policy.cos"))) }
+
+  /// Policies, fragments and lists.
+  private static func isInput(_ name: String) -> Bool { name.hasSuffix(".cos") || name.hasPrefix("lists/") }
 
   /// Names of expected outputs, relative to the folder.
   func expectedNames() -> Set<String> {
@@ -36,7 +48,7 @@ struct CaseFolder {
       var isDirectory: ObjCBool = false
       let exists = FileManager.default.fileExists(
         atPath: url.appending(path: name).path, isDirectory: &isDirectory)
-      if exists, !isDirectory.boolValue, name != "policy.cos" { names.insert(name) }
+      if exists, !isDirectory.boolValue, !Self.isInput(name) { names.insert(name) }
     }
     return names
   }

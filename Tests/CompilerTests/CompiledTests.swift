@@ -4,6 +4,7 @@ import Compiler
 import Diagnostics
 import Foundation
 import NFTables
+import PolicySamples
 import SHA2
 import Testing
 
@@ -12,8 +13,15 @@ import Testing
     var policy: CompiledPolicy
     var files: [String: [UInt8]]
 
-    init(path: String = "policy.cos", _ bytes: [UInt8]) throws {
-      let compilation = PolicyCompiler.compile(path: path, bytes: bytes)
+    init(_ bytes: [UInt8]) throws {
+      try self.init(PolicyCompiler.compile(path: "policy.cos", bytes: bytes))
+    }
+
+    init(path: String = "policy.cos", _ folder: CaseFolder, _ bytes: [UInt8]? = nil) throws {
+      try self.init(folder.compile(as: path, bytes))
+    }
+
+    private init(_ compilation: Compilation) throws {
       guard let policy = compilation.policy else {
         throw NotCompiled(
           description: PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all))
@@ -34,7 +42,7 @@ import Testing
     let folders = try CaseFolder.all(in: "Cases")
     #expect(folders.count >= 6)
     for folder in folders {
-      let compiled = try Compiled(try folder.input())
+      let compiled = try Compiled(folder)
       var files = compiled.files
       files["policy.bundle"] = nil
       files["policy.bundle.txt"] = Array(try BundleText.print(compiled.bundle()).utf8)
@@ -45,10 +53,9 @@ import Testing
   /// Neither the directory nor an earlier compile leaves a trace.
   @Test func outputsDependOnTheSourceAlone() throws {
     for folder in try CaseFolder.all(in: "Cases") {
-      let input = try folder.input()
-      let first = try Compiled(path: "policy.cos", input)
+      let first = try Compiled(folder)
       for path in ["policy.cos", "/somewhere/else/policy.cos", "../policy.cos"] {
-        #expect(try Compiled(path: path, input).files == first.files, "\(folder.name) as \(path)")
+        #expect(try Compiled(path: path, folder).files == first.files, "\(folder.name) as \(path)")
       }
     }
   }
@@ -57,8 +64,8 @@ import Testing
   @Test func positionsAreNoPartOfTheDigest() throws {
     for folder in try CaseFolder.all(in: "Cases") {
       let input = try folder.input()
-      let plain = try Compiled(input)
-      let moved = try Compiled(Array("# moved\n\n".utf8) + input)
+      let plain = try Compiled(folder)
+      let moved = try Compiled(folder, Array("# moved\n\n".utf8) + input)
       #expect(plain.policy.digest == moved.policy.digest)
       for name in plain.files.keys where name != "policy.bundle" && name != "policy.map.json" {
         #expect(plain.files[name] == moved.files[name], "\(folder.name)/\(name)")
@@ -90,7 +97,7 @@ import Testing
   /// LANGUAGE.md §7, computed from the file by other code.
   @Test func digestIsThatOfTheDocument() throws {
     for folder in try CaseFolder.all(in: "Cases") {
-      let compiled = try Compiled(try folder.input())
+      let compiled = try Compiled(folder)
       let document = try #require(
         try JSONSerialization.jsonObject(with: Data(compiled.files["policy.json"] ?? [])) as? [String: Any])
       let canonical = try JSONSerialization.data(
@@ -116,7 +123,7 @@ import Testing
   /// The label of `policy_digest` is the SHA-256 of all messages with its own 32 bytes as zeros.
   @Test func messagesAreLabelled() throws {
     for folder in try CaseFolder.all(in: "Cases") {
-      let bundle = try Compiled(try folder.input()).bundle()
+      let bundle = try Compiled(folder).bundle()
       let tables = try StoredBatch.decode(bundle.messages.map(\.bytes))
       let label = try #require(tables.first?.objects.first { $0.name == "policy_digest" }?.label)
       #expect(label.count == 32)
@@ -134,7 +141,7 @@ import Testing
   @Test func messagesNameTheirSource() throws {
     for folder in try CaseFolder.all(in: "Cases") {
       let input = try folder.input()
-      let bundle = try Compiled(input).bundle()
+      let bundle = try Compiled(folder).bundle()
       let lines = String(decoding: input, as: UTF8.self).split(
         separator: "\n", omittingEmptySubsequences: false)
       let rules = try StoredBatch.decode(bundle.messages.map(\.bytes)).flatMap(\.chains).flatMap(\.rules)
@@ -161,7 +168,7 @@ import Testing
     #expect(names.contains("cos.cos"))
     for name in names {
       let bytes = Array(try Data(contentsOf: policies.appending(path: name)))
-      let compilation = PolicyCompiler.compile(path: name, bytes: bytes)
+      let compilation = PolicyCompiler.compile(path: name, bytes: bytes, reader: FolderReader(policies))
       #expect(PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all) == "")
       #expect(compilation.policy != nil)
     }

@@ -18,7 +18,7 @@ import Testing
     let folders = try CaseFolder.all(in: "Findings")
     #expect(folders.count >= 90)
     for folder in folders {
-      let compilation = PolicyCompiler.compile(path: "policy.cos", bytes: try folder.input())
+      let compilation = try folder.compile()
       let text = PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all)
       try folder.expect(["findings.txt": Array(text.utf8)])
       let name = folder.name
@@ -93,7 +93,7 @@ import Testing
   private func examples() throws -> [String: String] {
     var examples: [String: String] = [:]
     for folder in try CaseFolder.all(in: "Findings") {
-      let compilation = PolicyCompiler.compile(path: "policy.cos", bytes: try folder.input())
+      let compilation = try folder.compile()
       let renderer = PlainRenderer(files: compilation.sources)
       for diagnostic in compilation.diagnostics.all where folder.name == diagnostic.id.rawValue {
         examples[folder.name] = examples[folder.name] ?? renderer.render(diagnostic)

@@ -58,10 +58,13 @@ struct RouteTests {
       for case let name as String in files where name.hasSuffix(".cos") {
         let path = "\(folder)/\(name)"
         let bytes = Array(try Data(contentsOf: root.appendingPathComponent(path)))
-        let file = SourceFile(id: SourceID(0), path: path, bytes: bytes)
+        var sources = SourceFiles()
+        let file = sources.add(path: path, bytes: bytes)
         var diagnostics = DiagnosticList()
-        let tree = SyntaxTree.parse(file, diagnostics: &diagnostics)
-        guard let policy = PolicyChecker.check(tree, file: file, diagnostics: &diagnostics) else {
+        guard
+          let policy = PolicyChecker.check(
+            file, in: &sources, reader: FolderReader(root), diagnostics: &diagnostics)
+        else {
           withErrors += 1
           continue
         }

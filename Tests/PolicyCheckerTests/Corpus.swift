@@ -2,7 +2,7 @@ import Diagnostics
 import Foundation
 import PolicyChecker
 import PolicyModel
-import PolicySyntax
+import PolicySamples
 
 /// The files the tests read, found from this file's own place.
 enum Corpus {
@@ -35,15 +35,21 @@ struct Checked {
   var diagnostics: [Diagnostic]
   var files: SourceFiles
 
-  init(_ bytes: [UInt8], path: String = "policy.cos") {
+  init(_ bytes: [UInt8], path: String = "policy.cos", reader: any SourceReader = SourceDictionary()) {
     var files = SourceFiles()
     let file = files.add(path: path, bytes: bytes)
     var list = DiagnosticList()
-    let tree = SyntaxTree.parse(file, diagnostics: &list)
-    policy = PolicyChecker.check(tree, file: file, diagnostics: &list)
+    policy = PolicyChecker.check(file, in: &files, reader: reader, diagnostics: &list)
     list.sortByPlace()
     diagnostics = list.all
     self.files = files
+  }
+
+  /// A file on the disk; what it names is read from its folder.
+  init(contentsOf url: URL) throws {
+    self.init(
+      [UInt8](try Data(contentsOf: url)), path: url.lastPathComponent,
+      reader: FolderReader(url.deletingLastPathComponent()))
   }
 
   init(_ text: String) { self.init(Array(text.utf8)) }

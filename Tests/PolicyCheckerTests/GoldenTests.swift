@@ -11,8 +11,7 @@ import Testing
     try #require(cases.count >= 60)
     for folder in cases {
       let name = folder.lastPathComponent
-      let bytes = try [UInt8](Data(contentsOf: folder.appendingPathComponent("policy.cos")))
-      let rendered = Checked(bytes).rendered
+      let rendered = try Checked(contentsOf: folder.appendingPathComponent("policy.cos")).rendered
       let golden = folder.appendingPathComponent("diagnostics.txt")
       if Self.isRecording {
         try rendered.write(to: golden, atomically: true, encoding: .utf8)
@@ -28,7 +27,7 @@ import Testing
   @Test func everyIdOfTheCheckerHasACase() throws {
     var seen: Set<String> = []
     for folder in Corpus.files(in: Corpus.cases, ending: "") {
-      seen.formUnion(Checked(try [UInt8](Data(contentsOf: folder.appendingPathComponent("policy.cos")))).ids)
+      seen.formUnion(try Checked(contentsOf: folder.appendingPathComponent("policy.cos")).ids)
     }
     // Given by the parts named, or not to be provoked by a file.
     let elsewhere: Set<DiagnosticID> = [

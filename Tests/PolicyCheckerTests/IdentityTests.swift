@@ -57,7 +57,8 @@ import Testing
   /// With one byte in place of seven, some of 300 ids share it.
   @Test func collisionsAreErrors() {
     let span = SourceSpan(SourceID(0), 0, 1)
-    var checker = Checker(diagnostics: DiagnosticList())
+    var checker = Checker(
+      diagnostics: DiagnosticList(), sources: SourceFiles(), reader: SourceDictionary())
     checker.items = (0..<300).map { ("input/rule-\($0)", span) }
     checker.checkIdentities()
     #expect(checker.diagnostics.isEmpty)
@@ -68,7 +69,8 @@ import Testing
   /// The same id twice is one item, not a collision of two.
   @Test func equalIdsAreNoCollision() {
     let span = SourceSpan(SourceID(0), 0, 1)
-    var checker = Checker(diagnostics: DiagnosticList())
+    var checker = Checker(
+      diagnostics: DiagnosticList(), sources: SourceFiles(), reader: SourceDictionary())
     checker.items = [("input/ssh", span), ("input/ssh", span)]
     checker.checkIdentities()
     #expect(checker.diagnostics.isEmpty)

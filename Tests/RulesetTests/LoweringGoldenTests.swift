@@ -1,7 +1,7 @@
 import Diagnostics
 import Foundation
 import PolicyChecker
-import PolicySyntax
+import PolicySamples
 import Ruleset
 import Testing
 import TextBackends
@@ -23,10 +23,11 @@ struct LoweringGoldenTests {
     try #require(folders.count >= 20)
     for folder in folders {
       let path = folder.appendingPathComponent("policy.cos")
-      let file = SourceFile(id: SourceID(0), path: "policy.cos", bytes: Array(try Data(contentsOf: path)))
+      var sources = SourceFiles()
+      let file = sources.add(path: "policy.cos", bytes: Array(try Data(contentsOf: path)))
       var diagnostics = DiagnosticList()
-      let tree = SyntaxTree.parse(file, diagnostics: &diagnostics)
-      let policy = PolicyChecker.check(tree, file: file, diagnostics: &diagnostics)
+      let policy = PolicyChecker.check(
+        file, in: &sources, reader: FolderReader(folder), diagnostics: &diagnostics)
       #expect(!diagnostics.hasErrors, "\(folder.lastPathComponent): \(diagnostics)")
       let ruleset = Lowering.lower(try #require(policy), digest: [UInt8](repeating: 0xd1, count: 32))
       try check(NFTText.print(ruleset), folder.appendingPathComponent("nftables.nft"))

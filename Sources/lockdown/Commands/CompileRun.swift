@@ -10,7 +10,7 @@ enum CompileRun {
     do throws(FileError) {
       let bytes = try FileBytes.read(path)
       return Terminal.whileAnnouncing("compiling \(name)") {
-        PolicyCompiler.compile(path: name, bytes: bytes)
+        PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader())
       }
     } catch {
       var diagnostics = DiagnosticList()

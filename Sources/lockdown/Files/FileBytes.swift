@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import Diagnostics
 import Glibc
 
 /// A file that could not be read or written, in the words of the system.
@@ -11,6 +12,25 @@ struct FileError: Error, CustomStringConvertible {
   /// - Parameter code: errno.
   init(doing: String, path: String, code: Int32) {
     description = "\(doing) `\(path)`: \(String(cString: strerror(code)))"
+  }
+}
+
+extension SourceReadError {
+  /// - Parameter code: errno.
+  fileprivate init(code: Int32) {
+    self =
+      switch code {
+      case ENOENT: .notFound
+      case EISDIR: .isDirectory
+      default: .other(String(cString: strerror(code)))
+      }
+  }
+}
+
+/// The file system, for a compile. Relative paths are relative to the working directory.
+struct FileSystemReader: SourceReader {
+  func read(_ path: String, limit: Int) throws(SourceReadError) -> [UInt8] {
+    try FileBytes.read(path, limit: limit)
   }
 }
 
@@ -28,6 +48,27 @@ enum FileBytes {
       guard count >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
       if count == 0 { return bytes }
       bytes += buffer[..<count]
+    }
+  }
+
+  /// The bytes of a file that a policy names.
+  ///
+  /// - Parameter limit: Bytes; no more than one buffer beyond it is read.
+  static func read(_ path: String, limit: Int) throws(SourceReadError) -> [UInt8] {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw SourceReadError(code: errno) }
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var status = stat()
+    if fstat(file, &status) == 0 { bytes.reserveCapacity(min(Int(status.st_size), limit)) }
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = Glibc.read(file, &buffer, buffer.count)
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw SourceReadError(code: errno) }
+      if count == 0 { return bytes }
+      bytes += buffer[..<count]
+      guard bytes.count <= limit else { throw .tooLarge(limit: limit) }
     }
   }
 

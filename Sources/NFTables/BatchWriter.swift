@@ -39,10 +39,13 @@ struct BatchWriter: ~Copyable {
 
     for chain in table.chains { try write(chain, table: tableName, family: family) }
     for object in table.objects { try write(object, table: tableName, family: family) }
+    let firstUsers = Self.firstUsersOfSets(in: table)
     var namedSets: [String: UInt32] = [:]
     for set in table.sets {
       guard let name = set.name else { throw .invalidName("") }
-      namedSets[name] = try write(set, name: name, table: tableName, family: family, sequence: 0)
+      namedSets[name] = try write(
+        set, name: name, table: tableName, family: family,
+        sequence: firstUsers[name].map(sourceIndex) ?? 0)
     }
     for chain in table.chains {
       for rule in chain.rules {
@@ -51,6 +54,17 @@ struct BatchWriter: ~Copyable {
           sequence: sourceIndex(rule.id), namedSets: namedSets)
       }
     }
+  }
+
+  /// The first rule that looks up each named set: what the kernel says of a set is about that rule's line.
+  private static func firstUsersOfSets(in table: Table) -> [String: String] {
+    var users: [String: String] = [:]
+    for rule in table.chains.lazy.flatMap(\.rules) {
+      for case .match(_, _, .set(.named(let name), _)) in rule.statements where users[name] == nil {
+        users[name] = rule.id
+      }
+    }
+    return users
   }
 
   private mutating func finish(_ kind: EncodedMessage.Kind) {

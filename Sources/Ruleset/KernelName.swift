@@ -31,6 +31,16 @@ package enum KernelName {
     return isUsable(name) ? name : hashed(definition) + suffix
   }
 
+  /// An interval set of a definition: `set`, told apart by what it holds. At most 18 + 2 + 1 + 10 bytes.
+  static func intervalSet(named set: String, contentHash: [UInt8]) -> String {
+    set.dropLast(2).prefix(18) + set.suffix(2) + "_" + shortHash(digest: contentHash)
+  }
+
+  /// An interval set that a rule spells out.
+  static func intervalSet(_ keyType: KernelSet.KeyType, contentHash: [UInt8]) -> String {
+    "_" + keyType.contentName.prefix(19) + "_" + shortHash(digest: contentHash)
+  }
+
   static func counter(_ counter: String) -> String {
     let name = underscored(counter)
     return isUsable(name) ? name : hashed(counter)
@@ -95,8 +105,9 @@ package enum KernelName {
   private static func hashed(_ name: String) -> String { "x_" + shortHash(name) }
 
   /// The first ten base32 characters (RFC 4648, lower case) of the SHA-256: 50 bits.
-  private static func shortHash(_ text: String) -> String {
-    let digest = SHA256.hash(text.utf8)
+  private static func shortHash(_ text: String) -> String { shortHash(digest: SHA256.hash(text.utf8)) }
+
+  private static func shortHash(digest: [UInt8]) -> String {
     var bits: UInt64 = 0
     for byte in digest.prefix(7) { bits = bits << 8 | UInt64(byte) }
     let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)

@@ -8,7 +8,7 @@ extension KernelRule {
         rest.removeFirst()
         result += joined
       } else {
-        result += statement.expressions(anonymousSets: anonymousSets)
+        result += statement.expressions
       }
     }
     return result
@@ -36,10 +36,10 @@ extension RuleStatement {
     }
   }
 
-  fileprivate func expressions(anonymousSets: [KernelSet]) -> [Expression] {
+  fileprivate var expressions: [Expression] {
     switch self {
     case .match(let field, let comparison, let operand):
-      Self.expressions(field, comparison, operand, anonymousSets: anonymousSets)
+      Self.expressions(field, comparison, operand)
     case .counter(nil): [.counter]
     // NFT_OBJECT_COUNTER.
     case .counter(let name?): [.objectReference(type: 1, name: name)]
@@ -54,7 +54,7 @@ extension RuleStatement {
   }
 
   private static func expressions(
-    _ field: Field, _ comparison: Operator, _ operand: Operand, anonymousSets: [KernelSet]
+    _ field: Field, _ comparison: Operator, _ operand: Operand
   ) -> [Expression] {
     let isNegated = comparison == .notEqual
     if comparison == .anyBit, case .value(let mask) = operand {
@@ -90,11 +90,7 @@ extension RuleStatement {
         .compare(register: register, .greaterOrEqual, lower),
         .compare(register: register, .lessOrEqual, upper),
       ]
-    case .set(let reference):
-      var isInterval = false
-      if case .anonymous(let index) = reference, anonymousSets.indices.contains(index) {
-        isInterval = anonymousSets[index].isInterval
-      }
+    case .set(let reference, let isInterval):
       return load(field, isInterval: isInterval) + (isInterval ? turnedRound(field) : []) + [
         .lookup(register: register, reference, isNegated: isNegated)
       ]

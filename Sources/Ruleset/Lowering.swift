@@ -6,14 +6,15 @@ package enum Lowering {
   /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
   ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
-    let chains = policy.firewall.map { lower($0) } ?? []
+    var chains = policy.firewall.map { lower($0) } ?? []
+    var sets = sets(of: policy.addressSets, usedIn: chains)
+    IntervalSets.nameByContent(&sets, in: &chains)
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
     objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
     objects.sort { $0.name < $1.name }
     let table = Table(
-      family: .inet, name: KernelName.table, objects: objects,
-      sets: sets(of: policy.addressSets, usedIn: chains), chains: chains)
+      family: .inet, name: KernelName.table, objects: objects, sets: sets, chains: chains)
     return Ruleset(tables: [table])
   }
 
@@ -67,14 +68,14 @@ package enum Lowering {
   private static func sets(of definitions: [NamedAddressSet], usedIn chains: [Chain]) -> [KernelSet] {
     var used: Set<String> = []
     for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
-      if case .match(_, _, .set(.named(let name))) = statement { used.insert(name) }
+      if case .match(_, _, .set(.named(let name), _)) = statement { used.insert(name) }
     }
     var sets: [KernelSet] = []
     for definition in definitions {
       sets.append(set(definition.name, .ipv4, definition.addresses.ipv4, .ipv4Address))
       sets.append(set(definition.name, .ipv6, definition.addresses.ipv6, .ipv6Address))
     }
-    return sets.filter { used.contains($0.name ?? "") }.sorted { ($0.name ?? "") < ($1.name ?? "") }
+    return sets.filter { used.contains($0.name ?? "") }
   }
 
   private static func set<V>(

@@ -226,7 +226,12 @@ struct MatchLowering {
     func inSet(_ comparison: RuleStatement.Operator) -> Condition {
       let keyType: KernelSet.KeyType = family == .ipv6 ? .ipv6Address : .ipv4Address
       let operand: Condition.Operand =
-        match.name.map { .inline(.set(.named(KernelName.set($0, family: family)))) }
+        match.name.map { name in
+          .inline(
+            .set(
+              .named(KernelName.set(name, family: family)),
+              isInterval: elements.contains { !$0.isSingle }))
+        }
         ?? .ranges(elements, keyType: keyType)
       return Condition(Self.field(side, family), comparison, operand)
     }

@@ -167,7 +167,9 @@ extension KernelRule {
     case .inline(let operand): statements.append(.match(field, condition.comparison, operand))
     case .anonymous(let set):
       anonymousSets.append(set)
-      statements.append(.match(field, condition.comparison, .set(.anonymous(anonymousSets.count - 1))))
+      let reference = SetReference.anonymous(anonymousSets.count - 1)
+      statements.append(
+        .match(field, condition.comparison, .set(reference, isInterval: set.isInterval)))
     }
   }
 }

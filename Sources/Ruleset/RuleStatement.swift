@@ -57,7 +57,8 @@ package enum RuleStatement: Sendable, Equatable {
     case network([UInt8], bits: Int)
     /// Inclusive; always most significant byte first, also for ids.
     case range([UInt8], [UInt8])
-    case set(SetReference)
+    /// `isInterval`: whether its elements are ranges, for which an id is turned round first.
+    case set(SetReference, isInterval: Bool)
   }
 
   package struct Reject: Sendable, Equatable {

@@ -46,8 +46,8 @@ enum NFTRule {
     case .network(let bytes, let bits): value = "\(NFTKey.text(bytes, of: field))/\(bits)"
     case .range(let lower, let upper):
       value = NFTKey.ordered(lower, of: field) + "-" + NFTKey.ordered(upper, of: field)
-    case .set(.named(let name)): value = "@\(name)"
-    case .set(.anonymous(let index)):
+    case .set(.named(let name), _): value = "@\(name)"
+    case .set(.anonymous(let index), _):
       // INVARIANT: a rule's references index its own list.
       value = "{ " + NFTKey.elements(of: sets[index]).joined(separator: ", ") + " }"
     }

@@ -44,11 +44,7 @@ struct Batch {
     }
     for message in wanted.chains { head.append(finished: wanted, message) }
     for message in comparison.newObjects { head.append(finished: wanted, message) }
-    for position in comparison.newSets {
-      let set = wanted.sets[position]
-      head.append(finished: wanted, set.message)
-      for message in set.parts { head.append(finished: wanted, message) }
-    }
+    for position in comparison.newSets { head.append(finished: wanted, set: position) }
     var stale = MessageWriter()
     for index in comparison.staleBaseChains {
       batch.remove(Wire.deleteChain, "base chain", live, live.chains[index], &stale)
@@ -57,12 +53,57 @@ struct Batch {
     return batch
   }
 
+  /// Interval sets that are not there yet, beside those in use: no rule looks them up before the next batch.
+  ///
+  /// The kernel publishes the elements of such sets a moment after the rules of the same batch.
+  static func ahead(_ sets: [Int], of wanted: WantedTable, generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = beginning(wanted, generation)
+    head.clearFlags(Wire.exclusive)
+    for position in sets { head.append(finished: wanted, set: position) }
+    batch.end(head)
+    return batch
+  }
+
+  /// Takes sets that were sent ahead away again.
+  static func takingBack(_ sets: [Int], of wanted: WantedTable, generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = MessageWriter()
+    begin(&head, generation)
+    for position in sets {
+      head.begin(
+        Wire.subsystem | Wire.deleteSet, flags: Wire.request, sequence: Wire.firstRemoval, family: Wire.inet)
+      head.append(1, text: Wire.tableName)
+      head.append(2, name: wanted.bytes, wanted.name(wanted.sets[position].message))
+    }
+    batch.end(head)
+    return batch
+  }
+
   private static func beginning(_ wanted: WantedTable, _ generation: UInt32) -> MessageWriter {
     var head = MessageWriter()
-    head.begin(Wire.batchBegin, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: subsystem)
-    head.append(generationAttribute, number: generation)
+    begin(&head, generation)
     head.append(finished: wanted, WantedTable.table)
     return head
+  }
+
+  private static func begin(_ head: inout MessageWriter, _ generation: UInt32) {
+    head.begin(Wire.batchBegin, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: subsystem)
+    head.append(generationAttribute, number: generation)
+  }
+
+  /// A batch of `head` alone.
+  private mutating func end(_ head: MessageWriter) {
+    var head = head
+    head.setFlags(Wire.acknowledge)
+    self.head = head.bytes
+    tail = Self.ending.bytes
+  }
+
+  private static var ending: MessageWriter {
+    var tail = MessageWriter()
+    tail.begin(Wire.batchEnd, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: subsystem)
+    return tail
   }
 
   @inline(never)
@@ -98,8 +139,7 @@ struct Batch {
     }
     tail.append(stale)
     if tail.count > 0 { tail.setFlags(Wire.acknowledge) } else { head.setFlags(Wire.acknowledge) }
-    tail.begin(
-      Wire.batchEnd, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: Self.subsystem)
+    tail.append(Self.ending)
     self.head = head.bytes
     self.tail = tail.bytes
   }

@@ -10,7 +10,6 @@ final class FirewallReport {
   private(set) var failure: [UInt8] = []
   private(set) var foreign: [[UInt8]] = []
   var wasSent = false
-  var isRefusal = false
   /// Set when a batch of this run was committed but something else was read back.
   var committedForm: FirewallForm?
   /// Where short answers go that nobody reads.

@@ -33,9 +33,12 @@ struct FirewallStage: ~Copyable {
   private static let maximumRetries = 3
   private static let maximumDumps = 5
 
+  private var aheadRounds = 0
   private var restarts = 0
   private var retries = 0
   private var hasMetNewTable = false
+  /// Sets of the bundle, by position, that were loaded before the rules that look them up.
+  private var ahead: [Int] = []
 
   init(_ reader: BundleReader) throws(NetlinkSocket.Failure) {
     wanted = WantedTable(reader)
@@ -45,6 +48,12 @@ struct FirewallStage: ~Copyable {
   /// The socket stays open until this value ends: where something was deleted, closing it waits for the
   /// kernel's own clean-up, and other work can be done meanwhile.
   mutating func run(_ options: Options, _ report: FirewallReport) -> FirewallOutcome {
+    let outcome = attemptAll(options, report)
+    if case .refused = outcome { takeBackSetsAhead(report) }
+    return outcome
+  }
+
+  private mutating func attemptAll(_ options: Options, _ report: FirewallReport) -> FirewallOutcome {
     while true {
       do {
         if let outcome = try attempt(options, report) { return outcome }
@@ -88,28 +97,70 @@ struct FirewallStage: ~Copyable {
       }
       report.take(differences: comparison)
       if options.isCheck { return .different }
+      if options.readsBack, !comparison.setsAhead.isEmpty {
+        return try sendAhead(comparison.setsAhead, before: before, report)
+      }
       batch = .replacing(live, by: wanted, comparison, generation: before.number)
       form = .replaced(removals: batch.removals.count)
     }
     return try commit(batch, form, before: before, options, report)
   }
 
+  /// Loads interval sets that are new, and then all is looked at again.
+  private mutating func sendAhead(
+    _ sets: [Int], before: NetlinkSocket.Generation, _ report: FirewallReport
+  ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
+    let batch = Batch.ahead(sets, of: wanted, generation: before.number)
+    guard try send(batch, report) else { return .refused }
+    let answers = BatchAnswers(&socket)
+    let after = try socket.generation()
+    if let error = answers.errors.first {
+      return decide(error, answers, batch, .unchanged, before: before, after: after, report)
+    }
+    if after.number != before.number { ahead += sets }
+    // Who takes them away each time makes this end.
+    aheadRounds += 1
+    if aheadRounds <= Self.maximumRetries { return nil }
+    report.fail("sets that were loaded are gone again each time", errorNumber: 0)
+    return .refused
+  }
+
+  /// The state from before, to the last set; what does not succeed here the next run does.
+  private mutating func takeBackSetsAhead(_ report: FirewallReport) {
+    guard !ahead.isEmpty else { return }
+    do {
+      let before = try socket.generation()
+      let batch = Batch.takingBack(ahead, of: wanted, generation: before.number)
+      guard try socket.makeSendRoom(batch.count) >= batch.count else { return report.note(Self.leftBehind) }
+      try socket.send(batch.head, wanted.bytes, batch.body, batch.tail)
+      let answers = BatchAnswers(&socket)
+      let after = try socket.generation()
+      if !answers.errors.isEmpty || after.number == before.number { report.note(Self.leftBehind) }
+    } catch { report.note(Self.leftBehind) }
+  }
+
+  private static var leftBehind: StaticString { "sets that no rule uses are left; the next run removes them" }
+
+  /// False: not sent, and the report says why.
+  private mutating func send(_ batch: Batch, _ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
+    let room = try socket.makeSendRoom(batch.count)
+    guard batch.count <= room else {
+      report.failForRoom(batch.count, room: room)
+      return false
+    }
+    do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch {
+      report.fail("the batch could not be sent", errorNumber: error.errorNumber)
+      return false
+    }
+    return true
+  }
+
   private mutating func commit(
     _ batch: Batch, _ form: FirewallForm, before: NetlinkSocket.Generation, _ options: Options,
     _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
-    let room = try socket.makeSendRoom(batch.count)
-    guard batch.count <= room else {
-      report.failForRoom(batch.count, room: room)
-      return .refused
-    }
+    guard try send(batch, report) else { return .refused }
     report.wasSent = true
-    report.isRefusal = false
-    do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch {
-      report.fail("the batch could not be sent", errorNumber: error.errorNumber)
-      report.wasSent = false
-      return .refused
-    }
     let answers = BatchAnswers(&socket)
     if !options.readsBack {
       // For measuring what sending alone costs; nothing is claimed.

@@ -93,6 +93,13 @@ struct MessageWriter {
     bytes.append(contentsOf: wanted.bytes[wanted.range(message)])
   }
 
+  /// A set of the bundle with its elements.
+  mutating func append(finished wanted: WantedTable, set position: Int) {
+    let set = wanted.sets[position]
+    append(finished: wanted, set.message)
+    for message in set.parts { append(finished: wanted, message) }
+  }
+
   mutating func append(_ other: MessageWriter) {
     if other.count > 0 { start = bytes.count + other.start }
     for byte in other.bytes { bytes.append(byte) }

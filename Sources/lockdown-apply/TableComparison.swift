@@ -12,6 +12,8 @@ final class TableComparison {
   /// What of the bundle is not kept as it is: messages of objects, indices of sets.
   private(set) var newSets: [Int] = []
   private(set) var newObjects: [Int] = []
+  /// Of `newSets` those that must be loaded before the rules that look them up.
+  private(set) var setsAhead: [Int] = []
 
   private let wanted: WantedTable
   private let live: LiveTable
@@ -148,6 +150,9 @@ final class TableComparison {
 
   // MARK: Sets
 
+  // NFT_SET_INTERVAL.
+  private static let interval: UInt32 = 4
+
   private func compareSets() {
     var isWanted = [Bool](repeating: false, count: live.sets.count)
     for position in 0..<wanted.sets.count {
@@ -155,6 +160,9 @@ final class TableComparison {
       let index = find(set.message, in: live.sets)
       if index < 0 {
         noteWanted("missing: set", set.message)
+        // NFTA_SET_FLAGS.
+        let flags = wanted.bytes.number(3, in: wanted.attributes(set.message)) ?? 0
+        if flags & Self.interval != 0 { setsAhead.append(position) }
       } else {
         isWanted[index] = true
         if isEqualSet(set, live.sets[index], isAnonymous: false) { continue }

@@ -13,6 +13,7 @@ import struct
 import authors
 import nftables
 import support
+from test_bundle import sealed
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 # Everything a neighbour may have: objects, sets with time-outs, maps, NAT, counters that have counted.
@@ -240,6 +241,101 @@ class Again(support.KernelTestCase):
         self.assertEqual(nftables.everything(self.host), before)
         self.assertEqual(nftables.generation(self.host), generation)
         self.assertEqual(foreign(self.host), self.foreign)
+
+
+class SetsAhead(support.KernelTestCase):
+    """Changed interval sets go in a batch before the rules, so there is a state between the two."""
+
+    POLICY = """\
+policy: ranges
+language: 1
+target:
+  kernel: "6.1"
+management: none
+define:
+  banned: [10.0.0.0/8, %s, "2001:db8::/32", "2001:db9::/32"]
+firewall:
+  input:
+    policy: accept
+    rules:
+      - banned: drop udp 9000-9999, %s from $banned
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.namespace()
+        self.old = support.compile_policy(self.POLICY % ("192.0.2.0/24", "100-200"))
+        self.new = support.compile_policy(self.POLICY % ("198.51.100.0/24", "100-300"))
+        self.old.apply(self.host)
+
+    def held(self):
+        return without_use(nftables.everything(self.host, nftables.INET_LOCKDOWN))
+
+    def wanted(self, policy):
+        fresh = self.namespace()
+        policy.apply(fresh)
+        return without_use(nftables.everything(fresh, nftables.INET_LOCKDOWN))
+
+    def test_nothing_is_left(self):
+        """Sets of the policy before are gone, and those that both use were not sent again."""
+        for policy in (self.new, self.old):
+            policy.apply(self.host)
+            self.assertEqual(self.held(), self.wanted(policy))
+
+    def test_rules_are_refused(self):
+        """The kernel takes the sets and refuses the rules: the old table, to the last set."""
+        content = self.new.bundle.read_bytes()
+        self.assertEqual(content.count(b"lookup\0"), 4)
+        broken = support.scratch() / "broken.bundle"
+        broken.write_bytes(sealed(content.replace(b"lookup\0", b"lookuq\0")))
+        before, generation = self.held(), nftables.generation(self.host)
+        outcome = support.apply(self.host, broken, check=False)
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("refused by the kernel", outcome.stderr)
+        self.assertIn("`input/banned`", outcome.stderr)
+        self.assertEqual(self.held(), before)
+        self.assertEqual(nftables.generation(self.host), generation + 2, "sets in, sets out")
+
+    def test_sets_are_refused(self):
+        """The kernel refuses the sets already: nothing happened, and the rule that wants them is named."""
+        content = self.new.bundle.read_bytes()
+        # NFTA_SET_KEY_LEN of the set of ports: 2 bytes, of which the kernel takes at most 64.
+        length = b"\x08\x00\x05\x00\x00\x00\x00\x02"
+        self.assertEqual(content.count(length), 1)
+        broken = support.scratch() / "broken.bundle"
+        broken.write_bytes(sealed(content.replace(length, b"\x08\x00\x05\x00\x00\x00\x00\xff")))
+        before, generation = self.held(), nftables.generation(self.host)
+        outcome = support.apply(self.host, broken, check=False)
+        self.assertEqual(outcome.status, 1)
+        self.assertIn("`input/banned`", outcome.stderr)
+        self.assertEqual(self.held(), before)
+        self.assertEqual(nftables.generation(self.host), generation)
+
+    def test_killed_in_between(self):
+        """Killed at every message that is sent: the old rules or the new ones, and the next run ends the same."""
+        def rules(items):
+            return [item for item in items if item[0] == "rule"]
+
+        old, new = self.wanted(self.old), self.wanted(self.new)
+        number, ends = 0, set()
+        while True:
+            number += 1
+            self.old.apply(self.host)
+            with self.host:
+                done = support.run(
+                    ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=sendmsg", "-e",
+                     "inject=sendmsg:signal=KILL:when=%d" % number, support.LOCKDOWN_APPLY, self.new.bundle,
+                     "--only", "firewall", "--status", support.scratch() / "killed.json"], check=False)
+            held = self.held()
+            if held != old:
+                ends.add("between" if rules(held) == rules(old) else "new")
+            self.assertIn(rules(held), (rules(old), rules(new)))
+            self.new.apply(self.host)
+            self.assertEqual(self.held(), new)
+            if done.status == 0:
+                break
+        self.assertEqual(ends, {"between", "new"})
+        support.note("%d kill points" % (number - 1))
 
 
 def hold_table(netlink, name):

@@ -44,6 +44,10 @@ private struct Prover {
     }
   }
 
+  private func fates(of region: [PacketBox], along chains: [BaseChain]) -> [Fate]? {
+    Walk.fates(of: region, along: chains, through: policy.firewall?.regularChains ?? [])
+  }
+
   /// The packets of a region as boxes; `states` replaces the default where it states none.
   private func boxes(of region: Region, states: ConntrackStates) -> [PacketBox] {
     var matches = region.matches
@@ -97,7 +101,7 @@ private struct Prover {
       diagnostics.report(emptyRegion(region))
       return false
     }
-    guard let fates = Walk.fates(of: opening, along: path(of: region.hook)) else {
+    guard let fates = self.fates(of: opening, along: path(of: region.hook)) else {
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether `\(region.text)` stays reachable"))
       return false
@@ -113,7 +117,7 @@ private struct Prover {
       summary.limitedManagement.append(region.text)
     }
     guard region.hook == .input else { return true }
-    guard let replies = Walk.fates(of: opening.map(reply), along: path(of: .output)) else {
+    guard let replies = self.fates(of: opening.map(reply), along: path(of: .output)) else {
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether replies to `\(region.text)` pass"))
       return false
@@ -161,7 +165,7 @@ private struct Prover {
       diagnostics.report(emptyRegion(region))
       return
     }
-    guard let fates = Walk.fates(of: packets, along: path(of: region.hook)) else {
+    guard let fates = self.fates(of: packets, along: path(of: region.hook)) else {
       diagnostics.report(undecided(.expectUnproved, statement.span, "this \(what)"))
       return
     }
@@ -223,7 +227,7 @@ private struct Prover {
         hook: hook, families: .both, matches: [], hasStateClause: false, includesLoopback: false,
         text: "any", span: policy.span)
       let own = Array(chains.prefix { $0.hook != hook }) + chains.filter { $0.hook == hook }
-      guard let fates = Walk.fates(of: boxes(of: region, states: [.new, .untracked]), along: own) else {
+      guard let fates = self.fates(of: boxes(of: region, states: [.new, .untracked]), along: own) else {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: nil, text: "could not tell: too many regions", isLimited: false))
@@ -231,11 +235,13 @@ private struct Prover {
       }
       let accepted = fates.filter { $0.acceptance != .never }
       let deciding = Set(accepted.compactMap { $0.rule?.id })
-      for rule in own.flatMap(\.rules) where deciding.contains(rule.id) {
+      let certain = Set(accepted.filter { $0.acceptance == .always }.compactMap { $0.rule?.id })
+      let regular = policy.firewall?.regularChains ?? []
+      for rule in own.flatMap(\.rules) + regular.flatMap(\.rules) where deciding.contains(rule.id) {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text),
-            isLimited: rule.limit != nil || rule.quota != nil))
+            isLimited: !certain.contains(rule.id)))
       }
       if accepted.contains(where: { $0.rule == nil }) {
         summary.openings.append(

@@ -17,7 +17,8 @@ struct Fate {
   var rule: Rule?
 }
 
-/// First match, symbolically: a region of packets walks a path of base chains and is cut at each rule's guard.
+/// First match, symbolically: a region of packets walks a path of base chains, through the regular chains they
+/// lead to, and is cut at each rule's guard.
 ///
 /// Exact for every match the language has now; the number of boxes is bounded, and past the bound the answer
 /// is nil, never a guess. The verdict diagrams of the analysis issue replace it.
@@ -31,122 +32,242 @@ struct Walk {
     var mayBeAccepted = false
     var mayBeDropped = false
     var mayBeRejected = false
-    /// The last limiter met, and the rule that accepted in the last chain; nil for its policy.
+    /// The last rule that may have accepted, and the rule that accepted in the last chain; nil for its policy.
     var limiter: Rule?
     var acceptor: Rule?
   }
 
+  /// Where a packet stands: the rules it still has before it in one chain.
+  private struct Frame {
+    /// Of `regularChains`; -1 for the base chain.
+    var chain: Int
+    var rules: ArraySlice<Rule>
+  }
+
+  private let regularChains: [RegularChain]
+  private let indexes: [String: Int]
+  private var fates: [Fate] = []
+  private var cuts = 0
+  private var isExhausted = false
+  /// Of the base chain being walked.
+  private var policy = ChainPolicy.accept
+  private var accepted: [Live] = []
+  /// While a limiter may or may not take packets another way, what that way comes to; the innermost last.
+  private var trials: [[Live]] = []
+
+  private init(_ regularChains: [RegularChain]) {
+    self.regularChains = regularChains
+    indexes = Dictionary(regularChains.indices.map { (regularChains[$0].name, $0) }) { first, _ in first }
+  }
+
   /// The fates of a region; together they cover it. Nil where the budget ends.
-  static func fates(of region: [PacketBox], along chains: [BaseChain]) -> [Fate]? {
+  static func fates(
+    of region: [PacketBox], along chains: [BaseChain], through regularChains: [RegularChain] = []
+  ) -> [Fate]? {
+    var walk = Walk(regularChains)
     var live = region.map { Live(box: $0) }
-    var fates: [Fate] = []
-    var cuts = 0
     for chain in chains {
-      guard let passed = walk(live, chain, &fates, &cuts) else { return nil }
-      live = passed
+      live = walk.walk(live, chain)
+      if walk.isExhausted { return nil }
     }
     for entry in live {
-      fates.append(
+      walk.fates.append(
         Fate(
           box: entry.box,
           acceptance: entry.mayBeDropped || entry.mayBeRejected ? .sometimes : .always,
           isRejected: false, rule: entry.acceptor))
     }
-    return fates
+    return walk.fates
   }
 
   /// Returns what the chain accepts; what it refuses goes to `fates`.
-  private static func walk(
-    _ start: [Live], _ chain: BaseChain, _ fates: inout [Fate], _ cuts: inout Int
-  ) -> [Live]? {
+  private mutating func walk(_ start: [Live], _ chain: BaseChain) -> [Live] {
     // `mayBeAccepted` is about this chain only: a packet it may accept goes on to the next one as well.
-    var live = start.map { entry in
+    let live = start.map { entry in
       var entry = entry
       entry.mayBeAccepted = false
       entry.acceptor = nil
       return entry
     }
-    var accepted: [Live] = []
+    accepted = []
+    policy = chain.policy
+    guards = guards.filter { $0.key.chain >= 0 }
+    decide(run(live, [Frame(chain: -1, rules: chain.rules[...])], until: 0), policy, nil)
+    return accepted
+  }
 
-    func decide(_ entry: Live, _ verdict: ChainPolicy, _ rule: Rule?, _ fates: inout [Fate]) {
-      var entry = entry
-      switch verdict {
-      case .accept:
-        entry.acceptor = rule
+  // MARK: Verdicts
+
+  private mutating func decide(_ entries: [Live], _ verdict: ChainPolicy, _ rule: Rule?) {
+    for entry in entries { decide(entry, verdict, rule) }
+  }
+
+  private mutating func decide(_ entry: Live, _ verdict: ChainPolicy, _ rule: Rule?) {
+    var entry = entry
+    if let trial = trials.indices.last {
+      Self.mark(&entry, verdict, rule)
+      trials[trial].append(entry)
+      return
+    }
+    switch verdict {
+    case .accept:
+      entry.acceptor = rule
+      accepted.append(entry)
+    case .drop, .reject:
+      if entry.mayBeAccepted {
+        // The limiter's share goes on; the rest is refused here.
+        entry.acceptor = entry.limiter
+        if verdict == .drop { entry.mayBeDropped = true } else { entry.mayBeRejected = true }
         accepted.append(entry)
-      case .drop, .reject:
-        if entry.mayBeAccepted {
-          // The limiter's share goes on; the rest is refused here.
-          entry.acceptor = entry.limiter
-          if verdict == .drop { entry.mayBeDropped = true } else { entry.mayBeRejected = true }
-          accepted.append(entry)
-        } else {
-          fates.append(
-            Fate(
-              box: entry.box, acceptance: .never,
-              isRejected: verdict == .reject && !entry.mayBeDropped, rule: rule))
-        }
+      } else {
+        fates.append(
+          Fate(
+            box: entry.box, acceptance: .never,
+            isRejected: verdict == .reject && !entry.mayBeDropped, rule: rule))
       }
     }
+  }
 
-    for rule in chain.rules where rule.isEnabled {
+  /// What a limiter may have done to some of the packets.
+  private static func mark(_ entry: inout Live, _ verdict: ChainPolicy, _ rule: Rule?) {
+    switch verdict {
+    case .accept:
+      entry.mayBeAccepted = true
+      entry.limiter = rule
+    case .drop: entry.mayBeDropped = true
+    case .reject: entry.mayBeRejected = true
+    }
+  }
+
+  private enum Way {
+    case decision(ChainPolicy)
+    case `continue`
+    /// Through that chain and back to the next rule.
+    case jump(Frame)
+    /// Out of the chain, and through that one first.
+    case leave(through: Frame?)
+  }
+
+  private func way(_ verdict: Verdict, isInBaseChain: Bool) -> Way {
+    func chain(_ name: String) -> Frame {
+      // INVARIANT: the checker lets no other name through.
+      let index = indexes[name] ?? 0
+      return Frame(chain: index, rules: regularChains[index].rules[...])
+    }
+    return switch verdict {
+    case .accept: .decision(.accept)
+    case .drop: .decision(.drop)
+    case .reject: .decision(.reject)
+    case .continue: .continue
+    case .return: isInBaseChain ? .decision(policy) : .leave(through: nil)
+    case .jump(let name): .jump(chain(name))
+    case .goto(let name): .leave(through: chain(name))
+    }
+  }
+
+  // MARK: Rules
+
+  /// How many limiters may stand one behind the other on ways that end elsewhere; each doubles the walk.
+  private static let maximumTrials = 64
+
+  /// Takes packets through the rules before them, the last frame first, until they are decided or only `depth`
+  /// frames are left; those come back.
+  private mutating func run(_ start: [Live], _ frames: [Frame], until depth: Int) -> [Live] {
+    guard !start.isEmpty, !isExhausted else { return [] }
+    guard frames.count > depth, let frame = frames.last else { return start }
+    let callers = Array(frames.dropLast())
+    var live = start
+    var left: [Live] = []
+    for index in frame.rules.indices where frame.rules[index].isEnabled {
+      let rule = frame.rules[index]
       var untouched: [Live] = []
-      var guards: [Families.RawValue: Guard] = [:]
-      for family in [Families.ipv4, .ipv6] where rule.families.contains(family) {
-        guards[family.rawValue] = Guard(matches: rule.matches, family: family)
-      }
-      for entry in live {
-        var rest = [entry.box]
-        for box in guards[entry.box.family.rawValue]?.boxes ?? [] {
-          var remaining: [PacketBox] = []
-          for piece in rest {
-            cuts += 1
-            guard let hit = piece.intersection(box) else {
-              remaining.append(piece)
-              continue
-            }
-            remaining += piece.subtracting(box)
-            var part = entry
-            part.box = hit
-            let isStateful = rule.limit != nil || rule.quota != nil
-            switch (rule.verdict, isStateful) {
-            case (.continue, _):
-              untouched.append(part)
-            case (.accept, false): decide(part, .accept, rule, &fates)
-            case (.drop, false): decide(part, .drop, rule, &fates)
-            case (.reject, false): decide(part, .reject, rule, &fates)
-            case (.return, false): decide(part, chain.policy, rule, &fates)
-            case (let verdict, true):
-              let outcome: ChainPolicy? =
-                switch verdict {
-                case .accept: .accept
-                case .drop: .drop
-                case .reject: .reject
-                case .return: chain.policy
-                case .continue: nil
-                }
-              switch outcome {
-              case .accept: part.mayBeAccepted = true
-              case .drop: part.mayBeDropped = true
-              case .reject: part.mayBeRejected = true
-              case nil: break
-              }
-              part.limiter = rule
-              untouched.append(part)
-            }
-          }
-          rest = remaining
+      var taken: [Live] = []
+      for entry in live { cut(entry, by: rule, at: GuardKey(frame.chain, index, entry), &taken, &untouched) }
+      let isStateful = rule.limit != nil || rule.quota != nil
+      switch way(rule.verdict, isInBaseChain: callers.isEmpty && frame.chain < 0) {
+      case .continue:
+        untouched += taken
+      case .decision(let verdict) where isStateful:
+        for entry in taken {
+          var entry = entry
+          Self.mark(&entry, verdict, rule)
+          untouched.append(entry)
         }
-        for box in rest {
-          var part = entry
-          part.box = box
-          untouched.append(part)
-        }
+      case .decision(let verdict):
+        decide(taken, verdict, rule)
+      case .jump(let chain):
+        var behind = frame
+        behind.rules = frame.rules[(index + 1)...]
+        let way = callers + [behind, chain]
+        untouched += isStateful ? tried(taken, way) : run(taken, way, until: callers.count + 1)
+      case .leave(let chain):
+        let way = callers + (chain.map { [$0] } ?? [])
+        if isStateful { untouched += tried(taken, way) } else { left += run(taken, way, until: depth) }
       }
       live = untouched
-      if cuts > budget { return nil }
+      if isExhausted { return [] }
     }
-    for entry in live { decide(entry, chain.policy, nil, &fates) }
-    return accepted
+    return left + run(live, callers, until: depth)
+  }
+
+  /// Packets of which a limiter takes some another way, with what may become of them there: that way is walked to
+  /// its end.
+  private mutating func tried(_ taken: [Live], _ way: [Frame]) -> [Live] {
+    guard trials.count < Self.maximumTrials else {
+      isExhausted = true
+      return []
+    }
+    trials.append([])
+    decide(run(taken, way, until: 0), policy, nil)
+    return trials.removeLast()
+  }
+
+  private struct GuardKey: Hashable {
+    var chain: Int
+    var rule: Int
+    var family: Families.RawValue
+
+    init(_ chain: Int, _ rule: Int, _ entry: Live) {
+      self.chain = chain
+      self.rule = rule
+      family = entry.box.family.rawValue
+    }
+  }
+
+  /// A regular chain may be met many times.
+  private var guards: [GuardKey: [PacketBox]] = [:]
+
+  /// Parts one entry by a rule's guard.
+  private mutating func cut(
+    _ entry: Live, by rule: Rule, at key: GuardKey, _ hits: inout [Live], _ misses: inout [Live]
+  ) {
+    func part(_ box: PacketBox) -> Live {
+      var part = entry
+      part.box = box
+      return part
+    }
+    guard rule.families.contains(entry.box.family) else {
+      misses.append(entry)
+      return
+    }
+    if guards[key] == nil {
+      guards[key] = Guard(matches: rule.matches, family: entry.box.family).boxes
+    }
+    var rest = [entry.box]
+    for box in guards[key] ?? [] {
+      var remaining: [PacketBox] = []
+      for piece in rest {
+        cuts += 1
+        guard let hit = piece.intersection(box) else {
+          remaining.append(piece)
+          continue
+        }
+        remaining += piece.subtracting(box)
+        hits.append(part(hit))
+      }
+      rest = remaining
+    }
+    if cuts > Self.budget { isExhausted = true }
+    misses += rest.map(part)
   }
 }

@@ -4,11 +4,24 @@ internal import Ruleset
 
 extension CanonicalPolicy {
   static func chain(_ chain: BaseChain, _ sets: inout CanonicalSets) -> JSONValue {
-    [
-      "id": .string(KernelName.baseChain(hook: chain.hook, priority: chain.priority)),
-      "hook": .string(chain.hook.rawValue), "type": "filter", "priority": JSONValue(chain.priority),
-      "policy": .string(chain.policy.rawValue), "rules": .array(chain.rules.map { rule($0, &sets) }),
-    ]
+    .object(present: [
+      ("id", .string(KernelName.baseChain(hook: chain.hook, priority: chain.priority))),
+      ("name", chain.name.map(JSONValue.string)),
+      ("hook", .string(chain.hook.rawValue)), ("type", "filter"), ("priority", JSONValue(chain.priority)),
+      ("policy", .string(chain.policy.rawValue)), ("rules", .array(chain.rules.map { rule($0, &sets) })),
+    ])
+  }
+
+  /// Nil where there are none.
+  static func regularChains(_ chains: [RegularChain], _ sets: inout CanonicalSets) -> JSONValue? {
+    guard !chains.isEmpty else { return nil }
+    return .array(
+      chains.map { chain in
+        [
+          "id": .string(KernelName.chain(chain.name)), "name": .string(chain.name),
+          "rules": .array(chain.rules.map { rule($0, &sets) }),
+        ]
+      })
   }
 
   static func rule(_ rule: Rule, _ sets: inout CanonicalSets) -> JSONValue {
@@ -19,6 +32,8 @@ extension CanonicalPolicy {
       case .reject(let kind): ("reject", kind)
       case .continue: ("continue", nil)
       case .return: ("return", nil)
+      case .jump: ("jump", nil)
+      case .goto: ("goto", nil)
       }
     let (origin, item): (String, String?) =
       switch rule.origin {
@@ -40,6 +55,7 @@ extension CanonicalPolicy {
       ("count", rule.counter.map(counter)),
       ("log", rule.log.map(log)),
       ("verdict", .string(verdict)),
+      ("chain", rule.verdict.target.map(JSONValue.string)),
       ("reject-with", reject.map { .string($0.rawValue) }),
       ("comment", rule.comment.map(JSONValue.string)),
       ("owner", rule.owner.map(JSONValue.string)),

@@ -27,6 +27,7 @@ struct CanonicalPolicy {
       ("target", Self.target(policy.target)),
       ("sets", .array(policy.addressSets.map { sets.named($0) })),
       ("chains", .array((policy.firewall?.baseChains ?? []).map { Self.chain($0, &sets) })),
+      ("regular-chains", Self.regularChains(policy.firewall?.regularChains ?? [], &sets)),
       ("sysctls", .array(policy.sysctls.map(Self.sysctl))),
       ("mounts", .array(policy.mounts.map(Self.mount))),
       ("modules", Self.modules(policy.modules)),

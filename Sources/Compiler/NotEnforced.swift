@@ -6,10 +6,8 @@ enum NotEnforced {
   /// One line each, in the order of the policy's domains.
   static func list(_ policy: HostPolicy) -> [String] {
     var list: [String] = []
-    for chain in policy.firewall?.baseChains ?? [] {
-      for rule in chain.rules where !rule.isEnabled {
-        list.append("rule `\(rule.id)`: `enabled: false`")
-      }
+    for rule in policy.firewall?.rules ?? [] where !rule.isEnabled {
+      list.append("rule `\(rule.id)`: `enabled: false`")
     }
     let waiting = policy.sysctls.filter { $0.strengthClass == .lossy || $0.strengthClass == .oneWay }
     if !waiting.isEmpty {

@@ -44,6 +44,18 @@ package enum PolicyCompiler {
     let canonical = CanonicalPolicy(policy)
     let digest = PolicyDigest.compute(of: canonical.value)
     let ruleset = Lowering.lower(policy, digest: digest)
+    for excess in ChainDepth.excesses(in: ruleset) {
+      let rule = policy.firewall?.rules.first { $0.id == excess.ruleID }
+      diagnostics.report(
+        Diagnostic(
+          .chainDepth, at: rule?.span ?? policy.span,
+          "this leads through more than \(ChainDepth.maximum) chains, and the kernel follows no further",
+          help: [
+            "the way is \(excess.path.map { "`\($0)`" }.joined(separator: " → "))",
+            "a name that begins with `_` is a chain the compiler makes, for a negation or for `return` and `goto` that one rule cannot say",
+          ]))
+    }
+    guard !diagnostics.hasErrors else { return nil }
     let items = ItemList(policy, sources: sources)
     let messages: [EncodedMessage]
     do {

@@ -91,6 +91,11 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case badPriority = "firewall/bad-priority"
   case unknownICMPType = "firewall/unknown-icmp-type"
   case resetNeedsTCP = "firewall/reset-needs-tcp"
+  case unknownChain = "firewall/unknown-chain"
+  case unusedChain = "firewall/unused-chain"
+  /// Chains lead back to themselves, or further than the kernel follows.
+  case chainDepth = "firewall/chain-depth"
+  case duplicatePlace = "firewall/duplicate-place"
 
   // Other domains.
   case sysctlBadKey = "sysctl/bad-key"

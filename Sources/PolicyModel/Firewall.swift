@@ -1,14 +1,20 @@
 package import Diagnostics
 
-/// The packet filter: base chains in the order of their hooks, each closed visibly.
+/// The packet filter: base chains in the order of their hooks, each closed visibly, and regular chains.
 package struct Firewall: Sendable {
   package var baseChains: [BaseChain]
+  /// Sorted by name; each `jump` and `goto` names one of them, and none leads back to itself.
+  package var regularChains: [RegularChain]
   package var span: SourceSpan
 
-  package init(baseChains: [BaseChain], span: SourceSpan) {
+  package init(baseChains: [BaseChain], regularChains: [RegularChain] = [], span: SourceSpan) {
     self.baseChains = baseChains
+    self.regularChains = regularChains
     self.span = span
   }
+
+  /// All rules, in the order of all outputs.
+  package var rules: [Rule] { baseChains.flatMap(\.rules) + regularChains.flatMap(\.rules) }
 }
 
 /// A place in the kernel's packet path. The order of cases is the order of all outputs.
@@ -28,6 +34,8 @@ package enum ChainPolicy: String, Sendable {
 }
 
 package struct BaseChain: Sendable {
+  /// Its name below `chains`; nil for the chain that is named by its hook.
+  package var name: String?
   package var hook: Hook
   /// Netfilter priority, signed; lower runs first.
   package var priority: Int32
@@ -35,7 +43,10 @@ package struct BaseChain: Sendable {
   package var rules: [Rule]
   package var span: SourceSpan
 
-  package init(hook: Hook, priority: Int32, policy: ChainPolicy, rules: [Rule], span: SourceSpan) {
+  package init(
+    name: String? = nil, hook: Hook, priority: Int32, policy: ChainPolicy, rules: [Rule], span: SourceSpan
+  ) {
+    self.name = name
     self.hook = hook
     self.priority = priority
     self.policy = policy
@@ -44,7 +55,20 @@ package struct BaseChain: Sendable {
   }
 
   /// The place of its rules' ids.
-  package var place: String { hook.rawValue }
+  package var place: String { name ?? hook.rawValue }
+}
+
+/// A chain that rules jump to. Its name is the place of its rules' ids.
+package struct RegularChain: Sendable {
+  package var name: String
+  package var rules: [Rule]
+  package var span: SourceSpan
+
+  package init(name: String, rules: [Rule], span: SourceSpan) {
+    self.name = name
+    self.rules = rules
+    self.span = span
+  }
 }
 
 /// A set of IP families.
@@ -115,7 +139,20 @@ package enum Verdict: Sendable, Equatable {
   case drop
   case reject(RejectKind)
   case `continue`
+  /// Goes on behind the `jump` that led here; in a base chain the chain's policy (LANGUAGE.md §4.12).
   case `return`
+  /// Into a regular chain, and on with the next rule when that ends.
+  case jump(String)
+  /// Into a regular chain, whose end is the end of this one.
+  case goto(String)
+
+  /// The regular chain it leads to.
+  package var target: String? {
+    switch self {
+    case .jump(let name), .goto(let name): name
+    default: nil
+    }
+  }
 }
 
 /// `automatic` is what a bare `reject` sends: port-unreachable of the packet's family.

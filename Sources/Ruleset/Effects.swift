@@ -8,8 +8,12 @@ struct Effects {
   private let counter: RuleStatement?
   private let log: Log?
   private let verdict: Verdict
+  /// What decides what comes back from the chain that the verdict jumps to.
+  private let verdictBehind: Verdict?
+  /// Whether the verdict is to leave the chain that the rule stands in without deciding.
+  let leavesChain: Bool
 
-  init(of rule: Rule, chainPolicy: ChainPolicy) {
+  init(of rule: Rule, chainPolicy: ChainPolicy?) {
     limit = rule.limit
     quota = rule.quota
     counter = rule.counter.map { counter in
@@ -19,16 +23,30 @@ struct Effects {
       }
     }
     log = rule.log
-    if rule.verdict == .return {
+    let ofPolicy: Verdict? =
       switch chainPolicy {
-      case .accept: verdict = .accept
-      case .drop: verdict = .drop
-      case .reject: verdict = .reject(.automatic)
+      case .accept: .accept
+      case .drop: .drop
+      case .reject: .reject(.automatic)
+      case nil: nil
       }
-    } else {
-      verdict = rule.verdict
+    switch (rule.verdict, ofPolicy) {
+    case (.return, let policy?):
+      (verdict, verdictBehind) = (policy, nil)
+    case (.goto(let target), let policy?):
+      (verdict, verdictBehind) = (.jump(target), policy)
+    default:
+      (verdict, verdictBehind) = (rule.verdict, nil)
     }
+    leavesChain =
+      switch verdict {
+      case .return, .goto: true
+      default: false
+      }
   }
+
+  /// Whether the verdict takes two kernel rules that must see the same packets.
+  var needsChain: Bool { verdictBehind != nil }
 
   /// IPPROTO_TCP where the verdict answers TCP only.
   var neededProtocol: UInt8? { verdict == .reject(.tcpReset) ? 6 : nil }
@@ -50,10 +68,13 @@ struct Effects {
     parts(budget: budget(isInverted: false).flatMap { $0 }, family: family)
   }
 
-  /// The statements of each kernel rule of a generated chain. What exceeds the budget returns.
-  func inChain() -> [[RuleStatement]] {
-    guard logsApart else { return inline(in: nil) }
-    return budget(isInverted: true).map { $0 + [.verdict(.return)] } + parts(budget: [], family: nil)
+  /// The statements of each kernel rule of a generated chain. What exceeds the budget goes `otherwise`, or
+  /// where nothing logs apart, to the end of the chain.
+  func inChain(otherwise: KernelVerdict) -> [[RuleStatement]] {
+    let behind = verdictBehind.map { [Self.statements(for: $0, family: nil)] } ?? []
+    guard logsApart || verdictBehind != nil && hasBudget else { return inline(in: nil) + behind }
+    return budget(isInverted: true).map { $0 + [.verdict(otherwise)] } + parts(budget: [], family: nil)
+      + behind
   }
 
   private func parts(budget: [RuleStatement], family: Families?) -> [[RuleStatement]] {
@@ -87,6 +108,8 @@ struct Effects {
     case .drop: [.verdict(.drop)]
     case .continue: [.verdict(.continue)]
     case .return: [.verdict(.return)]
+    case .jump(let chain): [.verdict(.jump(KernelName.chain(chain)))]
+    case .goto(let chain): [.verdict(.goto(KernelName.chain(chain)))]
     case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
     }
   }

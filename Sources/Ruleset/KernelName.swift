@@ -46,6 +46,12 @@ package enum KernelName {
     return isUsable(name) ? name : hashed(counter)
   }
 
+  /// A regular chain of the policy.
+  package static func chain(_ name: String) -> String {
+    let written = underscored(name)
+    return isUsable(written) ? written : hashed(name)
+  }
+
   /// The chain generated for a rule: readable, and told apart by its id's digest.
   ///
   /// A leading underscore is reserved for what we generate. 1 + 19 + 1 + 10 bytes.
@@ -68,6 +74,13 @@ package enum KernelName {
     else { return false }
     guard bytes.allSatisfy({ isNameByte($0) }) else { return false }
     return !NFTKeywords.all.contains(Substring(name)) && !reserved.contains(name) && !hasFormOfHook(name)
+      && !hasFormOfHash(name)
+  }
+
+  /// What stands for a name that cannot be used; one written so would be taken for another.
+  private static func hasFormOfHash(_ name: String) -> Bool {
+    name.hasPrefix("x_") && name.utf8.count == 12
+      && name.utf8.dropFirst(2).allSatisfy { (0x61...0x7a).contains($0) || (0x32...0x37).contains($0) }
   }
 
   /// Sets, objects and chains of the applier (`APPLY.md` §6.1).

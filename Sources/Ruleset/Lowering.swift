@@ -23,37 +23,47 @@ package enum Lowering {
     let sorted = firewall.baseChains.sorted { a, b in
       (order.firstIndex(of: a.hook) ?? 0, a.priority) < (order.firstIndex(of: b.hook) ?? 0, b.priority)
     }
-    var base: [Chain] = []
+    var chains: [Chain] = []
     var generated: [Chain] = []
-    var names: Set<String> = []
+    var names = ChainNames()
     for chain in sorted {
-      let lowering = RuleLowering(chainPolicy: chain.policy)
-      var rules: [KernelRule] = []
-      for rule in chain.rules where rule.isEnabled {
-        let output = lowering.lower(rule, chainName: freeName(for: rule.id, taken: names))
-        rules += output.rules
-        if let chain = output.generatedChain {
-          names.insert(chain.name)
-          generated.append(chain)
-        }
-      }
-      base.append(
-        Chain(
-          name: KernelName.baseChain(hook: chain.hook, priority: chain.priority), base: BaseHook(chain),
-          rules: rules))
+      let name = KernelName.baseChain(hook: chain.hook, priority: chain.priority)
+      chains.append(
+        lower(
+          chain.rules, to: Chain(name: name, base: BaseHook(chain), rules: []), policy: chain.policy, &names,
+          &generated))
     }
-    return base + generated
+    for chain in firewall.regularChains {
+      let name = KernelName.chain(chain.name)
+      chains.append(
+        lower(chain.rules, to: Chain(name: name, base: nil, rules: []), policy: nil, &names, &generated))
+    }
+    return chains + generated
   }
 
-  /// Two ids whose readable parts and 50 bits of digest agree would share a name.
-  static func freeName(for id: String, taken: Set<String>) -> String {
-    var name = KernelName.generatedChain(ruleID: id)
-    var suffix = 1
-    while taken.contains(name) {
-      suffix += 1
-      name = KernelName.generatedChain(ruleID: id, variant: suffix)
+  /// The chain with its rules; what they need besides goes to `generated`.
+  ///
+  /// - Parameter policy: nil for a regular chain.
+  private static func lower(
+    _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ names: inout ChainNames,
+    _ generated: inout [Chain]
+  ) -> Chain {
+    let lowering = RuleLowering(chainPolicy: policy)
+    var first: Chain?
+    var current = chain
+    for rule in rules where rule.isEnabled {
+      let output = lowering.lower(rule, &names)
+      current.rules += output.rules
+      if let rest = output.rest {
+        // The rules behind this one stand in a chain of their own.
+        if first == nil { first = current } else { generated.append(current) }
+        current = Chain(name: rest, base: nil, rules: [])
+      }
+      generated += output.generatedChains
     }
-    return name
+    guard let first else { return current }
+    generated.append(current)
+    return first
   }
 
   private static func counterNames(in chains: [Chain]) -> Set<String> {

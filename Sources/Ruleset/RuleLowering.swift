@@ -1,28 +1,34 @@
 internal import PolicyModel
 internal import SHA2
 
-/// Lowers one policy rule to the kernel rules of its base chain, and to a generated chain where one rule
-/// cannot say it.
+/// Lowers one policy rule to the kernel rules of its chain, and to generated chains where one rule cannot say
+/// it.
 ///
 /// A generated chain is needed
 /// - for a negation whose field may be absent: `positive -> return`, then the rule's effects;
 /// - where the rule becomes several kernel rules and has state: each would have a bucket of its own, and
 ///   `accept … limit 10/minute` would let through twice as much;
 /// - for `log … at most` below a limit or quota: a rule of its own logs, and it must see only what they let
-///   through.
+///   through;
+/// - for `goto` in a base chain, whose end is the chain's policy: by a verdict, as for `return`.
+///
+/// `return` and `goto` of a regular chain leave the chain they stand in, which a chain below cannot do for it.
+/// There the rest of the caller becomes a chain of its own, and all ways are `goto`.
 struct RuleLowering {
   struct Output {
-    /// For the base chain, in order.
+    /// For the rule's chain, in order.
     var rules: [KernelRule] = []
-    var generatedChain: Chain?
+    var generatedChains: [Chain] = []
+    /// The name of the chain that the rules behind this one go to; nil: they stay.
+    var rest: String?
   }
 
-  /// What `return` means: the end of the chain, as a verdict. The kernel's own policy is not asked, for it
-  /// is `accept` until the transaction that creates the chain ends.
-  let chainPolicy: ChainPolicy
+  /// What `return` and the end of a chain entered by `goto` mean in a base chain, as a verdict. The kernel's
+  /// own policy is not asked, for it is `accept` until the transaction that creates the chain ends. Nil: a
+  /// regular chain.
+  let chainPolicy: ChainPolicy?
 
-  /// - Parameter chainName: for the generated chain, if one is needed.
-  func lower(_ rule: Rule, chainName: @autoclosure () -> String) -> Output {
+  func lower(_ rule: Rule, _ names: inout ChainNames) -> Output {
     guard let (matching, exceptions) = lowerMatches(of: rule) else { return Output() }
     var alternatives = matching
     let effects = Effects(of: rule, chainPolicy: chainPolicy)
@@ -34,23 +40,34 @@ struct RuleLowering {
     var parts = Parts(rule: rule)
     let needsChain =
       !exceptions.isEmpty || alternatives.count > 1 && effects.hasState
-      || effects.logsApart && effects.hasBudget
+      || effects.logsApart && effects.hasBudget || effects.needsChain
     guard needsChain else {
       let rules = alternatives.flatMap { alternative in
         effects.inline(in: alternative.family).map { parts.rule(alternative, $0) }
       }
       return Output(rules: rules)
     }
-    let name = chainName()
-    let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
-    var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
-    let guardOfEffects = Conjunction(protocols: effects.neededProtocol.map { [$0] })
-    for statements in effects.inChain() {
-      // Only the rule that rejects needs the guard; nft wants to see it there.
-      let isRejecting = statements.contains { if case .reject = $0 { true } else { false } }
-      chain.append(parts.rule(isRejecting ? guardOfEffects : Conjunction(), statements))
+    let name = names.take(for: rule.id)
+    guard effects.leavesChain else {
+      let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
+      var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
+      let guardOfEffects = Conjunction(protocols: effects.neededProtocol.map { [$0] })
+      for statements in effects.inChain(otherwise: .return) {
+        // Only the rule that rejects needs the guard; nft wants to see it there.
+        let isRejecting = statements.contains { if case .reject = $0 { true } else { false } }
+        chain.append(parts.rule(isRejecting ? guardOfEffects : Conjunction(), statements))
+      }
+      return Output(rules: jumps, generatedChains: [Chain(name: name, base: nil, rules: chain)])
     }
-    return Output(rules: jumps, generatedChain: Chain(name: name, base: nil, rules: chain))
+    let rest = names.take(for: rule.id)
+    let onward = KernelVerdict.goto(rest)
+    var rules = alternatives.map { parts.rule($0, [.verdict(.goto(name))]) }
+    rules.append(parts.rule(Conjunction(), [.verdict(onward)]))
+    var chain = exceptions.map { parts.rule($0, [.verdict(onward)]) }
+    chain += effects.inChain(otherwise: onward).map { parts.rule(Conjunction(), $0) }
+    if effects.hasBudget, !effects.logsApart { chain.append(parts.rule(Conjunction(), [.verdict(onward)])) }
+    return Output(
+      rules: rules, generatedChains: [Chain(name: name, base: nil, rules: chain)], rest: rest)
   }
 
   /// The disjoint ways to meet the rule's matches, and what then still excepts a packet; nil if no packet
@@ -105,6 +122,23 @@ struct RuleLowering {
     case .group: 11
     case .status: 12
     }
+  }
+}
+
+/// Names of generated chains, each given once.
+struct ChainNames {
+  private var taken: Set<String> = []
+
+  /// The rest of a caller takes the second name of its rule; and two ids whose readable parts and 50 bits of
+  /// digest agree would share one.
+  mutating func take(for id: String) -> String {
+    var variant = 1
+    var name = KernelName.generatedChain(ruleID: id)
+    while !taken.insert(name).inserted {
+      variant += 1
+      name = KernelName.generatedChain(ruleID: id, variant: variant)
+    }
+    return name
   }
 }
 

@@ -27,7 +27,8 @@ package struct Table: Sendable, Equatable {
   package var objects: [NamedObject]
   /// Named sets, sorted by name.
   package var sets: [KernelSet]
-  /// Base chains in hook order, then regular chains in the order of first use.
+  /// Base chains in hook order, then the policy's regular chains by name, then generated ones in the order of
+  /// first use.
   package var chains: [Chain]
 
   package init(

@@ -63,24 +63,27 @@ private struct Packet {
 }
 
 /// What a packet may meet: every choice of every limiter, tried one after the other.
-private func outcomes(_ packet: Packet, _ chain: BaseChain) -> Set<ChainPolicy> {
-  var reached: Set<ChainPolicy> = []
-  for rule in chain.rules {
-    guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
-    let verdict: ChainPolicy? =
+private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularChain]) -> Set<ChainPolicy> {
+  func target(_ name: String) -> ArraySlice<Rule> { regular.first { $0.name == name }?.rules[...] ?? [] }
+  func decide(_ rules: ArraySlice<Rule>, end: () -> Set<ChainPolicy>) -> Set<ChainPolicy> {
+    for (index, rule) in zip(rules.indices, rules) {
+      guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
+      let rest = rules[(index + 1)...]
+      let reached: Set<ChainPolicy>
       switch rule.verdict {
-      case .accept: .accept
-      case .drop: .drop
-      case .reject: .reject
-      case .return: chain.policy
-      case .continue: nil
+      case .continue: continue
+      case .accept: reached = [.accept]
+      case .drop: reached = [.drop]
+      case .reject: reached = [.reject]
+      case .return: reached = end()
+      case .jump(let name): reached = decide(target(name)) { decide(rest, end: end) }
+      case .goto(let name): reached = decide(target(name), end: end)
       }
-    guard let verdict else { continue }
-    reached.insert(verdict)
-    if rule.limit == nil { return reached }
+      return rule.limit == nil ? reached : reached.union(decide(rest, end: end))
+    }
+    return end()
   }
-  reached.insert(chain.policy)
-  return reached
+  return decide(chain.rules[...]) { [chain.policy] }
 }
 
 private let source = SourceID(0)
@@ -124,13 +127,16 @@ private func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   return Match(condition, isNegated: isNegated)
 }
 
-private func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
-  let policies: [ChainPolicy] = [.accept, .drop, .reject]
-  let verdicts: [Verdict] = [.accept, .accept, .drop, .reject(.automatic), .return, .continue]
-  let rules = (0..<Int.random(in: 0...6, using: &random)).map { index in
+private func randomRules(
+  _ random: inout some RandomNumberGenerator, place: String, targets: [String]
+) -> [Rule] {
+  let verdicts: [Verdict] =
+    [.accept, .accept, .drop, .reject(.automatic), .return, .continue]
+    + targets.flatMap { [.jump($0), .goto($0)] }
+  return (0..<Int.random(in: 0...6, using: &random)).map { index in
     var rule = Rule(
-      id: "input/r\(index)", name: nil, text: "", verdict: verdicts.randomElement(using: &random) ?? .drop,
-      span: nowhere)
+      id: "\(place)/r\(index)", name: nil, text: "",
+      verdict: verdicts.randomElement(using: &random) ?? .drop, span: nowhere)
     rule.families = [Families.both, .both, .ipv4, .ipv6].randomElement(using: &random) ?? .both
     rule.matches = (0..<Int.random(in: 0...3, using: &random)).map { _ in randomMatch(&random) }
     if Int.random(in: 0..<4, using: &random) == 0 {
@@ -138,9 +144,24 @@ private func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChai
     }
     return rule
   }
+}
+
+private func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
+  let policies: [ChainPolicy] = [.accept, .drop, .reject]
   return BaseChain(
-    hook: .input, priority: -5, policy: policies.randomElement(using: &random) ?? .drop, rules: rules,
-    span: nowhere)
+    hook: .input, priority: -5, policy: policies.randomElement(using: &random) ?? .drop,
+    rules: randomRules(&random, place: "input", targets: regularNames), span: nowhere)
+}
+
+private let regularNames = ["a", "b", "c"]
+
+/// Each leads to the ones behind it only.
+private func randomRegularChains(_ random: inout some RandomNumberGenerator) -> [RegularChain] {
+  regularNames.indices.map { index in
+    let rules = randomRules(
+      &random, place: regularNames[index], targets: Array(regularNames[(index + 1)...]))
+    return RegularChain(name: regularNames[index], rules: rules, span: nowhere)
+  }
 }
 
 private let packets: [Packet] = {
@@ -179,20 +200,21 @@ private struct Seeded: RandomNumberGenerator {
   }
 }
 
-@Test("the symbolic walk agrees with a packet-by-packet loop", arguments: 0..<150)
+@Test("the symbolic walk agrees with a packet-by-packet loop", arguments: 0..<300)
 func walkAgreesWithBruteForce(seed: Int) throws {
   var random = Seeded(state: UInt64(seed))
   let chain = randomChain(&random)
+  let regular = randomRegularChains(&random)
   let fates = try #require(
-    Walk.fates(of: [PacketBox(all: .ipv4), PacketBox(all: .ipv6)], along: [chain]))
+    Walk.fates(of: [PacketBox(all: .ipv4), PacketBox(all: .ipv6)], along: [chain], through: regular))
   for packet in packets.shuffled(using: &random).prefix(60) {
     let hits = fates.filter { $0.box.intersection(packet.box) != nil }
     // Fates are disjoint and cover everything.
     try #require(hits.count == 1, "\(packet)")
-    let expected = outcomes(packet, chain)
+    let expected = outcomes(packet, chain, regular)
     let acceptance: Fate.Acceptance =
       expected == [.accept] ? .always : expected.contains(.accept) ? .sometimes : .never
-    #expect(hits[0].acceptance == acceptance, "\(packet) under \(chain.rules)")
+    #expect(hits[0].acceptance == acceptance, "\(packet) under \(chain.rules) with \(regular)")
     if acceptance == .never { #expect(hits[0].isRejected == (expected == [.reject])) }
   }
 }

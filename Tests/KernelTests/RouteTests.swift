@@ -1,3 +1,4 @@
+import Compiler
 import Diagnostics
 import Foundation
 import NFTables
@@ -68,7 +69,12 @@ struct RouteTests {
           withErrors += 1
           continue
         }
-        try Self.compareRoutes(of: Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32)), path)
+        let ruleset = Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32))
+        guard ChainDepth.excesses(in: ruleset).isEmpty else {
+          withErrors += 1
+          continue
+        }
+        try Self.compareRoutes(of: ruleset, path)
         compared.append(path)
       }
     }

@@ -18,25 +18,47 @@ package struct RandomPolicy {
 
   package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-  /// `count` rules over the four hooks that matter, every hook closed in its own way.
+  /// `count` rules over the five hooks, every hook closed in its own way and with chains of its own.
   package mutating func policy(ruleCount: Int) -> HostPolicy {
     var rules: [Hook: [Rule]] = [:]
+    var regular: [RegularChain] = []
     let hooks: [Hook] = [.prerouting, .input, .forward, .output, .postrouting]
+    for hook in hooks { regular += chains(hook: hook) }
     for index in 0..<ruleCount {
       let hook = random.pick(hooks)
-      rules[hook, default: []].append(rule(hook: hook, name: "r\(index)"))
+      rules[hook, default: []].append(
+        rule(hook: hook, name: "r\(index)", targets: Self.chainNames.map { "\($0)-\(hook.rawValue)" }))
     }
     let chains = hooks.map { hook in
       let policy: ChainPolicy = hook == .input ? .drop : hook == .output ? .reject : .accept
       return Samples.chain(hook, policy: policy, rules[hook] ?? [])
     }
-    return Samples.policy(chains, sets: Self.namedSets)
+    return Samples.policy(chains, regular: regular.sorted { $0.name < $1.name }, sets: Self.namedSets)
+  }
+
+  /// With the hook behind them: names for the kernel, and one that is too long for it.
+  private static let chainNames = ["a", "trusted", "a-name-beyond-the-31-bytes-of-others"]
+
+  /// Chains that rules of the hook may lead to; each leads to the ones behind it only.
+  package mutating func chains(hook: Hook) -> [RegularChain] {
+    let names = Self.chainNames.map { "\($0)-\(hook.rawValue)" }
+    return names.indices.map { index in
+      let rules = (0..<Int.random(in: 0...4, using: &random)).map { rule in
+        self.rule(
+          hook: hook, place: names[index], name: "r\(rule)", targets: Array(names[(index + 1)...]))
+      }
+      return RegularChain(name: names[index], rules: rules, span: Samples.span)
+    }
   }
 
   /// A rule that is legal in the hook; its families are the meet of its clauses, never empty.
-  package mutating func rule(hook: Hook, name: String) -> Rule {
+  ///
+  /// - Parameter targets: chains it may lead to.
+  package mutating func rule(
+    hook: Hook, place: String? = nil, name: String, targets: [String] = []
+  ) -> Rule {
     while true {
-      var rule = candidate(hook: hook, name: name)
+      var rule = candidate(hook: hook, place: place ?? hook.rawValue, name: name, targets: targets)
       if let families = Self.families(of: rule) {
         rule.families = families
         return rule
@@ -64,12 +86,20 @@ package struct RandomPolicy {
     return families.isEmpty ? nil : families
   }
 
-  private mutating func candidate(hook: Hook, name: String) -> Rule {
-    let verdict = verdict(hook: hook)
-    return Samples.rule("\(hook.rawValue)/\(name)", verdict) { rule in
+  private mutating func candidate(hook: Hook, place: String, name: String, targets: [String]) -> Rule {
+    var verdict = verdict(hook: hook)
+    if !targets.isEmpty, random.chance(30) {
+      let target = random.pick(targets)
+      verdict = random.chance(50) ? .jump(target) : .goto(target)
+    }
+    return Samples.rule("\(place)/\(name)", verdict) { rule in
       if random.chance(20) { rule.families = random.pick([.ipv4, .ipv6]) }
       rule.matches = matches(hook: hook, needsTCP: verdict == .reject(.tcpReset))
-      let mayBound = verdict == .accept || verdict == .continue
+      let mayBound =
+        switch verdict {
+        case .drop, .reject: false
+        default: true
+        }
       if random.chance(25) { rule.limit = limit(isOver: mayBound ? random.chance(20) : true) }
       if random.chance(12) {
         rule.quota = Quota(

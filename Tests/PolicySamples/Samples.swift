@@ -35,10 +35,10 @@ package enum Samples {
   }
 
   package static func policy(
-    _ chains: [BaseChain], sets: [(String, AddressSet)] = []
+    _ chains: [BaseChain], regular: [RegularChain] = [], sets: [(String, AddressSet)] = []
   ) -> HostPolicy {
     var policy = HostPolicy(name: "sample", target: Target(kernel: KernelVersion(6, 1)), span: span)
-    policy.firewall = Firewall(baseChains: chains, span: span)
+    policy.firewall = Firewall(baseChains: chains, regularChains: regular, span: span)
     policy.addressSets = sets.map { NamedAddressSet(name: $0.0, addresses: $0.1, span: span) }
     return policy
   }

@@ -46,32 +46,116 @@ struct LoweringMeaningTests {
     #expect(met > 1000)
   }
 
+  /// The same for whole chains with `jump`, `goto` and `return`, in chains that lead to each other.
+  @Test(arguments: 1...6 as ClosedRange<UInt64>)
+  func programsMeanTheChains(seed: UInt64) throws {
+    var random = SeededGenerator(seed: seed &* 104_729)
+    var source = RandomPolicy(seed: seed &+ 500)
+    var decided = 0
+    var entered = 0
+    for _ in 0..<40 {
+      let hook = random.pick(Self.hooks)
+      let policy = random.pick(
+        [ChainPolicy.accept, .drop, .reject].filter { $0 != .reject || hook == .input })
+      let regular = source.chains(hook: hook)
+      let rules = (0..<6).map { source.rule(hook: hook, name: "r\($0)", targets: regular.map(\.name)) }
+      var chain = Samples.chain(hook, policy: policy, rules)
+      chain.rules = rules
+      let ruleset = Lowering.lower(
+        Samples.policy([chain], regular: regular, sets: RandomPolicy.namedSets), digest: [])
+      let table = try #require(ruleset.tables.first)
+      for _ in 0..<60 {
+        let packet = Packet(&random)
+        let empty = random.next()
+        let hasTokens = { (budget: KernelMachine.Budget) in
+          (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
+        }
+        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: hook.rawValue, packet)
+        var expected = Expected()
+        _ = Self.run(rules, packet, policy: policy, in: regular, hasTokens: hasTokens, &expected)
+        if expected.outcome != nil { decided += 1 }
+        entered += expected.entered
+        guard
+          Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
+          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count
+        else {
+          Issue.record("\(rules)\n\(regular)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)")
+          return
+        }
+      }
+    }
+    #expect(decided > 500 && entered > 200, "\(decided) decided, \(entered) chains entered")
+  }
+
+  private enum End {
+    case decided
+    case returned
+  }
+
+  /// One chain; `policy` is nil in a regular one.
+  private static func run(
+    _ rules: [Rule], _ packet: Packet, policy: ChainPolicy?, in chains: [RegularChain],
+    hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
+  ) -> End {
+    func ofPolicy(_ expected: inout Expected) -> End {
+      guard let policy else { return .returned }
+      expected.outcome = policy == .accept ? .accept : policy == .drop ? .drop : .reject(.automatic)
+      return .decided
+    }
+    for rule in rules {
+      guard act(rule, packet, hasTokens: hasTokens, &expected) else { continue }
+      switch rule.verdict {
+      case .continue: continue
+      case .accept, .drop, .reject:
+        expected.outcome = rule.verdict
+        return .decided
+      case .return: return ofPolicy(&expected)
+      case .jump(let name), .goto(let name):
+        expected.entered += 1
+        let target = chains.first { $0.name == name }?.rules ?? []
+        let end = run(target, packet, policy: nil, in: chains, hasTokens: hasTokens, &expected)
+        if end == .decided { return .decided }
+        if case .goto = rule.verdict { return ofPolicy(&expected) }
+      }
+    }
+    return .returned
+  }
+
   private struct Expected {
     var effects: [KernelMachine.Effect] = []
     var asked: [KernelMachine.Budget: Int] = [:]
     var outcome: Verdict?
+    /// Regular chains entered.
+    var entered = 0
   }
 
   private static func budget(_ rate: Rate, burst: UInt32) -> KernelMachine.Budget {
     KernelMachine.Budget(rate: rate.amount, seconds: rate.seconds, burst: burst, isBytes: rate.isBytes)
   }
 
-  /// LANGUAGE.md §4.1: matches, limit, quota, count, log, verdict.
   private static func expected(
     _ rule: Rule, _ packet: Packet, policy: ChainPolicy, hasTokens: (KernelMachine.Budget) -> Bool
   ) -> Expected {
     var expected = Expected()
-    guard Meaning.holds(rule, packet) else { return expected }
+    _ = run([rule], packet, policy: policy, in: [], hasTokens: hasTokens, &expected)
+    return expected
+  }
+
+  /// LANGUAGE.md §4.1: matches, limit, quota, count, log. Whether the verdict is then reached.
+  private static func act(
+    _ rule: Rule, _ packet: Packet, hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
+  ) -> Bool {
+    guard Meaning.holds(rule, packet) else { return false }
     func asks(_ budget: KernelMachine.Budget, isOver: Bool) -> Bool {
       expected.asked[budget, default: 0] += 1
       return hasTokens(budget) != isOver
     }
     if let limit = rule.limit, !asks(budget(limit.rate, burst: limit.burst), isOver: limit.isOver) {
-      return expected
+      return false
     }
     if let quota = rule.quota {
       let budget = KernelMachine.Budget(rate: quota.bytes, seconds: 0, burst: 0, isBytes: true)
-      guard asks(budget, isOver: quota.isOver) else { return expected }
+      guard asks(budget, isOver: quota.isOver) else { return false }
     }
     switch rule.counter {
     case .anonymous?: expected.effects.append(.count(nil))
@@ -86,13 +170,7 @@ struct LoweringMeaningTests {
           .log(prefix: log.prefix, level: log.level.map(UInt32.init), group: log.group))
       }
     }
-    switch rule.verdict {
-    case .continue: break
-    case .return:
-      expected.outcome = policy == .accept ? .accept : policy == .drop ? .drop : .reject(.automatic)
-    default: expected.outcome = rule.verdict
-    }
-    return expected
+    return true
   }
 
   private static func isSame(_ outcome: KernelMachine.Outcome?, _ verdict: Verdict?, _ packet: Packet) -> Bool

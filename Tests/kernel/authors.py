@@ -212,8 +212,9 @@ class Author:
         """`reject` has no place in prerouting."""
         return "drop" if self.hook == "prerouting" else "reject"
 
-    def rule(self):
-        """(text, predicate, verdict); the verdict is None where the rule decides nothing."""
+    def rule(self, chains=()):
+        """(text, predicate, verdict); the verdict is True or False, None where the rule decides nothing, or what it
+        does with the chains named: `("jump", name)`, `("goto", name)`, `("return",)`."""
         family, clauses = self.family()
         if self.chance(0.7):
             clauses += self.transport(family)
@@ -236,18 +237,41 @@ class Author:
         verdict, decision = self.random.choice((
             ("accept", True), ("accept", True), ("accept", True), ("drop", False), ("drop", False),
             (self.refusal(), False), ("continue", None)))
+        if chains and self.chance(0.35):
+            decision = (self.random.choice(("jump", "goto")), self.random.choice(chains))
+            verdict = " ".join(decision)
+        elif self.chance(0.12):
+            verdict, decision = "return", ("return",)
         if verdict == "continue" and not any(clause.text == "count" for clause in clauses):
             clauses.append(Clause("count", lambda probe: True))
         text = " ".join([verdict] + [clause.text for clause in clauses])
         return text, lambda probe: all(clause.holds(probe) for clause in clauses), decision
 
     def policy(self):
-        rules = [self.rule() for _ in range(self.random.randint(3, 8))]
+        # Each chain leads to the ones behind it only.
+        names = ["first", "policy", "the-third-of-the-chains-with-a-long-name"][:self.random.choice((0, 1, 3, 3))]
+        chains = {name: [self.rule(names[index + 1:]) for _ in range(self.random.randint(1, 4))]
+                  for index, name in enumerate(names)}
+        rules = [self.rule(names) for _ in range(self.random.randint(3, 8))]
         default = self.random.choice(("accept", "drop", "drop", self.refusal()))
 
-        def passes(probe):
-            for _, holds, decision in rules:
-                if decision is not None and holds(probe):
+        def walk(rules, probe, at_end):
+            """What the rules decide; `at_end` says what `return` and the end of the list do."""
+            for index, (_, holds, decision) in enumerate(rules):
+                if decision is None or not holds(probe):
+                    continue
+                if isinstance(decision, bool):
                     return decision
-            return default == "accept"
-        return support.small([text for text, _, _ in rules], hook=self.hook, default=default), passes
+                if decision[0] == "return":
+                    return at_end()
+                rest = rules[index + 1:]
+                return walk(chains[decision[1]], probe, at_end if decision[0] == "goto" else (
+                    lambda: walk(rest, probe, at_end)))
+            return at_end()
+
+        text = support.small([text for text, _, _ in rules], hook=self.hook, default=default)
+        if chains:
+            text += "  chains:\n"
+            for name, chain in chains.items():
+                text += "    %s:\n" % name + "".join("      - '%s'\n" % rule for rule, _, _ in chain)
+        return text, lambda probe: walk(rules, probe, lambda: default == "accept")

@@ -73,6 +73,36 @@ firewall:
       - others: drop udp not 7777, 7778 status not dnat
       - closed: drop udp 9999, 1234 not invalid
 """
+# The closed port is denied in a regular chain, whose name, way and rules change.
+CHAINS = "policy: chains\n" + HEADER + """\
+firewall:
+  input:
+    policy: accept
+    rules:
+      - jump services udp
+  chains:
+    services:
+      - accept udp 7777
+      - jump others
+    others:
+      - drop
+"""
+OTHER_CHAINS = "policy: other-chains\n" + HEADER + """\
+firewall:
+  input:
+    policy: drop
+    rules:
+      - goto services udp
+      - jump web tcp 80
+  chains:
+    services:
+      - return udp not 7777
+      - jump open
+    open:
+      - accept udp 7777, 7778 in eth0
+    web:
+      - accept from 10.0.0.0/8
+"""
 # The input chain at another place: the new chain must close before the old one goes.
 MOVED = SECOND.replace("policy: second", "policy: moved").replace(
     "    policy: drop\n", "    policy: drop\n    priority: filter - 20\n")
@@ -223,6 +253,10 @@ class Exchange(FloodTestCase):
     def test_same_places(self):
         """Two policies with the same base chains, by turns. The port that both open loses nothing either."""
         self.assertEqual(self.alternate((FIRST, SECOND), ROUNDS), 0)
+
+    def test_regular_chains(self):
+        """Chains that others jump to come, change and go."""
+        self.assertEqual(self.alternate((CHAINS, OTHER_CHAINS), max(200, ROUNDS // 10)), 0)
 
     def test_another_priority(self):
         """The base chain moves to another priority and back: another chain, and no gap between them."""

@@ -52,6 +52,28 @@ firewall:
       - web: accept tcp 80, 443
 """
 
+# Regular chains under names that stay, change and go; one leads to another.
+CHAINS = SIMPLE.replace("policy: simple", "policy: chains") + """\
+      - jump ssh tcp 22
+      - goto rest not tcp
+  chains:
+    ssh:
+      - accept from 10.0.0.0/8
+      - jump rest
+    rest:
+      - return not icmp, icmpv6 limit 5/second
+      - accept
+"""
+OTHER_CHAINS = SIMPLE.replace("policy: simple", "policy: other-chains") + """\
+      - jump shell tcp 22
+      - jump rest
+  chains:
+    rest:
+      - jump shell tcp 2222
+    shell:
+      - accept from 10.0.0.0/8
+"""
+
 
 def bytecode(namespace):
     """What `nft --debug=netlink list ruleset` prints, without what two loads may differ in."""
@@ -186,7 +208,8 @@ class Again(support.KernelTestCase):
 
     def test_another_policy(self):
         """After another policy the kernel names that one and holds what a fresh load of it holds."""
-        for policy in (self.cos, self.simple, self.cos, self.simple):
+        chains, others = support.compile_policy(CHAINS), support.compile_policy(OTHER_CHAINS)
+        for policy in (self.cos, self.simple, self.cos, self.simple, chains, others, chains, self.cos):
             policy.apply(self.host)
             name, digest = self.digests()
             self.assertEqual(digest, self.wanted_digest(policy))

@@ -1,7 +1,7 @@
 """Random policies against real packets: a second reading of the language decides what must arrive.
 
-Each policy is a list of rules by `authors.py`. The first rule that holds decides, else the chain's policy. What the
-kernel lets through must be exactly that.
+Each policy is a list of rules by `authors.py`, and chains that they lead to. The first rule that holds decides, else
+the chain's policy. What the kernel lets through must be exactly that.
 
 `LOCKDOWN_SEED` and `LOCKDOWN_POLICIES` choose another run; a failure prints the policy and its seed.
 """

@@ -21,7 +21,7 @@ extension Checker {
         help: ["leave `input` out, or the stage closed"])
     }
     let place = Place(name: "boot.input", hook: .input, priority: Hook.input.defaultPriority)
-    settings.input = rules(node.entry("input")?.value.sequence ?? [], at: place)
+    settings.input = rules(readItems(node.entry("input")?.value.sequence ?? []), at: place)
     for rule in settings.input {
       if rule.verdict != .accept {
         error(

@@ -6,39 +6,114 @@ import PolicySyntax
 extension Checker {
   mutating func firewall(_ entry: SyntaxEntry?) -> Firewall? {
     guard let entry, entry.value.mapping != nil else { return nil }
-    var chains: [BaseChain] = []
+    // All chains are read before any is resolved: a rule must hold in every hook that reaches it.
+    var sources: [ChainSource] = []
     for hook in Hook.allCases where hook != .ingress {
-      guard let chain = entry.value.entry(hook.rawValue) else { continue }
-      if let chain = baseChain(hook, chain) { chains.append(chain) }
+      if let chain = entry.value.entry(hook.rawValue) { sources.append(source(of: chain, at: hook)) }
     }
-    return Firewall(baseChains: chains, span: entry.key.span)
+    for chain in entry.value.entry("chains")?.value.mapping ?? [] {
+      if let source = source(of: chain) { sources.append(source) }
+    }
+    checkTies(sources)
+    checkTargets(sources)
+    checkLoops(sources)
+    let origins = origins(sources)
+    var firewall = Firewall(baseChains: [], span: entry.key.span)
+    for source in sources {
+      if let base = source.base {
+        if let chain = baseChain(source, base) { firewall.baseChains.append(chain) }
+      } else {
+        let place = Place(chain: source.name, origins: origins[source.name] ?? [])
+        reportUnused(source, place.origins)
+        let rules = rules(source.items, at: place)
+        reportUnreachable(rules, at: place)
+        firewall.regularChains.append(RegularChain(name: source.name, rules: rules, span: source.span))
+      }
+    }
+    firewall.baseChains.sort { $0.outputOrder < $1.outputOrder }
+    firewall.regularChains.sort { $0.name < $1.name }
+    return firewall
   }
 
-  private mutating func baseChain(_ hook: Hook, _ entry: SyntaxEntry) -> BaseChain? {
+  // MARK: Chains
+
+  /// The base chain that is named by its hook.
+  private mutating func source(of entry: SyntaxEntry, at hook: Hook) -> ChainSource {
     let node = entry.value
     if node.sequence != nil, !isExtending {
       error(
         .missingKey, entry.key.span, "`\(hook.rawValue)` needs the key `policy`",
         help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])
     }
-    let policy = node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
     let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority
-    let place = Place(name: hook.rawValue, hook: hook, priority: priority, hasNamedSets: true)
-    var rules = rules(node.sequence ?? node.entry("rules")?.value.sequence ?? [], at: place)
+    return ChainSource(
+      name: hook.rawValue, key: entry, base: ChainSource.Base(hook: hook, priority: priority),
+      items: readItems(node.sequence ?? node.entry("rules")?.value.sequence ?? []))
+  }
+
+  /// A chain below `chains`: regular, or with `hook` one more base chain.
+  private mutating func source(of entry: SyntaxEntry) -> ChainSource? {
+    let node = entry.value
+    guard hasFreeName(entry.key), node.sequence != nil || node.mapping != nil else { return nil }
+    var source = ChainSource(
+      name: entry.key.text, key: entry,
+      items: readItems(node.sequence ?? node.entry("rules")?.value.sequence ?? []))
+    guard let word = node.entry("hook")?.value.scalar else {
+      if let policy = node.entry("policy") {
+        error(
+          .chainPolicy, policy.key.span, "a regular chain has no policy",
+          help: [
+            "a packet that it does not decide goes on behind the `jump`; write the last rule for it, or give the chain a `hook`"
+          ])
+      }
+      if let priority = node.entry("priority") {
+        error(
+          .badPriority, priority.key.span, "a regular chain has no priority: rules lead to it",
+          help: ["give the chain a `hook` to make it a base chain"])
+      }
+      return source
+    }
+    guard let hook = Hook(rawValue: word.text) else { return nil }
+    if hook == .ingress {
+      notSupportedYet(word.span, "`ingress`")
+      return nil
+    }
+    for key in ["policy", "priority"] where node.entry(key) == nil && isComplete {
+      error(
+        .missingKey, entry.key.span, "`\(source.name)` needs the key `\(key)`",
+        help: [
+          key == "policy"
+            ? "write `policy:` and what happens to a packet no rule decides"
+            : "it is one more chain of `\(hook.rawValue)`, and priorities say which comes first"
+        ])
+    }
+    // Without one of its own the error stands already; the default would tie.
+    let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority + 1
+    source.base = ChainSource.Base(hook: hook, priority: priority)
+    return source
+  }
+
+  private mutating func baseChain(_ source: ChainSource, _ base: ChainSource.Base) -> BaseChain? {
+    let node = source.key.value
+    let hook = base.hook
+    let policy = node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
+    let place = Place(name: source.name, hook: hook, priority: base.priority, hasNamedSets: true)
+    var rules = rules(source.items, at: place)
     reportUnreachable(rules, at: place)
     guard let policy else { return nil }
     if policy == .reject, !hook.canReject {
       error(
-        .chainPolicy, node.entry("policy")?.value.span ?? entry.key.span,
-        "`reject` cannot answer in `\(place.name)`",
+        .chainPolicy, node.entry("policy")?.value.span ?? source.span,
+        "`reject` cannot answer in `\(hook.rawValue)`",
         help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
     }
-    if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? entry.key.span)
-    {
+    if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? source.span) {
       rules.append(closing)
       items.append((closing.id, closing.span))
     }
-    return BaseChain(hook: hook, priority: priority, policy: policy, rules: rules, span: entry.key.span)
+    return BaseChain(
+      name: source.name == hook.rawValue ? nil : source.name, hook: hook, priority: base.priority,
+      policy: policy, rules: rules, span: source.span)
   }
 
   // MARK: Priorities
@@ -87,6 +162,21 @@ extension Checker {
     return priority
   }
 
+  /// Two chains of one hook and priority.
+  private mutating func checkTies(_ sources: [ChainSource]) {
+    for (index, source) in sources.enumerated() {
+      guard let base = source.base, let written = source.key.value.entry("priority")?.value.span,
+        let earlier = sources.prefix(index).first(where: {
+          $0.base?.hook == base.hook && $0.base?.priority == base.priority
+        })
+      else { continue }
+      error(
+        .priorityTie, written, "`\(earlier.name)` has priority \(base.priority) too",
+        help: ["at equal priority the order is that of registration, which no file decides"],
+        related: [Diagnostic.Label(earlier.span, "`\(earlier.name)` is here")])
+    }
+  }
+
   private static func signedInteger(_ text: String) -> Int? {
     text.utf8.first == UInt8(ascii: "-")
       ? Integer.parse(String(text.dropFirst())).map { -$0 } : Integer.parse(text)
@@ -97,15 +187,21 @@ extension Checker {
   /// The names of a place, and how to point at their rules.
   typealias RuleNames = [String: Diagnostic.Label]
 
+  /// The items that could be read.
+  mutating func readItems(_ nodes: [SyntaxNode]) -> [RuleItemSyntax] {
+    nodes.compactMap { node in
+      let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics)
+      checkRuleItemScalars(node)
+      return item
+    }
+  }
+
   /// Rules in order, `containers` items expanded.
-  mutating func rules(_ nodes: [SyntaxNode], at place: Place) -> [Rule] {
+  mutating func rules(_ list: [RuleItemSyntax], at place: Place) -> [Rule] {
     var rules: [Rule] = []
     var names: RuleNames = [:]
     var ordinals: [String: Int] = [:]
-    for node in nodes {
-      let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics)
-      checkRuleItemScalars(node)
-      guard let item else { continue }
+    for item in list {
       if let name = item.name { checkRuleName(name, &names, at: place) }
       guard case .rule(let syntax) = item.body else {
         notSupportedYet(item.span, "a verdict map")
@@ -148,8 +244,7 @@ extension Checker {
     guard
       let index = rules.firstIndex(where: { rule in
         rule.isEnabled && rule.matches.isEmpty && rule.families == .both && rule.limit == nil
-          && rule.quota == nil
-          && rule.verdict != .continue
+          && rule.quota == nil && rule.verdict.endsItsChain
       }), index + 1 < rules.count
     else { return }
     let deciding = rules[index]
@@ -159,6 +254,21 @@ extension Checker {
         related: [Diagnostic.Label(deciding.span, "`\(deciding.text)` is here")])
     }
   }
+}
+
+extension Verdict {
+  /// Whether no packet that meets it goes on with the next rule.
+  fileprivate var endsItsChain: Bool {
+    switch self {
+    case .accept, .drop, .reject, .return, .goto: true
+    case .continue, .jump: false
+    }
+  }
+}
+
+extension BaseChain {
+  /// By hook, then by priority.
+  fileprivate var outputOrder: (Int, Int32) { (Hook.allCases.firstIndex(of: hook) ?? 0, priority) }
 }
 
 extension Hook {

@@ -125,7 +125,9 @@ extension Checker {
   }
 
   private mutating func region(_ syntax: RegionSyntax, at place: Place) -> Region? {
-    guard let clauses = resolve(syntax.clauses, at: place) else { return nil }
+    guard let hook = place.origins.first?.hook, let clauses = resolve(syntax.clauses, at: place) else {
+      return nil
+    }
     if let span = clauses.neverHolds.first {
       error(
         .expectEmptyRegion, span, "this list is empty, so no packet is in the region",
@@ -133,7 +135,7 @@ extension Checker {
       return nil
     }
     return Region(
-      hook: place.hook, families: clauses.families, matches: clauses.matches,
+      hook: hook, families: clauses.families, matches: clauses.matches,
       hasStateClause: clauses.hasStateClause, includesLoopback: clauses.namesLoopback,
       text: syntax.canonicalText, span: syntax.span)
   }

@@ -90,26 +90,43 @@ enum PolicyKeys {
       PolicyKey("postrouting", chain, "Packets that leave, after they were routed."),
       PolicyKey("nat", .anything, "Translation of addresses.", support: .later),
       PolicyKey("between", .anything, "Rules between zones.", support: .later),
-      PolicyKey("chains", .anything, "Chains by name.", support: .later, inFragment: true),
+      PolicyKey(
+        "chains", .dictionary(.name, namedChain),
+        "Chains by name: regular ones, which rules lead to, and with `hook` further base chains.",
+        inFragment: true),
     ])
 
   private static let chain = ValueType.either([.list(.ruleItem), .mapping(chainKeys)])
 
-  static let chainKeys = KeyTable(
+  private static let namedChain = ValueType.either([.list(.ruleItem), .mapping(namedChainKeys)])
+
+  static let chainKeys = KeyTable("a chain", [policy(.requiredInRoot)] + commonChainKeys)
+
+  /// Of a chain below `chains`.
+  static let namedChainKeys = KeyTable(
     "a chain",
     [
       PolicyKey(
-        "policy", .words(["accept", "drop", "reject"]),
-        "What happens to a packet no rule decides; reject in input, forward and output.", .requiredInRoot),
-      PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
-      PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
-      PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
-      PolicyKey("hook", .anything, "Makes a chain of `chains` a base chain.", support: .later),
-      PolicyKey("replace", .anything, "New rules for named rules of the base.", support: .later),
-      PolicyKey("remove", .anything, "Named rules of the base to leave out.", support: .later),
-      PolicyKey("before", .anything, "Rules before a named rule of the base.", support: .later),
-      PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
-    ])
+        "hook", .words(Hook.allCases.map(\.rawValue)),
+        "Makes the chain one more base chain of that hook; without it the chain is a regular one."),
+      policy(.optional),
+    ] + commonChainKeys)
+
+  private static func policy(_ requirement: PolicyKey.Requirement) -> PolicyKey {
+    PolicyKey(
+      "policy", .words(["accept", "drop", "reject"]),
+      "What happens to a packet no rule decides; reject in input, forward and output.", requirement)
+  }
+
+  private static let commonChainKeys = [
+    PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
+    PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
+    PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
+    PolicyKey("replace", .anything, "New rules for named rules of the base.", support: .later),
+    PolicyKey("remove", .anything, "Named rules of the base to leave out.", support: .later),
+    PolicyKey("before", .anything, "Rules before a named rule of the base.", support: .later),
+    PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
+  ]
 
   /// What an item of a rule list may hold beside its rule (LANGUAGE.md §3, form 3).
   static let annotations = KeyTable(

@@ -216,14 +216,14 @@ extension Checker {
   // MARK: Connection tracking
 
   private mutating func hasConnectionState(_ place: Place, _ what: String, _ span: SourceSpan) -> Bool {
-    guard !place.hasConnectionState else { return true }
+    guard let origin = place.origins.first(where: { !$0.hasConnectionState }) else { return true }
     error(
-      .noStateHere, span, "\(what) in `\(place.name)`, before connection tracking",
+      .noStateHere, span, "\(what) in `\(origin.name)`, before connection tracking",
       help: [
-        place.hook == .ingress
+        origin.hook == .ingress
           ? "devices deliver packets before any connection is looked up"
-          : "connections are looked up at priority -200, and this chain runs at \(place.priority ?? 0)"
-      ])
+          : "connections are looked up at priority -200, and this chain runs at \(origin.priority ?? 0)"
+      ], related: place.path(from: origin))
     return false
   }
 
@@ -339,15 +339,14 @@ extension Checker {
     _ span: SourceSpan,
     at place: Place, _ resolved: inout ResolvedClauses
   ) -> Bool {
-    let isThere = direction == .in ? place.hook.hasInputInterface : place.hook.hasOutputInterface
-    guard isThere else {
+    if let origin = place.origin(without: direction == .in ? \.hasInputInterface : \.hasOutputInterface) {
       let hooks = Hook.list { direction == .in ? $0.hasInputInterface : $0.hasOutputInterface }
       error(
         .wrongHook, span,
         direction == .in
-          ? "packets of `\(place.name)` come in by no interface"
-          : "packets of `\(place.name)` have no interface to leave by yet",
-        help: ["`\(direction.rawValue)` holds in \(hooks)"])
+          ? "packets of `\(origin.name)` come in by no interface"
+          : "packets of `\(origin.name)` have no interface to leave by yet",
+        help: ["`\(direction.rawValue)` holds in \(hooks)"], related: place.path(from: origin))
       return false
     }
     guard let patterns = interfaces(list) else { return false }
@@ -365,10 +364,11 @@ extension Checker {
     _ kind: OwnerKind, _ isNegated: Bool, _ list: [Spanned<IDSyntax>], _ span: SourceSpan, at place: Place,
     _ resolved: inout ResolvedClauses
   ) -> Bool {
-    guard place.hook.hasSocketOwner else {
+    if let origin = place.origin(without: \.hasSocketOwner) {
       error(
-        .wrongHook, span, "packets of `\(place.name)` have no sending socket here",
-        help: ["`\(kind.rawValue)` holds in \(Hook.list(where: \.hasSocketOwner))"])
+        .wrongHook, span, "packets of `\(origin.name)` have no sending socket here",
+        help: ["`\(kind.rawValue)` holds in \(Hook.list(where: \.hasSocketOwner))"],
+        related: place.path(from: origin))
       return false
     }
     guard let ranges = ids(list, kind == .user ? "user ids" : "group ids") else { return false }

@@ -18,7 +18,7 @@ extension Checker {
     _ names: inout RuleNames
   ) -> [Rule] {
     var isGood = true
-    if place.hook != .forward || place.name != Hook.forward.rawValue {
+    if place.name != Hook.forward.rawValue {
       error(
         .wrongHook, syntax.verdict.span, "`containers` holds in `forward`, not in `\(place.name)`",
         help: ["the packets of containers pass through the host"])

@@ -53,18 +53,20 @@ extension Checker {
     case .drop: return .drop
     case .continue: return .continue
     case .return: return .return
+    // Whether there is such a chain has been checked, with all others.
+    case .jump(let chain): return .jump(chain.value)
+    case .goto(let chain): return .goto(chain.value)
     case .reject:
-      guard place.hook.canReject else {
+      if let origin = place.origin(without: \.canReject) {
         error(
-          .wrongHook, verdict.span, "`reject` cannot answer in `\(place.name)`",
-          help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
+          .wrongHook, verdict.span, "`reject` cannot answer in `\(origin.name)`",
+          help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"],
+          related: place.path(from: origin))
         return nil
       }
       return .reject(.automatic)
     case .notrack: notSupportedYet(verdict.span, "`notrack`")
     case .masquerade: notSupportedYet(verdict.span, "`masquerade`")
-    case .jump: notSupportedYet(verdict.span, "`jump`")
-    case .goto: notSupportedYet(verdict.span, "`goto`")
     case .dnat: notSupportedYet(verdict.span, "`dnat`")
     case .snat: notSupportedYet(verdict.span, "`snat`")
     case .redirect: notSupportedYet(verdict.span, "`redirect`")
@@ -76,7 +78,7 @@ extension Checker {
   /// §4.3: `drop … limit R` would drop up to R and let the rest go on.
   private mutating func letsExcessThrough(_ syntax: RuleSyntax, _ verdict: Verdict) -> Bool {
     switch verdict {
-    case .accept, .continue, .return: return false
+    case .accept, .continue, .return, .jump, .goto: return false
     case .drop, .reject: break
     }
     for clause in syntax.clauses {
@@ -166,7 +168,7 @@ extension Checker {
       guard rule.matches.isEmpty, rule.families == .both else { return }
       warning(
         .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
-    case .accept, .continue, .return: break
+    case .accept, .continue, .return, .jump, .goto: break
     }
   }
 }

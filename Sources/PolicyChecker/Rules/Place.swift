@@ -1,22 +1,64 @@
+import Diagnostics
 import PolicyModel
 
 /// Where a rule stands or a statement looks.
 struct Place {
+  /// A base chain whose packets come here.
+  struct Origin {
+    /// How the base chain is named in messages.
+    var name: String
+    var hook: Hook
+    /// Nil where it does not count: in statements.
+    var priority: Int32?
+    /// The last `jump` or `goto` on the way into a regular chain.
+    var jump: SourceSpan?
+
+    /// Connection tracking starts at −200 in prerouting and output; NF_IP_PRI_CONNTRACK of
+    /// linux/netfilter_ipv4.h.
+    var hasConnectionState: Bool {
+      switch hook {
+      case .ingress: false
+      case .prerouting, .output: (priority ?? .max) > -200
+      case .input, .forward, .postrouting: true
+      }
+    }
+  }
+
   /// How it is named in ids and messages: `input`, `boot.input`.
   var name: String
-  var hook: Hook
-  /// Nil where it does not count: in statements.
-  var priority: Int32?
+  /// The base chain itself, or for a regular chain all that lead to it; there may be none.
+  var origins: [Origin]
   /// Whether its rules stand in the policy's table, where a definition used by name is a named set.
-  var hasNamedSets = false
+  var hasNamedSets: Bool
+  /// A chain that others jump to: its end and `return` go back to them.
+  var isRegular: Bool
 
-  /// Connection tracking starts at −200 in prerouting and output; NF_IP_PRI_CONNTRACK of linux/netfilter_ipv4.h.
-  var hasConnectionState: Bool {
-    switch hook {
-    case .ingress: false
-    case .prerouting, .output: (priority ?? .max) > -200
-    case .input, .forward, .postrouting: true
-    }
+  /// A place of one hook.
+  init(name: String, hook: Hook, priority: Int32? = nil, hasNamedSets: Bool = false) {
+    self.name = name
+    origins = [Origin(name: name, hook: hook, priority: priority)]
+    self.hasNamedSets = hasNamedSets
+    isRegular = false
+  }
+
+  /// A regular chain.
+  init(chain name: String, origins: [Origin]) {
+    self.name = name
+    self.origins = origins
+    hasNamedSets = true
+    isRegular = true
+  }
+
+  /// The first base chain whose packets do not have what a clause or verdict needs.
+  ///
+  /// A rule must hold in every hook that reaches it: the kernel refuses some expressions by hook, and others
+  /// would read nothing.
+  func origin(without isFine: (Hook) -> Bool) -> Origin? { origins.first { !isFine($0.hook) } }
+
+  /// How a packet of that base chain comes to this place, to follow a message.
+  func path(from origin: Origin) -> [Diagnostic.Label] {
+    guard let jump = origin.jump else { return [] }
+    return [Diagnostic.Label(jump, "packets of `\(origin.name)` come to `\(name)` from here")]
   }
 }
 

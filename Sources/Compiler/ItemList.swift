@@ -8,6 +8,7 @@ struct ItemList {
     var id: String
     var file: String
     var position: SourcePosition
+    var includeChain: [String]
   }
 
   /// In the order of `policy.json`. An item's index, counted from 1, is the sequence number of its messages.
@@ -42,7 +43,10 @@ struct ItemList {
     // A module may be allowed and required: one item, at its first place.
     guard indexes[id] == nil else { return }
     let file = sources[span.source]
-    items.append(Item(id: id, file: file.name, position: file.position(of: span.start)))
+    items.append(
+      Item(
+        id: id, file: file.name, position: file.position(of: span.start),
+        includeChain: Self.includeChain(of: file, sources)))
     indexes[id] = UInt32(items.count)
   }
 
@@ -55,9 +59,21 @@ struct ItemList {
         sorted.map { item in
           [
             "id": .string(item.id), "file": .string(item.file), "line": JSONValue(item.position.line),
-            "column": JSONValue(item.position.column), "include-chain": [],
+            "column": JSONValue(item.position.column), "include-chain": JSONValue(item.includeChain),
           ]
         }),
     ]
+  }
+
+  /// Where a file is named, where the file is named that names it, and so on: `FILE:LINE` each.
+  private static func includeChain(of file: SourceFile, _ sources: SourceFiles) -> [String] {
+    var chain: [String] = []
+    var next = file.namedAt
+    while let span = next {
+      let naming = sources[span.source]
+      chain.append("\(naming.name):\(naming.position(of: span.start).line)")
+      next = naming.namedAt
+    }
+    return chain
   }
 }

@@ -61,12 +61,25 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case badTarget = "policy/bad-target"
   case fileUnreadable = "file/unreadable"
 
+  // Several files (LANGUAGE.md §5).
+  case extendsCycle = "extends/cycle"
+  case extendsFragment = "extends/fragment"
+  case extendsUnknownName = "extends/unknown-name"
+  case includePolicy = "include/policy"
+  case includeRepeated = "include/repeated"
+  case includeIncomparable = "include/incomparable"
+  case includeWeakened = "include/weakened"
+  case fragmentAlone = "fragment/alone"
+  case fragmentForbiddenKey = "fragment/forbidden-key"
+
   // Definitions.
   case mixedKinds = "define/mixed-kinds"
   case ambiguousKind = "define/ambiguous-kind"
   case unknownDefinition = "define/unknown"
   case definitionKind = "define/wrong-kind"
   case definitionCycle = "define/cycle"
+  case redefined = "define/redefined"
+  case hiddenDefinition = "define/not-visible"
   case unusedDefinition = "define/unused"
 
   // The firewall.

@@ -46,13 +46,18 @@ package struct SourceFile: Sendable {
   /// the first file.
   package let name: String
   package let bytes: [UInt8]
+  /// Where the file is named that made the compiler read it first; nil for the file that is compiled.
+  package let namedAt: SourceSpan?
   /// Offset of the first byte of each line; lines end in LF.
   package let lineStarts: [Int]
 
   /// - Parameter name: Nil: the last component of the path.
-  package init(id: SourceID, path: String, name: String? = nil, bytes: [UInt8]) {
+  package init(
+    id: SourceID, path: String, name: String? = nil, bytes: [UInt8], namedAt: SourceSpan? = nil
+  ) {
     self.id = id
     self.path = path
+    self.namedAt = namedAt
     let last = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
     self.name = name ?? String(path[last...])
     self.bytes = bytes
@@ -97,8 +102,11 @@ package struct SourceFiles: Sendable {
   package init() {}
 
   /// Adds a file and returns it with its id.
-  package mutating func add(path: String, name: String? = nil, bytes: [UInt8]) -> SourceFile {
-    let file = SourceFile(id: SourceID(UInt32(files.count)), path: path, name: name, bytes: bytes)
+  package mutating func add(
+    path: String, name: String? = nil, bytes: [UInt8], namedAt: SourceSpan? = nil
+  ) -> SourceFile {
+    let file = SourceFile(
+      id: SourceID(UInt32(files.count)), path: path, name: name, bytes: bytes, namedAt: namedAt)
     files.append(file)
     return file
   }

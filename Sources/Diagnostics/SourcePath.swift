@@ -50,7 +50,7 @@ package enum SourcePath {
   }
 
   /// The directory of a file as it was named on the command line, in the same form.
-  private static func directory(of file: String) -> [Substring] {
+  package static func directory(of file: String) -> [Substring] {
     var path: [Substring] = []
     for segment in file.split(separator: "/").dropLast() where segment != "." {
       if segment == "..", let last = path.last, last != ".." {

@@ -8,7 +8,7 @@ import PolicySyntax
 /// domains then read what is well-shaped and pass over the rest in silence.
 struct Checker {
   var diagnostics: DiagnosticList
-  /// The policy is based on another, which may hold what this one does not.
+  /// The file that is read is based on another, which may hold what this one does not.
   var isExtending = false
   /// Nothing of the document was lost before the check, so what is not there was not written.
   var isComplete = true
@@ -19,6 +19,11 @@ struct Checker {
 
   /// All files read so far; the first is the policy itself.
   var sources: SourceFiles
+  /// The policies and fragments among them.
+  var files = PolicyFiles()
+  var reading = ReadingList()
+  /// Trees of ``merged(_:)``.
+  var mergedTrees: [SourceID: SyntaxNode] = [:]
   private let reader: any SourceReader
 
   init(diagnostics: DiagnosticList, sources: SourceFiles, reader: any SourceReader) {
@@ -31,23 +36,40 @@ struct Checker {
   ///
   /// - Parameter limit: Bytes; a larger file is refused.
   mutating func readFile(_ path: SyntaxScalar, limit: Int) -> SourceFile? {
-    let naming = sources[path.span.source]
-    do {
-      let resolved = try SourcePath.resolve(path.text, from: naming.path)
-      let name = try SourcePath.resolve(path.text, from: naming.name)
-      let bytes = try reader.read(resolved, limit: limit)
-      return sources.add(path: resolved, name: name, bytes: bytes)
-    } catch let fault as SourcePath.Fault {
-      error(.badValue, path.span, "`\(path.text)` is no path of a file", help: [fault.help])
-    } catch {
-      self.error(.fileUnreadable, path.span, "`\(path.text)` cannot be read: \(error)")
+    guard let place = resolvePath(path), let bytes = readBytes(path, at: place.path, limit: limit) else {
+      return nil
     }
-    return nil
+    return sources.add(path: place.path, name: place.name, bytes: bytes, namedAt: path.span)
   }
 
-  /// Reports a finding, unless an error stands at its place already: one fault, one message.
+  /// What a path means in the file it stands in: how to open it, and how outputs name it.
+  mutating func resolvePath(_ path: SyntaxScalar) -> (path: String, name: String)? {
+    let naming = sources[path.span.source]
+    do {
+      return (
+        try SourcePath.resolve(path.text, from: naming.path),
+        try SourcePath.resolve(path.text, from: naming.name)
+      )
+    } catch {
+      self.error(.badValue, path.span, "`\(path.text)` is no path of a file", help: [error.help])
+      return nil
+    }
+  }
+
+  mutating func readBytes(_ path: SyntaxScalar, at place: String, limit: Int) -> [UInt8]? {
+    do {
+      return try reader.read(place, limit: limit)
+    } catch {
+      self.error(.fileUnreadable, path.span, "`\(path.text)` cannot be read: \(error)")
+      return nil
+    }
+  }
+
+  /// Reports a finding, unless an error stands at its place already: one fault, one message. The same finding about
+  /// a part that several policies share is one too.
   mutating func report(_ diagnostic: Diagnostic) {
     if let span = diagnostic.span, isDamaged(span) { return }
+    if files.inOrder.count > 1, diagnostics.all.contains(diagnostic) { return }
     diagnostics.report(diagnostic)
   }
 
@@ -55,7 +77,7 @@ struct Checker {
   func isDamaged(_ span: SourceSpan) -> Bool {
     diagnostics.all.contains { earlier in
       guard earlier.severity == .error, let covered = earlier.span else { return false }
-      return covered.start <= span.start && span.start < covered.end
+      return covered.source == span.source && covered.start <= span.start && span.start < covered.end
     }
   }
 
@@ -96,41 +118,28 @@ struct Checker {
     return [FixIt("write `\(near)`", replace: span, with: near)]
   }
 
-  // MARK: The file as a whole
+  // MARK: The policy as a whole
 
-  mutating func policy(_ root: SyntaxNode, file: SourceFile) -> HostPolicy? {
-    guard root.mapping != nil else {
-      error(.emptyDocument, root.span, "a policy is a mapping of keys, and this is \(root.kindWithArticle)")
+  mutating func policy(_ source: SourceFile) -> HostPolicy? {
+    guard let file = load(source) else { return nil }
+    guard file.kind == .policy else {
+      let key = file.root.entry("fragment")?.key.span
+      error(
+        .fragmentAlone, key ?? file.root.span, "this is a fragment, and a policy is wanted",
+        help: ["a fragment is checked with each policy that includes it"])
       return nil
     }
-    if let newer = newerLanguage(root) {
-      // Whatever else is wrong with it may be right in that language (LANGUAGE.md, top).
-      diagnostics = diagnostics.leavingOut(newer.span.source)
-      error(
-        .languageNewer, newer.span,
-        "this file is written in language \(newer.value), and this compiler knows language 1",
-        help: ["use a newer compiler"])
-      return nil
-    }
-    // A document that was read with errors may have lost what is then missed.
-    isComplete = !diagnostics.hasErrors
-    if let name = root.entry("policy"), let fragment = root.entry("fragment") {
-      error(
-        .unknownKey, fragment.key.span, "a file is a policy or a fragment, not both",
-        related: [Diagnostic.Label(name.key.span, "`policy` is here")])
-    }
-    isExtending = root.entry("extends") != nil || root.entry("fragment") != nil
-    checkShape(root, .mapping(PolicyKeys.root), what: "a policy")
-    let nameEntry = root.entry("policy")
-    if nameEntry == nil, root.entry("fragment") == nil, isComplete {
-      error(
-        .missingKey, SourceSpan(root.span.source, root.span.start, root.span.start),
-        "this file has no name", help: ["write `policy: NAME` as its first line"])
-    }
+    return check(file)
+  }
+
+  /// A policy as merged with all that it names.
+  private mutating func check(_ file: PolicyFile) -> HostPolicy? {
+    let root = merged(file)
     readTarget(root)
-    readDefinitions(root.entry("define")?.value)
+    readDefinitions()
+    checkParts(of: file)
 
-    let name = nameEntry?.value.scalar
+    let name = root.entry("policy")?.value.scalar
     var policy = HostPolicy(
       name: name?.text ?? "", target: target, span: name?.span ?? root.span)
     policy.description = root.entry("description")?.value.scalar?.text
@@ -146,7 +155,7 @@ struct Checker {
     policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)
     policy.delegations = statements(root.entry("delegate")?.value, in: .delegate)
     policy.addressSets = definitions.usedAddressSets
-    reportUnusedDefinitions()
+    reportUnusedDefinitions(of: file.id)
     checkIdentities()
     // Facts are judged over a whole policy only: a part lost to an error would fail them falsely.
     if !diagnostics.hasErrors {
@@ -156,8 +165,21 @@ struct Checker {
     return policy
   }
 
+  /// The values of each file by themselves: one that another file replaces must be good too.
+  private mutating func checkParts(of file: PolicyFile) {
+    guard !file.namings.isEmpty else { return }
+    let items = self.items
+    for part in files.inOrder where part.id == file.id || files.sees(file.id, part.id) {
+      _ = sysctls(part.root.entry("sysctl")?.value)
+      _ = mounts(part.root.entry("mounts")?.value)
+      let modules = modules(part.root.entry("modules")?.value)
+      _ = kernel(part.root.entry("kernel")?.value, modules: modules)
+    }
+    self.items = items
+  }
+
   /// The version a file states, if it is a larger one than 1.
-  private func newerLanguage(_ root: SyntaxNode) -> Spanned<String>? {
+  func newerLanguage(_ root: SyntaxNode) -> Spanned<String>? {
     guard let scalar = root.entry("language")?.value.scalar, let number = Int(scalar.text), number > 1,
       scalar.text.utf8.first != UInt8(ascii: "0"), scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
@@ -192,7 +214,7 @@ struct Checker {
 
 extension DiagnosticList {
   /// The findings about all files but one.
-  fileprivate func leavingOut(_ source: SourceID) -> DiagnosticList {
+  func leavingOut(_ source: SourceID) -> DiagnosticList {
     var list = DiagnosticList()
     for diagnostic in all where diagnostic.span?.source != source { list.report(diagnostic) }
     return list

@@ -1,6 +1,5 @@
 package import Diagnostics
 package import PolicyModel
-import PolicySyntax
 
 /// Gives a document its meaning: types, names, ranges, and what the parts say about each other.
 package enum PolicyChecker {
@@ -15,9 +14,8 @@ package enum PolicyChecker {
     _ file: SourceFile, in sources: inout SourceFiles, reader: any SourceReader = SourceDictionary(),
     diagnostics: inout DiagnosticList
   ) -> HostPolicy? {
-    guard let root = SyntaxTree.parse(file, diagnostics: &diagnostics).root else { return nil }
     var checker = Checker(diagnostics: diagnostics, sources: sources, reader: reader)
-    let policy = checker.policy(root, file: file)
+    let policy = checker.policy(file)
     diagnostics = checker.diagnostics
     sources = checker.sources
     return diagnostics.hasErrors ? nil : policy

@@ -1,8 +1,8 @@
 import Diagnostics
 
 /// Bounds of a document. They keep every cost linear and every reader's own limits out of reach.
-enum DocumentLimits {
-  static let bytes = 16 << 20
+package enum DocumentLimits {
+  package static let bytes = 16 << 20
   /// Collections inside each other, the top mapping counted; libfyaml's own limit.
   static let depth = 64
   /// From the first byte of a key to its colon: what YAML 1.1 and 1.2 allow an implicit key.

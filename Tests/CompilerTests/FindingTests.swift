@@ -7,7 +7,6 @@ import Testing
 @Suite struct FindingTests {
   /// No input alone leads to these.
   static let withoutPolicy: [DiagnosticID: String] = [
-    .fileUnreadable: "the command line reports it, before a policy is read",
     .notEncodable: "a fault of the compiler itself",
     .idCollision: "needs two ids with equal 56 bits of SHA-256; the checker's own test has them",
     .expectUnproved: "the budget of a proof; the analysis has its own test",

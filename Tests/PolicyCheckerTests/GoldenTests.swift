@@ -31,7 +31,6 @@ import Testing
     }
     // Given by the parts named, or not to be provoked by a file.
     let elsewhere: Set<DiagnosticID> = [
-      .fileUnreadable,  // the reader of files
       .notEncodable,  // the encoder of messages
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser
       .idCollision,  // 56 bits of SHA-256; tested with a shorter hash

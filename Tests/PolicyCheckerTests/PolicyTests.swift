@@ -21,7 +21,7 @@ import Testing
       return
     }
     for url in examples {
-      let checked = Checked(try [UInt8](Data(contentsOf: url)), path: url.lastPathComponent)
+      let checked = try Checked(contentsOf: url)
       let others = checked.diagnostics.filter { $0.id != .notSupportedYet && $0.id != .unusedDefinition }
       #expect(render(checked, others) == "", "\(url.lastPathComponent)")
     }

@@ -4,22 +4,50 @@ import PolicySyntax
 
 /// `define` (LANGUAGE.md §2).
 extension Checker {
-  mutating func readDefinitions(_ node: SyntaxNode?) {
-    for entry in node?.mapping ?? [] {
-      definitions.add(name: entry.key.text, span: entry.key.span, node: entry.value)
+  /// Definitions of all files: one name means one thing in a whole policy, so one table holds them (§5.2).
+  mutating func readDefinitions() {
+    for file in files.inOrder {
+      for entry in file.root.entry("define")?.value.mapping ?? [] {
+        if let earlier = definitions[entry.key.text] {
+          reportRedefined(entry.key, earlier.span, in: file)
+        } else {
+          definitions.add(name: entry.key.text, span: entry.key.span, node: entry.value)
+        }
+      }
     }
     for name in definitions.names { _ = value(of: name) }
   }
 
+  private mutating func reportRedefined(_ key: SyntaxScalar, _ earlier: SourceSpan, in file: PolicyFile) {
+    // In one file the document layer has reported the duplicate.
+    guard earlier.source != file.id else { return }
+    error(
+      .redefined, key.span, "`\(key.text)` is defined in `\(sources[earlier.source].name)` too",
+      help: [
+        files.sees(file.id, earlier.source)
+          ? "this file sees that definition: use it, or choose another name"
+          : "a policy that is made of both files sees both definitions: rename one"
+      ],
+      related: [Diagnostic.Label(earlier, "the other definition")])
+  }
+
   /// What a use of `$name` stands for; reports a name that is not defined.
   mutating func definition(_ name: String, at span: SourceSpan) -> Definitions.Value {
-    guard definitions[name] != nil else {
+    guard let found = definitions[name] else {
+      let seen = definitions.all.filter { files.sees(span.source, $0.span.source) }.map(\.name)
       error(
         .unknownDefinition, span, "`$\(name)` is not defined",
-        help: suggestion(for: name, among: definitions.names, otherwise: "define it under `define`"),
-        fixIts: Spelling.closest(to: name, among: definitions.names).map {
+        help: suggestion(for: name, among: seen, otherwise: "define it under `define`"),
+        fixIts: Spelling.closest(to: name, among: seen).map {
           [FixIt("write `$\($0)`", replace: span, with: "$\($0)")]
         } ?? [])
+      return .damaged
+    }
+    guard files.sees(span.source, found.span.source) else {
+      error(
+        .hiddenDefinition, span, "`$\(name)` is defined in a file that this one does not include or extend",
+        help: ["a file must mean the same wherever it is used: define it here, or include what defines it"],
+        related: [Diagnostic.Label(found.span, "defined here")])
       return .damaged
     }
     definitions[name]?.isUsed = true
@@ -42,10 +70,11 @@ extension Checker {
     return value
   }
 
-  mutating func reportUnusedDefinitions() {
+  /// Those of the policy's own file: what other files define is there for whoever needs it.
+  mutating func reportUnusedDefinitions(of file: SourceID) {
     // What was lost to an error may have used them.
     guard !diagnostics.hasErrors else { return }
-    for definition in definitions.all where !definition.isUsed {
+    for definition in definitions.all where !definition.isUsed && definition.span.source == file {
       if case .damaged? = definition.value { continue }
       warning(.unusedDefinition, definition.span, "`\(definition.name)` is defined and not used")
     }

@@ -40,7 +40,7 @@ extension Checker {
   /// The base chain that is named by its hook.
   private mutating func source(of entry: SyntaxEntry, at hook: Hook) -> ChainSource {
     let node = entry.value
-    if node.sequence != nil, !isExtending {
+    if node.sequence != nil {
       error(
         .missingKey, entry.key.span, "`\(hook.rawValue)` needs the key `policy`",
         help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])

@@ -14,14 +14,12 @@ package struct StatementJudge {
   }
 
   private let policy: HostPolicy
-  /// The keys of the settings, read once.
-  private let settings: [(key: SysctlKey, setting: SysctlSetting)]
+  private let sysctls: EffectiveSysctls
 
   package init(_ policy: HostPolicy) {
     self.policy = policy
-    settings = policy.sysctls.compactMap { setting in
-      (try? SysctlKey(setting.key)).map { ($0, setting) }
-    }
+    sysctls = EffectiveSysctls(
+      policy.sysctls.compactMap { setting in (try? SysctlKey(setting.key)).map { ($0, setting.value) } })
   }
 
   package func judge(_ body: Statement.Body) -> Judgement? {
@@ -36,102 +34,29 @@ package struct StatementJudge {
 
   // MARK: Sysctls
 
-  /// An effective value, or why there is none, and where it holds.
-  private struct Effective {
-    var place: String
-    var value: String?
-  }
-
   private func sysctl(_ text: String, _ comparison: Statement.Comparison) -> Judgement {
     guard let key = try? SysctlKey(text) else { return .fails("`\(text)` is no sysctl key") }
     let row = SysctlTable.row(for: key)
-    for effective in effectiveValues(key, row) {
-      guard let value = effective.value else {
-        return .fails("the policy does not set `\(effective.place)`, and the kernel's own value is not known")
+    for place in sysctls.places(of: key) {
+      // Of two names for a setting, the one that is asked for.
+      let name = place == key.canonical ? key.text : place.text
+      guard let value = sysctls.value(at: place) else {
+        return .fails("the policy does not set `\(name)`, and the kernel's own value is not known")
       }
       switch comparison {
       case .mentioned: break
       case .equal(let wanted):
         let normal = row?.normalized(wanted) ?? wanted
-        if value != normal { return .fails("`\(effective.place)` is `\(value)`") }
+        if value != normal { return .fails("`\(name)` is `\(value)`") }
       case .atLeast(let wanted):
         let normal = row?.normalized(wanted) ?? wanted
         guard let strength = row?.strength(of: value, comparedWith: normal) else {
-          return .fails("`\(effective.place)` is `\(value)`, which is not to be compared with `\(wanted)`")
+          return .fails("`\(name)` is `\(value)`, which is not to be compared with `\(wanted)`")
         }
-        if strength < 0 { return .fails("`\(effective.place)` is `\(value)`, which is weaker") }
+        if strength < 0 { return .fails("`\(name)` is `\(value)`, which is weaker") }
       }
     }
     return .holds
-  }
-
-  /// What a key comes to, at each place it speaks of.
-  private func effectiveValues(_ key: SysctlKey, _ row: SysctlRow?) -> [Effective] {
-    guard let interface = key.interface, let row else {
-      return [Effective(place: key.text, value: stated(key) ?? row?.kernelDefault)]
-    }
-    switch interface {
-    case "all", "default":
-      return [Effective(place: key.text, value: entry(interface, key, row))]
-    case "*":
-      // Every interface the policy names, and one it does not.
-      let named = settings.compactMap { other -> String? in
-        guard other.key.pattern == key.pattern, let name = other.key.interface,
-          !["all", "default", "*"].contains(name)
-        else { return nil }
-        return name
-      }
-      var values = named.map { name in
-        Effective(
-          place: key.withInterface(name)?.text ?? key.text, value: combined(name, key, row))
-      }
-      values.append(Effective(place: key.text, value: combined(nil, key, row)))
-      return values
-    default:
-      return [Effective(place: key.text, value: combined(interface, key, row))]
-    }
-  }
-
-  /// The value of one directory: stated for it, stated for `*`, or the kernel's. A nil interface is any the
-  /// policy does not name.
-  private func entry(_ interface: String?, _ key: SysctlKey, _ row: SysctlRow) -> String? {
-    if let interface, let exact = key.withInterface(interface), let value = stated(exact) { return value }
-    if let every = key.withInterface("*"), let value = stated(every) { return value }
-    if interface == "all" {
-      // `ip_forward` is `conf.all.forwarding`, and goes to every interface.
-      if row.key == "net.ipv4.conf.*.forwarding", let forward = try? SysctlKey("net.ipv4.ip_forward"),
-        let value = stated(forward)
-      {
-        return value
-      }
-      return row.allDefault ?? row.kernelDefault
-    }
-    // An interface copies `default` when it appears, but one that is there already may not.
-    if let other = key.withInterface("default"), let value = stated(other), value != row.kernelDefault {
-      return nil
-    }
-    if row.strengthClass == .lossy, let all = key.withInterface("all"), let value = stated(all) {
-      return value
-    }
-    return row.kernelDefault
-  }
-
-  /// What `all` and the interface make together.
-  private func combined(_ interface: String?, _ key: SysctlKey, _ row: SysctlRow) -> String? {
-    let own = entry(interface, key, row)
-    if case .own = row.combination { return own }
-    guard let own, let all = entry("all", key, row), let a = Int(own), let b = Int(all) else { return nil }
-    switch row.combination {
-    case .own: return own
-    case .maximum: return String(max(a, b))
-    case .minimum: return String(min(a, b))
-    case .and: return a != 0 && b != 0 ? "1" : "0"
-    case .or: return a != 0 || b != 0 ? "1" : "0"
-    }
-  }
-
-  private func stated(_ key: SysctlKey) -> String? {
-    settings.first { $0.key == key }?.setting.value
   }
 
   // MARK: Kernel

@@ -10,14 +10,15 @@ enum PolicyKeys {
     [
       PolicyKey("policy", .name, "The name of this policy; exactly one of `policy` and `fragment`."),
       PolicyKey(
-        "fragment", .name, "The name of this fragment, which policies include.", support: .later,
-        inFragment: true),
+        "fragment", .name, "The name of this fragment, which policies include.", inFragment: true),
       PolicyKey("language", .integer(1...1), "The version of the language: 1.", .required, inFragment: true),
       PolicyKey("description", .text(limit: nil), "What the policy is for.", inFragment: true),
       PolicyKey("owner", .text(limit: nil), "Who answers for it.", inFragment: true),
       PolicyKey("extends", .path, "The one policy this one is based on.", support: .later),
       PolicyKey("with", .anything, "Parameters for the policy that is extended.", support: .later),
-      PolicyKey("include", .list(.anything), "Fragments to include.", support: .later, inFragment: true),
+      PolicyKey(
+        "include", .list(.either([.path, .mapping(include)])),
+        "Fragments: files of definitions and of settings that become part of this one.", inFragment: true),
       PolicyKey("target", .mapping(target), "What the policy is compiled for.", .requiredInRoot),
       PolicyKey(
         "define", .dictionary(.name, .either([.element, .list(.element), .mapping(definition)])),
@@ -48,6 +49,13 @@ enum PolicyKeys {
       ),
       PolicyKey(
         "expect", .list(.statement(isNamed: true)), "Statements proved about this file.", inFragment: true),
+    ])
+
+  static let include = KeyTable(
+    "an item of `include`",
+    [
+      PolicyKey("file", .path, "The fragment, relative to this file.", .required),
+      PolicyKey("with", .anything, "Parameters for the fragment.", support: .later),
     ])
 
   static let target = KeyTable(
@@ -148,7 +156,8 @@ enum PolicyKeys {
         "default", .words(["allow", "deny"]), "What happens to a module not listed; allow, if not stated."),
       PolicyKey("deny", .list(.text(limit: 64)), "Names or globs of modules that may not load."),
       PolicyKey("allow", .list(.text(limit: 64)), "Names or globs of modules that may load."),
-      PolicyKey("undeny", .anything, "Takes modules off the deny list of a base.", support: .later),
+      PolicyKey(
+        "undeny", .list(.text(limit: 64)), "Takes modules off the deny lists of a base and of fragments."),
       PolicyKey("require", .list(.text(limit: 64)), "Modules loaded before any seal."),
       PolicyKey(
         "seal", .words(["never", "after-boot"]), "Whether loading ends for good; never, if not stated."),

@@ -65,8 +65,11 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case extendsCycle = "extends/cycle"
   case extendsFragment = "extends/fragment"
   case extendsUnknownName = "extends/unknown-name"
+  case extendsNoBase = "extends/no-base"
+  case extendsEditedTwice = "extends/edited-twice"
   case includePolicy = "include/policy"
   case includeRepeated = "include/repeated"
+  case includeChainTwice = "include/chain-twice"
   case includeIncomparable = "include/incomparable"
   case includeWeakened = "include/weakened"
   case fragmentAlone = "fragment/alone"
@@ -80,6 +83,9 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case definitionCycle = "define/cycle"
   case redefined = "define/redefined"
   case hiddenDefinition = "define/not-visible"
+  case parameterUnset = "define/parameter-unset"
+  case unknownParameter = "define/unknown-parameter"
+  case parameterTwice = "define/parameter-twice"
   case unusedDefinition = "define/unused"
 
   // The firewall.

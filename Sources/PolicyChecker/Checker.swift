@@ -12,6 +12,8 @@ struct Checker {
   var isExtending = false
   /// Nothing of the document was lost before the check, so what is not there was not written.
   var isComplete = true
+  /// The same of all files that were read.
+  var areAllComplete = true
   var definitions = Definitions()
   var target = Target(kernel: KernelVersion(6, 1))
   /// Ids of all items of the policy, with their places, for the collision check.
@@ -22,6 +24,10 @@ struct Checker {
   /// The policies and fragments among them.
   var files = PolicyFiles()
   var reading = ReadingList()
+  /// The policy that is checked: the file itself, or one that it extends.
+  var policyFile: SourceID?
+  /// Values that `with` gives to parameters, and the files that give them.
+  var arguments: [String: [(file: SourceID, argument: Argument)]] = [:]
   /// Trees of ``merged(_:)``.
   var mergedTrees: [SourceID: SyntaxNode] = [:]
   private let reader: any SourceReader
@@ -134,6 +140,10 @@ struct Checker {
 
   /// A policy as merged with all that it names.
   private mutating func check(_ file: PolicyFile) -> HostPolicy? {
+    policyFile = file.id
+    // Of the files one by one; the policy as merged has all its parts.
+    isExtending = false
+    isComplete = areAllComplete
     let root = merged(file)
     readTarget(root)
     readDefinitions()

@@ -30,8 +30,6 @@ extension Checker {
     let regular = Set(sources.filter { $0.base == nil }.map(\.name))
     for source in sources {
       for target in source.targets where !regular.contains(target.value) {
-        // A base may have it.
-        if isExtending { continue }
         let isBase = sources.contains { $0.name == target.value }
         error(
           .unknownChain, target.span,

@@ -15,6 +15,7 @@ extension Checker {
         }
       }
     }
+    readArguments()
     for name in definitions.names { _ = value(of: name) }
   }
 
@@ -105,6 +106,9 @@ extension Checker {
   private mutating func explicit(
     _ entries: [SyntaxEntry], _ definition: Definitions.Definition
   ) -> Definitions.Value {
+    if let entry = entries.first(where: { $0.key.text == "parameter" }) {
+      return parameter(of: entry, entries, definition)
+    }
     let kinds = entries.compactMap { entry in
       DefinitionElementSyntax.Kind(rawValue: entry.key.text).map { (kind: $0, entry: entry) }
     }
@@ -147,6 +151,41 @@ extension Checker {
       return match.addresses.isEmpty ? .empty : .addresses(match)
     default: return included
     }
+  }
+
+  /// `{parameter: KIND, default: …}` with the value that it has in the policy.
+  private mutating func parameter(
+    of entry: SyntaxEntry, _ entries: [SyntaxEntry], _ definition: Definitions.Definition
+  ) -> Definitions.Value {
+    if let other = entries.first(where: { !["parameter", "default"].contains($0.key.text) }) {
+      error(
+        .definitionKind, other.key.span, "a parameter has a `default` and nothing else",
+        help: ["who includes or extends this file gives its value by `with`"],
+        related: [Diagnostic.Label(entry.key.span, "a parameter by this")])
+      return .damaged
+    }
+    guard let kind = entry.value.scalar.flatMap({ DefinitionElementSyntax.Kind(rawValue: $0.text) }) else {
+      return .damaged
+    }
+    guard let node = argument(definition) else {
+      reportUnset(definition)
+      return .damaged
+    }
+    var given = definition
+    given.node = node
+    let isList = node.scalar.map { !$0.text.contains(",") && !$0.text.contains(" except ") } ?? false
+    let value =
+      isList || node.sequence != nil
+      ? elements(node.sequence ?? [node], as: kind, of: definition) : resolve(given)
+    if case .damaged = value { return .damaged }
+    if value.kindName != kind.rawValue, value.kindName != Definitions.Value.empty.kindName {
+      error(
+        .definitionKind, node.span,
+        "`\(definition.name)` takes \(kind.rawValue), and this is \(value.kindName)",
+        related: [Diagnostic.Label(definition.span, "the parameter")])
+      return .damaged
+    }
+    return value
   }
 
   // MARK: Elements

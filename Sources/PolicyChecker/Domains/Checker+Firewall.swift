@@ -45,6 +45,13 @@ extension Checker {
         .missingKey, entry.key.span, "`\(hook.rawValue)` needs the key `policy`",
         help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])
     }
+    if let members = node.mapping, node.entry("policy") == nil, isComplete {
+      // Of a policy that extends another: it has made the chain.
+      error(
+        .missingKey, node.isFlow ? node.span : members.first?.key.span ?? node.span,
+        "`\(hook.rawValue)` needs the key `policy`",
+        help: ["the base has no such chain: write `policy:` and what happens to a packet no rule decides"])
+    }
     let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority
     return ChainSource(
       name: hook.rawValue, key: entry, base: ChainSource.Base(hook: hook, priority: priority),

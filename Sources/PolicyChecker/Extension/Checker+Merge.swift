@@ -55,6 +55,7 @@ extension Checker {
     switch key {
     case "target", "boot": return overridden(parts)
     case "management": return (parts.own ?? parts.base)?.value
+    case "firewall": return mergedFirewall(parts)
     case "sysctl": return mergedSysctls(parts)
     case "mounts": return mergedMounts(parts)
     case "modules": return mergedModules(parts)

@@ -38,6 +38,7 @@ extension Checker {
     }
     // A document that was read with errors may have lost what is then missed.
     isComplete = diagnostics.errorCount == errors
+    if !isComplete { areAllComplete = false }
     let kind = kind(of: root)
     isExtending = root.entry("extends") != nil || kind == .fragment
     if kind == .fragment { checkFragmentKeys(root) }
@@ -47,6 +48,7 @@ extension Checker {
         .missingKey, SourceSpan(root.span.source, root.span.start, root.span.start),
         "this file has no name", help: ["write `policy: NAME` as its first line"])
     }
+    if root.entry("extends") == nil { reportEditsWithoutBase(in: root.entry("firewall")?.value) }
     var file = PolicyFile(source: source, root: root, kind: kind, base: nil, includes: [])
     let isWhole = readNamings(&file, after: steps + [ReadingStep(file: source.id, naming: nil)])
     files.add(file)

@@ -1,5 +1,6 @@
 import Diagnostics
 import PolicyModel
+import PolicySyntax
 
 /// Every key of the language: its type, whether it is required, where it may stand and what it is for.
 ///
@@ -15,7 +16,7 @@ enum PolicyKeys {
       PolicyKey("description", .text(limit: nil), "What the policy is for.", inFragment: true),
       PolicyKey("owner", .text(limit: nil), "Who answers for it.", inFragment: true),
       PolicyKey("extends", .path, "The one policy this one is based on.", support: .later),
-      PolicyKey("with", .anything, "Parameters for the policy that is extended.", support: .later),
+      PolicyKey("with", arguments, "Values for parameters of the policy that is extended."),
       PolicyKey(
         "include", .list(.either([.path, .mapping(include)])),
         "Fragments: files of definitions and of settings that become part of this one.", inFragment: true),
@@ -51,11 +52,14 @@ enum PolicyKeys {
         "expect", .list(.statement(isNamed: true)), "Statements proved about this file.", inFragment: true),
     ])
 
+  private static let arguments = ValueType.dictionary(
+    .name, .either([.element, .list(.element), .mapping(definition)]))
+
   static let include = KeyTable(
     "an item of `include`",
     [
       PolicyKey("file", .path, "The fragment, relative to this file.", .required),
-      PolicyKey("with", .anything, "Parameters for the fragment.", support: .later),
+      PolicyKey("with", arguments, "Values for parameters of the fragment."),
     ])
 
   static let target = KeyTable(
@@ -83,8 +87,12 @@ enum PolicyKeys {
         "size", .integer(1...16_777_216), "Elements a dynamic or external set can hold.", support: .later),
       PolicyKey("timeout", .anything, "How long an element stays.", support: .later),
       PolicyKey("map", .anything, "Destination ports to targets.", support: .later),
-      PolicyKey("parameter", .anything, "A value that an extending policy gives.", support: .later),
-      PolicyKey("default", .anything, "The value of a parameter that is not given.", support: .later),
+      PolicyKey(
+        "parameter", .words(DefinitionElementSyntax.Kind.allCases.map(\.rawValue)),
+        "What the value is that who includes or extends the file gives by `with`."),
+      PolicyKey(
+        "default", .either([.element, .list(.element)]),
+        "The value of a parameter that is not given."),
     ])
 
   static let firewall = KeyTable(
@@ -130,10 +138,11 @@ enum PolicyKeys {
     PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
     PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
     PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
-    PolicyKey("replace", .anything, "New rules for named rules of the base.", support: .later),
-    PolicyKey("remove", .anything, "Named rules of the base to leave out.", support: .later),
-    PolicyKey("before", .anything, "Rules before a named rule of the base.", support: .later),
-    PolicyKey("after", .anything, "Rules after a named rule of the base.", support: .later),
+    PolicyKey(
+      "replace", .dictionary(.name, .ruleItem), "New rules for named rules of the base, in their places."),
+    PolicyKey("remove", .list(.name), "Named rules of the base to leave out."),
+    PolicyKey("before", .dictionary(.name, .list(.ruleItem)), "Rules before a named rule of the base."),
+    PolicyKey("after", .dictionary(.name, .list(.ruleItem)), "Rules after a named rule of the base."),
   ]
 
   /// What an item of a rule list may hold beside its rule (LANGUAGE.md §3, form 3).

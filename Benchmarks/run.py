@@ -7,7 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import apply  # noqa: E402
 import compile  # noqa: E402
+from timing import undisturbed  # noqa: E402
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -33,7 +35,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", metavar="FILE", help="also write the table to this Markdown file")
     arguments = parser.parse_args()
-    rows = compile.rows()
+    undisturbed()
+    rows = compile.rows() + apply.rows()
     text = table(rows)
     sys.stdout.write(text)
     if arguments.write:

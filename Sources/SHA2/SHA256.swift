@@ -10,8 +10,7 @@ package struct SHA256: ~Copyable {
   private var state: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19
   )
-  private var schedule = [UInt32](repeating: 0, count: 64)
-  private var block = [UInt8](repeating: 0, count: 64)
+  private var block = InlineArray<64, UInt8>(repeating: 0)
   private var buffered = 0
   private var total: UInt64 = 0
 
@@ -21,10 +20,7 @@ package struct SHA256: ~Copyable {
     block[buffered] = byte
     buffered += 1
     total &+= 1
-    if buffered == 64 {
-      compress()
-      buffered = 0
-    }
+    if buffered == Self.blockLength { compressBuffered() }
   }
 
   package mutating func update(_ bytes: some Sequence<UInt8>) {
@@ -32,10 +28,26 @@ package struct SHA256: ~Copyable {
   }
 
   // Apart from the generic one, which other modules cannot specialize.
-  package mutating func update(_ bytes: [UInt8]) { update(bytes[...]) }
+  package mutating func update(_ bytes: [UInt8]) { update(bytes.span) }
 
-  package mutating func update(_ bytes: ArraySlice<UInt8>) {
-    for byte in bytes { update(byte) }
+  package mutating func update(_ bytes: ArraySlice<UInt8>) { update(bytes.span) }
+
+  /// Whole blocks are read where they lie.
+  package mutating func update(_ bytes: Span<UInt8>) {
+    var index = 0
+    while buffered != 0, index < bytes.count {
+      update(bytes[index])
+      index += 1
+    }
+    while bytes.count - index >= Self.blockLength {
+      compress(bytes, at: index)
+      index += Self.blockLength
+      total &+= UInt64(Self.blockLength)
+    }
+    while index < bytes.count {
+      update(bytes[index])
+      index += 1
+    }
   }
 
   /// The digest of all bytes given, 32 bytes.
@@ -47,7 +59,7 @@ package struct SHA256: ~Copyable {
       update(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
     }
     var digest: [UInt8] = []
-    digest.reserveCapacity(32)
+    digest.reserveCapacity(Self.byteCount)
     for word in [state.0, state.1, state.2, state.3, state.4, state.5, state.6, state.7] {
       for shift in stride(from: 24, through: 0, by: -8) {
         digest.append(UInt8(truncatingIfNeeded: word >> UInt32(shift)))
@@ -65,25 +77,41 @@ package struct SHA256: ~Copyable {
     return hasher.finish()
   }
 
-  private mutating func compress() {
-    for index in 0..<16 {
-      let at = index * 4
-      schedule[index] =
-        UInt32(block[at]) << 24 | UInt32(block[at + 1]) << 16 | UInt32(block[at + 2]) << 8
-        | UInt32(block[at + 3])
-    }
-    for index in 16..<64 {
-      let w15 = schedule[index - 15]
-      let w2 = schedule[index - 2]
-      let s0 = rotate(w15, 7) ^ rotate(w15, 18) ^ (w15 >> 3)
-      let s1 = rotate(w2, 17) ^ rotate(w2, 19) ^ (w2 >> 10)
-      schedule[index] = schedule[index - 16] &+ s0 &+ schedule[index - 7] &+ s1
-    }
+  private static var blockLength: Int { 64 }
+
+  private mutating func compressBuffered() {
+    let copy = block
+    compress(copy.span, at: 0)
+    buffered = 0
+  }
+
+  /// - Precondition: 64 bytes begin at `start`.
+  @_optimize(speed)
+  private mutating func compress(_ bytes: Span<UInt8>, at start: Int) {
+    precondition(start >= 0 && bytes.count - start >= Self.blockLength)
+    // The message schedule, of which only the last 16 words are needed.
+    var schedule = InlineArray<16, UInt32>(repeating: 0)
     var (a, b, c, d, e, f, g, h) = state
     for index in 0..<64 {
+      // SAFETY: the precondition covers the 64 bytes; `& 15` stays below 16, and `index` below 64.
+      let word: UInt32
+      if index < 16 {
+        let at = start &+ index &* 4
+        word =
+          unsafe UInt32(bytes[unchecked: at]) << 24 | UInt32(bytes[unchecked: at &+ 1]) << 16
+          | UInt32(bytes[unchecked: at &+ 2]) << 8 | UInt32(bytes[unchecked: at &+ 3])
+      } else {
+        let w15 = unsafe schedule[unchecked: (index &+ 1) & 15]
+        let w2 = unsafe schedule[unchecked: (index &+ 14) & 15]
+        let s0 = rotate(w15, 7) ^ rotate(w15, 18) ^ (w15 >> 3)
+        let s1 = rotate(w2, 17) ^ rotate(w2, 19) ^ (w2 >> 10)
+        word =
+          unsafe schedule[unchecked: index & 15] &+ s0 &+ schedule[unchecked: (index &+ 9) & 15] &+ s1
+      }
+      unsafe schedule[unchecked: index & 15] = word
       let s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)
       let choice = (e & f) ^ (~e & g)
-      let t1 = h &+ s1 &+ choice &+ Self.constants[index] &+ schedule[index]
+      let t1 = unsafe h &+ s1 &+ choice &+ Self.constants[unchecked: index] &+ word
       let s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)
       let majority = (a & b) ^ (a & c) ^ (b & c)
       let t2 = s0 &+ majority
@@ -104,7 +132,7 @@ package struct SHA256: ~Copyable {
   }
 
   /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4 §4.2.2).
-  private static let constants: [UInt32] = [
+  private static let constants: InlineArray<64, UInt32> = [
     0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
     0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3, 0x72be_5d74, 0x80de_b1fe, 0x9bdc_06a7, 0xc19b_f174,
     0xe49b_69c1, 0xefbe_4786, 0x0fc1_9dc6, 0x240c_a1cc, 0x2de9_2c6f, 0x4a74_84aa, 0x5cb0_a9dc, 0x76f9_88da,

@@ -6,7 +6,9 @@ struct Surroundings {
   var isInUserNamespace: Bool
   /// The network namespace is the one of process 1. Keys of the whole host are written only there: who runs
   /// this in another one means that one.
-  var isInHostNetwork: Bool
+  ///
+  /// Looked up at each call: links of /proc cost more than the other questions together.
+  var isInHostNetwork: Bool { Self.isSameNamespace("net") }
   private var capabilities: UInt64
 
   // CAP_NET_ADMIN, CAP_SYS_ADMIN, linux/capability.h.
@@ -17,7 +19,6 @@ struct Surroundings {
     // The initial namespace maps all ids onto themselves. Without /proc there is no other one yet.
     let map = SmallFile.read(Array("/proc/self/uid_map"), limit: 128)
     if let map { isInUserNamespace = !Self.isWholeMap(map) } else { isInUserNamespace = false }
-    isInHostNetwork = Self.isSameNamespace("net")
     capabilities = lockdown_capabilities()
   }
 

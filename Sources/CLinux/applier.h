@@ -136,9 +136,6 @@ static inline size_t lockdown_map(size_t size) {
     return memory == MAP_FAILED ? 0 : (size_t)memory;
 }
 
-// Pages that will be written, all at once; without MADV_POPULATE_WRITE (before 5.14) nothing happens.
-static inline void lockdown_populate(size_t address, size_t size) { madvise((void *)address, size, 23); }
-
 static inline void lockdown_unmap(size_t address, size_t size) { munmap((void *)address, size); }
 
 // Netlink

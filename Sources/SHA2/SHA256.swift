@@ -86,7 +86,6 @@ package struct SHA256: ~Copyable {
   }
 
   /// - Precondition: 64 bytes begin at `start`.
-  @_optimize(speed)
   private mutating func compress(_ bytes: Span<UInt8>, at start: Int) {
     precondition(start >= 0 && bytes.count - start >= Self.blockLength)
     // The message schedule, of which only the last 16 words are needed.

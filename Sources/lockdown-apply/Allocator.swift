@@ -24,9 +24,6 @@ public func release(_ memory: UnsafeMutableRawPointer?) {
   if address != 0 { unsafe heap.give(address) }
 }
 
-/// Gets the memory that a usual run needs in one call of the kernel, which costs a fraction of a fault for each page.
-func populateHeap() { unsafe heap.populate() }
-
 /// Blocks of powers of two, the first 16 bytes of each for its class. Blocks of a class that were released form
 /// a list. New ones are cut from a chunk; what is not shorter than a chunk is mapped for itself.
 private struct Heap {
@@ -84,16 +81,6 @@ private struct Heap {
     defer { chunk += length }
     return chunk
   }
-
-  /// A kernel before 5.14 knows no MADV_POPULATE_WRITE; then pages come one by one.
-  mutating func populate() {
-    if chunk == 0 { give(take(1)) }
-    guard chunk != 0 else { return }
-    let start = chunk & ~4095
-    lockdown_populate(Int(start), Int(min(Self.populatedLength, chunkEnd - start)))
-  }
-
-  private static var populatedLength: UInt { 48 << 10 }
 
   private static func word(_ address: UInt) -> UInt {
     guard let place = unsafe UnsafePointer<UInt>(bitPattern: address) else { return 0 }

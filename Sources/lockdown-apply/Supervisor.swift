@@ -74,7 +74,6 @@ private struct Child {
       lockdown_die_with_parent()
       // The parent may have gone before the line above.
       if getppid() != parent { _exit(ExitCode.unknown.rawValue) }
-      populateHeap()
       let code = body()
       _ = unsafe lockdown_write(writing, [UInt8(truncatingIfNeeded: code)], 1)
       _exit(code)

@@ -13,6 +13,41 @@ struct Guard {
     self.boxes = boxes
   }
 
+  /// The packets that have the fields of a verdict map.
+  init(fieldsOf map: VerdictMap, family: Families) {
+    boxes = [Self.presence(of: map.fields, family)]
+  }
+
+  /// The packets that meet a key of one line of a verdict map.
+  init(_ entry: VerdictMap.Entry, of map: VerdictMap, family: Families) {
+    let presence = Self.presence(of: map.fields, family)
+    boxes = entry.keys.flatMap { key -> [PacketBox] in
+      var boxes = [presence]
+      for (field, part) in zip(map.fields, key) {
+        let condition: Match.Condition =
+          switch (field, part) {
+          case (.port(let number), .ports(let ports)): .ports(.destination, protocols: [number], ports)
+          case (.address(let side), .addresses(let set)): .addresses(side, AddressMatch(addresses: set))
+          case (.interface(let side), .interfaces(let patterns)): .interfaces(side, patterns)
+          // INVARIANT: the parts of a key are those of its map's fields.
+          default: .protocols([])
+          }
+        let alternatives = Self.positiveBoxes(of: condition, family: family)
+        boxes = boxes.flatMap { box in alternatives.compactMap { box.intersection($0) } }
+      }
+      return boxes
+    }
+  }
+
+  private static func presence(of fields: [VerdictMap.Field], _ family: Families) -> PacketBox {
+    var box = PacketBox(all: family)
+    for case .port(let number) in fields {
+      box = box.narrowed(.transportProtocol, numbers([number]))
+        .narrowed(.destinationPort, IntervalSet([AddressRange(0, 0xffff)]))
+    }
+    return box
+  }
+
   /// The union of boxes that one match stands for. A negated list is cut out of what the negation leaves
   /// open: everything, or for ports and ICMP types the protocol (LANGUAGE.md §4.2).
   private static func boxes(of match: Match, family: Families) -> [PacketBox] {

@@ -162,6 +162,8 @@ struct Walk {
     case .return: isInBaseChain ? .decision(policy) : .leave(through: nil)
     case .jump(let name): .jump(chain(name))
     case .goto(let name): .leave(through: chain(name))
+    // INVARIANT: its branches are none.
+    case .dispatch: .continue
     }
   }
 
@@ -180,34 +182,56 @@ struct Walk {
     var left: [Live] = []
     for index in frame.rules.indices where frame.rules[index].isEnabled {
       let rule = frame.rules[index]
-      var untouched: [Live] = []
-      var taken: [Live] = []
-      for entry in live { cut(entry, by: rule, at: GuardKey(frame.chain, index, entry), &taken, &untouched) }
       let isStateful = rule.limit != nil || rule.quota != nil
-      switch way(rule.verdict, isInBaseChain: callers.isEmpty && frame.chain < 0) {
-      case .continue:
-        untouched += taken
-      case .decision(let verdict) where isStateful:
-        for entry in taken {
-          var entry = entry
-          Self.mark(&entry, verdict, rule)
-          untouched.append(entry)
+      // What goes on with the next rule; `live` is what no branch has taken yet.
+      var onward: [Live] = []
+      for (number, verdict) in Self.branches(of: rule).enumerated() {
+        var untouched: [Live] = []
+        var taken: [Live] = []
+        for entry in live {
+          cut(entry, by: rule, at: GuardKey(frame.chain, index, number, entry), &taken, &untouched)
         }
-      case .decision(let verdict):
-        decide(taken, verdict, rule)
-      case .jump(let chain):
-        var behind = frame
-        behind.rules = frame.rules[(index + 1)...]
-        let way = callers + [behind, chain]
-        untouched += isStateful ? tried(taken, way) : run(taken, way, until: callers.count + 1)
-      case .leave(let chain):
-        let way = callers + (chain.map { [$0] } ?? [])
-        if isStateful { untouched += tried(taken, way) } else { left += run(taken, way, until: depth) }
+        live = untouched
+        switch way(verdict, isInBaseChain: callers.isEmpty && frame.chain < 0) {
+        case .continue:
+          onward += taken
+        case .decision(let verdict) where isStateful:
+          for entry in taken {
+            var entry = entry
+            Self.mark(&entry, verdict, rule)
+            onward.append(entry)
+          }
+        case .decision(let verdict):
+          decide(taken, verdict, rule)
+        case .jump(let chain):
+          var behind = frame
+          behind.rules = frame.rules[(index + 1)...]
+          let way = callers + [behind, chain]
+          onward += isStateful ? tried(taken, way) : run(taken, way, until: callers.count + 1)
+        case .leave(let chain):
+          let way = callers + (chain.map { [$0] } ?? [])
+          if isStateful { onward += tried(taken, way) } else { left += run(taken, way, until: depth) }
+        }
       }
-      live = untouched
+      live += onward
       if isExhausted { return [] }
     }
     return left + run(live, callers, until: depth)
+  }
+
+  /// What a rule may say: its verdict, or those of its lines and of the rest of a verdict map.
+  private static func branches(of rule: Rule) -> [Verdict] {
+    if case .dispatch(let map) = rule.verdict { map.verdicts } else { [rule.verdict] }
+  }
+
+  /// The packets that a branch is about, of those that the ones before it have left.
+  private static func guardBoxes(of rule: Rule, branch: Int, _ family: Families) -> [PacketBox] {
+    guard case .dispatch(let map) = rule.verdict else {
+      return Guard(matches: rule.matches, family: family).boxes
+    }
+    return map.entries.indices.contains(branch)
+      ? Guard(map.entries[branch], of: map, family: family).boxes
+      : Guard(fieldsOf: map, family: family).boxes
   }
 
   /// Packets of which a limiter takes some another way, with what may become of them there: that way is walked to
@@ -225,11 +249,13 @@ struct Walk {
   private struct GuardKey: Hashable {
     var chain: Int
     var rule: Int
+    var branch: Int
     var family: Families.RawValue
 
-    init(_ chain: Int, _ rule: Int, _ entry: Live) {
+    init(_ chain: Int, _ rule: Int, _ branch: Int, _ entry: Live) {
       self.chain = chain
       self.rule = rule
+      self.branch = branch
       family = entry.box.family.rawValue
     }
   }
@@ -251,7 +277,7 @@ struct Walk {
       return
     }
     if guards[key] == nil {
-      guards[key] = Guard(matches: rule.matches, family: entry.box.family).boxes
+      guards[key] = Self.guardBoxes(of: rule, branch: key.branch, entry.box.family)
     }
     var rest = [entry.box]
     for box in guards[key] ?? [] {

@@ -25,23 +25,13 @@ extension CanonicalPolicy {
   }
 
   static func rule(_ rule: Rule, _ sets: inout CanonicalSets) -> JSONValue {
-    let (verdict, reject): (String, RejectKind?) =
-      switch rule.verdict {
-      case .accept: ("accept", nil)
-      case .drop: ("drop", nil)
-      case .reject(let kind): ("reject", kind)
-      case .continue: ("continue", nil)
-      case .return: ("return", nil)
-      case .jump: ("jump", nil)
-      case .goto: ("goto", nil)
-      }
     let (origin, item): (String, String?) =
       switch rule.origin {
       case .written: ("written", nil)
       case .closing: ("closing", nil)
       case .expanded(let item): ("expanded", item)
       }
-    return .object(present: [
+    let members: [(String, JSONValue?)] = [
       ("id", .string(rule.id)),
       ("name", rule.name.map(JSONValue.string)),
       ("text", .string(rule.text)),
@@ -54,15 +44,62 @@ extension CanonicalPolicy {
       ("quota", rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] }),
       ("count", rule.counter.map(counter)),
       ("log", rule.log.map(log)),
-      ("verdict", .string(verdict)),
-      ("chain", rule.verdict.target.map(JSONValue.string)),
-      ("reject-with", reject.map { .string($0.rawValue) }),
       ("comment", rule.comment.map(JSONValue.string)),
       ("owner", rule.owner.map(JSONValue.string)),
       ("because", rule.because.map(JSONValue.string)),
       ("until", rule.until.map(JSONValue.string)),
       ("controls", sorted(rule.controls)),
-    ])
+    ]
+    return .object(present: members + verdict(rule.verdict, &sets))
+  }
+
+  private static func verdict(
+    _ verdict: Verdict, _ sets: inout CanonicalSets
+  ) -> [(String, JSONValue?)] {
+    switch verdict {
+    case .accept: [("verdict", "accept")]
+    case .drop: [("verdict", "drop")]
+    case .reject(let kind): [("verdict", "reject"), ("reject-with", .string(kind.rawValue))]
+    case .continue: [("verdict", "continue")]
+    case .return: [("verdict", "return")]
+    case .jump(let chain): [("verdict", "jump"), ("chain", .string(chain))]
+    case .goto(let chain): [("verdict", "goto"), ("chain", .string(chain))]
+    case .dispatch(let map): [("verdict", "dispatch"), ("dispatch", dispatch(map, &sets))]
+    }
+  }
+
+  private static func dispatch(_ map: VerdictMap, _ sets: inout CanonicalSets) -> JSONValue {
+    let table = map.entries.map { entry -> JSONValue in
+      let keys = entry.keys.map { JSONValue.array($0.map { part($0, &sets) }) }
+      return .object(present: [("keys", .array(keys))] + verdict(entry.verdict, &sets))
+    }
+    return [
+      "fields": .array(map.fields.map(field)), "table": .array(table),
+      "else": .object(present: verdict(map.otherwise, &sets)),
+    ]
+  }
+
+  private static func field(_ field: VerdictMap.Field) -> JSONValue {
+    switch field {
+    case .port(let number): ["field": "port", "protocol": JSONValue(number)]
+    case .interface(let side): ["field": "interface", "side": .string(side.rawValue)]
+    case .address(let side): ["field": "address", "side": .string(side.rawValue)]
+    }
+  }
+
+  private static func part(_ part: VerdictMap.Part, _ sets: inout CanonicalSets) -> JSONValue {
+    switch part {
+    case .ports(let ports): ["ports": ranges(ports.ranges)]
+    case .interfaces(let patterns): .object(present: names(patterns))
+    case .addresses(let addresses): ["addresses": sets.unnamed(addresses)]
+    }
+  }
+
+  private static func names(_ patterns: [InterfacePattern]) -> [(String, JSONValue?)] {
+    [
+      ("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name))),
+      ("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name))),
+    ]
   }
 
   static func families(_ families: Families) -> JSONValue {
@@ -112,11 +149,7 @@ extension CanonicalPolicy {
     case .addresses(let side, let match):
       [("match", "addresses"), ("side", .string(side.rawValue))] + addresses(match, &sets)
     case .interfaces(let side, let patterns):
-      [
-        ("match", "interfaces"), ("side", .string(side.rawValue)),
-        ("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name))),
-        ("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name))),
-      ]
+      [("match", "interfaces"), ("side", .string(side.rawValue))] + names(patterns)
     case .user(let ids): [("match", "user"), ("ids", ranges(ids))]
     case .group(let ids): [("match", "group"), ("ids", ranges(ids))]
     }

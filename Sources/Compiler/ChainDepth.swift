@@ -59,9 +59,15 @@ package enum ChainDepth {
 extension KernelRule {
   /// Chains that it leads to.
   fileprivate var targets: [String] {
-    statements.compactMap { statement in
-      switch statement {
-      case .verdict(.jump(let name)), .verdict(.goto(let name)): name
+    let plain = statements.compactMap { statement -> KernelVerdict? in
+      if case .verdict(let verdict) = statement { verdict } else { nil }
+    }
+    let inMaps = anonymousSets.flatMap(\.elements).compactMap { element -> KernelVerdict? in
+      if case .verdict(let verdict)? = element.data { verdict } else { nil }
+    }
+    return (plain + inMaps).compactMap { verdict in
+      switch verdict {
+      case .jump(let name), .goto(let name): name
       default: nil
       }
     }

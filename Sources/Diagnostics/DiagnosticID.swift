@@ -115,6 +115,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   /// Chains lead back to themselves, or further than the kernel follows.
   case chainDepth = "firewall/chain-depth"
   case duplicatePlace = "firewall/duplicate-place"
+  case mapOverlap = "firewall/map-overlap"
 
   // Other domains.
   case sysctlBadKey = "sysctl/bad-key"

@@ -19,6 +19,7 @@ struct BatchWriter: ~Copyable {
   private static let setLabelLength = 8
   // The kernel puts the first free number in.
   private static let anonymousName = "__set%d"
+  private static let anonymousMapName = "__map%d"
 
   // nf_tables objects: linux/netlink.h flags.
   private static let create = UInt16(NLM_F_REQUEST | NLM_F_CREATE)
@@ -104,11 +105,11 @@ struct BatchWriter: ~Copyable {
     let id = lastSetID
     let kernelName = try name.map { (name) throws(NFTablesError) in try ExpressionEncoder.checkedName(name) }
     let items = try ElementEncoder.items(of: set)
-    let native = try nativeSet(
-      set, name: kernelName ?? Self.anonymousName, table: table, size: ElementEncoder.size(of: items))
+    let wireName = kernelName ?? Self.anonymousName(of: set)
+    let native = try nativeSet(set, name: wireName, table: table, size: ElementEncoder.size(of: items))
 
     let elements = try elementMessages(
-      items, of: kernelName ?? Self.anonymousName, id: id, table: table, family: family, sequence: sequence)
+      items, of: wireName, id: id, table: table, family: family, sequence: sequence)
 
     // An anonymous set dies with its rule; a named one survives a replace if its label is the same.
     var label: [UInt8] = []
@@ -121,7 +122,7 @@ struct BatchWriter: ~Copyable {
       label = Array(digest.finish().prefix(Self.setLabelLength))
     }
 
-    var userdata = Userdata.keyByteOrder(set.keyType.byteOrder)
+    var userdata = Self.byteOrders(of: set)
     userdata += try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: label)
     try native.set(NFTNL_SET_USERDATA, data: userdata)
     native.set(NFTNL_SET_ID, id)
@@ -149,13 +150,29 @@ struct BatchWriter: ~Copyable {
       try native.set(NFTNL_SET_DESC_CONCAT, data: set.keyType.concatenatedLengths)
     }
     let comment = try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: [])
-    try native.set(NFTNL_SET_USERDATA, data: Userdata.keyByteOrder(set.keyType.byteOrder) + comment)
+    try native.set(NFTNL_SET_USERDATA, data: Self.byteOrders(of: set) + comment)
+    if set.dataType == .verdict {
+      // NFT_DATA_VERDICT of linux/netfilter/nf_tables.h. Its length is the kernel's own, sizeof(struct
+      // nft_verdict): what is sent is not read, and this is what is dumped.
+      native.set(NFTNL_SET_DATA_TYPE, 0xffff_ff00)
+      native.set(NFTNL_SET_DATA_LEN, 16)
+    }
     return native
+  }
+
+  private static func anonymousName(of set: KernelSet) -> String {
+    set.dataType == nil ? anonymousName : anonymousMapName
+  }
+
+  private static func byteOrders(of set: KernelSet) -> [UInt8] {
+    let keys = Userdata.keyByteOrder(set.keyType.byteOrder)
+    return set.dataType == .verdict ? keys + Userdata.dataByteOrder(.none) : keys
   }
 
   private static func flags(of set: KernelSet) -> UInt32 {
     var flags = NFT_SET_CONSTANT.rawValue
     if set.name == nil { flags |= NFT_SET_ANONYMOUS.rawValue }
+    if set.dataType != nil { flags |= NFT_SET_MAP.rawValue }
     if set.isInterval {
       flags |= NFT_SET_INTERVAL.rawValue
       if case .concatenation = set.keyType { flags |= NFT_SET_CONCAT.rawValue }
@@ -207,7 +224,8 @@ struct BatchWriter: ~Copyable {
       switch reference {
       case .named(let name): namedSets[name].map { (name, $0) }
       case .anonymous(let index):
-        anonymousIDs.indices.contains(index) ? (Self.anonymousName, anonymousIDs[index]) : nil
+        anonymousIDs.indices.contains(index)
+          ? (Self.anonymousName(of: rule.anonymousSets[index]), anonymousIDs[index]) : nil
       }
     }
     let native = try NativeRule()

@@ -110,7 +110,8 @@ struct DumpAssembler {
     let userdata = a[NFTA_SET_USERDATA].flatMap { Userdata.read($0, commentType: Userdata.setCommentType) }
     let value = DumpedSet(
       name: isAnonymous ? nil : name, flags: flags, keyTypeNumber: a.uint32(NFTA_SET_KEY_TYPE) ?? 0,
-      keyLength: a.uint32(NFTA_SET_KEY_LEN) ?? 0, size: a.nest(NFTA_SET_DESC)?.uint32(NFTA_SET_DESC_SIZE),
+      keyLength: a.uint32(NFTA_SET_KEY_LEN) ?? 0, dataTypeNumber: a.uint32(NFTA_SET_DATA_TYPE),
+      dataLength: a.uint32(NFTA_SET_DATA_LEN), size: a.nest(NFTA_SET_DESC)?.uint32(NFTA_SET_DESC_SIZE),
       comment: userdata?.comment, label: userdata?.label ?? [], elements: [], otherElements: [],
       otherAttributes: a.all.map(\.type).filter { !Self.setAttributes.contains($0) })
     // Every set of a batch has a number, and only anonymous ones share a name.
@@ -125,7 +126,7 @@ struct DumpAssembler {
   private static let setAttributes: Set<UInt16> = Set(
     [
       NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, NFTA_SET_DESC,
-      NFTA_SET_ID, NFTA_SET_USERDATA, NFTA_SET_HANDLE,
+      NFTA_SET_ID, NFTA_SET_USERDATA, NFTA_SET_HANDLE, NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN,
     ].map { UInt16($0.rawValue) } + [19, 20])
 
   private mutating func takeElements(_ a: Attributes, family: UInt8) throws(NFTablesError) {

@@ -54,7 +54,8 @@ package struct DumpText {
     add(
       depth,
       [
-        title, type, "length \(set.keyLength)", "flags 0x\(String(set.flags, radix: 16))",
+        title, type, "length \(set.keyLength)", set.dataTypeNumber.map { "to 0x\(String($0, radix: 16))" },
+        set.dataLength.map { "data length \($0)" }, "flags 0x\(String(set.flags, radix: 16))",
         set.size.map { "size \($0)" }, commentWord(set.comment), labelWord(set.label), other,
       ])
     for element in set.elements { add(depth + 1, [Self.text(element, type: set.keyType)]) }
@@ -102,6 +103,8 @@ package struct DumpText {
       "byteorder reg \(register) \(toNetwork ? "hton" : "ntoh") length \(length) size \(size) => reg \(destination)"
     case .lookup(let register, let set, let isNegated):
       "lookup reg \(register)\(isNegated ? " not" : "") in \(name(set))"
+    case .mapLookup(let register, let set, let destination):
+      "lookup reg \(register) in \(name(set)) => reg \(destination)"
     case .counter: "counter"
     case .objectReference(let type, let name): "objref type \(type) \(name)"
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
@@ -157,7 +160,12 @@ package struct DumpText {
 
   private static func text(_ element: KernelSet.Element, type: KernelSet.KeyType?) -> String {
     let lower = text(element.lower, type: type)
-    return element.lower == element.upper ? lower : "\(lower)-\(text(element.upper, type: type))"
+    let keys = element.lower == element.upper ? lower : "\(lower)-\(text(element.upper, type: type))"
+    return switch element.data {
+    case nil: keys
+    case .verdict(let verdict)?: "\(keys) : \(text(verdict))"
+    case .value(let bytes)?: "\(keys) : \(hexadecimal(bytes))"
+    }
   }
 
   private static func text(_ key: [UInt8], type: KernelSet.KeyType?) -> String {

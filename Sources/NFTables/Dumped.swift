@@ -65,15 +65,18 @@ package struct DumpedSet: Sendable, Equatable {
   package var keyTypeNumber: UInt32
   /// Bytes.
   package var keyLength: UInt32
+  /// NFTA_SET_DATA_TYPE and NFTA_SET_DATA_LEN of a map; nil in a set.
+  package var dataTypeNumber: UInt32?
+  package var dataLength: UInt32?
   /// NFTA_SET_DESC_SIZE; nil: unlimited.
   package var size: UInt32?
   package var comment: String?
   package var label: [UInt8]
   /// In ascending order. In an interval set the edges are joined to ranges again.
   package var elements: [KernelSet.Element]
-  /// Elements with more than a key (data, timeout, expressions), as the bytes of their attributes.
+  /// Elements with more than a key and data (timeout, expressions), as the bytes of their attributes.
   package var otherElements: [[UInt8]]
-  /// Numbers of the set's own attributes that we never write, as data type and timeout.
+  /// Numbers of the set's own attributes that we never write, as timeout.
   package var otherAttributes: [UInt16]
 
   /// Nil for a type that we never write.

@@ -4,7 +4,7 @@ internal import Ruleset
 /// Joins the element messages of one set.
 struct ElementDecoder {
   private var keys: [KernelSet.Element] = []
-  private var edges: [(key: [UInt8], endsInterval: Bool)] = []
+  private var edges: [(key: [UInt8], endsInterval: Bool, data: KernelSet.ElementData?)] = []
   private(set) var other: [[UInt8]] = []
 
   /// Takes what one NFTA_SET_ELEM_LIST_ELEMENTS holds.
@@ -15,8 +15,10 @@ struct ElementDecoder {
       guard
         element.holdsOnly([
           NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_USERDATA,
+          NFTA_SET_ELEM_DATA,
         ]), element[NFTA_SET_ELEM_USERDATA].map({ $0.elementsEqual(Userdata.openInterval) }) ?? true,
         let key = element.value(NFTA_SET_ELEM_KEY), let flags,
+        let data = Self.data(of: element),
         flags & ~NFT_SET_ELEM_INTERVAL_END.rawValue == 0
       else {
         other.append(Array(item.payload))
@@ -28,17 +30,24 @@ struct ElementDecoder {
           other.append(Array(item.payload))
           continue
         }
-        keys.append(KernelSet.Element(key, end))
+        keys.append(KernelSet.Element(key, end, data: data))
       } else {
-        edges.append((key, endsInterval))
+        edges.append((key, endsInterval, data))
       }
     }
+  }
+
+  /// Nil for data that we never write; `.some(nil)` where there is none.
+  private static func data(of element: Attributes) -> KernelSet.ElementData?? {
+    guard element[NFTA_SET_ELEM_DATA] != nil else { return .some(nil) }
+    if let value = element.value(NFTA_SET_ELEM_DATA) { return .value(value) }
+    return element.nest(NFTA_SET_ELEM_DATA)?.verdict.map { .verdict($0) }
   }
 
   /// The elements in ascending order; `joinsEdges` for an interval set without concatenation.
   func elements(joinsEdges: Bool) -> [KernelSet.Element] {
     guard joinsEdges else {
-      let plain = edges.map { KernelSet.Element($0.key, $0.key) }
+      let plain = edges.map { KernelSet.Element($0.key, $0.key, data: $0.data) }
       return (keys + plain).sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
     }
     // At one key an end comes before a start: the range before ends just below the one after.
@@ -47,14 +56,17 @@ struct ElementDecoder {
         ? left.endsInterval && !right.endsInterval : left.key.lexicographicallyPrecedes(right.key)
     }
     var ranges: [KernelSet.Element] = []
-    var start: [UInt8]?
+    var start: (key: [UInt8], data: KernelSet.ElementData?)?
     for edge in sorted {
-      if let open = start { ranges.append(KernelSet.Element(open, Self.predecessor(of: edge.key))) }
-      start = edge.endsInterval ? nil : edge.key
+      if let open = start {
+        ranges.append(KernelSet.Element(open.key, Self.predecessor(of: edge.key), data: open.data))
+      }
+      start = edge.endsInterval ? nil : (edge.key, edge.data)
     }
     // A range without an end runs to the last key.
     if let open = start {
-      ranges.append(KernelSet.Element(open, [UInt8](repeating: 0xff, count: open.count)))
+      ranges.append(
+        KernelSet.Element(open.key, [UInt8](repeating: 0xff, count: open.key.count), data: open.data))
     }
     return ranges
   }

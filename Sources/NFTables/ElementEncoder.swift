@@ -10,6 +10,8 @@ struct ElementEncoder {
     var endsInterval: Bool
     /// The key begins a range up to the last key of all, which no edge ends; nft prints by this mark.
     var isOpen = false
+    /// Of a map's element.
+    var data: KernelSet.ElementData?
   }
 
   /// The items of `set`, in the order that nft sends them.
@@ -17,11 +19,11 @@ struct ElementEncoder {
     try check(set)
     if case .concatenation = set.keyType {
       return set.elements.map {
-        Item(key: $0.lower, end: set.isInterval ? $0.upper : nil, endsInterval: false)
+        Item(key: $0.lower, end: set.isInterval ? $0.upper : nil, endsInterval: false, data: $0.data)
       }
     }
     guard set.isInterval else {
-      return set.elements.map { Item(key: $0.lower, end: nil, endsInterval: false) }
+      return set.elements.map { Item(key: $0.lower, end: nil, endsInterval: false, data: $0.data) }
     }
     return edges(of: set)
   }
@@ -36,7 +38,8 @@ struct ElementEncoder {
     }
     for element in set.elements {
       let after = successor(of: element.upper)
-      items.append(Item(key: element.lower, end: nil, endsInterval: false, isOpen: after == nil))
+      items.append(
+        Item(key: element.lower, end: nil, endsInterval: false, isOpen: after == nil, data: element.data))
       if let after { items.append(Item(key: after, end: nil, endsInterval: true)) }
     }
     return items
@@ -69,7 +72,7 @@ struct ElementEncoder {
     if case .concatenation = set.keyType { isOrdered = false } else { isOrdered = set.isInterval }
     var previous: [UInt8]?
     for (index, element) in set.elements.enumerated() {
-      guard element.lower.count == length, element.upper.count == length,
+      guard element.lower.count == length, element.upper.count == length, set.holds(element.data),
         set.isInterval
           ? !element.upper.lexicographicallyPrecedes(element.lower) : element.lower == element.upper
       else { throw .invalidElement(set: name, index: index) }
@@ -79,6 +82,16 @@ struct ElementEncoder {
         }
         previous = element.upper
       }
+    }
+  }
+}
+
+extension KernelSet {
+  /// Whether an element's data is of the map's type; a set's elements have none.
+  fileprivate func holds(_ data: ElementData?) -> Bool {
+    switch (dataType, data) {
+    case (nil, nil), (.verdict?, .verdict?): true
+    default: false
     }
   }
 }

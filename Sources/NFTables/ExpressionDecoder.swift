@@ -116,11 +116,18 @@ struct ExpressionDecoder {
   }
 
   private func lookup(_ a: Attributes) -> Expression? {
-    guard a.holdsOnly([NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_LOOKUP_SET_ID, NFTA_LOOKUP_FLAGS]),
-      let register = a.uint32(NFTA_LOOKUP_SREG), let name = a.string(NFTA_LOOKUP_SET),
+    guard
+      a.holdsOnly([
+        NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_LOOKUP_SET_ID, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_DREG,
+      ]), let register = a.uint32(NFTA_LOOKUP_SREG), let name = a.string(NFTA_LOOKUP_SET),
       let flags = a.uint32(NFTA_LOOKUP_FLAGS, orAbsent: 0), flags & ~UInt32(NFT_LOOKUP_F_INV.rawValue) == 0
     else { return nil }
-    return .lookup(register: register, resolve(name, a.uint32(NFTA_LOOKUP_SET_ID)), isNegated: flags != 0)
+    let set = resolve(name, a.uint32(NFTA_LOOKUP_SET_ID))
+    guard a[NFTA_LOOKUP_DREG] != nil else {
+      return .lookup(register: register, set, isNegated: flags != 0)
+    }
+    guard let destination = a.uint32(NFTA_LOOKUP_DREG), flags == 0 else { return nil }
+    return .mapLookup(register: register, set, destination: destination)
   }
 
   private func objectReference(_ a: Attributes) -> Expression? {
@@ -184,12 +191,19 @@ struct ExpressionDecoder {
   private func immediate(_ a: Attributes) -> Expression? {
     guard a.holdsOnly([NFTA_IMMEDIATE_DREG, NFTA_IMMEDIATE_DATA]),
       a.uint32(NFTA_IMMEDIATE_DREG) == UInt32(NFT_REG_VERDICT.rawValue),
-      let data = a.nest(NFTA_IMMEDIATE_DATA),
-      data.holdsOnly([NFTA_DATA_VERDICT]), let verdict = data.nest(NFTA_DATA_VERDICT),
+      let verdict = a.nest(NFTA_IMMEDIATE_DATA)?.verdict
+    else { return nil }
+    return .verdict(verdict)
+  }
+}
+
+extension Attributes {
+  /// The verdict that this data holds; nil for other data, and for a verdict that we never write.
+  var verdict: KernelVerdict? {
+    guard holdsOnly([NFTA_DATA_VERDICT]), let verdict = nest(NFTA_DATA_VERDICT),
       verdict.holdsOnly([NFTA_VERDICT_CODE, NFTA_VERDICT_CHAIN]), let code = verdict.uint32(NFTA_VERDICT_CODE)
     else { return nil }
     return VerdictCode(number: Int32(bitPattern: code), chain: verdict.string(NFTA_VERDICT_CHAIN)).verdict
-      .map { .verdict($0) }
   }
 }
 

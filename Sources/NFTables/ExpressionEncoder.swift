@@ -77,6 +77,10 @@ struct ExpressionEncoder {
       return native
     case .lookup(let register, let reference, let isNegated):
       return try lookup(register: register, reference, isNegated: isNegated)
+    case .mapLookup(let register, let reference, let destination):
+      let native = try lookup(register: register, reference, isNegated: false)
+      native.set(NFTNL_EXPR_LOOKUP_DREG, Self.canonicalRegister(destination))
+      return native
     case .counter:
       return try NativeExpression("counter")
     case .objectReference(let type, let name):

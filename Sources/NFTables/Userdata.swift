@@ -42,6 +42,16 @@ enum Userdata {
     return [setKeyByteOrderType, UInt8(value.count)] + value
   }
 
+  /// The same for a map's data, and that no data is a range; nft sends both with every map.
+  static func dataByteOrder(_ order: KeyByteOrder) -> [UInt8] {
+    // NFTNL_UDATA_SET_DATABYTEORDER, NFTNL_UDATA_SET_DATA_INTERVAL.
+    record(1, order.rawValue) + record(6, 0)
+  }
+
+  private static func record(_ type: UInt8, _ value: UInt32) -> [UInt8] {
+    unsafe [type, 4] + withUnsafeBytes(of: value) { unsafe Array($0) }
+  }
+
   /// NFTNL_UDATA_SET_ELEM_FLAGS with nft's SET_ELEM_F_INTERVAL_OPEN: the element begins a range without an end.
   static let openInterval: [UInt8] = {
     let flag: UInt32 = 1

@@ -145,6 +145,8 @@ package enum Verdict: Sendable, Equatable {
   case jump(String)
   /// Into a regular chain, whose end is the end of this one.
   case goto(String)
+  /// A verdict by a look-up. Such a rule has no matches and no actions.
+  indirect case dispatch(VerdictMap)
 
   /// The regular chain it leads to.
   package var target: String? {

@@ -323,3 +323,39 @@ enum WordText {
     return isWord ? text : quoted(text)
   }
 }
+
+// MARK: Verdict maps
+
+extension VerdictMapSyntax {
+  /// On one line, for messages and outputs; the form itself is a mapping.
+  package var canonicalText: String {
+    let lines = entries.map { entry in
+      let keys = entry.keys.map { key in key.value.map(\.canonicalText).joined(separator: " . ") }
+      return "\(keys.joined(separator: ", ")): \(entry.verdict.value.canonicalText)"
+    }
+    let table = (lines + ["else: \(otherwise.value.canonicalText)"]).joined(separator: "; ")
+    return "dispatch \(dispatch.map(\.value.canonicalText).joined(separator: " . ")) { \(table) }"
+  }
+}
+
+extension VerdictMapSyntax.Field {
+  fileprivate var canonicalText: String {
+    switch self {
+    case .port(let name): name
+    case .interface(let direction): direction.rawValue
+    case .address(let direction): direction.rawValue
+    case .mark: "mark"
+    }
+  }
+}
+
+extension VerdictMapSyntax.Key {
+  fileprivate var canonicalText: String {
+    switch self {
+    case .port(let port): port.canonicalText
+    case .interface(let interface): interface.canonicalText
+    case .address(let address): address.canonicalText
+    case .mark(let range): range.canonicalText
+    }
+  }
+}

@@ -59,6 +59,12 @@ struct Conjunction: Equatable {
     return result
   }
 
+  func adding(_ condition: Condition) -> Conjunction {
+    var result = self
+    result.conditions.append(condition)
+    return result
+  }
+
   func inFamily(_ family: Families?) -> Conjunction {
     var result = self
     result.family = family

@@ -23,6 +23,18 @@ struct Effects {
       }
     }
     log = rule.log
+    (verdict, verdictBehind) = Self.realized(rule.verdict, chainPolicy)
+    leavesChain =
+      switch verdict {
+      case .return, .goto: true
+      default: false
+      }
+  }
+
+  /// The verdict as its chain must say it, and in a base chain what decides what comes back from `goto`.
+  private static func realized(
+    _ verdict: Verdict, _ chainPolicy: ChainPolicy?
+  ) -> (verdict: Verdict, behind: Verdict?) {
     let ofPolicy: Verdict? =
       switch chainPolicy {
       case .accept: .accept
@@ -30,19 +42,17 @@ struct Effects {
       case .reject: .reject(.automatic)
       case nil: nil
       }
-    switch (rule.verdict, ofPolicy) {
-    case (.return, let policy?):
-      (verdict, verdictBehind) = (policy, nil)
-    case (.goto(let target), let policy?):
-      (verdict, verdictBehind) = (.jump(target), policy)
-    default:
-      (verdict, verdictBehind) = (rule.verdict, nil)
+    return switch (verdict, ofPolicy) {
+    case (.return, let policy?): (policy, nil)
+    case (.goto(let target), let policy?): (.jump(target), policy)
+    default: (verdict, nil)
     }
-    leavesChain =
-      switch verdict {
-      case .return, .goto: true
-      default: false
-      }
+  }
+
+  /// What a verdict alone takes: the statements of one kernel rule, or of two.
+  static func statements(of verdict: Verdict, chainPolicy: ChainPolicy?) -> [[RuleStatement]] {
+    let (verdict, behind) = realized(verdict, chainPolicy)
+    return ([verdict] + (behind.map { [$0] } ?? [])).map { statements(for: $0, family: nil) }
   }
 
   /// Whether the verdict takes two kernel rules that must see the same packets.
@@ -110,6 +120,8 @@ struct Effects {
     case .return: [.verdict(.return)]
     case .jump(let chain): [.verdict(.jump(KernelName.chain(chain)))]
     case .goto(let chain): [.verdict(.goto(KernelName.chain(chain)))]
+    // INVARIANT: `RuleLowering` takes these apart before.
+    case .dispatch: []
     case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
     }
   }

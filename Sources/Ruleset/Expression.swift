@@ -11,6 +11,8 @@ package enum Expression: Sendable, Equatable {
   case bitwise(register: UInt32, destination: UInt32, mask: [UInt8], xor: [UInt8])
   case byteOrder(register: UInt32, destination: UInt32, toNetwork: Bool, length: UInt32, size: UInt32)
   case lookup(register: UInt32, SetReference, isNegated: Bool)
+  /// The data of the key's element goes to `destination`; 0 takes a verdict. Without an element the rule ends.
+  case mapLookup(register: UInt32, SetReference, destination: UInt32)
   case conntrack(ConntrackKey, register: UInt32)
   case fib(result: FIBResult, flags: UInt32, register: UInt32)
   case counter
@@ -73,7 +75,7 @@ package enum Expression: Sendable, Equatable {
   }
 }
 
-package enum KernelVerdict: Sendable, Equatable {
+package enum KernelVerdict: Sendable, Hashable {
   case accept
   case drop
   case `continue`

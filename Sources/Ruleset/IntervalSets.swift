@@ -59,6 +59,10 @@ extension KernelRule {
     }
     anonymousSets = kept
     for index in statements.indices {
+      // Maps are hashes.
+      if case .verdictMap(let field, .anonymous(let position)) = statements[index] {
+        statements[index] = .verdictMap(field, references[position])
+      }
       guard case .match(let field, let comparison, .set(let reference, let isInterval)) = statements[index]
       else { continue }
       let renamed: SetReference =

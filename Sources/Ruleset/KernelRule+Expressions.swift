@@ -50,6 +50,9 @@ extension RuleStatement {
       [.log(prefix: prefix, level: level.map(UInt32.init), group: group)]
     case .reject(let reject): [.reject(type: reject.type, code: reject.code)]
     case .verdict(let verdict): [.verdict(verdict)]
+    case .verdictMap(let field, let map):
+      // Register 0 is the verdict's.
+      Self.load(field) + [.mapLookup(register: Self.register, map, destination: 0)]
     }
   }
 
@@ -115,12 +118,17 @@ extension RuleStatement {
 
   /// - Parameter bytes: only so many leading bytes of the field.
   /// - Parameter isInterval: for a concatenation, whether ranges are looked up.
-  private static func load(_ field: Field, bytes: UInt32? = nil, isInterval: Bool = false) -> [Expression] {
+  private static func load(
+    _ field: Field, bytes: UInt32? = nil, isInterval: Bool = false, into register: UInt32 = register
+  ) -> [Expression] {
     func network(_ offset: UInt32, _ length: UInt32) -> [Expression] {
       [.payload(.network, offset: offset, length: bytes ?? length, register: register)]
     }
-    func transport(_ offset: UInt32, _ length: UInt32, into register: UInt32 = register) -> [Expression] {
+    func transport(_ offset: UInt32, _ length: UInt32, into register: UInt32) -> [Expression] {
       [.payload(.transport, offset: offset, length: length, register: register)]
+    }
+    func transport(_ offset: UInt32, _ length: UInt32) -> [Expression] {
+      transport(offset, length, into: register)
     }
     // Offsets of the fields in linux/ip.h, linux/ipv6.h, linux/tcp.h and linux/icmp.h.
     return switch field {
@@ -150,6 +158,28 @@ extension RuleStatement {
           ? [.byteOrder(register: register, destination: register, toNetwork: true, length: 1, size: 2)] : [])
         + transport(2, 2, into: secondWord)
     case .icmpTypeAndCode, .icmpv6TypeAndCode: transport(0, 1) + transport(1, 1, into: secondWord)
+    case .concatenated(let fields): concatenation(fields)
+    }
+  }
+
+  private static func concatenation(_ fields: [Field]) -> [Expression] {
+    var loads: [Expression] = []
+    // Registers of 4 bytes begin at 8, NFT_REG32_00; where a register of 16 bytes begins, nft names that.
+    var word: UInt32 = 0
+    for field in fields {
+      loads += load(field, into: word % 4 == 0 ? word / 4 + 1 : word + 8)
+      word += words(of: field)
+    }
+    return loads
+  }
+
+  /// Registers of 4 bytes that a field of a concatenation takes.
+  private static func words(of field: Field) -> UInt32 {
+    switch field {
+    case .inputInterfaceName, .outputInterfaceName, .ipv6Source, .ipv6Destination: 4
+    case .protocolAndDestinationPort, .icmpTypeAndCode, .icmpv6TypeAndCode: 2
+    case .concatenated(let fields): fields.reduce(0) { $0 + words(of: $1) }
+    default: 1
     }
   }
 }

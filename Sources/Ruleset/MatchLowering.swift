@@ -283,12 +283,7 @@ struct MatchLowering {
   private func lower(interfaces patterns: [InterfacePattern], _ side: InterfaceSide, isNegated: Bool)
     -> LoweredMatch
   {
-    // IFNAMSIZ counts the NUL: a prefix of 15 bytes is one name.
-    let patterns = patterns.map { pattern in
-      pattern.isPrefix && pattern.name.utf8.count >= Self.interfaceNameLength - 1
-        ? InterfacePattern(pattern.name) : pattern
-    }
-    let kept = Self.withoutCovered(patterns)
+    let kept = Self.withoutCovered(Self.realized(patterns))
     if kept.isEmpty { return isNegated ? .always : .never }
     if kept.contains(InterfacePattern("", isPrefix: true)) { return isNegated ? .never : .always }
     let field: RuleStatement.Field = side == .input ? .inputInterfaceName : .outputInterfaceName
@@ -298,17 +293,28 @@ struct MatchLowering {
       operand = .inline(pattern.isPrefix ? .prefix(name) : .value(Self.padded(name, with: 0)))
     } else {
       // No pattern covers another, so the ranges are disjoint.
-      let elements = kept.map { pattern in
-        let name = Array(pattern.name.utf8)
-        return KernelSet.Element(
-          Self.padded(name, with: 0), Self.padded(name, with: pattern.isPrefix ? 0xff : 0))
-      }.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
       operand = .anonymous(
         KernelSet(
           name: nil, keyType: .interfaceName, isInterval: kept.contains(where: \.isPrefix),
-          elements: elements))
+          elements: Self.elements(of: kept)))
     }
     return .anyOf([Conjunction([Condition(field, isNegated ? .notEqual : .equal, operand)])])
+  }
+
+  /// IFNAMSIZ counts the NUL: a prefix of 15 bytes is one name.
+  private static func realized(_ patterns: [InterfacePattern]) -> [InterfacePattern] {
+    patterns.map { pattern in
+      pattern.isPrefix && pattern.name.utf8.count >= interfaceNameLength - 1
+        ? InterfacePattern(pattern.name) : pattern
+    }
+  }
+
+  /// Names and ranges of names, ascending and apart.
+  static func elements(of patterns: [InterfacePattern]) -> [KernelSet.Element] {
+    withoutCovered(realized(patterns)).map { pattern in
+      let name = Array(pattern.name.utf8)
+      return KernelSet.Element(padded(name, with: 0), padded(name, with: pattern.isPrefix ? 0xff : 0))
+    }.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
   }
 
   /// linux/if.h IFNAMSIZ.

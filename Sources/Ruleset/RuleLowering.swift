@@ -29,6 +29,12 @@ struct RuleLowering {
   let chainPolicy: ChainPolicy?
 
   func lower(_ rule: Rule, _ names: inout ChainNames) -> Output {
+    if case .dispatch(let map) = rule.verdict {
+      var parts = Parts(rule: rule)
+      var lowering = DispatchLowering(map: map, chainPolicy: chainPolicy)
+      let output = lowering.lower(&parts, &names, id: rule.id)
+      return Output(rules: output.rules, generatedChains: output.generatedChains)
+    }
     guard let (matching, exceptions) = lowerMatches(of: rule) else { return Output() }
     var alternatives = matching
     let effects = Effects(of: rule, chainPolicy: chainPolicy)
@@ -143,7 +149,7 @@ struct ChainNames {
 }
 
 /// Numbers the kernel rules of one policy rule, in the order they are made.
-private struct Parts {
+struct Parts {
   let rule: Rule
   private let identity: [UInt8]
   private var next: UInt8 = 0
@@ -163,6 +169,16 @@ private struct Parts {
     next += 1
     result.append(conjunction)
     result.statements += statements
+    return result
+  }
+
+  /// A rule that ends in a look-up of a verdict.
+  mutating func dispatch(
+    _ conjunction: Conjunction, _ field: RuleStatement.Field, _ map: KernelSet
+  ) -> KernelRule {
+    var result = rule(conjunction, [])
+    result.anonymousSets.append(map)
+    result.statements.append(.verdictMap(field, .anonymous(result.anonymousSets.count - 1)))
     return result
   }
 }

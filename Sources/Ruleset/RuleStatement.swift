@@ -8,9 +8,11 @@ package enum RuleStatement: Sendable, Equatable {
   case log(prefix: String, level: UInt8?, group: UInt16?)
   case reject(Reject)
   case verdict(KernelVerdict)
+  /// A verdict by a look-up of the field in a map.
+  case verdictMap(Field, SetReference)
 
   /// What is compared. The guard a field needs (family, protocol) is a statement of its own before it.
-  package enum Field: Sendable, Equatable {
+  package indirect enum Field: Sendable, Equatable {
     case family
     case transportProtocol
     case inputInterfaceName
@@ -38,6 +40,8 @@ package enum RuleStatement: Sendable, Equatable {
     case icmpTypeAndCode
     /// Concatenated `icmpv6 type . icmpv6 code`.
     case icmpv6TypeAndCode
+    /// Any fields side by side, each in whole registers.
+    case concatenated([Field])
   }
 
   package enum Operator: Sendable, Equatable {

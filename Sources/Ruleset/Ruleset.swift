@@ -147,9 +147,22 @@ package struct KernelSet: Sendable, Equatable {
     case concatenation([KeyType])
   }
 
+  /// What a map's elements hold beside their keys.
+  package enum DataType: Sendable, Equatable {
+    case verdict
+  }
+
+  package enum ElementData: Sendable, Hashable {
+    case verdict(KernelVerdict)
+    /// Register bytes.
+    case value([UInt8])
+  }
+
   /// Nil: anonymous.
   package var name: String?
   package var keyType: KeyType
+  /// Nil: a set and no map.
+  package var dataType: DataType?
   /// Whether elements are ranges of keys.
   package var isInterval: Bool
   /// Key bytes as in the register at the look-up; ascending, disjoint. In a plain set `lower == upper`.
@@ -161,17 +174,23 @@ package struct KernelSet: Sendable, Equatable {
   package struct Element: Sendable, Equatable, Hashable {
     package var lower: [UInt8]
     package var upper: [UInt8]
+    /// Of a map; nil in a set.
+    package var data: ElementData?
 
-    package init(_ lower: [UInt8], _ upper: [UInt8]) {
+    package init(_ lower: [UInt8], _ upper: [UInt8], data: ElementData? = nil) {
       self.lower = lower
       self.upper = upper
+      self.data = data
     }
   }
 
-  package init(name: String?, keyType: KeyType, isInterval: Bool, elements: [Element], comment: String? = nil)
-  {
+  package init(
+    name: String?, keyType: KeyType, isInterval: Bool, dataType: DataType? = nil, elements: [Element],
+    comment: String? = nil
+  ) {
     self.name = name
     self.keyType = keyType
+    self.dataType = dataType
     self.isInterval = isInterval
     self.elements = elements
     self.comment = comment

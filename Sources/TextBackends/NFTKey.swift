@@ -27,6 +27,7 @@ enum NFTKey {
     case .protocolAndDestinationPort: "meta l4proto . th dport"
     case .icmpTypeAndCode: "icmp type . icmp code"
     case .icmpv6TypeAndCode: "icmpv6 type . icmpv6 code"
+    case .concatenated(let fields): fields.map(name).joined(separator: " . ")
     }
   }
 
@@ -86,6 +87,7 @@ enum NFTKey {
     case .protocolAndDestinationPort: .concatenation([.inetProtocol, .inetService])
     case .icmpTypeAndCode: .concatenation([.icmpType, .icmpCode])
     case .icmpv6TypeAndCode: .concatenation([.icmpv6Type, .icmpv6Code])
+    case .concatenated(let fields): .concatenation(fields.compactMap(keyType))
     }
   }
 

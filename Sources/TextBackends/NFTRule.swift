@@ -32,6 +32,14 @@ enum NFTRule {
       return text
     case .reject(let reject): return text(reject)
     case .verdict(let verdict): return text(verdict)
+    case .verdictMap(let field, let map):
+      guard case .anonymous(let index) = map else { return NFTString.inexpressible }
+      let set = sets[index]
+      let entries = zip(NFTKey.elements(of: set), set.elements).map { key, element in
+        guard case .verdict(let verdict)? = element.data else { return NFTString.inexpressible }
+        return "\(key) : \(text(verdict))"
+      }
+      return "\(NFTKey.name(of: field)) vmap { \(entries.joined(separator: ", ")) }"
     }
   }
 

@@ -47,6 +47,25 @@ private struct Packet {
     }
   }
 
+  /// The verdict of a map; nil: a field is missing.
+  func verdict(of map: VerdictMap) -> Verdict? {
+    for case .port(let protocolNumber) in map.fields {
+      guard number == protocolNumber, port != nil else { return nil }
+    }
+    let entry = map.entries.first { entry in
+      entry.keys.contains { key in
+        key.allSatisfy { part in
+          switch part {
+          case .ports(let ports): port.map { ports.contains($0) } ?? false
+          case .addresses(let set): meets(Match(.addresses(.source, AddressMatch(addresses: set))))
+          case .interfaces(let patterns): meets(Match(.interfaces(.input, patterns)))
+          }
+        }
+      }
+    }
+    return entry?.verdict ?? map.otherwise
+  }
+
   /// The same packet as a box of one point.
   var box: PacketBox {
     func point(_ value: UInt128) -> IntervalSet<UInt128> { IntervalSet([AddressRange(value, value)]) }
@@ -70,8 +89,10 @@ private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularC
       guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
       let rest = rules[(index + 1)...]
       let reached: Set<ChainPolicy>
-      switch rule.verdict {
-      case .continue: continue
+      var verdict = rule.verdict
+      if case .dispatch(let map) = verdict { verdict = packet.verdict(of: map) ?? .continue }
+      switch verdict {
+      case .continue, .dispatch: continue
       case .accept: reached = [.accept]
       case .drop: reached = [.drop]
       case .reject: reached = [.reject]
@@ -127,17 +148,50 @@ private func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   return Match(condition, isNegated: isNegated)
 }
 
+private func randomMap(_ random: inout some RandomNumberGenerator, _ targets: [String]) -> VerdictMap {
+  let ports: [VerdictMap.Part] = [
+    .ports(PortSet([AddressRange(1, 1)])), .ports(PortSet([AddressRange(2, 3)])),
+    .ports(PortSet([AddressRange(5, 9)])),
+  ]
+  let addresses: [VerdictMap.Part] = [
+    .addresses(AddressSet(ipv4: [IPv4Range(0, 1)])), .addresses(AddressSet(ipv6: [IPv6Range(2, 4)])),
+    .addresses(AddressSet(ipv4: [IPv4Range(4, 9)], ipv6: [IPv6Range(0, 0)])),
+  ]
+  let names: [VerdictMap.Part] = [
+    .interfaces([InterfacePattern("eth1")]), .interfaces([InterfacePattern("lo")]),
+    .interfaces([InterfacePattern("eth0"), InterfacePattern("eth00", isPrefix: true)]),
+  ]
+  var fields: [(VerdictMap.Field, [VerdictMap.Part])] = [
+    (.port(6), ports), (.address(.source), addresses), (.interface(.input), names),
+  ].shuffled(using: &random)
+  fields = Array(fields.prefix(Int.random(in: 1...2, using: &random)))
+  let verdicts: [Verdict] =
+    [.accept, .drop, .return, .continue] + targets.flatMap { [.jump($0), .goto($0)] }
+  let entries = fields[0].1.map { part in
+    VerdictMap.Entry(
+      keys: [[part] + fields.dropFirst().map { $0.1.randomElement(using: &random) ?? ports[0] }],
+      verdict: verdicts.randomElement(using: &random) ?? .drop)
+  }
+  return VerdictMap(
+    fields: fields.map(\.0), entries: entries,
+    otherwise: verdicts.randomElement(using: &random) ?? .drop)
+}
+
 private func randomRules(
   _ random: inout some RandomNumberGenerator, place: String, targets: [String]
 ) -> [Rule] {
   let verdicts: [Verdict] =
     [.accept, .accept, .drop, .reject(.automatic), .return, .continue]
-    + targets.flatMap { [.jump($0), .goto($0)] }
+    + targets.flatMap { [.jump($0), .goto($0)] } + [.dispatch(randomMap(&random, targets))]
   return (0..<Int.random(in: 0...6, using: &random)).map { index in
     var rule = Rule(
       id: "\(place)/r\(index)", name: nil, text: "",
       verdict: verdicts.randomElement(using: &random) ?? .drop, span: nowhere)
     rule.families = [Families.both, .both, .ipv4, .ipv6].randomElement(using: &random) ?? .both
+    if case .dispatch = rule.verdict {
+      rule.families = .both
+      return rule
+    }
     rule.matches = (0..<Int.random(in: 0...3, using: &random)).map { _ in randomMatch(&random) }
     if Int.random(in: 0..<4, using: &random) == 0 {
       rule.limit = Limit(isOver: false, rate: Rate(amount: 1, isBytes: false, seconds: 1), burst: 5)

@@ -24,6 +24,10 @@ enum NetlinkNotation {
       var name = "__set%d"
       if case .named(let own) = reference { name = own }
       return "lookup reg \(register) set \(name)\(isNegated ? " 0x1" : "")"
+    case .mapLookup(let register, let reference, let destination):
+      var name = "__map%d"
+      if case .named(let own) = reference { name = own }
+      return "lookup reg \(register) set \(name) dreg \(destination)"
     case .conntrack(let key, let register):
       return "ct load \(key == .state ? "state" : "status") => reg \(register)"
     case .fib(_, let flags, let register):
@@ -104,11 +108,19 @@ enum NetlinkNotation {
   /// The elements that nft sends for a set, sorted: keys without `0x`, and `+` before the end of a range.
   static func elements(_ set: KernelSet) -> [String] {
     func key(_ bytes: [UInt8]) -> String { words(bytes).replacing("0x", with: "") }
-    if case .concatenation = set.keyType {
-      return set.elements.map { set.isInterval ? "\(key($0.lower)) - \(key($0.upper))" : key($0.lower) }
-        .sorted()
+    func data(_ element: KernelSet.Element) -> String {
+      switch element.data {
+      case nil: ""
+      case .verdict(let verdict)?: " : \(name(verdict))"
+      case .value(let bytes)?: " : \(key(bytes))"
+      }
     }
-    guard set.isInterval else { return set.elements.map { key($0.lower) }.sorted() }
+    if case .concatenation = set.keyType {
+      return set.elements.map {
+        (set.isInterval ? "\(key($0.lower)) - \(key($0.upper))" : key($0.lower)) + data($0)
+      }.sorted()
+    }
+    guard set.isInterval else { return set.elements.map { key($0.lower) + data($0) }.sorted() }
     var items: [String] = []
     if let first = set.elements.first, first.lower.contains(where: { $0 != 0 }) {
       items.append("+" + key([UInt8](repeating: 0, count: first.lower.count)))
@@ -141,7 +153,9 @@ extension NetlinkNotation {
       for table in ruleset.tables {
         for set in table.sets { sets.append(["\(set.name ?? "")"] + NetlinkNotation.elements(set)) }
         for rule in table.chains.flatMap(\.rules) {
-          for set in rule.anonymousSets { sets.append(["__set%d"] + NetlinkNotation.elements(set)) }
+          for set in rule.anonymousSets {
+            sets.append([set.dataType == nil ? "__set%d" : "__map%d"] + NetlinkNotation.elements(set))
+          }
           rules.append(
             rule.expressions.map { NetlinkNotation.line($0, sets: rule.anonymousSets) }.joined(
               separator: "\n"))
@@ -171,13 +185,16 @@ extension NetlinkNotation {
       if !rule.isEmpty { rules.append(rule.joined(separator: "\n")) }
     }
 
-    /// `element 0000000a  : 0 [end]	element 0000000b  : 1 [end]`, where 1 is the flag of a range's end.
+    /// `element 0000000a  : 0 [end]	element 0000000b  : 1 [end]`, where 1 is the flag of a range's end; of a
+    /// map `element 00001600  : jump -> ssh 0 [end]`.
     private static func elements(_ line: String) -> [String] {
       line.split(separator: "element ").map { item in
         let parts = item.split(separator: ":", maxSplits: 1)
         let key = parts[0].split(separator: " ").joined(separator: " ")
-        let isEnd = parts.count > 1 && parts[1].hasPrefix(" 1 [end]")
-        return (isEnd ? "+" : "") + key
+        let tail = parts.count > 1 ? parts[1].split(whereSeparator: \.isWhitespace) : []
+        let words = tail.prefix { $0 != "[end]" }
+        let data = words.dropLast().joined(separator: " ")
+        return (words.last == "1" ? "+" : "") + key + (data.isEmpty ? "" : " : \(data)")
       }.sorted()
     }
   }

@@ -57,6 +57,9 @@ package struct RandomPolicy {
   package mutating func rule(
     hook: Hook, place: String? = nil, name: String, targets: [String] = []
   ) -> Rule {
+    if !targets.isEmpty, random.chance(12) {
+      return Samples.rule("\(place ?? hook.rawValue)/\(name)", .dispatch(map(hook: hook, targets: targets)))
+    }
     while true {
       var rule = candidate(hook: hook, place: place ?? hook.rawValue, name: name, targets: targets)
       if let families = Self.families(of: rule) {
@@ -110,6 +113,58 @@ package struct RandomPolicy {
       if random.chance(30) {
         rule.comment = random.pick(["why; { not } # this", "two \"words\"", "ünïcode $x \\"])
       }
+    }
+  }
+
+  /// A verdict map of one field or two, with keys that no packet meets two of.
+  private mutating func map(hook: Hook, targets: [String]) -> VerdictMap {
+    var fields: [VerdictMap.Field] = [
+      .port(random.pick([6, 17])), .address(.source), .address(.destination),
+    ]
+    if [.prerouting, .input, .forward].contains(hook) { fields.append(.interface(.input)) }
+    if [.forward, .output, .postrouting].contains(hook) { fields.append(.interface(.output)) }
+    fields.shuffle(using: &random)
+    fields = Array(fields.prefix(random.chance(50) ? 1 : 2))
+    // The parts of the first field are apart, so the keys are.
+    var first = parts(of: fields[0])
+    first.shuffle(using: &random)
+    let verdict = { (generator: inout RandomPolicy) -> Verdict in
+      let target = generator.random.pick(targets)
+      return generator.random.pick([
+        .accept, .drop, .continue, .return, .jump(target), .jump(target), .goto(target),
+      ])
+    }
+    let entries = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+      let keys = (0..<Int.random(in: 1...2, using: &random)).compactMap { _ -> [VerdictMap.Part]? in
+        guard let part = first.popLast() else { return nil }
+        return [part] + fields.dropFirst().map { random.pick(parts(of: $0)) }
+      }
+      return VerdictMap.Entry(keys: keys, verdict: verdict(&self))
+    }
+    return VerdictMap(fields: fields, entries: entries, otherwise: verdict(&self))
+  }
+
+  private func parts(of field: VerdictMap.Field) -> [VerdictMap.Part] {
+    switch field {
+    case .port:
+      [
+        .ports(Samples.ports(22)), .ports(Samples.ports(23)), .ports(Samples.ports(80, 443)),
+        .ports(Samples.ports(53...79)), .ports(Samples.ports(1000...2000, 60000...65535)),
+        .ports(Samples.ports(0)),
+      ]
+    case .address:
+      [
+        .addresses(Samples.ipv4(10, 20, 0, 0, 16)), .addresses(Samples.ipv4(192, 0, 2, 7)),
+        .addresses(Samples.ipv6(0x2001_0db8_0000_0000, 0, 32)), .addresses(Samples.ipv6(0, 1)),
+        .addresses(Samples.ipv4(10, 0, 0, 1).union(Samples.ipv6(0xfe80_0000_0000_0000, 0, 10))),
+        .addresses(AddressSet(ipv4: [IPv4Range(0x0102_0304, 0x0102_0309)])),
+      ]
+    case .interface:
+      [
+        .interfaces([InterfacePattern("lo")]), .interfaces([InterfacePattern("eth", isPrefix: true)]),
+        .interfaces([InterfacePattern("veth1234567890a"), InterfacePattern("w", isPrefix: true)]),
+        .interfaces([InterfacePattern("en-0")]),
+      ]
     }
   }
 

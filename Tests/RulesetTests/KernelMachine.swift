@@ -116,6 +116,15 @@ struct KernelMachine {
         guard let set = set(reference, rule) else { preconditionFailure("no set") }
         let key = read(register, set.elements.first?.lower.count ?? 0)
         guard contains(set, key) != isNegated else { return nil }
+      case .mapLookup(let register, let reference, let destination):
+        guard let set = set(reference, rule) else { preconditionFailure("no map") }
+        let key = read(register, set.elements.first?.lower.count ?? 0)
+        guard let element = set.elements.first(where: { contains(set, $0, key) }) else { return nil }
+        switch element.data {
+        case .verdict(let verdict)? where destination == 0: return verdict
+        case .value(let bytes)? where destination != 0: store(bytes, destination)
+        default: preconditionFailure("data of another kind")
+        }
       case .counter: trace.effects.append(.count(nil))
       case .objectReference(_, let name): trace.effects.append(.count(name))
       case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
@@ -184,16 +193,28 @@ struct KernelMachine {
   }
 
   private func contains(_ set: KernelSet, _ key: [UInt8]) -> Bool {
-    set.elements.contains { element in
-      guard set.isInterval else { return element.lower == key }
-      // A concatenation is a box, field by field; all else is one number.
-      let width: Int
-      if case .concatenation = set.keyType { width = 4 } else { width = key.count }
-      return stride(from: 0, to: key.count, by: width).allSatisfy { start in
-        let field = Array(key[start..<start + width])
-        return compare(field, .greaterOrEqual, Array(element.lower[start..<start + width]))
-          && compare(field, .lessOrEqual, Array(element.upper[start..<start + width]))
-      }
+    set.elements.contains { contains(set, $0, key) }
+  }
+
+  private func contains(_ set: KernelSet, _ element: KernelSet.Element, _ key: [UInt8]) -> Bool {
+    guard set.isInterval else { return element.lower == key }
+    // A concatenation is a box, field by field; all else is one number.
+    var widths = [key.count]
+    if case .concatenation(let fields) = set.keyType { widths = fields.map(Self.width) }
+    var start = 0
+    return widths.allSatisfy { width in
+      defer { start += width }
+      let field = Array(key[start..<start + width])
+      return compare(field, .greaterOrEqual, Array(element.lower[start..<start + width]))
+        && compare(field, .lessOrEqual, Array(element.upper[start..<start + width]))
+    }
+  }
+
+  /// Bytes of one field of a concatenation.
+  private static func width(_ type: KernelSet.KeyType) -> Int {
+    switch type {
+    case .ipv6Address, .interfaceName: 16
+    default: 4
     }
   }
 }

@@ -53,6 +53,7 @@ struct LoweringMeaningTests {
     var source = RandomPolicy(seed: seed &+ 500)
     var decided = 0
     var entered = 0
+    var dispatched = 0
     for _ in 0..<40 {
       let hook = random.pick(Self.hooks)
       let policy = random.pick(
@@ -75,6 +76,7 @@ struct LoweringMeaningTests {
         _ = Self.run(rules, packet, policy: policy, in: regular, hasTokens: hasTokens, &expected)
         if expected.outcome != nil { decided += 1 }
         entered += expected.entered
+        dispatched += expected.dispatched
         guard
           Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
           Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count
@@ -84,7 +86,9 @@ struct LoweringMeaningTests {
         }
       }
     }
-    #expect(decided > 500 && entered > 200, "\(decided) decided, \(entered) chains entered")
+    #expect(
+      decided > 500 && entered > 200 && dispatched > 100,
+      "\(decided) decided, \(entered) chains entered, \(dispatched) looked up")
   }
 
   private enum End {
@@ -104,10 +108,16 @@ struct LoweringMeaningTests {
     }
     for rule in rules {
       guard act(rule, packet, hasTokens: hasTokens, &expected) else { continue }
-      switch rule.verdict {
-      case .continue: continue
+      var verdict = rule.verdict
+      if case .dispatch(let map) = verdict {
+        guard let found = Meaning.verdict(of: map, packet) else { continue }
+        expected.dispatched += 1
+        verdict = found
+      }
+      switch verdict {
+      case .continue, .dispatch: continue
       case .accept, .drop, .reject:
-        expected.outcome = rule.verdict
+        expected.outcome = verdict
         return .decided
       case .return: return ofPolicy(&expected)
       case .jump(let name), .goto(let name):
@@ -115,7 +125,7 @@ struct LoweringMeaningTests {
         let target = chains.first { $0.name == name }?.rules ?? []
         let end = run(target, packet, policy: nil, in: chains, hasTokens: hasTokens, &expected)
         if end == .decided { return .decided }
-        if case .goto = rule.verdict { return ofPolicy(&expected) }
+        if case .goto = verdict { return ofPolicy(&expected) }
       }
     }
     return .returned
@@ -127,6 +137,8 @@ struct LoweringMeaningTests {
     var outcome: Verdict?
     /// Regular chains entered.
     var entered = 0
+    /// Look-ups in verdict maps.
+    var dispatched = 0
   }
 
   private static func budget(_ rate: Rate, burst: UInt32) -> KernelMachine.Budget {

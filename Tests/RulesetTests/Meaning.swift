@@ -6,6 +6,29 @@ enum Meaning {
     rule.families.contains(packet.family) && rule.matches.allSatisfy { holds($0, packet) }
   }
 
+  /// The verdict of a map; nil: a field is missing.
+  static func verdict(of map: VerdictMap, _ packet: Packet) -> Verdict? {
+    for case .port(let number) in map.fields {
+      guard isOne(of: [number], packet), port(.destination, packet) != nil else { return nil }
+    }
+    let entry = map.entries.first { entry in
+      entry.keys.contains { key in zip(map.fields, key).allSatisfy { holds($0, $1, packet) } }
+    }
+    return entry?.verdict ?? map.otherwise
+  }
+
+  private static func holds(
+    _ field: VerdictMap.Field, _ part: VerdictMap.Part, _ packet: Packet
+  ) -> Bool {
+    switch (field, part) {
+    case (.port, .ports(let ports)): port(.destination, packet).map { contains(ports, $0) } ?? false
+    case (.address(let side), .addresses(let set)):
+      holds(.addresses(side, AddressMatch(addresses: set)), packet)
+    case (.interface(let side), .interfaces(let patterns)): holds(.interfaces(side, patterns), packet)
+    default: false
+    }
+  }
+
   private static func holds(_ match: Match, _ packet: Packet) -> Bool {
     let positive = holds(match.condition, packet)
     guard match.isNegated else { return positive }

@@ -23,7 +23,7 @@ enum ProgramText {
 
   private static func text(_ expression: Expression, _ sets: [KernelSet]) -> String {
     switch expression {
-    case .meta(let key, _): return "meta(\(key))"
+    case .meta(let key, let register): return "meta(\(key))\(register == 1 ? "" : "@\(register)")"
     case .payload(let base, let offset, let length, let register):
       return "\(base == .network ? "nh" : "th")(\(offset),\(length))\(register == 1 ? "" : "@\(register)")"
     case .compare(_, let comparison, let data):
@@ -38,6 +38,9 @@ enum ProgramText {
     case .lookup(_, .named(let name), let isNegated): return "\(isNegated ? "not " : "")in @\(name)"
     case .lookup(_, .anonymous(let index), let isNegated):
       return "\(isNegated ? "not " : "")in {\(text(sets[index]))}"
+    case .mapLookup(_, .anonymous(let index), let destination):
+      return "map {\(text(sets[index]))}\(destination == 0 ? "" : "@\(destination)")"
+    case .mapLookup(_, .named(let name), _): return "map @\(name)"
     case .conntrack(let key, _): return "ct(\(key))"
     case .fib(_, let flags, _): return "fib(\(flags == 1 ? "saddr" : "daddr"))"
     case .counter: return "counter"
@@ -58,7 +61,13 @@ enum ProgramText {
 
   private static func text(_ set: KernelSet) -> String {
     let shown = set.elements.prefix(8).map { element in
-      element.lower == element.upper ? hex(element.lower) : "\(hex(element.lower))-\(hex(element.upper))"
+      let keys =
+        element.lower == element.upper ? hex(element.lower) : "\(hex(element.lower))-\(hex(element.upper))"
+      return switch element.data {
+      case nil: keys
+      case .verdict(let verdict)?: "\(keys):\(verdict)"
+      case .value(let bytes)?: "\(keys):\(hex(bytes))"
+      }
     }
     let rest = set.elements.count > 8 ? " … \(set.elements.count)" : ""
     let head = "\(set.name.map { $0 + " " } ?? "")\(set.keyType)\(set.isInterval ? " interval" : ""):"

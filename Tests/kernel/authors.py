@@ -5,6 +5,7 @@ text each clause has a predicate over the probes of `universe.py`.
 """
 
 import ipaddress
+import json
 import random
 
 import support
@@ -212,9 +213,53 @@ class Author:
         """`reject` has no place in prerouting."""
         return "drop" if self.hook == "prerouting" else "reject"
 
+    # Keys of verdict maps that no packet meets two of, and what they stand for.
+    MAP_KEYS = {
+        "tcp": [(text, lambda probe, a=first, b=last: a <= probe.port <= b) for text, first, last in (
+            ("22", 22, 22), ("http", 80, 80), ("85-90", 85, 90), ("91, 443", 91, 91), ("1000-65535", 1000, 65535))],
+        "in": [(name, lambda probe, name=name: probe.interface == name) for name in ("eth0", "wan0", "lo")],
+        "from": [(text, lambda probe, net=ipaddress.ip_network(text): ipaddress.ip_address(probe.source) in net)
+                 for text in ("10.1.0.1", "10.0.0.0/16", "10.1.0.128/25", "2001:db8:1::1", "2001:db8:1:8000::/64")],
+    }
+
+    def map(self, chains):
+        """A verdict map, as `rule` gives a rule; the decision is a function of the probe."""
+        self.maps = getattr(self, "maps", 0) + 1
+        fields = self.random.sample(sorted(self.MAP_KEYS), self.random.choice((1, 2)))
+        firsts = [key for key in self.MAP_KEYS[fields[0]] if "," not in key[0]]
+        self.random.shuffle(firsts)
+
+        def verdict():
+            choices = [("accept", True), ("drop", False), ("continue", None), ("return", ("return",))]
+            for name in chains:
+                choices += [("jump " + name, ("jump", name)), ("goto " + name, ("goto", name))]
+            return self.random.choice(choices)
+
+        table, lines = {}, []
+        for text, holds in firsts[:self.random.randint(1, 3)]:
+            second = self.random.choice([key for key in self.MAP_KEYS[fields[-1]] if "," not in key[0]])
+            word, decision = verdict()
+            if len(fields) == 2:
+                text += " . " + second[0]
+                lines.append((lambda probe, a=holds, b=second[1]: a(probe) and b(probe), decision))
+            else:
+                lines.append((holds, decision))
+            table[text] = word
+        otherwise, rest = verdict()
+        text = json.dumps({"map%d" % self.maps: {"dispatch": " . ".join(fields), "table": table, "else": otherwise}})
+
+        def present(probe):
+            return "tcp" not in fields or (probe.protocol == TCP and probe.port is not None)
+
+        def decide(probe):
+            return next((decision for holds, decision in lines if holds(probe)), rest)
+        return text, present, decide
+
     def rule(self, chains=()):
         """(text, predicate, verdict); the verdict is True or False, None where the rule decides nothing, or what it
         does with the chains named: `("jump", name)`, `("goto", name)`, `("return",)`."""
+        if self.chance(0.12):
+            return self.map(chains)
         family, clauses = self.family()
         if self.chance(0.7):
             clauses += self.transport(family)
@@ -260,6 +305,10 @@ class Author:
             for index, (_, holds, decision) in enumerate(rules):
                 if decision is None or not holds(probe):
                     continue
+                if callable(decision):
+                    decision = decision(probe)
+                    if decision is None:
+                        continue
                 if isinstance(decision, bool):
                     return decision
                 if decision[0] == "return":
@@ -273,5 +322,5 @@ class Author:
         if chains:
             text += "  chains:\n"
             for name, chain in chains.items():
-                text += "    %s:\n" % name + "".join("      - '%s'\n" % rule for rule, _, _ in chain)
+                text += "    %s:\n" % name + "".join("      - %s\n" % support.item(rule) for rule, _, _ in chain)
         return text, lambda probe: walk(rules, probe, lambda: default == "accept")

@@ -267,8 +267,13 @@ def small(rules, *, hook="input", default="drop", name="small", extra=""):
     if extra:
         lines.append(extra)
     lines += ["firewall:", "  %s:" % hook, "    policy: %s" % default, "    rules:"]
-    lines += ["      - '%s'" % rule for rule in rules]
+    lines += ["      - " + item(rule) for rule in rules]
     return "\n".join(lines) + "\n"
+
+
+def item(rule):
+    """A rule as an item of a list: text in quotes, or a mapping written as JSON."""
+    return rule if rule.startswith("{") else "'%s'" % rule
 
 
 def policies():

@@ -1,4 +1,5 @@
 internal import CNFTables
+internal import Ruleset
 
 /// A `struct nftnl_set_elem` that is filled and written again for each element.
 @safe struct NativeElement: ~Copyable {
@@ -23,10 +24,30 @@ internal import CNFTables
     } else {
       unsafe nftnl_set_elem_unset(pointer, UInt16(NFTNL_SET_ELEM_FLAGS))
     }
+    try setData(item.data)
     if item.isOpen {
       try set(NFTNL_SET_ELEM_USERDATA, Userdata.openInterval)
     } else {
       unsafe nftnl_set_elem_unset(pointer, UInt16(NFTNL_SET_ELEM_USERDATA))
+    }
+  }
+
+  private func setData(_ data: KernelSet.ElementData?) throws(NFTablesError) {
+    for attribute in [NFTNL_SET_ELEM_VERDICT, NFTNL_SET_ELEM_CHAIN, NFTNL_SET_ELEM_DATA] {
+      unsafe nftnl_set_elem_unset(pointer, UInt16(attribute))
+    }
+    switch data {
+    case .verdict(let verdict)?:
+      let code = VerdictCode(verdict)
+      unsafe nftnl_set_elem_set_u32(
+        pointer, UInt16(NFTNL_SET_ELEM_VERDICT), UInt32(bitPattern: code.number))
+      guard let chain = code.chain else { return }
+      let name = try ExpressionEncoder.checkedName(chain)
+      guard unsafe nftnl_set_elem_set_str(pointer, UInt16(NFTNL_SET_ELEM_CHAIN), name) == 0 else {
+        throw .outOfMemory
+      }
+    case .value(let bytes)?: try set(NFTNL_SET_ELEM_DATA, bytes)
+    case nil: break
     }
   }
 

@@ -210,8 +210,14 @@ extension Checker {
     var ordinals: [String: Int] = [:]
     for item in list {
       if let name = item.name { checkRuleName(name, &names, at: place) }
-      guard case .rule(let syntax) = item.body else {
-        notSupportedYet(item.span, "a verdict map")
+      let syntax: RuleSyntax
+      switch item.body {
+      case .rule(let rule): syntax = rule
+      case .verdictMap(let map):
+        // The form has a name.
+        let id = ItemID.named(place.name, item.name?.value ?? "")
+        items.append((id, item.span))
+        if let rule = dispatchRule(map, item, id: id, at: place) { rules.append(rule) }
         continue
       }
       if case .containers(let kind) = syntax.verdict.value {
@@ -268,7 +274,7 @@ extension Verdict {
   fileprivate var endsItsChain: Bool {
     switch self {
     case .accept, .drop, .reject, .return, .goto: true
-    case .continue, .jump: false
+    case .continue, .jump, .dispatch: false
     }
   }
 }

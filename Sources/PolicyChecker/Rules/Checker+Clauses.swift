@@ -339,16 +339,7 @@ extension Checker {
     _ span: SourceSpan,
     at place: Place, _ resolved: inout ResolvedClauses
   ) -> Bool {
-    if let origin = place.origin(without: direction == .in ? \.hasInputInterface : \.hasOutputInterface) {
-      let hooks = Hook.list { direction == .in ? $0.hasInputInterface : $0.hasOutputInterface }
-      error(
-        .wrongHook, span,
-        direction == .in
-          ? "packets of `\(origin.name)` come in by no interface"
-          : "packets of `\(origin.name)` have no interface to leave by yet",
-        help: ["`\(direction.rawValue)` holds in \(hooks)"], related: place.path(from: origin))
-      return false
-    }
+    guard hasInterface(direction, at: place, span) else { return false }
     guard let patterns = interfaces(list) else { return false }
     guard !patterns.isEmpty else {
       if isNegated { resolved.alwaysHolds.append(span) } else { resolved.neverHolds.append(span) }
@@ -358,6 +349,21 @@ extension Checker {
     resolved.matches.append(
       Match(.interfaces(direction == .in ? .input : .output, patterns), isNegated: isNegated))
     return true
+  }
+
+  /// Whether the packets of the place have come in, or will go out, by an interface; else reported.
+  mutating func hasInterface(_ direction: InterfaceDirection, at place: Place, _ span: SourceSpan) -> Bool {
+    guard
+      let origin = place.origin(without: direction == .in ? \.hasInputInterface : \.hasOutputInterface)
+    else { return true }
+    let hooks = Hook.list { direction == .in ? $0.hasInputInterface : $0.hasOutputInterface }
+    error(
+      .wrongHook, span,
+      direction == .in
+        ? "packets of `\(origin.name)` come in by no interface"
+        : "packets of `\(origin.name)` have no interface to leave by yet",
+      help: ["`\(direction.rawValue)` holds in \(hooks)"], related: place.path(from: origin))
+    return false
   }
 
   private mutating func resolveOwner(

@@ -78,7 +78,7 @@ extension Checker {
   /// §4.3: `drop … limit R` would drop up to R and let the rest go on.
   private mutating func letsExcessThrough(_ syntax: RuleSyntax, _ verdict: Verdict) -> Bool {
     switch verdict {
-    case .accept, .continue, .return, .jump, .goto: return false
+    case .accept, .continue, .return, .jump, .goto, .dispatch: return false
     case .drop, .reject: break
     }
     for clause in syntax.clauses {
@@ -168,7 +168,7 @@ extension Checker {
       guard rule.matches.isEmpty, rule.families == .both else { return }
       warning(
         .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
-    case .accept, .continue, .return, .jump, .goto: break
+    case .accept, .continue, .return, .jump, .goto, .dispatch: break
     }
   }
 }

@@ -100,6 +100,7 @@ let package = Package(
     // What a policy becomes.
     .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
+    .target(name: "Seccomp", dependencies: ["PolicyModel"]),
     .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2"]),
     .target(name: "BundleFormat", dependencies: ["SHA2"]),
     .target(name: "Analysis", dependencies: ["Diagnostics", "PolicyModel"]),
@@ -107,7 +108,7 @@ let package = Package(
       name: "Compiler",
       dependencies: [
         "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker",
-        "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "TextBackends",
+        "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "TextBackends",
       ]),
     .target(name: "HostState", dependencies: ["CLinux", "NFTables", "Ruleset"]),
 
@@ -146,6 +147,11 @@ let package = Package(
       name: "PolicyCheckerTests",
       dependencies: ["Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "PolicySyntax"],
       exclude: ["Cases"]),
+    // What the library makes of the same names and rules; the product links none of it.
+    .systemLibrary(name: "CSeccomp", path: "Tests/CSeccomp"),
+    .testTarget(
+      name: "SeccompTests",
+      dependencies: ["CSeccomp", "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "Seccomp"]),
     .testTarget(name: "SHA2Tests", dependencies: ["SHA2"]),
     .testTarget(
       name: "RulesetTests",

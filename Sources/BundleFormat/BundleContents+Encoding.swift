@@ -51,6 +51,13 @@ extension BundleContents {
     }
     writer.begin(.sourceMap, count: 1)
     writer.append(sourceMap)
+    writer.begin(.systemCalls, count: systemCalls == nil ? 0 : 1)
+    if let systemCalls {
+      writer.append(systemCalls.flags)
+      writer.append(UInt32(systemCalls.scope.rawValue))
+      writer.append(UInt32(systemCalls.program.count))
+      writer.append(systemCalls.program)
+    }
     return writer.finish(
       policyDigest: policyDigest, minimumKernel: minimumKernel, isManagementProved: isManagementProved)
   }
@@ -80,5 +87,8 @@ extension BundleContents {
     }
     notEnforced = reader.notEnforced.map(copy)
     sourceMap = copy(reader.sourceMap)
+    systemCalls = reader.systemCalls.map {
+      BundleFilter(scope: $0.scope, flags: $0.flags, program: copy($0.program))
+    }
   }
 }

@@ -14,6 +14,8 @@ package struct BundleContents: Equatable {
   package var sources: [BundleSource]
   package var sysctls: [BundleSysctl]
   package var mounts: [BundleMount]
+  /// Nil: the policy has none.
+  package var systemCalls: BundleFilter?
   /// What is in the policy but not in this bundle's power, one line each, for the status report.
   package var notEnforced: [[UInt8]]
   /// The text of `policy.map.json`.
@@ -102,5 +104,20 @@ package struct BundleMount: Equatable {
     self.isSelfBind = isSelfBind
     self.options = options
     self.source = source
+  }
+}
+
+/// A filter of system calls, as seccomp(2) takes it.
+package struct BundleFilter: Equatable {
+  package var scope: BundleFilterScope
+  /// SECCOMP_FILTER_FLAG_* of linux/seccomp.h.
+  package var flags: UInt32
+  /// `struct sock_filter` of linux/filter.h, one behind the other: code u16, jt u8, jf u8, k u32.
+  package var program: [UInt8]
+
+  package init(scope: BundleFilterScope, flags: UInt32, program: [UInt8]) {
+    self.scope = scope
+    self.flags = flags
+    self.program = program
   }
 }

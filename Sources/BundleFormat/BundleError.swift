@@ -29,6 +29,7 @@ package struct BundleError: Error, Equatable, Sendable {
     case badName
     case kindMismatch
     case badMessageOrder
+    case badFilter
 
     /// Lower case, without a full stop.
     package var text: StaticString {
@@ -61,6 +62,7 @@ package struct BundleError: Error, Equatable, Sendable {
       case .badName: "a name is empty or not ended by one zero byte"
       case .kindMismatch: "a message is not of the kind listed for it"
       case .badMessageOrder: "messages are not in the order of a fresh batch"
+      case .badFilter: "an instruction of the filter is none the kernel takes"
       }
     }
   }

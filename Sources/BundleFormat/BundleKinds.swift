@@ -22,6 +22,14 @@ package enum BundleSysctlClass: UInt8 {
   case neutral = 3
 }
 
+/// Who a filter of system calls is for.
+package enum BundleFilterScope: UInt8 {
+  /// All processes: it is installed before PID 1 runs.
+  case everyProcess = 0
+  /// Services and containers, by those who start them; the applier leaves it.
+  case services = 1
+}
+
 package struct KernelRelease: Equatable {
   package var major: UInt16
   package var minor: UInt16

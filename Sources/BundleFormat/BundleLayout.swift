@@ -30,6 +30,9 @@ enum BundleLayout {
   // MOUNT_ATTR_RDONLY, NOSUID, NODEV, NOEXEC, NOSYMFOLLOW, linux/mount.h.
   static let knownMountAttributes: UInt64 = 0x1 | 0x2 | 0x4 | 0x8 | 0x20_0000
 
+  // SECCOMP_FILTER_FLAG_SPEC_ALLOW of linux/seccomp.h.
+  static let knownFilterFlags: UInt32 = 4
+
   static var headerLength: Int { tableOffset + tableEntryLength * BundleSection.allInFile.count }
   // Offsets stay far from the end of any Int, and the applier reads the file into memory.
   static let maximumLength = 1 << 30
@@ -50,10 +53,12 @@ package enum BundleSection: UInt8, Sendable {
   case mounts = 6
   case notEnforced = 7
   case sourceMap = 8
+  case systemCalls = 9
 
   /// In the order of the file; every bundle has all of them.
   static let allInFile: [BundleSection] = [
     .policyName, .sources, .messageKinds, .messages, .sysctls, .mounts, .notEnforced, .sourceMap,
+    .systemCalls,
   ]
 
   /// What messages call it.
@@ -68,6 +73,7 @@ package enum BundleSection: UInt8, Sendable {
     case .mounts: "mounts"
     case .notEnforced: "not enforced"
     case .sourceMap: "source map"
+    case .systemCalls: "system calls"
     }
   }
 }

@@ -35,6 +35,12 @@ package final class BundleReader {
     package var source: UInt32
   }
 
+  package struct Filter {
+    package var scope: BundleFilterScope
+    package var flags: UInt32
+    package var program: Range<Int>
+  }
+
   package let bytes: [UInt8]
   package let minimumKernel: KernelRelease
   package let isManagementProved: Bool
@@ -51,6 +57,7 @@ package final class BundleReader {
   package let mounts: [Mount]
   package let notEnforced: [Range<Int>]
   package let sourceMap: Range<Int>
+  package let systemCalls: Filter?
 
   package init(_ bytes: [UInt8]) throws(BundleError) {
     let header = try BundleHeader(bytes)
@@ -77,6 +84,8 @@ package final class BundleReader {
     notEnforced = try Self.readLines(
       header.cursor(bytes, .notEnforced), count: header.count(of: .notEnforced))
     sourceMap = header.range(of: .sourceMap)
+    systemCalls = try Self.readFilter(
+      header.cursor(bytes, .systemCalls), count: header.count(of: .systemCalls))
   }
 
   private static func readSources(_ start: ByteCursor, count: Int) throws(BundleError) -> [Source] {
@@ -195,6 +204,26 @@ package final class BundleReader {
     }
     try finish(cursor)
     return list
+  }
+
+  private static func readFilter(_ start: ByteCursor, count: Int) throws(BundleError) -> Filter? {
+    var cursor = start
+    guard count > 0 else {
+      try finish(cursor)
+      return nil
+    }
+    guard count == 1 else { throw BundleError(.systemCalls, at: start.offset, .countMismatch) }
+    let flags: UInt32 = try cursor.integer()
+    let scopeOffset = cursor.offset
+    let number: UInt32 = try cursor.integer()
+    guard flags & ~BundleLayout.knownFilterFlags == 0, number <= 0xff,
+      let scope = BundleFilterScope(rawValue: UInt8(number))
+    else { throw BundleError(.systemCalls, at: scopeOffset, .badValue) }
+    let length: UInt32 = try cursor.integer()
+    let program = try cursor.take(Int(length))
+    try finish(cursor)
+    try FilterCheck.check(cursor.bytes, program)
+    return Filter(scope: scope, flags: flags, program: program)
   }
 
   private static func readSource(_ cursor: inout ByteCursor, _ sourceCount: Int) throws(BundleError) -> UInt32

@@ -2,12 +2,13 @@ internal import BundleFormat
 internal import Diagnostics
 internal import NFTables
 internal import PolicyModel
+internal import Seccomp
 
 /// Puts together what the applier needs.
 enum BundleAssembly {
   static func bundle(
     _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage], items: ItemList,
-    isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
+    filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
     let kernel = policy.target.kernel
     var bundle = BundleContents(
@@ -32,10 +33,19 @@ enum BundleAssembly {
         options: Array(mount.options.joined(separator: ",").utf8),
         source: items.index(of: ItemID.mount(mount)))
     }
+    bundle.systemCalls = filter.map { program in
+      BundleFilter(
+        scope: policy.systemCalls?.scope == .services ? .services : .everyProcess, flags: Self.specAllow,
+        program: program.flatMap(\.bytes))
+    }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap
     return bundle
   }
+
+  /// SECCOMP_FILTER_FLAG_SPEC_ALLOW of linux/seccomp.h: without it, kernels before 5.16 switch on SSBD and STIBP for
+  /// every process under the filter, which is the whole system.
+  private static let specAllow: UInt32 = 4
 
   /// MOUNT_ATTR_* of linux/mount.h.
   private static func attributes(_ flags: [MountFlag], isSet: Bool) -> UInt64 {
@@ -55,6 +65,14 @@ enum BundleAssembly {
         }
       return sets == isSet ? attributes | bit : attributes
     }
+  }
+}
+
+extension FilterInstruction {
+  /// `struct sock_filter` of linux/filter.h, little-endian as every target is.
+  fileprivate var bytes: [UInt8] {
+    [UInt8(truncatingIfNeeded: code), UInt8(code >> 8), jumpTrue, jumpFalse]
+      + (0..<4).map { UInt8(truncatingIfNeeded: k >> (8 * $0)) }
   }
 }
 

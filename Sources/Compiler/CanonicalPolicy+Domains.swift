@@ -39,6 +39,38 @@ extension CanonicalPolicy {
     ]
   }
 
+  static func systemCalls(_ filter: SystemCallFilter) -> JSONValue {
+    func list(_ entries: [SystemCallFilter.Entry]) -> JSONValue {
+      .array(
+        entries.map { entry in
+          // All calls an item stands for: a group and other forms are not to be looked up by a reviewer.
+          [
+            "id": .string(ItemID.systemCall(entry)), "text": .string(entry.text),
+            "calls": JSONValue(entry.calls), "conditions": .array(entry.conditions.map(condition)),
+          ]
+        })
+    }
+    return [
+      "default": filter.deniesByDefault ? "deny" : "allow", "deny": list(filter.denied),
+      "allow": list(filter.allowed), "on-deny": .string(filter.onDeny.rawValue),
+      "on-unknown": .string(filter.onUnknown.rawValue), "scope": .string(filter.scope.rawValue),
+    ]
+  }
+
+  private static func condition(_ condition: SystemCallFilter.Condition) -> JSONValue {
+    let values = condition.values.map { value -> JSONValue in
+      switch value {
+      case .range(let range):
+        ["first": JSONValue(range.lowerBound), "last": JSONValue(range.upperBound)]
+      case .bits(let bits, let mask): ["bits": JSONValue(bits), "mask": JSONValue(mask)]
+      }
+    }
+    return [
+      "argument": JSONValue(condition.argument), "bits": condition.isLong ? 64 : 32,
+      "not": .bool(condition.isNegated), "values": .array(values),
+    ]
+  }
+
   static func boot(_ settings: BootSettings, _ sets: inout CanonicalSets) -> JSONValue {
     [
       "stage": .string(settings.stage.rawValue), "input": .array(settings.input.map { rule($0, &sets) }),

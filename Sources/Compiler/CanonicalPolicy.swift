@@ -32,6 +32,7 @@ struct CanonicalPolicy {
       ("mounts", .array(policy.mounts.map(Self.mount))),
       ("modules", Self.modules(policy.modules)),
       ("kernel", Self.kernel(policy.kernel)),
+      ("syscalls", policy.systemCalls.map(Self.systemCalls)),
       ("boot", Self.boot(policy.boot, &sets)),
       ("management", Self.management(policy.management, &sets)),
       ("expectations", Self.statements(policy.expectations, place: "expect", &sets)),

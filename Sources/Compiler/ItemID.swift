@@ -7,6 +7,7 @@ enum ItemID {
   static func sysctl(_ setting: SysctlSetting) -> String { "sysctl/\(setting.key)" }
   static func mount(_ mount: MountSetting) -> String { "mount/\(mount.path)" }
   static func module(_ module: ModulePattern) -> String { "module/\(module.pattern)" }
+  static func systemCall(_ entry: SystemCallFilter.Entry) -> String { "syscall/\(entry.text)" }
 
   /// By the parameter's name; the second of one name takes `.2`.
   static func parameters(_ settings: KernelSettings) -> [String] {

@@ -28,6 +28,9 @@ struct ItemList {
     for (id, parameter) in zip(ItemID.parameters(policy.kernel), policy.kernel.commandLine) {
       add(id, parameter.span)
     }
+    for entry in (policy.systemCalls?.denied ?? []) + (policy.systemCalls?.allowed ?? []) {
+      add(ItemID.systemCall(entry), entry.span)
+    }
     for rule in policy.boot.input { add(rule.id, rule.span) }
     for (list, place) in [
       (policy.expectations, "expect"), (policy.guarantees, "guarantee"), (policy.delegations, "delegate"),

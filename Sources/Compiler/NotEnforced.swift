@@ -22,6 +22,7 @@ enum NotEnforced {
     if !CommandLineText.parameters(of: policy).isEmpty {
       list.append("kernel command line: the boot loader sets it, see cmdline.txt")
     }
+    list += systemCalls(policy)
     if policy.boot.stage == .closed, policy.firewall != nil {
       list.append("boot stage `closed`: before the policy is applied, this version loads no closed table")
     }
@@ -50,6 +51,30 @@ enum NotEnforced {
     }
     if !modules.required.isEmpty {
       list.append("\(count(modules.required.count, "required module")): this version loads none")
+    }
+    return list
+  }
+
+  private static func systemCalls(_ policy: HostPolicy) -> [String] {
+    guard let filter = policy.systemCalls else { return [] }
+    var list: [String] = []
+    switch filter.scope {
+    case .`init`:
+      list.append(
+        "system calls: policy.bundle holds the filter, and this version of the applier does not install it; "
+          + "seccomp.json is for container runtimes")
+    case .services:
+      list.append(
+        "system calls: by what starts a service or container and reads seccomp.json, not by the applier")
+    }
+    let decisions = SystemCallDecisions(filter, kernel: policy.target.kernel)
+    if decisions.decision(on: "finit_module", nil) == .refused {
+      list.append("denied `finit_module`: no filter stops the modules that the kernel loads by itself")
+    }
+    if SeccompText.leavesOutI386(policy) {
+      list.append(
+        "seccomp.json leaves out 32-bit x86, whose programs a runtime then kills: no filter sees there the arguments "
+          + "that a condition is about")
     }
     return list
   }

@@ -7,6 +7,7 @@ internal import PolicyChecker
 internal import PolicyModel
 internal import PolicySyntax
 internal import Ruleset
+internal import Seccomp
 internal import TextBackends
 
 /// From sources to findings or finished files: the one entry point. It opens no file and no socket, and reads no
@@ -69,11 +70,21 @@ package enum PolicyCompiler {
       return nil
     }
 
+    let filter = policy.systemCalls.map { FilterCompiler.compile($0, policy.target) }
+    if let filter, filter.count > FilterCompiler.maximumLength {
+      diagnostics.report(
+        Diagnostic(
+          .syscallTooLong, at: policy.systemCalls?.span ?? policy.span,
+          "the filter of system calls has \(filter.count) instructions; \(FilterCompiler.maximumLength) is the kernel's limit",
+          help: ["conditions on arguments cost most"]))
+      return nil
+    }
+
     let notEnforced = NotEnforced.list(policy)
     let sourceMap = items.sourceMap.pretty()
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, items: items, isManagementProved: proofs.isManagementProved,
-      notEnforced: notEnforced, sourceMap: sourceMap)
+      policy, digest: digest, messages: messages, items: items, filter: filter,
+      isManagementProved: proofs.isManagementProved, notEnforced: notEnforced, sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
       .init(name: "policy.json", bytes: canonical.document(digest: digest).pretty()),
@@ -82,6 +93,7 @@ package enum PolicyCompiler {
       .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
       .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
       .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),
+      .init(name: "seccomp.json", bytes: Array(SeccompText.print(policy).utf8)),
       .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
     ]
     files += canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }

@@ -130,6 +130,14 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case moduleConflict = "modules/conflict"
   case kernelDerivedParameter = "kernel/derived-parameter"
   case kernelBadParameter = "kernel/bad-parameter"
+  case syscallUnknownName = "syscalls/unknown-name"
+  case syscallBadCondition = "syscalls/bad-condition"
+  case syscallConflict = "syscalls/conflict"
+  case syscallNotOnTarget = "syscalls/not-on-target"
+  case syscallTargetTooNew = "syscalls/target-too-new"
+  case syscallBlocksDrivers = "syscalls/blocks-drivers"
+  case syscallBlocksLockdown = "syscalls/blocks-lockdown"
+  case syscallTooLong = "syscalls/too-long"
 
   case bootRule = "boot/rule"
 

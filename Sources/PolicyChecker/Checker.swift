@@ -16,6 +16,8 @@ struct Checker {
   var areAllComplete = true
   var definitions = Definitions()
   var target = Target(kernel: KernelVersion(6, 1))
+  /// Of `target.kernel`.
+  var targetKernelSpan: SourceSpan?
   /// Ids of all items of the policy, with their places, for the collision check.
   var items: [(id: String, span: SourceSpan)] = []
 
@@ -159,6 +161,7 @@ struct Checker {
     policy.mounts = mounts(root.entry("mounts")?.value)
     policy.modules = modules(root.entry("modules")?.value)
     policy.kernel = kernel(root.entry("kernel")?.value, modules: policy.modules)
+    policy.systemCalls = systemCalls(root.entry("syscalls"), modules: policy.modules)
     policy.boot = boot(root.entry("boot")?.value)
     policy.management = management(root.entry("management")?.value)
     policy.expectations = statements(root.entry("expect")?.value, in: .expect)
@@ -184,6 +187,7 @@ struct Checker {
       _ = mounts(part.root.entry("mounts")?.value)
       let modules = modules(part.root.entry("modules")?.value)
       _ = kernel(part.root.entry("kernel")?.value, modules: modules)
+      checkSystemCallItems(part.root.entry("syscalls")?.value)
     }
     self.items = items
   }
@@ -208,6 +212,7 @@ struct Checker {
           ])
       }
       target.kernel = version
+      targetKernelSpan = scalar.span
     }
     if let list = entry.value.entry("architectures")?.value.sequence {
       let named = list.compactMap { $0.scalar.flatMap { Target.Architecture(rawValue: $0.text) } }

@@ -17,6 +17,8 @@ package struct HostPolicy: Sendable {
   package var mounts: [MountSetting]
   package var modules: ModulePolicy
   package var kernel: KernelSettings
+  /// Nil: the policy says nothing of system calls.
+  package var systemCalls: SystemCallFilter?
   package var boot: BootSettings
   package var management: Management
   package var expectations: [Statement]

@@ -59,6 +59,7 @@ package struct Statement: Sendable {
     case sysctl(String, Comparison)
     case kernel(String, Comparison)
     case module(String, denied: Bool)
+    case systemCall(String, denied: Bool)
     case mount(String, isNegated: Bool, [MountFlag])
   }
 

@@ -20,13 +20,13 @@ import Testing
   @Test func headerLayout() {
     #expect(Array(bytes[0..<8]) == [0x89] + Array("LKD\r\n\u{1a}\n".utf8))
     #expect(
-      Array(bytes[8..<16]) == [1, 0, 1, 1, 0, 0, 8, 0], "version, byte order, flags, architecture, sections")
+      Array(bytes[8..<16]) == [1, 0, 1, 1, 0, 0, 9, 0], "version, byte order, flags, architecture, sections")
     #expect(Array(bytes[16..<24]) == SampleBundle.littleEndian(UInt64(bytes.count)))
     #expect(Array(bytes[24..<32]) == [5, 0, 10, 0, 0, 0, 0, 0])
     #expect(Array(bytes[32..<64]) == SampleBundle.contents.policyDigest)
     #expect(Array(bytes[64..<96]) == Self.checksum(bytes))
     #expect(
-      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x20, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
+      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x38, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
   }
 
   @Test func messagesLieOneBehindTheOther() throws {
@@ -39,6 +39,41 @@ import Testing
         "lockdown", "input", "replies", "policy_digest", "admin_4", "admin_4", "__set%d", "__set%d", "input",
       ])
     #expect(reader.messages.map(\.source) == [0, 0, 0, 0, 0, 0, 1, 1, 2])
+  }
+
+  /// What the kernel would refuse is refused before anything is changed.
+  @Test(arguments: [
+    [],  // no instruction
+    [0x06, 0, 0, 0, 0, 0, 0],  // not whole
+    [0x20, 0, 0, 0, 0, 0, 0, 0],  // no end
+    [0x20, 0, 0, 0, 2, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],  // not aligned
+    [0x20, 0, 0, 0, 64, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],  // behind the data
+    [0x15, 0, 1, 0, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],  // out of the program, if true
+    [0x35, 0, 0, 1, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],  // if false
+    [0x05, 0, 0, 0, 1, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],
+    [0x05, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x06, 0, 0, 0, 0, 0, 0, 0],
+    [0x06, 0, 0, 0, 0, 0, 0, 0, 0x54, 0, 0, 0, 0, 0, 0, 0],  // the last one goes on
+    [0x16, 0, 0, 0, 0, 0, 0, 0],  // another code
+    [0x28, 0, 0, 0, 0, 0, 0, 0, 0x06, 0, 0, 0, 0, 0, 0, 0],  // half a word
+  ]) func badFilters(program: [UInt8]) throws {
+    var contents = SampleBundle.contents
+    contents.systemCalls = BundleFilter(scope: .everyProcess, flags: 4, program: program)
+    let bytes = contents.encoded()
+    let error = #expect(throws: BundleError.self) { try BundleReader(bytes) }
+    #expect(error?.section == .systemCalls)
+    #expect(error?.reason == .badFilter)
+  }
+
+  @Test func filtersHaveALimitAndKnownFlags() throws {
+    var contents = SampleBundle.contents
+    let end: [UInt8] = [0x06, 0, 0, 0, 0, 0, 0, 0]
+    contents.systemCalls = BundleFilter(
+      scope: .everyProcess, flags: 0, program: Array(repeatElement(end, count: 4096).joined()))
+    #expect(try BundleContents.read(contents.encoded()) == contents)
+    contents.systemCalls?.program += end
+    #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
+    contents.systemCalls = BundleFilter(scope: .everyProcess, flags: 5, program: end)
+    #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
   }
 
   @Test func everyTruncationIsRefused() {

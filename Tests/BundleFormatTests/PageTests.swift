@@ -108,6 +108,10 @@ import Testing
       }
     case "not enforced": return contents.notEnforced.map { [text($0)] }
     case "source map": return raw(contents.sourceMap)
+    case "system calls":
+      return [contents.systemCalls].compactMap { $0 }.map {
+        [String($0.flags), String($0.scope.rawValue), text($0.program)]
+      }
     default: return []
     }
   }

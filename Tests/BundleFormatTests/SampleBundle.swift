@@ -27,6 +27,14 @@ enum SampleBundle {
     ]
     contents.notEnforced = [Array("module `usb_storage`: not in this release".utf8)]
     contents.sourceMap = Array("{\n}\n".utf8)
+    // ld [4]; jeq #AUDIT_ARCH_X86_64, 0, 1; ret ALLOW; ret ERRNO(38).
+    contents.systemCalls = BundleFilter(
+      scope: .services, flags: 4,
+      program: [
+        0x20, 0, 0, 0, 4, 0, 0, 0, 0x15, 0, 0, 1, 0x3e, 0, 0, 0xc0, 0x06, 0, 0, 0, 0, 0, 0xff, 0x7f, 0x06, 0,
+        0,
+        0, 0x26, 0, 5, 0,
+      ])
     return contents
   }()
 

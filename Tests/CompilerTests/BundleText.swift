@@ -23,11 +23,35 @@ enum BundleText {
           + "clear 0x\(String(mount.attributesCleared, radix: 16))\(mount.isSelfBind ? " bind" : "")"
           + " options \"\(text(mount.options))\" source \(mount.source)")
     }
+    if let filter = bundle.systemCalls {
+      lines.append("filter for \(filter.scope), flags \(filter.flags)")
+      for start in stride(from: 0, to: filter.program.count, by: 8) {
+        lines.append("  \(instruction(filter.program[start..<(start + 8)]))")
+      }
+    }
     for line in bundle.notEnforced { lines.append("not enforced: \(text(line))") }
     let kinds = bundle.messages.map { "\($0.kind)" }
     lines.append("messages \(kinds.joined(separator: " "))")
     let tables = try StoredBatch.decode(bundle.messages.map(\.bytes))
     return lines.map { $0 + "\n" }.joined() + DumpText(showsLabels: true, showsSources: true).print(tables)
+  }
+
+  /// `struct sock_filter`, in the words of bpf_asm.
+  private static func instruction(_ bytes: ArraySlice<UInt8>) -> String {
+    let start = bytes.startIndex
+    let code = UInt16(bytes[start]) | UInt16(bytes[start + 1]) << 8
+    let jumps = "\(bytes[start + 2]), \(bytes[start + 3])"
+    let k = bytes[(start + 4)...].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+    return switch code {
+    case 0x20: "ld [\(k)]"
+    case 0x54: "and 0x\(String(k, radix: 16))"
+    case 0x05: "ja \(k)"
+    case 0x15: "jeq 0x\(String(k, radix: 16)), \(jumps)"
+    case 0x25: "jgt 0x\(String(k, radix: 16)), \(jumps)"
+    case 0x35: "jge 0x\(String(k, radix: 16)), \(jumps)"
+    case 0x06: "ret 0x\(String(k, radix: 16))"
+    default: "? \(bytes)"
+    }
   }
 
   private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -41,6 +41,7 @@ package struct RandomSettings {
     if chance(2, 3) { text += sysctl() }
     if chance(1, 2) { text += mounts() }
     if chance(1, 2) { text += modules() }
+    if chance(1, 3) { text += systemCalls() }
     if text.isEmpty || chance(1, 2) { text += kernel() }
     return text
   }
@@ -82,6 +83,26 @@ package struct RandomSettings {
     if chance(1, 3) { lines += "  seal: \(random.pick(["never", "after-boot"]))\n" }
     if chance(1, 4) { lines += "  allow: [\(random.pick(["virtio_net", "nvme"]))]\n" }
     lines += "  deny: [\(some(Self.denied, 3).joined(separator: ", "))]\n"
+    return lines
+  }
+
+  private static let refused = [
+    "kexec_load", "ptrace", "\"@swap\"", "\"@clock\"", "socket arg0 38", "\"socket arg0 38, 16\"", "swapon",
+    "clock_settime64",
+  ]
+
+  private mutating func systemCalls() -> String {
+    var lines = "syscalls:\n"
+    if chance(1, 6) { lines += "  default: \(random.pick(["allow", "deny"]))\n" }
+    lines += "  scope: services\n"
+    if chance(1, 4) { lines += "  on-deny: \(random.pick(["eperm", "enosys", "log"]))\n" }
+    if chance(1, 4) { lines += "  on-unknown: \(random.pick(["enosys", "kill", "log"]))\n" }
+    if chance(1, 4) { lines += "  allow: [\(random.pick(["read", "\"@basic-io\"", "cachestat"]))]\n" }
+    let refused = some(Self.refused, 3)
+    lines += "  deny: [\(refused.joined(separator: ", "))]\n"
+    if refused.contains("\"@swap\""), !refused.contains("swapon"), chance(1, 2) {
+      lines += "  undeny: [swapon]\n"
+    }
     return lines
   }
 

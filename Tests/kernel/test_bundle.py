@@ -13,8 +13,8 @@ import nftables
 import support
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
-# docs/bundle-format.md: SHA-256 over all bytes, its own 32 read as zeros; header and table of 8 sections.
-CHECKSUM, DIGEST_LENGTH, HEADER = 64, 32, 96 + 8 * 24
+# docs/bundle-format.md: SHA-256 over all bytes, its own 32 read as zeros; header and table of 9 sections.
+CHECKSUM, DIGEST_LENGTH, HEADER = 64, 32, 96 + 9 * 24
 
 
 def sealed(content):

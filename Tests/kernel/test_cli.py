@@ -183,7 +183,7 @@ class OutputDirectory(CommandLine):
         self.assertEqual(
             set(self.files("cos.compiled")),
             {"policy.bundle", "policy.json", "policy.map.json", "nftables.nft", "sysctl.conf", "modprobe.conf",
-             "mounts.fstab", "cmdline.txt"})
+             "mounts.fstab", "seccomp.json", "cmdline.txt"})
 
     def test_standard_input(self):
         self.call("compile", "cos.cos", "-o", "one")

@@ -177,7 +177,10 @@ extension Checker {
         named.append(known)
       }
       return .mount(path.value, isNegated: isNegated, named)
-    case .syscall: notSupportedYet(span, "`syscall`")
+    case .syscall(let name, let isDenied):
+      if list == .delegate, isDenied { return closingNeedsNoPermission(span) }
+      guard isSystemCall(name.value, name.span) else { return nil }
+      return .systemCall(name.value, denied: isDenied)
     case .refines: notSupportedYet(span, "`refines`")
     }
     return nil

@@ -28,6 +28,7 @@ package struct StatementJudge {
     case .sysctl(let key, let comparison): sysctl(key, comparison)
     case .kernel(let key, let comparison): kernel(key, comparison)
     case .module(let name, let isDenied): module(name, denied: isDenied)
+    case .systemCall(let name, let isDenied): systemCall(name, denied: isDenied)
     case .mount(let path, let isNegated, let flags): mount(path, isNegated, flags)
     }
   }
@@ -84,6 +85,36 @@ package struct StatementJudge {
       }
       return found >= least ? .holds : .fails("`\(key)` is `\(value)`, which is weaker")
     }
+  }
+
+  // MARK: System calls
+
+  /// Permitted is what is let through, if only to be logged (LANGUAGE.md §8). A call is judged on each ABI that has it,
+  /// with its other forms.
+  private func systemCall(_ name: String, denied: Bool) -> Judgement {
+    guard let filter = policy.systemCalls else {
+      return denied ? .fails("the policy has no `syscalls`") : .holds
+    }
+    let decisions = SystemCallDecisions(filter, kernel: policy.target.kernel)
+    for form in [name] + SystemCallForms.forms(of: name) {
+      for abi in policy.target.systemCallABIs where SystemCallTable[form]?.number(on: abi) != nil {
+        let decision = decisions.decision(on: form, abi)
+        let refusal: SystemCallFilter.Refusal? =
+          switch decision {
+          case .permitted: nil
+          case .refused, .tested: filter.onDeny
+          case .unknown: filter.onUnknown
+          }
+        let isRefused = refusal.map { $0 != .log } ?? false
+        if case .tested = decision, isRefused {
+          return .fails("`\(form)` is refused or let through by its arguments")
+        }
+        guard isRefused != denied else { continue }
+        if !denied { return .fails("`\(form)` is refused") }
+        return .fails(refusal == .log ? "`\(form)` is let through and logged" : "`\(form)` is let through")
+      }
+    }
+    return .holds
   }
 
   // MARK: Modules and mounts

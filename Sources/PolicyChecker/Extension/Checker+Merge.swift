@@ -60,6 +60,7 @@ extension Checker {
     case "mounts": return mergedMounts(parts)
     case "modules": return mergedModules(parts)
     case "kernel": return mergedKernel(parts)
+    case "syscalls": return mergedSystemCalls(parts)
     case "guarantee": return concatenated([parts.base, parts.own])
     case "expect": return concatenated([parts.own] + parts.fragments)
     default: return parts.own?.value

@@ -34,7 +34,7 @@ enum PolicyKeys {
         "mounts", .dictionary(.mountPath, .mapping(mount)), "Flags of mount points, by absolute path.",
         inFragment: true),
       PolicyKey("kernel", .mapping(kernel), "Lockdown level and command line.", inFragment: true),
-      PolicyKey("syscalls", .anything, "The filter of system calls.", support: .later, inFragment: true),
+      PolicyKey("syscalls", .mapping(systemCalls), "The filter of system calls.", inFragment: true),
       PolicyKey("boot", .mapping(boot), "The closed stage before the policy is live."),
       PolicyKey(
         "management", .either([.words(["none"]), .list(.region)]),
@@ -193,6 +193,29 @@ enum PolicyKeys {
         "lockdown", .words(KernelSettings.Lockdown.allCases.map(\.rawValue)),
         "Level of the kernel's lockdown LSM."),
       PolicyKey("command-line", .list(.text(limit: 1024)), "Parameters for the kernel's command line."),
+    ])
+
+  private static let refusals = SystemCallFilter.Refusal.allCases.map(\.rawValue)
+
+  static let systemCalls = KeyTable(
+    "`syscalls`",
+    [
+      PolicyKey(
+        "default", .words(["allow", "deny"]), "What happens to a call not listed; allow, if not stated."),
+      PolicyKey(
+        "deny", .list(.text(limit: 1024)),
+        "Calls that are refused: names, groups such as \"@module\", or a name and what its arguments are."),
+      PolicyKey("allow", .list(.text(limit: 1024)), "Calls that are permitted, in the same forms."),
+      PolicyKey("undeny", .list(.text(limit: 64)), "Names and groups taken out of what `deny` lists."),
+      PolicyKey("on-deny", .words(refusals), "What a refused call gets; eperm, if not stated."),
+      PolicyKey(
+        "on-unknown", .words(refusals),
+        "What calls newer than the target's kernel get; enosys, if not stated."
+      ),
+      PolicyKey(
+        "scope", .words(SystemCallFilter.Scope.allCases.map(\.rawValue)),
+        "init: for all processes, before PID 1 runs; services: for service managers and container runtimes; init, if not stated."
+      ),
     ])
 
   static let boot = KeyTable(

@@ -27,7 +27,8 @@ struct CheckCommand: ParsableCommand {
         if let policy = compilation.policy {
           let proved = policy.proofs.provedStatements
           let suffix = proved == 0 ? "" : ", " + CompileRun.counted(proved, "statement") + " proved"
-          StandardOutput.write("\(file): ok\(suffix)\n")
+          let gaps = policy.notEnforced.map { "  not enforced: \($0)\n" }
+          StandardOutput.write("\(file): ok\(suffix)\n" + gaps.joined())
         }
       case .json:
         results.append(

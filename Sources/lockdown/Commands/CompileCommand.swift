@@ -9,8 +9,8 @@ struct CompileCommand: ParsableCommand {
     discussion: """
       Writes a directory, `NAME.compiled` here unless -o names one: policy.bundle for the applier, \
       policy.json and its source map for people and tools, and nftables.nft, sysctl.conf, modprobe.conf, \
-      mounts.fstab and cmdline.txt for hosts without our applier. The directory is there whole or not at all. The \
-      same policy gives the same bytes on every machine.
+      mounts.fstab, seccomp.json and cmdline.txt for hosts without our applier. The directory is there whole or not \
+      at all. The same policy gives the same bytes on every machine.
       """)
 
   @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "file"))

@@ -62,6 +62,11 @@ struct CompileSummary {
     if !policy.kernel.commandLine.isEmpty {
       parts.append(CompileRun.counted(policy.kernel.commandLine.count, "kernel parameter"))
     }
+    if let filter = policy.systemCalls {
+      let calls = Set(filter.denied.filter { $0.conditions.isEmpty }.flatMap(\.calls)).count
+      parts.append(
+        filter.deniesByDefault ? "a filter of system calls" : CompileRun.counted(calls, "denied system call"))
+    }
     return parts.isEmpty ? [] : ["also  " + parts.joined(separator: ", ")]
   }
 

@@ -28,6 +28,9 @@ struct InspectReport {
       let options = mount.options.isEmpty ? [] : [string(mount.options)]
       lines.append("mount       \(string(mount.path))  \((words + options).joined(separator: ", "))")
     }
+    if let filter = contents.systemCalls {
+      lines.append("filter      \(filter.program.count / 8) instructions, for \(scope(filter))")
+    }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
     let bytes = contents.messages.reduce(0) { $0 + $1.bytes.count }
     lines.append("messages    \(contents.messages.count), \(bytes) bytes")
@@ -60,6 +63,7 @@ struct InspectReport {
         contents.sources.map { ["id": .string(string($0.id)), "place": .string(string($0.place))] }),
       "sysctls": .array(contents.sysctls.map(sysctl)),
       "mounts": .array(contents.mounts.map(mount)),
+      "system-calls": contents.systemCalls.map(filter) ?? .null,
       "not-enforced": JSONValue(contents.notEnforced.map(string)),
       "tables": .array(tables.map(table)),
     ]
@@ -84,6 +88,24 @@ struct InspectReport {
       "path": .string(string(mount.path)), "flags": JSONValue(Self.flags(of: mount)),
       "bind": mount.isSelfBind ? "self" : .null, "options": .string(string(mount.options)),
       "source": source(mount.source),
+    ]
+  }
+
+  private func scope(_ filter: BundleFilter) -> String {
+    switch filter.scope {
+    case .everyProcess: "all processes"
+    case .services: "services"
+    }
+  }
+
+  private func filter(_ filter: BundleFilter) -> JSONValue {
+    [
+      "scope": .string(scope(filter)), "flags": JSONValue(filter.flags),
+      // `struct sock_filter` in hexadecimal, an instruction each.
+      "program": .array(
+        stride(from: 0, to: filter.program.count, by: 8).map {
+          .string(hex(Array(filter.program[$0..<($0 + 8)])))
+        }),
     ]
   }
 

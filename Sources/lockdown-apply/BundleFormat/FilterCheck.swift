@@ -1,0 +1,1 @@
+../../BundleFormat/FilterCheck.swift

@@ -38,14 +38,49 @@ private struct Prover {
       case .ingress: [.ingress]
       case .postrouting: [.postrouting]
       }
-    let chains = policy.firewall?.baseChains ?? []
-    return hooks.flatMap { hook in
-      chains.filter { $0.hook == hook }.sorted { $0.priority < $1.priority }
+    return hooks.flatMap(chains)
+  }
+
+  /// The chains of one hook, in the order a packet meets them.
+  private func chains(of hook: Hook) -> [BaseChain] {
+    var chains = (policy.firewall?.baseChains ?? []).filter { $0.hook == hook }
+    if isTranslating, hook != .ingress, hook != .forward, !chains.contains(where: \.isNAT) {
+      // What another hook has translated is translated back here.
+      chains.append(
+        BaseChain(
+          hook: hook, isNAT: true, priority: Self.translationPriority(of: hook), policy: .accept, rules: [],
+          span: policy.span))
+    }
+    func place(_ chain: BaseChain) -> Int32 {
+      chain.isNAT ? Self.translationPriority(of: chain.hook) : chain.priority
+    }
+    return chains.sorted { place($0) < place($1) }
+  }
+
+  /// Nat chains of all priorities are called from here: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC of
+  /// linux/netfilter_ipv4.h (`nf_nat_register_fn`).
+  private static func translationPriority(of hook: Hook) -> Int32 {
+    hook == .prerouting || hook == .output ? -100 : 100
+  }
+
+  private var isTranslating: Bool {
+    policy.firewall?.rules.contains { if case .translate = $0.verdict { true } else { false } } ?? false
+  }
+
+  /// Where the routing decision may send packets of a path whose destination was translated.
+  private func elsewhere(than hook: Hook) -> Walk.Elsewhere? {
+    let before = [Hook.ingress, .prerouting].flatMap(chains).count
+    return switch hook {
+    case .input: Walk.Elsewhere(after: before, chains: [Hook.forward, .postrouting].flatMap(chains))
+    case .forward: Walk.Elsewhere(after: before, chains: chains(of: .input))
+    default: nil
     }
   }
 
-  private func fates(of region: [PacketBox], along chains: [BaseChain]) -> [Fate]? {
-    Walk.fates(of: region, along: chains, through: policy.firewall?.regularChains ?? [])
+  private func fates(of region: [PacketBox], at hook: Hook) -> [Fate]? {
+    Walk.fates(
+      of: region, along: path(of: hook), elsewhere: elsewhere(than: hook),
+      through: policy.firewall?.regularChains ?? [])
   }
 
   /// The packets of a region as boxes; `states` replaces the default where it states none.
@@ -101,7 +136,7 @@ private struct Prover {
       diagnostics.report(emptyRegion(region))
       return false
     }
-    guard let fates = self.fates(of: opening, along: path(of: region.hook)) else {
+    guard let fates = self.fates(of: opening, at: region.hook) else {
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether `\(region.text)` stays reachable"))
       return false
@@ -117,7 +152,7 @@ private struct Prover {
       summary.limitedManagement.append(region.text)
     }
     guard region.hook == .input else { return true }
-    guard let replies = self.fates(of: opening.map(reply), along: path(of: .output)) else {
+    guard let replies = self.fates(of: opening.map(reply), at: .output) else {
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether replies to `\(region.text)` pass"))
       return false
@@ -165,7 +200,7 @@ private struct Prover {
       diagnostics.report(emptyRegion(region))
       return
     }
-    guard let fates = self.fates(of: packets, along: path(of: region.hook)) else {
+    guard let fates = self.fates(of: packets, at: region.hook) else {
       diagnostics.report(undecided(.expectUnproved, statement.span, "this \(what)"))
       return
     }
@@ -174,7 +209,8 @@ private struct Prover {
       case (.plain, .accept): fates.first { $0.acceptance == .never }
       case (.always, .accept): fates.first { $0.acceptance != .always }
       case (.sometimes, .accept): fates.first { $0.acceptance != .sometimes }
-      case (.may, .accept): fates.contains { $0.acceptance != .never } ? nil : fates.first
+      case (.may, .accept):
+        fates.contains { $0.acceptance != .never && !$0.isApproximate } ? nil : fates.first
       case (_, .drop): fates.first { $0.acceptance != .never }
       case (_, .reject): fates.first { $0.acceptance != .never || !$0.isRejected }
       }
@@ -217,7 +253,7 @@ private struct Prover {
   mutating func listOpenings() {
     for hook in [Hook.input, .forward, .output] {
       let chains = path(of: hook)
-      guard chains.contains(where: { $0.hook == hook }) else {
+      guard chains.contains(where: { $0.hook == hook && !$0.isNAT }) else {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: nil, text: "everything: no chain of this policy is there", isLimited: false))
@@ -227,7 +263,11 @@ private struct Prover {
         hook: hook, families: .both, matches: [], hasStateClause: false, includesLoopback: false,
         text: "any", span: policy.span)
       let own = Array(chains.prefix { $0.hook != hook }) + chains.filter { $0.hook == hook }
-      guard let fates = self.fates(of: boxes(of: region, states: [.new, .untracked]), along: own) else {
+      let regular = policy.firewall?.regularChains ?? []
+      guard
+        let fates = Walk.fates(
+          of: boxes(of: region, states: [.new, .untracked]), along: own, through: regular)
+      else {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: nil, text: "could not tell: too many regions", isLimited: false))
@@ -236,7 +276,6 @@ private struct Prover {
       let accepted = fates.filter { $0.acceptance != .never }
       let deciding = Set(accepted.compactMap { $0.rule?.id })
       let certain = Set(accepted.filter { $0.acceptance == .always }.compactMap { $0.rule?.id })
-      let regular = policy.firewall?.regularChains ?? []
       for rule in own.flatMap(\.rules) + regular.flatMap(\.rules) where deciding.contains(rule.id) {
         summary.openings.append(
           ProofSummary.Opening(

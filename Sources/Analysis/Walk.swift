@@ -9,8 +9,12 @@ struct Fate {
     case always
   }
 
+  /// As they arrive, before any translation.
   var box: PacketBox
   var acceptance: Acceptance
+  /// Whether perhaps no packet of the box has this fate: a translation chose among addresses that are not known.
+  /// Then others with the same box say what else may be.
+  var isApproximate = false
   /// Whether every refusal on the way is a reject.
   var isRejected: Bool
   /// The rule that decides, or nil for a chain's policy.
@@ -20,7 +24,8 @@ struct Fate {
 /// First match, symbolically: a region of packets walks a path of base chains, through the regular chains they
 /// lead to, and is cut at each rule's guard.
 ///
-/// Exact for every match the language has now; the number of boxes is bounded, and past the bound the answer
+/// Exact for every match the language has now, but behind a translation whose outcome is not known, which is taken
+/// to have every outcome; the number of boxes is bounded, and past the bound the answer
 /// is nil, never a guess. The verdict diagrams of the analysis issue replace it.
 struct Walk {
   /// Cuts of a box by a guard, past which the walk gives up: a fraction of a second.
@@ -35,6 +40,41 @@ struct Walk {
     /// The last rule that may have accepted, and the rule that accepted in the last chain; nil for its policy.
     var limiter: Rule?
     var acceptor: Rule?
+    /// Fields that a translation has changed, as they arrived.
+    var arrived: [PacketBox.Field: IntervalSet<UInt128>] = [:]
+    var arrivedOutput: NameSet?
+    var isApproximate = false
+    /// Whether the new destination may be routed otherwise.
+    var mayBeElsewhere = false
+
+    /// The box as it arrived.
+    var arrivedBox: PacketBox {
+      var box = box
+      for (field, values) in arrived { box[field] = values }
+      if let arrivedOutput { box.outputInterface = arrivedOutput }
+      return box
+    }
+
+    mutating func translate(_ field: PacketBox.Field, to values: IntervalSet<UInt128>) {
+      if arrived[field] == nil { arrived[field] = box[field] }
+      box[field] = values
+    }
+
+    /// What the routing table says of the new destination is not known.
+    mutating func route() {
+      translate(.destinationType, to: PacketBox.universe(.destinationType, box.family))
+      if arrivedOutput == nil { arrivedOutput = box.outputInterface }
+      box.outputInterface = .all
+      isApproximate = true
+      mayBeElsewhere = true
+    }
+  }
+
+  /// Where packets go whose destination was translated, beside the path of those that were not.
+  struct Elsewhere {
+    /// Chains of the path that come before the routing decision.
+    var after: Int
+    var chains: [BaseChain]
   }
 
   /// Where a packet stands: the rules it still has before it in one chain.
@@ -62,22 +102,36 @@ struct Walk {
 
   /// The fates of a region; together they cover it. Nil where the budget ends.
   static func fates(
-    of region: [PacketBox], along chains: [BaseChain], through regularChains: [RegularChain] = []
+    of region: [PacketBox], along chains: [BaseChain], elsewhere: Elsewhere? = nil,
+    through regularChains: [RegularChain] = []
   ) -> [Fate]? {
     var walk = Walk(regularChains)
     var live = region.map { Live(box: $0) }
-    for chain in chains {
+    var routed: [Live] = []
+    for (index, chain) in chains.enumerated() {
+      if index == elsewhere?.after { routed = live.filter(\.mayBeElsewhere) }
       live = walk.walk(live, chain)
       if walk.isExhausted { return nil }
     }
-    for entry in live {
-      walk.fates.append(
-        Fate(
-          box: entry.box,
-          acceptance: entry.mayBeDropped || entry.mayBeRejected ? .sometimes : .always,
-          isRejected: false, rule: entry.acceptor))
+    if elsewhere?.after == chains.count { routed = live.filter(\.mayBeElsewhere) }
+    walk.accept(live)
+    for chain in elsewhere?.chains ?? [] {
+      routed = walk.walk(routed, chain)
+      if walk.isExhausted { return nil }
     }
+    walk.accept(routed)
     return walk.fates
+  }
+
+  /// Packets that have passed every chain.
+  private mutating func accept(_ live: [Live]) {
+    for entry in live {
+      fates.append(
+        Fate(
+          box: entry.arrivedBox,
+          acceptance: entry.mayBeDropped || entry.mayBeRejected ? .sometimes : .always,
+          isApproximate: entry.isApproximate, isRejected: false, rule: entry.acceptor))
+    }
   }
 
   /// Returns what the chain accepts; what it refuses goes to `fates`.
@@ -92,8 +146,90 @@ struct Walk {
     accepted = []
     policy = chain.policy
     guards = guards.filter { $0.key.chain >= 0 }
-    decide(run(live, [Frame(chain: -1, rules: chain.rules[...])], until: 0), policy, nil)
+    var first = live
+    if chain.isNAT { first = live.compactMap { beginsConnection($0, at: chain.hook) } }
+    decide(run(first, [Frame(chain: -1, rules: chain.rules[...])], until: 0), policy, nil)
     return accepted
+  }
+
+  // MARK: Translation
+
+  /// What of an entry goes through the rules of a nat chain: the packets that open a connection. The others are
+  /// accepted; those of known connections with whatever addresses their first packet has got.
+  private mutating func beginsConnection(_ entry: Live, at hook: Hook) -> Live? {
+    func part(_ states: ConntrackStates) -> Live? {
+      let indices = PacketBox.states.indices.filter { states.contains(PacketBox.states[$0]) }
+      let values = IntervalSet(indices.map { AddressRange(UInt128($0), UInt128($0)) })
+      var part = entry
+      part.box = entry.box.narrowed(.state, values)
+      return part.box.isEmpty ? nil : part
+    }
+    if let other = part([.invalid, .untracked]) { accepted.append(other) }
+    if var known = part([.established, .related]) {
+      let isDestination = hook == .prerouting || hook == .output
+      let fields: [PacketBox.Field] =
+        isDestination ? [.destinationAddress, .destinationPort] : [.sourceAddress, .sourcePort]
+      for field in fields { known.translate(field, to: PacketBox.universe(field, known.box.family)) }
+      if isDestination {
+        known.route()
+      } else {
+        known.translate(.sourceType, to: PacketBox.universe(.sourceType, known.box.family))
+        known.isApproximate = true
+      }
+      accepted.append(known)
+    }
+    return part(.new)
+  }
+
+  /// A packet after its translation.
+  private static func translated(_ entry: Live, _ translation: Translation) -> [Live] {
+    func ports(_ range: AddressRange<UInt16>) -> IntervalSet<UInt128> {
+      IntervalSet([AddressRange(UInt128(range.lower), UInt128(range.upper))])
+    }
+    /// The port stays if it is free; else the kernel takes another.
+    let anyPort = PacketBox.universe(.sourcePort, entry.box.family)
+    var entry = entry
+    switch translation {
+    case .masquerade:
+      entry.translate(.sourceAddress, to: PacketBox.universe(.sourceAddress, entry.box.family))
+      entry.translate(.sourceType, to: PacketBox.universe(.sourceType, entry.box.family))
+      entry.translate(.sourcePort, to: anyPort)
+      entry.isApproximate = true
+    case .source(let target):
+      entry.translate(.sourceAddress, to: values(of: target.addresses))
+      entry.translate(.sourceType, to: PacketBox.universe(.sourceType, entry.box.family))
+      entry.translate(.sourcePort, to: target.ports.map(ports) ?? anyPort)
+      entry.isApproximate = true
+    case .redirect(let port):
+      // To an address of the interface that it came in by, or of loopback.
+      entry.translate(
+        .destinationAddress, to: PacketBox.universe(.destinationAddress, entry.box.family))
+      entry.translate(.destinationType, to: IntervalSet([AddressRange(0, 0)]))
+      if let port { entry.translate(.destinationPort, to: ports(AddressRange(port, port))) }
+      entry.isApproximate = true
+    case .destination(let target):
+      entry.translate(.destinationAddress, to: values(of: target.addresses))
+      if let range = target.ports { entry.translate(.destinationPort, to: ports(range)) }
+      entry.route()
+    case .destinationByPort(let targets):
+      return targets.compactMap { target in
+        var part = entry
+        part.box = part.box.narrowed(.destinationPort, ports(AddressRange(target.port, target.port)))
+        guard !part.box.isEmpty else { return nil }
+        part.translate(.destinationAddress, to: values(of: target.address))
+        part.translate(.destinationPort, to: ports(AddressRange(target.targetPort, target.targetPort)))
+        part.route()
+        return part
+      }
+    }
+    return [entry]
+  }
+
+  private static func values(of addresses: NATAddresses) -> IntervalSet<UInt128> {
+    switch addresses {
+    case .ipv4(let range): IntervalSet([AddressRange(UInt128(range.lower), UInt128(range.upper))])
+    case .ipv6(let range): IntervalSet([range])
+    }
   }
 
   // MARK: Verdicts
@@ -122,7 +258,7 @@ struct Walk {
       } else {
         fates.append(
           Fate(
-            box: entry.box, acceptance: .never,
+            box: entry.arrivedBox, acceptance: .never, isApproximate: entry.isApproximate,
             isRejected: verdict == .reject && !entry.mayBeDropped, rule: rule))
       }
     }
@@ -146,6 +282,7 @@ struct Walk {
     case jump(Frame)
     /// Out of the chain, and through that one first.
     case leave(through: Frame?)
+    case translate(Translation)
   }
 
   private func way(_ verdict: Verdict, isInBaseChain: Bool) -> Way {
@@ -164,6 +301,7 @@ struct Walk {
     case .goto(let name): .leave(through: chain(name))
     // INVARIANT: its branches are none.
     case .dispatch: .continue
+    case .translate(let translation): .translate(translation)
     }
   }
 
@@ -203,6 +341,10 @@ struct Walk {
           }
         case .decision(let verdict):
           decide(taken, verdict, rule)
+        case .translate(let translation):
+          // A limiter that leads here in some cases only would give one packet two addresses.
+          if !trials.isEmpty, !taken.isEmpty { isExhausted = true }
+          accepted += taken.flatMap { Self.translated($0, translation) }
         case .jump(let chain):
           var behind = frame
           behind.rules = frame.rules[(index + 1)...]

@@ -5,9 +5,10 @@ internal import Ruleset
 extension CanonicalPolicy {
   static func chain(_ chain: BaseChain, _ sets: inout CanonicalSets) -> JSONValue {
     .object(present: [
-      ("id", .string(KernelName.baseChain(hook: chain.hook, priority: chain.priority))),
+      ("id", .string(KernelName.baseChain(hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority))),
       ("name", chain.name.map(JSONValue.string)),
-      ("hook", .string(chain.hook.rawValue)), ("type", "filter"), ("priority", JSONValue(chain.priority)),
+      ("hook", .string(chain.hook.rawValue)), ("type", chain.isNAT ? "nat" : "filter"),
+      ("priority", JSONValue(chain.priority)),
       ("policy", .string(chain.policy.rawValue)), ("rules", .array(chain.rules.map { rule($0, &sets) })),
     ])
   }
@@ -65,7 +66,39 @@ extension CanonicalPolicy {
     case .jump(let chain): [("verdict", "jump"), ("chain", .string(chain))]
     case .goto(let chain): [("verdict", "goto"), ("chain", .string(chain))]
     case .dispatch(let map): [("verdict", "dispatch"), ("dispatch", dispatch(map, &sets))]
+    case .translate(let translation): self.translation(translation)
     }
+  }
+
+  private static func translation(_ translation: Translation) -> [(String, JSONValue?)] {
+    switch translation {
+    case .masquerade: [("verdict", "masquerade")]
+    case .redirect(let port): [("verdict", "redirect"), ("port", port.map { JSONValue($0) })]
+    case .source(let target): [("verdict", "snat"), ("target", self.target(target))]
+    case .destination(let target): [("verdict", "dnat"), ("target", self.target(target))]
+    case .destinationByPort(let targets):
+      [
+        ("verdict", "dnat"),
+        (
+          "targets",
+          .array(
+            targets.map { target in
+              [
+                "port": JSONValue(target.port), "address": JSONValue(Netset(target.address.set).prefixes),
+                "target-port": JSONValue(target.targetPort),
+              ]
+            })
+        ),
+      ]
+    }
+  }
+
+  private static func target(_ target: NATTarget) -> JSONValue {
+    .object(present: [
+      ("addresses", JSONValue(Netset(target.addresses.set).prefixes)),
+      ("keeps-host-bits", .bool(target.isPrefix)),
+      ("ports", target.ports.map { ranges([$0]) }),
+    ])
   }
 
   private static func dispatch(_ map: VerdictMap, _ sets: inout CanonicalSets) -> JSONValue {

@@ -116,6 +116,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case chainDepth = "firewall/chain-depth"
   case duplicatePlace = "firewall/duplicate-place"
   case mapOverlap = "firewall/map-overlap"
+  case natFamily = "firewall/nat-family"
 
   // Other domains.
   case sysctlBadKey = "sysctl/bad-key"

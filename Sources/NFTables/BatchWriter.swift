@@ -151,7 +151,12 @@ struct BatchWriter: ~Copyable {
     }
     let comment = try Userdata.records(comment: set.comment, commentType: Userdata.setCommentType, label: [])
     try native.set(NFTNL_SET_USERDATA, data: Self.byteOrders(of: set) + comment)
-    if set.dataType == .verdict {
+    switch set.dataType {
+    case nil: break
+    case .value(let type)?:
+      native.set(NFTNL_SET_DATA_TYPE, type.number)
+      native.set(NFTNL_SET_DATA_LEN, UInt32(type.keyLength))
+    case .verdict?:
       // NFT_DATA_VERDICT of linux/netfilter/nf_tables.h. Its length is the kernel's own, sizeof(struct
       // nft_verdict): what is sent is not read, and this is what is dumped.
       native.set(NFTNL_SET_DATA_TYPE, 0xffff_ff00)
@@ -166,7 +171,11 @@ struct BatchWriter: ~Copyable {
 
   private static func byteOrders(of set: KernelSet) -> [UInt8] {
     let keys = Userdata.keyByteOrder(set.keyType.byteOrder)
-    return set.dataType == .verdict ? keys + Userdata.dataByteOrder(.none) : keys
+    return switch set.dataType {
+    case nil: keys
+    case .verdict?: keys + Userdata.dataByteOrder(.none)
+    case .value(let type)?: keys + Userdata.dataByteOrder(type.byteOrder)
+    }
   }
 
   private static func flags(of set: KernelSet) -> UInt32 {

@@ -115,6 +115,16 @@ package struct DumpText {
         .compactMap { $0 }.joined(separator: " ")
     case .reject(let type, let code): "reject type \(type)" + (code.map { " code \($0)" } ?? "")
     case .verdict(let verdict): text(verdict)
+    case .immediate(let register, let data): "immediate \(hexadecimal(data)) => reg \(register)"
+    case .nat(let isSource, let family, let addresses, let ports, let flags):
+      [
+        "\(isSource ? "snat" : "dnat") family \(family) reg \(addresses)", ports.map { "ports reg \($0)" },
+        "flags 0x\(String(flags, radix: 16))",
+      ].compactMap { $0 }.joined(separator: " ")
+    case .masquerade: "masquerade"
+    case .redirect(let ports, let flags):
+      (["redirect"] + (ports.map { ["ports reg \($0)"] } ?? []) + ["flags 0x\(String(flags, radix: 16))"])
+        .joined(separator: " ")
     case .unknown(let name, let data): "unknown \(quoted(name)) \(hexadecimal(data))"
     }
   }

@@ -91,6 +91,7 @@ extension KernelSet {
   fileprivate func holds(_ data: ElementData?) -> Bool {
     switch (dataType, data) {
     case (nil, nil), (.verdict?, .verdict?): true
+    case (.value(let type)?, .value(let bytes)?): bytes.count == type.keyLength
     default: false
     }
   }

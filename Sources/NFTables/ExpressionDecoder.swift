@@ -34,6 +34,9 @@ struct ExpressionDecoder {
     case "log": log(a)
     case "reject": reject(a)
     case "immediate": immediate(a)
+    case "nat": nat(a)
+    case "masq": a.all.isEmpty ? .masquerade : nil
+    case "redir": redirect(a)
     default: nil
     }
   }
@@ -190,10 +193,47 @@ struct ExpressionDecoder {
 
   private func immediate(_ a: Attributes) -> Expression? {
     guard a.holdsOnly([NFTA_IMMEDIATE_DREG, NFTA_IMMEDIATE_DATA]),
-      a.uint32(NFTA_IMMEDIATE_DREG) == UInt32(NFT_REG_VERDICT.rawValue),
-      let verdict = a.nest(NFTA_IMMEDIATE_DATA)?.verdict
+      let register = a.uint32(NFTA_IMMEDIATE_DREG)
     else { return nil }
-    return .verdict(verdict)
+    guard register == UInt32(NFT_REG_VERDICT.rawValue) else {
+      return a.value(NFTA_IMMEDIATE_DATA).map { .immediate(register: register, $0) }
+    }
+    return a.nest(NFTA_IMMEDIATE_DATA)?.verdict.map { .verdict($0) }
+  }
+
+  private func nat(_ a: Attributes) -> Expression? {
+    guard
+      a.holdsOnly([
+        NFTA_NAT_TYPE, NFTA_NAT_FAMILY, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_REG_PROTO_MIN,
+        NFTA_NAT_REG_PROTO_MAX, NFTA_NAT_FLAGS,
+      ]), let type = a.uint32(NFTA_NAT_TYPE), type == NFT_NAT_SNAT.rawValue || type == NFT_NAT_DNAT.rawValue,
+      let family = a.uint32(NFTA_NAT_FAMILY),
+      let addresses = registers(a, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_ADDR_MAX) ?? nil,
+      let ports = registers(a, NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_REG_PROTO_MAX),
+      let flags = a.uint32(NFTA_NAT_FLAGS, orAbsent: 0)
+    else { return nil }
+    return .nat(
+      isSource: type == NFT_NAT_SNAT.rawValue, family: family, addresses: addresses, ports: ports,
+      flags: flags)
+  }
+
+  private func redirect(_ a: Attributes) -> Expression? {
+    guard a.holdsOnly([NFTA_REDIR_REG_PROTO_MIN, NFTA_REDIR_REG_PROTO_MAX, NFTA_REDIR_FLAGS]),
+      let ports = registers(a, NFTA_REDIR_REG_PROTO_MIN, NFTA_REDIR_REG_PROTO_MAX),
+      let flags = a.uint32(NFTA_REDIR_FLAGS, orAbsent: 0)
+    else { return nil }
+    return .redirect(ports: ports, flags: flags)
+  }
+
+  /// Nil for registers that are no range; `.some(nil)` where there are none.
+  private func registers<Number: RawRepresentable<UInt32>>(
+    _ a: Attributes, _ minimum: Number, _ maximum: Number
+  ) -> ClosedRange<UInt32>?? {
+    guard a[minimum] != nil else { return a[maximum] == nil ? .some(nil) : nil }
+    guard let lower = a.uint32(minimum), let upper = a.uint32(maximum, orAbsent: lower), lower <= upper else {
+      return nil
+    }
+    return .some(lower...upper)
   }
 }
 

@@ -111,6 +111,33 @@ struct ExpressionEncoder {
       return native
     case .verdict(let verdict):
       return try immediate(verdict)
+    case .immediate(let register, let data):
+      let native = try NativeExpression("immediate")
+      native.set(NFTNL_EXPR_IMM_DREG, Self.canonicalRegister(register))
+      try native.set(NFTNL_EXPR_IMM_DATA, data: data, owner: rule)
+      return native
+    case .nat(let isSource, let family, let addresses, let ports, let flags):
+      let native = try NativeExpression("nat")
+      let type = isSource ? NFT_NAT_SNAT : NFT_NAT_DNAT
+      native.set(NFTNL_EXPR_NAT_TYPE, type.rawValue)
+      native.set(NFTNL_EXPR_NAT_FAMILY, family)
+      native.set(NFTNL_EXPR_NAT_REG_ADDR_MIN, Self.canonicalRegister(addresses.lowerBound))
+      native.set(NFTNL_EXPR_NAT_REG_ADDR_MAX, Self.canonicalRegister(addresses.upperBound))
+      if let ports {
+        native.set(NFTNL_EXPR_NAT_REG_PROTO_MIN, Self.canonicalRegister(ports.lowerBound))
+        native.set(NFTNL_EXPR_NAT_REG_PROTO_MAX, Self.canonicalRegister(ports.upperBound))
+      }
+      native.set(NFTNL_EXPR_NAT_FLAGS, flags)
+      return native
+    case .masquerade: return try NativeExpression("masq")
+    case .redirect(let ports, let flags):
+      let native = try NativeExpression("redir")
+      if let ports {
+        native.set(NFTNL_EXPR_REDIR_REG_PROTO_MIN, Self.canonicalRegister(ports.lowerBound))
+        native.set(NFTNL_EXPR_REDIR_REG_PROTO_MAX, Self.canonicalRegister(ports.upperBound))
+        native.set(NFTNL_EXPR_REDIR_FLAGS, flags)
+      }
+      return native
     case .unknown(let name, _):
       throw .notEncodable(rule: rule, expression: name)
     }

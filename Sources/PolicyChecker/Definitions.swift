@@ -9,6 +9,8 @@ struct Definitions {
     case numbers([AddressRange<UInt32>])
     case interfaces([InterfacePattern])
     case services([Service])
+    /// Ascending by port, of one family.
+    case targets([PortTarget])
     /// A list without elements, which is of any kind.
     case empty
     /// Reported already; its uses stay silent.
@@ -20,6 +22,7 @@ struct Definitions {
       case .numbers: "numbers"
       case .interfaces: "interfaces"
       case .services: "services"
+      case .targets: "a map of targets"
       case .empty, .damaged: "nothing"
       }
     }

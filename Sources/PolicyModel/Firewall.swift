@@ -37,6 +37,8 @@ package struct BaseChain: Sendable {
   /// Its name below `chains`; nil for the chain that is named by its hook.
   package var name: String?
   package var hook: Hook
+  /// Of the kernel's type nat: it translates, and sees the packets that open a connection only.
+  package var isNAT: Bool
   /// Netfilter priority, signed; lower runs first.
   package var priority: Int32
   package var policy: ChainPolicy
@@ -44,10 +46,12 @@ package struct BaseChain: Sendable {
   package var span: SourceSpan
 
   package init(
-    name: String? = nil, hook: Hook, priority: Int32, policy: ChainPolicy, rules: [Rule], span: SourceSpan
+    name: String? = nil, hook: Hook, isNAT: Bool = false, priority: Int32, policy: ChainPolicy,
+    rules: [Rule], span: SourceSpan
   ) {
     self.name = name
     self.hook = hook
+    self.isNAT = isNAT
     self.priority = priority
     self.policy = policy
     self.rules = rules
@@ -55,7 +59,7 @@ package struct BaseChain: Sendable {
   }
 
   /// The place of its rules' ids.
-  package var place: String { name ?? hook.rawValue }
+  package var place: String { isNAT ? "nat.\(hook.rawValue)" : name ?? hook.rawValue }
 }
 
 /// A chain that rules jump to. Its name is the place of its rules' ids.
@@ -147,6 +151,7 @@ package enum Verdict: Sendable, Equatable {
   case goto(String)
   /// A verdict by a look-up. Such a rule has no matches and no actions.
   indirect case dispatch(VerdictMap)
+  case translate(Translation)
 
   /// The regular chain it leads to.
   package var target: String? {

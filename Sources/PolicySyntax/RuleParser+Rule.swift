@@ -140,6 +140,21 @@ extension RuleParser {
     return target
   }
 
+  /// A target alone, in a map of them.
+  mutating func targetOnly() -> TargetSyntax? {
+    do {
+      guard let token = current, token.kind == .word, token.keyword == nil, !token.isReference else {
+        throw expected("an address", after: "map")
+      }
+      index += 1
+      let target = value(token, TargetText.parse)
+      refuseRest("the target")
+      return hasErrors ? nil : target?.value
+    } catch {
+      return nil
+    }
+  }
+
   func emptySpan(before token: RuleToken) -> SourceSpan {
     let span = span(token)
     return SourceSpan(span.source, span.start, span.start)

@@ -62,3 +62,13 @@ extension DefinitionElementSyntax {
     return result
   }
 }
+
+extension TargetSyntax {
+  /// Reads a target of a map.
+  package static func parse(_ scalar: SyntaxScalar, diagnostics: inout DiagnosticList) -> TargetSyntax? {
+    var parser = RuleParser(scalar, context: .rule)
+    let result = parser.targetOnly()
+    parser.finish(&diagnostics)
+    return result
+  }
+}

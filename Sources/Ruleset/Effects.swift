@@ -122,6 +122,7 @@ struct Effects {
     case .goto(let chain): [.verdict(.goto(KernelName.chain(chain)))]
     // INVARIANT: `RuleLowering` takes these apart before.
     case .dispatch: []
+    case .translate(let translation): [RuleStatement(translation)]
     case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
     }
   }
@@ -138,6 +139,36 @@ extension RuleStatement {
     let burst = burst == 0 && !rate.isBytes ? 5 : burst
     return .limit(
       rate: rate.amount, seconds: rate.seconds, burst: burst, isBytes: rate.isBytes, isOver: isOver)
+  }
+}
+
+extension RuleStatement {
+  /// A map of targets is the rule's only anonymous one; `RuleLowering` puts it in.
+  fileprivate init(_ translation: Translation) {
+    self =
+      switch translation {
+      case .masquerade: .masquerade
+      case .redirect(let port): .redirect(port: port?.bigEndianBytes)
+      case .source(let target): .nat(NAT(target, isSource: true))
+      case .destination(let target): .nat(NAT(target, isSource: false))
+      case .destinationByPort(let targets):
+        .natMap(
+          isV6: targets.first?.address.families == .ipv6, .destinationPort(header: "th"), .anonymous(-1))
+      }
+  }
+}
+
+extension RuleStatement.NAT {
+  fileprivate init(_ target: NATTarget, isSource: Bool) {
+    let bounds: (lower: [UInt8], upper: [UInt8]) =
+      switch target.addresses {
+      case .ipv4(let range): (range.lower.bigEndianBytes, range.upper.bigEndianBytes)
+      case .ipv6(let range): (range.lower.bigEndianBytes, range.upper.bigEndianBytes)
+      }
+    self.init(
+      isSource: isSource, isV6: target.addresses.families == .ipv6, lower: bounds.lower,
+      upper: bounds.upper, isPrefix: target.isPrefix,
+      ports: target.ports.map { ($0.lower.bigEndianBytes, $0.upper.bigEndianBytes) })
   }
 }
 

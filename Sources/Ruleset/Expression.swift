@@ -24,6 +24,15 @@ package enum Expression: Sendable, Equatable {
   /// `type` NFT_REJECT_*: 0 ICMP unreachable, 1 TCP reset, 2 ICMPX; `code` is nil for a reset.
   case reject(type: UInt32, code: UInt8?)
   case verdict(KernelVerdict)
+  /// Register bytes that a later expression reads.
+  case immediate(register: UInt32, [UInt8])
+  /// Numbers of registers; a range of one value has the same register twice, as the kernel dumps it. `flags`
+  /// are NF_NAT_RANGE_* of linux/netfilter/nf_nat.h, those that the kernel derives from the registers too.
+  case nat(
+    isSource: Bool, family: UInt32, addresses: ClosedRange<UInt32>, ports: ClosedRange<UInt32>?,
+    flags: UInt32)
+  case masquerade
+  case redirect(ports: ClosedRange<UInt32>?, flags: UInt32)
   /// Read from the kernel, not produced by us: the expression's name and its data attribute's bytes.
   case unknown(name: String, [UInt8])
 

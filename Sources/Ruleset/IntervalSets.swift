@@ -63,6 +63,9 @@ extension KernelRule {
       if case .verdictMap(let field, .anonymous(let position)) = statements[index] {
         statements[index] = .verdictMap(field, references[position])
       }
+      if case .natMap(let isV6, let field, .anonymous(let position)) = statements[index] {
+        statements[index] = .natMap(isV6: isV6, field, references[position])
+      }
       guard case .match(let field, let comparison, .set(let reference, let isInterval)) = statements[index]
       else { continue }
       let renamed: SetReference =

@@ -11,14 +11,16 @@ package enum KernelName {
   package static let policyDigest = "policy_digest"
 
   /// A base chain's name is a function of its place: another priority is another chain.
-  package static func baseChain(hook: Hook, priority: Int32) -> String {
-    guard priority != defaultPriority(of: hook) else { return hook.rawValue }
-    return hook.rawValue + "_" + (priority < 0 ? "m" : "p") + String(priority.magnitude)
+  package static func baseChain(hook: Hook, isNAT: Bool = false, priority: Int32) -> String {
+    let place = isNAT ? "\(hook.rawValue)_nat" : hook.rawValue
+    guard priority != defaultPriority(of: hook, isNAT: isNAT) else { return place }
+    return place + "_" + (priority < 0 ? "m" : "p") + String(priority.magnitude)
   }
 
   /// Five before the well-known priority, so that a chain of ours never ties with one of iptables-nft.
-  package static func defaultPriority(of hook: Hook) -> Int32 {
-    switch hook {
+  package static func defaultPriority(of hook: Hook, isNAT: Bool = false) -> Int32 {
+    if isNAT { return hook == .prerouting || hook == .output ? -105 : 95 }  // dstnat - 5, srcnat - 5
+    return switch hook {
     case .ingress, .input, .forward, .output: -5  // filter - 5
     case .prerouting, .postrouting: -155  // mangle - 5
     }

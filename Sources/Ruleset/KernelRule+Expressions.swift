@@ -53,8 +53,30 @@ extension RuleStatement {
     case .verdictMap(let field, let map):
       // Register 0 is the verdict's.
       Self.load(field) + [.mapLookup(register: Self.register, map, destination: 0)]
+    case .masquerade: [.masquerade]
+    case .redirect(nil): [.redirect(ports: nil, flags: 0)]
+    case .redirect(let port?):
+      [
+        .immediate(register: Self.register, port),
+        .redirect(ports: Self.register...Self.register, flags: Self.portsAreGiven),
+      ]
+    case .nat(let nat): nat.expressions
+    case .natMap(let isV6, let field, let map):
+      // The port is in the register of 4 bytes behind the address; behind 16 bytes that is the second register.
+      Self.load(field) + [
+        .mapLookup(register: Self.register, map, destination: Self.register),
+        .nat(
+          isSource: false, family: isV6 ? 10 : 2, addresses: Self.register...Self.register,
+          ports: isV6 ? 2...2 : Self.secondWord...Self.secondWord,
+          flags: Self.addressesAreGiven | Self.portsAreGiven),
+      ]
     }
   }
+
+  // NF_NAT_RANGE_MAP_IPS, PROTO_SPECIFIED, NETMAP of linux/netfilter/nf_nat.h.
+  fileprivate static let addressesAreGiven: UInt32 = 1
+  fileprivate static let portsAreGiven: UInt32 = 2
+  fileprivate static let bitsStay: UInt32 = 0x40
 
   private static func expressions(
     _ field: Field, _ comparison: Operator, _ operand: Operand
@@ -181,5 +203,28 @@ extension RuleStatement {
     case .concatenated(let fields): fields.reduce(0) { $0 + words(of: $1) }
     default: 1
     }
+  }
+}
+
+extension RuleStatement.NAT {
+  /// Each bound in the next register of 16 bytes.
+  fileprivate var expressions: [Expression] {
+    var loads: [Expression] = []
+    func load(_ lower: [UInt8], _ upper: [UInt8]) -> ClosedRange<UInt32> {
+      let first = UInt32(loads.count + 1)
+      loads.append(.immediate(register: first, lower))
+      if lower == upper { return first...first }
+      loads.append(.immediate(register: first + 1, upper))
+      return first...(first + 1)
+    }
+    let addresses = load(lower, upper)
+    let ports = ports.map { load($0.lower, $0.upper) }
+    var flags = RuleStatement.addressesAreGiven
+    if ports != nil { flags |= RuleStatement.portsAreGiven }
+    if isPrefix { flags |= RuleStatement.bitsStay }
+    // linux/netfilter.h NFPROTO_IPV4, NFPROTO_IPV6.
+    return loads + [
+      .nat(isSource: isSource, family: isV6 ? 10 : 2, addresses: addresses, ports: ports, flags: flags)
+    ]
   }
 }

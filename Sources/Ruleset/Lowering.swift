@@ -21,13 +21,14 @@ package enum Lowering {
   private static func lower(_ firewall: Firewall) -> [Chain] {
     let order = Hook.allCases
     let sorted = firewall.baseChains.sorted { a, b in
-      (order.firstIndex(of: a.hook) ?? 0, a.priority) < (order.firstIndex(of: b.hook) ?? 0, b.priority)
+      (order.firstIndex(of: a.hook) ?? 0, a.isNAT ? 1 : 0, a.priority)
+        < (order.firstIndex(of: b.hook) ?? 0, b.isNAT ? 1 : 0, b.priority)
     }
     var chains: [Chain] = []
     var generated: [Chain] = []
     var names = ChainNames()
     for chain in sorted {
-      let name = KernelName.baseChain(hook: chain.hook, priority: chain.priority)
+      let name = KernelName.baseChain(hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority)
       chains.append(
         lower(
           chain.rules, to: Chain(name: name, base: BaseHook(chain), rules: []), policy: chain.policy, &names,
@@ -110,6 +111,8 @@ extension BaseHook {
       case .ingress: 5
       }
     // Reject is a rule, never a policy: the kernel's is drop.
-    self.init(type: .filter, hook: hook, priority: chain.priority, accepts: chain.policy == .accept)
+    self.init(
+      type: chain.isNAT ? .nat : .filter, hook: hook, priority: chain.priority,
+      accepts: chain.policy == .accept)
   }
 }

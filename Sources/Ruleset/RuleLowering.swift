@@ -57,11 +57,11 @@ struct RuleLowering {
     guard effects.leavesChain else {
       let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
       var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
-      let guardOfEffects = Conjunction(protocols: effects.neededProtocol.map { [$0] })
+      let guardOfEffects = guardOfEffects(of: rule, effects, alternatives)
       for statements in effects.inChain(otherwise: .return) {
-        // Only the rule that rejects needs the guard; nft wants to see it there.
-        let isRejecting = statements.contains { if case .reject = $0 { true } else { false } }
-        chain.append(parts.rule(isRejecting ? guardOfEffects : Conjunction(), statements))
+        // Only the rule that rejects or translates needs the guard; nft wants to see it there.
+        let isGuarded = statements.contains(where: \.needsGuard)
+        chain.append(parts.rule(isGuarded ? guardOfEffects : Conjunction(), statements))
       }
       return Output(rules: jumps, generatedChains: [Chain(name: name, base: nil, rules: chain)])
     }
@@ -74,6 +74,22 @@ struct RuleLowering {
     if effects.hasBudget, !effects.logsApart { chain.append(parts.rule(Conjunction(), [.verdict(onward)])) }
     return Output(
       rules: rules, generatedChains: [Chain(name: name, base: nil, rules: chain)], rest: rest)
+  }
+
+  /// What a verdict below a jump must say again of the packets that come there: a reset answers TCP, a target has
+  /// a family, and its port a protocol.
+  private func guardOfEffects(
+    of rule: Rule, _ effects: Effects, _ alternatives: [Conjunction]
+  ) -> Conjunction {
+    guard case .translate(let translation) = rule.verdict else {
+      return Conjunction(protocols: effects.neededProtocol.map { [$0] })
+    }
+    // Where one of them leaves the protocol open, the target names no port.
+    let protocols = alternatives.reduce(into: Set<UInt8>?([])) { union, alternative in
+      union = alternative.protocols.flatMap { union?.union($0) }
+    }
+    return Conjunction(protocols: protocols?.sorted())
+      .inFamily(translation.families == .both ? nil : translation.families)
   }
 
   /// The disjoint ways to meet the rule's matches, and what then still excepts a packet; nil if no packet
@@ -169,6 +185,9 @@ struct Parts {
     next += 1
     result.append(conjunction)
     result.statements += statements
+    if case .translate(.destinationByPort(let targets)) = rule.verdict {
+      result.fillMap(targets, header: TransportHeader.name(of: conjunction.protocols))
+    }
     return result
   }
 
@@ -183,7 +202,40 @@ struct Parts {
   }
 }
 
+extension RuleStatement {
+  fileprivate var needsGuard: Bool {
+    switch self {
+    case .reject, .nat, .natMap, .redirect: true
+    default: false
+    }
+  }
+}
+
 extension KernelRule {
+  /// Gives a look-up of targets its map.
+  fileprivate mutating func fillMap(_ targets: [PortTarget], header: String) {
+    for index in statements.indices {
+      guard case .natMap(let isV6, _, _) = statements[index] else { continue }
+      let elements = targets.map { target in
+        let address: [UInt8] =
+          switch target.address {
+          case .ipv4(let range): range.lower.bigEndianBytes
+          case .ipv6(let range): range.lower.bigEndianBytes
+          }
+        // Each field of a concatenation fills registers of 4 bytes.
+        let data = address + target.targetPort.bigEndianBytes + [0, 0]
+        return KernelSet.Element(target.port.bigEndianBytes, target.port.bigEndianBytes, data: .value(data))
+      }
+      anonymousSets.append(
+        KernelSet(
+          name: nil, keyType: .inetService, isInterval: false,
+          dataType: .value(.concatenation([isV6 ? .ipv6Address : .ipv4Address, .inetService])),
+          elements: elements))
+      statements[index] = .natMap(
+        isV6: isV6, .destinationPort(header: header), .anonymous(anonymousSets.count - 1))
+    }
+  }
+
   /// Appends the guards and comparisons, with the sets they look up.
   fileprivate mutating func append(_ conjunction: Conjunction) {
     if let family = conjunction.family {

@@ -10,6 +10,12 @@ package enum RuleStatement: Sendable, Equatable {
   case verdict(KernelVerdict)
   /// A verdict by a look-up of the field in a map.
   case verdictMap(Field, SetReference)
+  case masquerade
+  /// Port bytes.
+  case redirect(port: [UInt8]?)
+  case nat(NAT)
+  /// `dnat` to the address and port that a map holds for the field.
+  case natMap(isV6: Bool, Field, SetReference)
 
   /// What is compared. The guard a field needs (family, protocol) is a statement of its own before it.
   package indirect enum Field: Sendable, Equatable {
@@ -63,6 +69,22 @@ package enum RuleStatement: Sendable, Equatable {
     case range([UInt8], [UInt8])
     /// `isInterval`: whether its elements are ranges, for which an id is turned round first.
     case set(SetReference, isInterval: Bool)
+  }
+
+  package struct NAT: Sendable, Equatable {
+    package var isSource: Bool
+    package var isV6: Bool
+    /// Register bytes, inclusive.
+    package var lower: [UInt8]
+    package var upper: [UInt8]
+    /// The bits behind the common ones stay the packet's.
+    package var isPrefix: Bool
+    package var ports: (lower: [UInt8], upper: [UInt8])?
+
+    package static func == (a: NAT, b: NAT) -> Bool {
+      a.isSource == b.isSource && a.isV6 == b.isV6 && a.lower == b.lower && a.upper == b.upper
+        && a.isPrefix == b.isPrefix && a.ports?.lower == b.ports?.lower && a.ports?.upper == b.ports?.upper
+    }
   }
 
   package struct Reject: Sendable, Equatable {

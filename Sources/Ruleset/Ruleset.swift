@@ -150,6 +150,7 @@ package struct KernelSet: Sendable, Equatable {
   /// What a map's elements hold beside their keys.
   package enum DataType: Sendable, Equatable {
     case verdict
+    case value(KeyType)
   }
 
   package enum ElementData: Sendable, Hashable {

@@ -50,6 +50,20 @@ enum NFTKey {
     }
   }
 
+  static func port(_ bytes: [UInt8]) -> String { text(bytes, keyType: .inetService) }
+
+  static func address(_ bytes: [UInt8]) -> String {
+    text(bytes, keyType: bytes.count == 4 ? .ipv4Address : .ipv6Address)
+  }
+
+  /// What a map's element holds.
+  static func data(of element: KernelSet.Element, _ map: KernelSet) -> String {
+    guard case .value(let type)? = map.dataType, case .value(let bytes)? = element.data else {
+      return NFTString.inexpressible
+    }
+    return text(bytes, keyType: type)
+  }
+
   // MARK: Values of a field
 
   static func text(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {

@@ -40,6 +40,17 @@ enum NFTRule {
         return "\(key) : \(text(verdict))"
       }
       return "\(NFTKey.name(of: field)) vmap { \(entries.joined(separator: ", ")) }"
+    case .masquerade: return "masquerade"
+    case .redirect(let port): return port.map { "redirect to :\(NFTKey.port($0))" } ?? "redirect"
+    case .nat(let nat): return text(nat)
+    case .natMap(let isV6, let field, let map):
+      guard case .anonymous(let index) = map else { return NFTString.inexpressible }
+      let set = sets[index]
+      let entries = zip(NFTKey.elements(of: set), set.elements).map { key, element in
+        "\(key) : \(NFTKey.data(of: element, set))"
+      }
+      let table = entries.joined(separator: ", ")
+      return "dnat \(isV6 ? "ip6" : "ip") addr . port to \(NFTKey.name(of: field)) map { \(table) }"
     }
   }
 
@@ -61,6 +72,24 @@ enum NFTRule {
     }
     // `anyBit` is what nft means by a bare list of flags.
     return NFTKey.name(of: field) + (comparison == .notEqual ? " != " : " ") + value
+  }
+
+  private static func text(_ nat: RuleStatement.NAT) -> String {
+    let verb = "\(nat.isSource ? "snat" : "dnat") \(nat.isV6 ? "ip6" : "ip")"
+    if nat.isPrefix {
+      let bits = KernelSet.Element(nat.lower, nat.upper).prefixLength ?? 0
+      return "\(verb) prefix to \(NFTKey.address(nat.lower))/\(bits)"
+    }
+    // A port behind an IPv6 address wants brackets around that.
+    let isBracketed = nat.isV6 && nat.ports != nil
+    var text = [nat.lower, nat.upper].prefix(nat.lower == nat.upper ? 1 : 2).map { address in
+      isBracketed ? "[\(NFTKey.address(address))]" : NFTKey.address(address)
+    }.joined(separator: "-")
+    if let ports = nat.ports {
+      text += ":\(NFTKey.port(ports.lower))"
+      if ports.lower != ports.upper { text += "-\(NFTKey.port(ports.upper))" }
+    }
+    return "\(verb) to \(text)"
   }
 
   private static func unit(of seconds: UInt64) -> String {

@@ -93,7 +93,7 @@ private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularC
       if case .dispatch(let map) = verdict { verdict = packet.verdict(of: map) ?? .continue }
       switch verdict {
       case .continue, .dispatch: continue
-      case .accept: reached = [.accept]
+      case .accept, .translate: reached = [.accept]
       case .drop: reached = [.drop]
       case .reject: reached = [.reject]
       case .return: reached = end()

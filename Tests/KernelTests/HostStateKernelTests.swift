@@ -74,7 +74,7 @@ struct HostStateKernelTests {
     #expect(result.status == 0, "\(result.errors)")
     let lines = result.output.split(separator: "\n")
     #expect(lines.count { $0.hasPrefix("    rule") } == 10)
-    for name in ["dynset", "exthdr", "log", "ct", "immediate", "meta", "payload", "masq"] {
+    for name in ["dynset", "exthdr", "log", "ct", "meta", "payload"] {
       #expect(lines.contains { $0.hasPrefix("      unknown \"\(name)\" 0x") }, "\(name)")
     }
     #expect(lines.contains("      lookup reg 1 in @ports => reg 0"))

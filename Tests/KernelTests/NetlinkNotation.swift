@@ -48,6 +48,24 @@ enum NetlinkNotation {
       return text
     case .reject(let type, let code): return "reject type \(type) code \(code ?? 0)"
     case .verdict(let verdict): return "immediate reg 0 \(name(verdict))"
+    case .immediate(let register, let data): return "immediate reg \(register) \(words(data))"
+    case .nat(let isSource, let family, let addresses, let ports, let flags):
+      var text = "nat \(isSource ? "snat" : "dnat") \(family == 2 ? "ip" : "ip6") "
+      text += "addr_min reg \(addresses.lowerBound)"
+      if addresses.count > 1 { text += " addr_max reg \(addresses.upperBound)" }
+      if let ports {
+        text += " proto_min reg \(ports.lowerBound)"
+        if ports.count > 1 { text += " proto_max reg \(ports.upperBound)" }
+      }
+      // That there are addresses nft leaves to the kernel, and behind a map that there are ports.
+      let isMap = ports.map { $0.lowerBound == 9 || $0.lowerBound == addresses.lowerBound + 1 } ?? false
+      let shown = flags & ~1 & (isMap && sets.contains { $0.dataType != nil } ? ~2 : ~0)
+      return shown == 0 ? text : text + " flags 0x\(String(shown, radix: 16))"
+    case .masquerade: return "masq"
+    case .redirect(let ports, let flags):
+      var text = "redir"
+      if let ports { text += " proto_min reg \(ports.lowerBound)" }
+      return flags == 0 ? text : text + " flags 0x\(String(flags, radix: 16))"
     case .unknown(let name, _): return "unknown \(name)"
     }
   }

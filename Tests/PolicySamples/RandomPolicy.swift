@@ -29,9 +29,16 @@ package struct RandomPolicy {
       rules[hook, default: []].append(
         rule(hook: hook, name: "r\(index)", targets: Self.chainNames.map { "\($0)-\(hook.rawValue)" }))
     }
-    let chains = hooks.map { hook in
+    var chains = hooks.map { hook in
       let policy: ChainPolicy = hook == .input ? .drop : hook == .output ? .reject : .accept
       return Samples.chain(hook, policy: policy, rules[hook] ?? [])
+    }
+    for hook in [Hook.prerouting, .input, .output, .postrouting] {
+      let rules = (0..<max(1, ruleCount / 10)).map { natRule(hook: hook, name: "r\($0)") }
+      chains.append(
+        BaseChain(
+          hook: hook, isNAT: true, priority: hook == .prerouting || hook == .output ? -105 : 95,
+          policy: .accept, rules: rules, span: Samples.span))
     }
     return Samples.policy(chains, regular: regular.sorted { $0.name < $1.name }, sets: Self.namedSets)
   }
@@ -114,6 +121,64 @@ package struct RandomPolicy {
         rule.comment = random.pick(["why; { not } # this", "two \"words\"", "ünïcode $x \\"])
       }
     }
+  }
+
+  /// A rule of a nat chain: one that translates, in one family, or one that lets a packet pass untranslated.
+  package mutating func natRule(hook: Hook, name: String) -> Rule {
+    while true {
+      var rule = candidate(hook: hook, place: "nat.\(hook.rawValue)", name: name, targets: [])
+      rule.limit = nil
+      rule.quota = nil
+      rule.matches.removeAll { if case .icmp = $0.condition { true } else { false } }
+      rule.verdict = random.pick([.accept, .continue, .return])
+      if random.chance(80) {
+        let translation = translation(hook: hook)
+        if translation.namesPorts {
+          rule.matches.append(Match(.protocols(random.pick([[6], [17], [6, 17]]))))
+        }
+        if case .destinationByPort(let targets) = translation {
+          let keys = PortSet(targets.map { AddressRange($0.port, $0.port) })
+          rule.matches.append(Match(.ports(.destination, protocols: [6, 17], keys)))
+        }
+        rule.verdict = .translate(translation)
+        rule.families.formIntersection(translation.families)
+      }
+      guard var families = Self.families(of: rule) else { continue }
+      if case .translate = rule.verdict, families == .both { families = random.pick([.ipv4, .ipv6]) }
+      rule.families = families
+      return rule
+    }
+  }
+
+  private mutating func translation(hook: Hook) -> Translation {
+    let isSource = hook == .postrouting || hook == .input
+    if hook == .postrouting, random.chance(30) { return .masquerade }
+    if !isSource, random.chance(30) { return .redirect(random.pick([nil, 80, 65535])) }
+    if !isSource, random.chance(30) {
+      let isV6 = random.chance(50)
+      return .destinationByPort(
+        [22, 80, 443].map { port in
+          PortTarget(
+            port: port,
+            address: isV6
+              ? .ipv6(IPv6Range(UInt128(port), UInt128(port))) : .ipv4(IPv4Range(0x0a00_0001, 0x0a00_0001)),
+            targetPort: random.pick([port, 8080]))
+        })
+    }
+    let addresses: NATAddresses = random.pick([
+      .ipv4(IPv4Range(0x0a00_0001, 0x0a00_0001)), .ipv4(IPv4Range(0x0a00_0001, 0x0a00_0009)),
+      .ipv6(IPv6Range(1, 1)), .ipv6(IPv6Range(5, 90)),
+    ])
+    let ports: AddressRange<UInt16>? = random.pick([nil, AddressRange(80, 80), AddressRange(1000, 2000)])
+    var target = NATTarget(addresses: addresses, isPrefix: false, ports: ports)
+    if random.chance(25) {
+      let v6 = UInt128(0x2001_0db8) << 96
+      target = NATTarget(
+        addresses: random.pick([
+          .ipv4(IPv4Range(0xc000_0200, 0xc000_02ff)), .ipv6(IPv6Range(v6, v6 | (UInt128(1) << 80 - 1))),
+        ]), isPrefix: true, ports: nil)
+    }
+    return isSource ? .source(target) : .destination(target)
   }
 
   /// A verdict map of one field or two, with keys that no packet meets two of.

@@ -13,6 +13,8 @@ struct KernelMachine {
     case accept
     case drop
     case reject(type: UInt32, code: UInt8?)
+    /// Registers' bytes: addresses, then ports.
+    case translate(isSource: Bool?, [[UInt8]], flags: UInt32)
   }
 
   /// A token bucket or a quota, by its numbers: what it answers, and how often it was asked.
@@ -139,6 +141,21 @@ struct KernelMachine {
         trace.effects.append(.log(prefix: prefix, level: level, group: group))
       case .reject(let type, let code):
         trace.outcome = .reject(type: type, code: code)
+        return .drop
+      case .immediate(let register, let data): store(data, register)
+      case .masquerade:
+        trace.outcome = .translate(isSource: nil, [], flags: 0)
+        return .drop
+      case .redirect(let ports, let flags):
+        trace.outcome = .translate(
+          isSource: nil, ports.map { [read($0.lowerBound, 2), read($0.upperBound, 2)] } ?? [], flags: flags)
+        return .drop
+      case .nat(let isSource, let family, let addresses, let ports, let flags):
+        let width = family == 2 ? 4 : 16
+        let bounds = [addresses.lowerBound, addresses.upperBound].map { read($0, width) }
+        trace.outcome = .translate(
+          isSource: isSource,
+          bounds + (ports.map { [read($0.lowerBound, 2), read($0.upperBound, 2)] } ?? []), flags: flags)
         return .drop
       case .verdict(let verdict): return verdict
       case .unknown(let name, _): preconditionFailure("the lowering made \(name)")

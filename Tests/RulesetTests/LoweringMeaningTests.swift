@@ -56,12 +56,21 @@ struct LoweringMeaningTests {
     var dispatched = 0
     for _ in 0..<40 {
       let hook = random.pick(Self.hooks)
-      let policy = random.pick(
+      let closed = random.pick(
         [ChainPolicy.accept, .drop, .reject].filter { $0 != .reject || hook == .input })
       let regular = source.chains(hook: hook)
-      let rules = (0..<6).map { source.rule(hook: hook, name: "r\($0)", targets: regular.map(\.name)) }
+      let isNAT = hook != .forward && random.chance(35)
+      let policy = isNAT ? .accept : closed
+      let rules = (0..<6).map { index in
+        isNAT
+          ? source.natRule(hook: hook, name: "r\(index)")
+          : source.rule(hook: hook, name: "r\(index)", targets: regular.map(\.name))
+      }
       var chain = Samples.chain(hook, policy: policy, rules)
       chain.rules = rules
+      chain.isNAT = isNAT
+      if isNAT { chain.priority = hook == .prerouting || hook == .output ? -105 : 95 }
+      let chainName = isNAT ? "\(hook.rawValue)_nat" : hook.rawValue
       let ruleset = Lowering.lower(
         Samples.policy([chain], regular: regular, sets: RandomPolicy.namedSets), digest: [])
       let table = try #require(ruleset.tables.first)
@@ -71,7 +80,7 @@ struct LoweringMeaningTests {
         let hasTokens = { (budget: KernelMachine.Budget) in
           (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
         }
-        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: hook.rawValue, packet)
+        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: chainName, packet)
         var expected = Expected()
         _ = Self.run(rules, packet, policy: policy, in: regular, hasTokens: hasTokens, &expected)
         if expected.outcome != nil { decided += 1 }
@@ -116,7 +125,7 @@ struct LoweringMeaningTests {
       }
       switch verdict {
       case .continue, .dispatch: continue
-      case .accept, .drop, .reject:
+      case .accept, .drop, .reject, .translate:
         expected.outcome = verdict
         return .decided
       case .return: return ofPolicy(&expected)
@@ -190,7 +199,49 @@ struct LoweringMeaningTests {
     switch (outcome, verdict) {
     case (nil, nil), (.accept?, .accept?), (.drop?, .drop?): true
     case (.reject(let type, let code)?, .reject(let kind)?): answer(type, code, packet) == answer(kind)
+    case (.translate(let isSource, let values, let flags)?, .translate(let translation)?):
+      translated(translation, packet) == Translated(isSource: isSource, values: values, flags: flags)
     default: false
+    }
+  }
+
+  private struct Translated: Equatable {
+    var isSource: Bool?
+    var values: [[UInt8]]
+    /// NF_NAT_RANGE_* of linux/netfilter/nf_nat.h.
+    var flags: UInt32
+  }
+
+  private static func translated(_ translation: Translation, _ packet: Packet) -> Translated? {
+    func bytes(_ port: UInt16) -> [UInt8] { [UInt8(port >> 8), UInt8(port & 255)] }
+    func bytes(_ addresses: NATAddresses) -> [[UInt8]] {
+      switch addresses {
+      case .ipv4(let range): [range.lower, range.upper].map(Packet.bytes)
+      case .ipv6(let range):
+        [range.lower, range.upper].map { value in
+          (0..<16).map { UInt8(truncatingIfNeeded: value >> UInt128(8 * (15 - $0))) }
+        }
+      }
+    }
+    func target(_ target: NATTarget, isSource: Bool) -> Translated {
+      let ports = target.ports.map { [bytes($0.lower), bytes($0.upper)] } ?? []
+      return Translated(
+        isSource: isSource, values: bytes(target.addresses) + ports,
+        flags: 1 | (ports.isEmpty ? 0 : 2) | (target.isPrefix ? 0x40 : 0))
+    }
+    switch translation {
+    case .masquerade: return Translated(isSource: nil, values: [], flags: 0)
+    case .redirect(let port):
+      return Translated(
+        isSource: nil, values: port.map { [bytes($0), bytes($0)] } ?? [], flags: port == nil ? 0 : 2)
+    case .source(let wanted): return target(wanted, isSource: true)
+    case .destination(let wanted): return target(wanted, isSource: false)
+    case .destinationByPort(let targets):
+      guard packet.transport.count >= 4,
+        let wanted = targets.first(where: { bytes($0.port) == Array(packet.transport[2..<4]) })
+      else { return nil }
+      let port = bytes(wanted.targetPort)
+      return Translated(isSource: false, values: bytes(wanted.address) + [port, port], flags: 3)
     }
   }
 

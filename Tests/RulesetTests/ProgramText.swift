@@ -55,6 +55,13 @@ enum ProgramText {
     case .reject(let type, let code): return "reject(\(type),\(code.map(String.init) ?? "-"))"
     case .verdict(.jump(let chain)): return "jump \(chain)"
     case .verdict(let verdict): return "\(verdict)"
+    case .immediate(let register, let data): return "imm(\(hex(data)))@\(register)"
+    case .nat(let isSource, let family, let addresses, let ports, let flags):
+      let place = ports.map { ",ports \($0)" } ?? ""
+      return "\(isSource ? "snat" : "dnat")(\(family == 2 ? "ip" : "ip6"),\(addresses)\(place),\(flags))"
+    case .masquerade: return "masq"
+    case .redirect(let ports, let flags):
+      return ports.map { "redir(\($0),\(flags))" } ?? "redir"
     case .unknown(let name, _): return "unknown(\(name))"
     }
   }

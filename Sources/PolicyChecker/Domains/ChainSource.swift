@@ -8,6 +8,7 @@ struct ChainSource {
   /// The hook and the priority of a base chain.
   struct Base {
     var hook: Hook
+    var isNAT = false
     var priority: Int32
   }
 

@@ -83,7 +83,9 @@ extension Checker {
       while let target = waiting.popLast() {
         guard seen.insert(target.value).inserted, let chain = byName[target.value] else { continue }
         origins[target.value, default: []].append(
-          Place.Origin(name: source.name, hook: base.hook, priority: base.priority, jump: target.span))
+          Place.Origin(
+            name: source.name, hook: base.hook, priority: base.priority, isNAT: base.isNAT,
+            jump: target.span))
         waiting += chain.targets
       }
     }

@@ -109,6 +109,15 @@ extension Checker {
     if let entry = entries.first(where: { $0.key.text == "parameter" }) {
       return parameter(of: entry, entries, definition)
     }
+    if let map = entries.first(where: { $0.key.text == "map" }) {
+      if let other = entries.first(where: { $0.key.text != "map" }) {
+        error(
+          .mixedKinds, other.key.span, "`\(definition.name)` is a map and \(other.key.text)",
+          help: ["make two definitions of it"], related: [Diagnostic.Label(map.key.span, "the first kind")])
+        return .damaged
+      }
+      return map.value.mapping == nil ? .damaged : targets(map.value, of: definition)
+    }
     let kinds = entries.compactMap { entry in
       DefinitionElementSyntax.Kind(rawValue: entry.key.text).map { (kind: $0, entry: entry) }
     }

@@ -11,6 +11,10 @@ extension Checker {
     for hook in Hook.allCases where hook != .ingress {
       if let chain = entry.value.entry(hook.rawValue) { sources.append(source(of: chain, at: hook)) }
     }
+    let nat = entry.value.entry("nat")?.value
+    for hook in Hook.allCases {
+      if let chain = nat?.entry(hook.rawValue) { sources.append(source(ofNAT: chain, at: hook)) }
+    }
     for chain in entry.value.entry("chains")?.value.mapping ?? [] {
       if let source = source(of: chain) { sources.append(source) }
     }
@@ -52,9 +56,27 @@ extension Checker {
         "`\(hook.rawValue)` needs the key `policy`",
         help: ["the base has no such chain: write `policy:` and what happens to a packet no rule decides"])
     }
-    let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority
+    let priority =
+      priority(node.entry("priority")?.value.scalar, default: hook.defaultPriority) ?? hook.defaultPriority
     return ChainSource(
       name: hook.rawValue, key: entry, base: ChainSource.Base(hook: hook, priority: priority),
+      items: readItems(node.sequence ?? node.entry("rules")?.value.sequence ?? []))
+  }
+
+  private mutating func source(ofNAT entry: SyntaxEntry, at hook: Hook) -> ChainSource {
+    let node = entry.value
+    let usual = hook.defaultNATPriority
+    let written = node.entry("priority")?.value.scalar
+    let priority = priority(written, default: usual) ?? usual
+    // NF_IP_PRI_CONNTRACK: before it no connection is known that could be translated.
+    if let written, priority <= -200 {
+      error(
+        .badPriority, written.span, "a nat chain at priority \(priority), before connection tracking",
+        help: ["connections are looked up at priority -200; leave the key out for \(usual)"])
+    }
+    return ChainSource(
+      name: "nat.\(hook.rawValue)", key: entry,
+      base: ChainSource.Base(hook: hook, isNAT: true, priority: priority),
       items: readItems(node.sequence ?? node.entry("rules")?.value.sequence ?? []))
   }
 
@@ -95,7 +117,9 @@ extension Checker {
         ])
     }
     // Without one of its own the error stands already; the default would tie.
-    let priority = priority(node.entry("priority")?.value.scalar, hook) ?? hook.defaultPriority + 1
+    let priority =
+      priority(node.entry("priority")?.value.scalar, default: hook.defaultPriority)
+      ?? hook.defaultPriority + 1
     source.base = ChainSource.Base(hook: hook, priority: priority)
     return source
   }
@@ -103,8 +127,11 @@ extension Checker {
   private mutating func baseChain(_ source: ChainSource, _ base: ChainSource.Base) -> BaseChain? {
     let node = source.key.value
     let hook = base.hook
-    let policy = node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
-    let place = Place(name: source.name, hook: hook, priority: base.priority, hasNamedSets: true)
+    let policy: ChainPolicy? =
+      base.isNAT
+      ? .accept : node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
+    let place = Place(
+      name: source.name, hook: hook, isNAT: base.isNAT, priority: base.priority, hasNamedSets: true)
     var rules = rules(source.items, at: place)
     reportUnreachable(rules, at: place)
     guard let policy else { return nil }
@@ -119,7 +146,8 @@ extension Checker {
       items.append((closing.id, closing.span))
     }
     return BaseChain(
-      name: source.name == hook.rawValue ? nil : source.name, hook: hook, priority: base.priority,
+      name: base.isNAT || source.name == hook.rawValue ? nil : source.name, hook: hook, isNAT: base.isNAT,
+      priority: base.priority,
       policy: policy, rules: rules, span: source.span)
   }
 
@@ -132,7 +160,7 @@ extension Checker {
     "raw": -300, "mangle": -150, "dstnat": -100, "filter": 0, "security": 50, "srcnat": 100,
   ]
 
-  private mutating func priority(_ scalar: SyntaxScalar?, _ hook: Hook) -> Int32? {
+  private mutating func priority(_ scalar: SyntaxScalar?, default usual: Int32) -> Int32? {
     guard let scalar else { return nil }
     let words = scalar.text.split(separator: " ").map(String.init)
     var value: Int?
@@ -161,9 +189,8 @@ extension Checker {
         .priorityTie, scalar.span, "priority \(priority) is taken by others",
         help: [
           "at equal priority the order is that of registration, which no file decides",
-          priority - 5 == hook.defaultPriority
-            ? "leave the key out for \(hook.defaultPriority)"
-            : "write `\(priority - 5)`, or leave the key out for \(hook.defaultPriority)",
+          priority - 5 == usual
+            ? "leave the key out for \(usual)" : "write `\(priority - 5)`, or leave the key out for \(usual)",
         ])
     }
     return priority
@@ -273,7 +300,7 @@ extension Verdict {
   /// Whether no packet that meets it goes on with the next rule.
   fileprivate var endsItsChain: Bool {
     switch self {
-    case .accept, .drop, .reject, .return, .goto: true
+    case .accept, .drop, .reject, .return, .goto, .translate: true
     case .continue, .jump, .dispatch: false
     }
   }
@@ -281,10 +308,15 @@ extension Verdict {
 
 extension BaseChain {
   /// By hook, then by priority.
-  fileprivate var outputOrder: (Int, Int32) { (Hook.allCases.firstIndex(of: hook) ?? 0, priority) }
+  fileprivate var outputOrder: (Int, Int, Int32) {
+    (Hook.allCases.firstIndex(of: hook) ?? 0, isNAT ? 1 : 0, priority)
+  }
 }
 
 extension Hook {
+  /// As nft's words dstnat and srcnat, each 5 before.
+  var defaultNATPriority: Int32 { self == .prerouting || self == .output ? -105 : 95 }
+
   /// Each 5 before the well-known value, so as never to tie with iptables-nft (LANGUAGE.md §4.11).
   var defaultPriority: Int32 {
     switch self {

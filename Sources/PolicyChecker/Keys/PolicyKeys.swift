@@ -86,7 +86,9 @@ enum PolicyKeys {
       PolicyKey(
         "size", .integer(1...16_777_216), "Elements a dynamic or external set can hold.", support: .later),
       PolicyKey("timeout", .anything, "How long an element stays.", support: .later),
-      PolicyKey("map", .anything, "Destination ports to targets.", support: .later),
+      PolicyKey(
+        "map", .dictionary(.port, .text(limit: nil)),
+        "Destination ports to targets, such as `8080: 10.0.0.2:80`, for `dnat to $NAME`."),
       PolicyKey(
         "parameter", .words(DefinitionElementSyntax.Kind.allCases.map(\.rawValue)),
         "What the value is that who includes or extends the file gives by `with`."),
@@ -104,7 +106,7 @@ enum PolicyKeys {
       PolicyKey("forward", chain, "Packets through this host."),
       PolicyKey("output", chain, "Packets from this host."),
       PolicyKey("postrouting", chain, "Packets that leave, after they were routed."),
-      PolicyKey("nat", .anything, "Translation of addresses.", support: .later),
+      PolicyKey("nat", .mapping(nat), "Translation of addresses."),
       PolicyKey("between", .anything, "Rules between zones.", support: .later),
       PolicyKey(
         "chains", .dictionary(.name, namedChain),
@@ -133,6 +135,19 @@ enum PolicyKeys {
       "policy", .words(["accept", "drop", "reject"]),
       "What happens to a packet no rule decides; reject in input, forward and output.", requirement)
   }
+
+  static let nat = KeyTable(
+    "`nat`",
+    [
+      PolicyKey("prerouting", natChain, "Packets that arrive: dnat and redirect."),
+      PolicyKey("input", natChain, "Packets to this host: snat."),
+      PolicyKey("output", natChain, "Packets from this host: dnat and redirect."),
+      PolicyKey("postrouting", natChain, "Packets that leave: snat and masquerade."),
+    ])
+
+  private static let natChain = ValueType.either([
+    .list(.ruleItem), .mapping(KeyTable("a nat chain", commonChainKeys)),
+  ])
 
   private static let commonChainKeys = [
     PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),

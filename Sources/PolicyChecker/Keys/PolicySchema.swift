@@ -87,6 +87,7 @@ package enum PolicySchema {
   private static func propertyNames(_ key: DictionaryKey) -> JSONValue {
     switch key {
     case .name: reference("name")
+    case .port: ["pattern": .string(integerPattern)]
     case .sysctl: ["pattern": #"^[A-Za-z0-9_-]+(\.[^.]+)+$"#]
     case .mountPath: ["pattern": "^/"]
     }

@@ -72,6 +72,9 @@ extension Checker {
     case .name:
       checkString(key)
       checkName(key)
+    case .port:
+      checkString(key, allowed: [.int])
+      checkLeadingZero(key)
     case .sysctl, .mountPath:
       checkString(key)  // their domains judge the rest
     }

@@ -64,6 +64,7 @@ indirect enum ValueType: Sendable {
 /// What the keys of an open mapping are.
 enum DictionaryKey: Sendable {
   case name
+  case port
   case sysctl
   case mountPath
 }

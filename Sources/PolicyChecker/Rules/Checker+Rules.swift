@@ -12,7 +12,19 @@ extension Checker {
     let verdict = verdict(syntax.verdict, at: place)
     let clauses = resolve(syntax.clauses, at: place)
     checkTexts(item)
-    guard var verdict, let clauses else { return nil }
+    guard var verdict, var clauses else { return nil }
+    if syntax.verdict.value.isTranslation {
+      guard let (translation, families) = translation(syntax.verdict, syntax, clauses) else { return nil }
+      verdict = .translate(translation)
+      clauses.families = families
+      // nft wants the protocol in front of a target's port, and a list of services may leave it to one look-up.
+      if translation.namesPorts { clauses.matches.append(Match(.protocols(clauses.portProtocols))) }
+      if case .destinationByPort(let targets) = translation {
+        // Other ports are none of the rule's, for its counters too.
+        let ports = PortSet(targets.map { AddressRange($0.port, $0.port) })
+        clauses.matches.append(Match(.ports(.destination, protocols: clauses.portProtocols, ports)))
+      }
+    }
     if case .reject = verdict, let with = clauses.with {
       if with.value == .tcpReset, !clauses.isTCPOnly {
         error(
@@ -50,13 +62,14 @@ extension Checker {
   private mutating func verdict(_ verdict: Spanned<VerdictSyntax>, at place: Place) -> Verdict? {
     switch verdict.value {
     case .accept: return .accept
-    case .drop: return .drop
+    case .drop: return mayRefuse("drop", at: place, verdict.span) ? .drop : nil
     case .continue: return .continue
     case .return: return .return
     // Whether there is such a chain has been checked, with all others.
     case .jump(let chain): return .jump(chain.value)
     case .goto(let chain): return .goto(chain.value)
     case .reject:
+      guard mayRefuse("reject", at: place, verdict.span) else { return nil }
       if let origin = place.origin(without: \.canReject) {
         error(
           .wrongHook, verdict.span, "`reject` cannot answer in `\(origin.name)`",
@@ -66,10 +79,17 @@ extension Checker {
       }
       return .reject(.automatic)
     case .notrack: notSupportedYet(verdict.span, "`notrack`")
-    case .masquerade: notSupportedYet(verdict.span, "`masquerade`")
-    case .dnat: notSupportedYet(verdict.span, "`dnat`")
-    case .snat: notSupportedYet(verdict.span, "`snat`")
-    case .redirect: notSupportedYet(verdict.span, "`redirect`")
+    // What they translate to is resolved with the clauses.
+    case .masquerade:
+      return holdsHere("masquerade", in: [.postrouting], at: place, verdict.span)
+        ? .translate(.masquerade) : nil
+    case .snat:
+      return holdsHere("snat", in: [.postrouting, .input], at: place, verdict.span)
+        ? .translate(.masquerade) : nil
+    case .dnat, .redirect:
+      let word = if case .dnat = verdict.value { "dnat" } else { "redirect" }
+      return holdsHere(word, in: [.prerouting, .output], at: place, verdict.span)
+        ? .translate(.redirect(nil)) : nil
     case .containers: error(.ruleNotHere, verdict.span, "`containers` is a rule item of its own")
     }
     return nil
@@ -78,7 +98,7 @@ extension Checker {
   /// §4.3: `drop … limit R` would drop up to R and let the rest go on.
   private mutating func letsExcessThrough(_ syntax: RuleSyntax, _ verdict: Verdict) -> Bool {
     switch verdict {
-    case .accept, .continue, .return, .jump, .goto, .dispatch: return false
+    case .accept, .continue, .return, .jump, .goto, .dispatch, .translate: return false
     case .drop, .reject: break
     }
     for clause in syntax.clauses {
@@ -168,7 +188,16 @@ extension Checker {
       guard rule.matches.isEmpty, rule.families == .both else { return }
       warning(
         .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
-    case .accept, .continue, .return, .jump, .goto, .dispatch: break
+    case .accept, .continue, .return, .jump, .goto, .dispatch, .translate: break
+    }
+  }
+}
+
+extension VerdictSyntax {
+  fileprivate var isTranslation: Bool {
+    switch self {
+    case .masquerade, .dnat, .snat, .redirect: true
+    default: false
     }
   }
 }

@@ -13,7 +13,7 @@ extension Checker {
     var boxes: [KeyBox] = []
     var isDamaged = false
     for entry in syntax.entries {
-      let verdict = mapVerdict(entry.verdict)
+      let verdict = mapVerdict(entry.verdict, at: place)
       var keys: [[VerdictMap.Part]] = []
       for key in entry.keys {
         guard let parts = mapKey(key) else {
@@ -25,7 +25,7 @@ extension Checker {
       }
       if let verdict { entries.append(VerdictMap.Entry(keys: keys, verdict: verdict)) }
     }
-    guard let otherwise = mapVerdict(syntax.otherwise), !isDamaged,
+    guard let otherwise = mapVerdict(syntax.otherwise, at: place), !isDamaged,
       fields.count > 1 || !holdsEverything(boxes), areApart(&boxes)
     else { return nil }
     let map = VerdictMap(fields: fields, entries: entries, otherwise: otherwise)
@@ -72,10 +72,10 @@ extension Checker {
     return fields
   }
 
-  private mutating func mapVerdict(_ verdict: Spanned<VerdictSyntax>) -> Verdict? {
+  private mutating func mapVerdict(_ verdict: Spanned<VerdictSyntax>, at place: Place) -> Verdict? {
     switch verdict.value {
     case .accept: .accept
-    case .drop: .drop
+    case .drop: mayRefuse("drop", at: place, verdict.span) ? .drop : nil
     case .continue: .continue
     case .return: .return
     // Whether there is such a chain has been checked, with all others.

@@ -10,6 +10,8 @@ struct Place {
     var hook: Hook
     /// Nil where it does not count: in statements.
     var priority: Int32?
+    /// Of the kernel's type nat.
+    var isNAT = false
     /// The last `jump` or `goto` on the way into a regular chain.
     var jump: SourceSpan?
 
@@ -34,9 +36,11 @@ struct Place {
   var isRegular: Bool
 
   /// A place of one hook.
-  init(name: String, hook: Hook, priority: Int32? = nil, hasNamedSets: Bool = false) {
+  init(
+    name: String, hook: Hook, isNAT: Bool = false, priority: Int32? = nil, hasNamedSets: Bool = false
+  ) {
     self.name = name
-    origins = [Origin(name: name, hook: hook, priority: priority)]
+    origins = [Origin(name: name, hook: hook, priority: priority, isNAT: isNAT)]
     self.hasNamedSets = hasNamedSets
     isRegular = false
   }

@@ -17,6 +17,11 @@ struct CompileSummary {
     var lines = ["policy \(policy.name)  sha256:\(digest)"]
     for hook in Hook.allCases {
       for chain in policy.firewall?.baseChains ?? [] where chain.hook == hook {
+        if chain.isNAT {
+          let count = CompileRun.counted(chain.rules.count, "rule")
+          lines.append("nat.\(hook.rawValue)  priority \(chain.priority), \(count)")
+          continue
+        }
         let rest =
           switch chain.policy {
           case .accept: "everything else is accepted"

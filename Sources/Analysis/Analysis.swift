@@ -4,14 +4,34 @@ package import PolicyModel
 /// Proofs about a checked policy: management, expectations and guarantees about packets, and what is open.
 package enum Analysis {
   /// Decides every packet statement of the policy; what fails or cannot be decided is reported as an error.
-  package static func prove(_ policy: HostPolicy, diagnostics: inout DiagnosticList) -> ProofSummary {
+  ///
+  /// A guarantee that an exception names need not hold; what it was needed for is noted in the policy, and one that
+  /// was not needed is an error.
+  package static func prove(_ policy: inout HostPolicy, diagnostics: inout DiagnosticList) -> ProofSummary {
     var prover = Prover(policy: policy)
     prover.proveManagement(&diagnostics)
     for statement in policy.expectations {
       prover.prove(statement, failure: .expectFailed, what: "expectation", &diagnostics)
     }
-    for statement in policy.guarantees {
+    for statement in policy.guarantees where !policy.isLoosened(statement) {
       prover.prove(statement, failure: .guaranteeFailed, what: "guarantee", &diagnostics)
+    }
+    for index in policy.exceptions.indices {
+      guard case .guarantee(let name) = policy.exceptions[index].target,
+        let guarantee = policy.guarantees.first(where: { $0.name == name }), case .packets = guarantee.body
+      else { continue }
+      var findings = DiagnosticList()
+      prover.prove(guarantee, failure: .guaranteeFailed, what: "guarantee", &findings)
+      if let finding = findings.all.first {
+        policy.exceptions[index].loosened.append(
+          "`\(guarantee.text)`: \(finding.help.first ?? finding.message)")
+      } else {
+        diagnostics.report(
+          Diagnostic(
+            .loosenUnused, at: policy.exceptions[index].span,
+            "the guarantee `\(name)` holds, so there is nothing to loosen",
+            related: [Diagnostic.Label(guarantee.span, "the guarantee")], help: ["take the exception out"]))
+      }
     }
     prover.listOpenings()
     return prover.summary

@@ -19,6 +19,23 @@ struct Fate {
   var isRejected: Bool
   /// The rule that decides, or nil for a chain's policy.
   var rule: Rule?
+  /// The limiters that may have decided, in the order met.
+  var limiters: [Limiter] = []
+  /// Base chains in which only a limiter's share was accepted.
+  var closedEnds: [String] = []
+}
+
+/// A limiter that a packet met, and what it may have done to it.
+struct Limiter {
+  var ruleID: String
+  var text: String
+  var limit: Limit?
+  var quota: Quota?
+  var outcome: ChainPolicy
+  /// The base chain it was met in.
+  var chain: String
+  /// Texts of the rules with limiters of their own that led to it, the outermost first.
+  var way: [String]
 }
 
 /// First match, symbolically: a region of packets walks a path of base chains, through the regular chains they
@@ -40,6 +57,8 @@ struct Walk {
     /// The last rule that may have accepted, and the rule that accepted in the last chain; nil for its policy.
     var limiter: Rule?
     var acceptor: Rule?
+    var limiters: [Limiter] = []
+    var closedEnds: [String] = []
     /// Fields that a translation has changed, as they arrived.
     var arrived: [PacketBox.Field: IntervalSet<UInt128>] = [:]
     var arrivedOutput: NameSet?
@@ -91,9 +110,15 @@ struct Walk {
   private var isExhausted = false
   /// Of the base chain being walked.
   private var policy = ChainPolicy.accept
+  private var place = ""
   private var accepted: [Live] = []
   /// While a limiter may or may not take packets another way, what that way comes to; the innermost last.
   private var trials: [[Live]] = []
+  /// The rules of the limiters that led there.
+  private var trialRules: [Rule] = []
+  /// Ids of the rules that some packet met.
+  private var met: Set<String> = []
+  private var recordsMet = false
 
   private init(_ regularChains: [RegularChain]) {
     self.regularChains = regularChains
@@ -130,8 +155,19 @@ struct Walk {
         Fate(
           box: entry.arrivedBox,
           acceptance: entry.mayBeDropped || entry.mayBeRejected ? .sometimes : .always,
-          isApproximate: entry.isApproximate, isRejected: false, rule: entry.acceptor))
+          isApproximate: entry.isApproximate, isRejected: false, rule: entry.acceptor,
+          limiters: entry.limiters, closedEnds: entry.closedEnds))
     }
+  }
+
+  /// The ids of the rules that any packet of a region meets in one chain; nil where the budget ends.
+  static func rulesMet(
+    by region: [PacketBox], in chain: BaseChain, through regularChains: [RegularChain]
+  ) -> Set<String>? {
+    var walk = Walk(regularChains)
+    walk.recordsMet = true
+    _ = walk.walk(region.map { Live(box: $0) }, chain)
+    return walk.isExhausted ? nil : walk.met
   }
 
   /// Returns what the chain accepts; what it refuses goes to `fates`.
@@ -145,6 +181,7 @@ struct Walk {
     }
     accepted = []
     policy = chain.policy
+    place = chain.place
     guards = guards.filter { $0.key.chain >= 0 }
     var first = live
     if chain.isNAT { first = live.compactMap { beginsConnection($0, at: chain.hook) } }
@@ -241,7 +278,7 @@ struct Walk {
   private mutating func decide(_ entry: Live, _ verdict: ChainPolicy, _ rule: Rule?) {
     var entry = entry
     if let trial = trials.indices.last {
-      Self.mark(&entry, verdict, rule)
+      mark(&entry, verdict, rule)
       trials[trial].append(entry)
       return
     }
@@ -253,19 +290,25 @@ struct Walk {
       if entry.mayBeAccepted {
         // The limiter's share goes on; the rest is refused here.
         entry.acceptor = entry.limiter
+        entry.closedEnds.append(place)
         if verdict == .drop { entry.mayBeDropped = true } else { entry.mayBeRejected = true }
         accepted.append(entry)
       } else {
         fates.append(
           Fate(
             box: entry.arrivedBox, acceptance: .never, isApproximate: entry.isApproximate,
-            isRejected: verdict == .reject && !entry.mayBeDropped, rule: rule))
+            isRejected: verdict == .reject && !entry.mayBeDropped, rule: rule, limiters: entry.limiters))
       }
     }
   }
 
   /// What a limiter may have done to some of the packets.
-  private static func mark(_ entry: inout Live, _ verdict: ChainPolicy, _ rule: Rule?) {
+  private func mark(_ entry: inout Live, _ verdict: ChainPolicy, _ rule: Rule?) {
+    let limiting = rule.flatMap { trialRules.isEmpty ? $0 : nil } ?? trialRules.last
+    entry.limiters.append(
+      Limiter(
+        ruleID: rule?.id ?? place, text: rule?.text ?? "", limit: limiting?.limit, quota: limiting?.quota,
+        outcome: verdict, chain: place, way: trialRules.map(\.text)))
     switch verdict {
     case .accept:
       entry.mayBeAccepted = true
@@ -336,7 +379,7 @@ struct Walk {
         case .decision(let verdict) where isStateful:
           for entry in taken {
             var entry = entry
-            Self.mark(&entry, verdict, rule)
+            mark(&entry, verdict, rule)
             onward.append(entry)
           }
         case .decision(let verdict):
@@ -349,10 +392,14 @@ struct Walk {
           var behind = frame
           behind.rules = frame.rules[(index + 1)...]
           let way = callers + [behind, chain]
-          onward += isStateful ? tried(taken, way) : run(taken, way, until: callers.count + 1)
+          onward += isStateful ? tried(taken, way, by: rule) : run(taken, way, until: callers.count + 1)
         case .leave(let chain):
           let way = callers + (chain.map { [$0] } ?? [])
-          if isStateful { onward += tried(taken, way) } else { left += run(taken, way, until: depth) }
+          if isStateful {
+            onward += tried(taken, way, by: rule)
+          } else {
+            left += run(taken, way, until: depth)
+          }
         }
       }
       live += onward
@@ -378,13 +425,15 @@ struct Walk {
 
   /// Packets of which a limiter takes some another way, with what may become of them there: that way is walked to
   /// its end.
-  private mutating func tried(_ taken: [Live], _ way: [Frame]) -> [Live] {
+  private mutating func tried(_ taken: [Live], _ way: [Frame], by rule: Rule) -> [Live] {
     guard trials.count < Self.maximumTrials else {
       isExhausted = true
       return []
     }
     trials.append([])
+    trialRules.append(rule)
     decide(run(taken, way, until: 0), policy, nil)
+    trialRules.removeLast()
     return trials.removeLast()
   }
 
@@ -432,6 +481,7 @@ struct Walk {
         }
         remaining += piece.subtracting(box)
         hits.append(part(hit))
+        if recordsMet { met.insert(rule.id) }
       }
       rest = remaining
     }

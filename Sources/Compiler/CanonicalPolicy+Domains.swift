@@ -119,4 +119,43 @@ extension CanonicalPolicy {
         return .object(present: members)
       })
   }
+
+  // MARK: Extension
+
+  /// Nil: there are none, as in every policy without a base.
+  static func openings(_ openings: [DelegatedOpening]) -> JSONValue? {
+    guard !openings.isEmpty else { return nil }
+    let sorted = openings.sorted { $0.delegation.utf8.lexicographicallyPrecedes($1.delegation.utf8) }
+    return .array(
+      sorted.map { ["delegation": .string($0.delegation), "opened": self.sorted($0.opened)] })
+  }
+
+  static func exceptions(_ exceptions: [PolicyException], _ sets: inout CanonicalSets) -> JSONValue? {
+    guard !exceptions.isEmpty else { return nil }
+    // The order of ancestors; in one policy they have none.
+    var lists: [[PolicyException]] = []
+    for exception in exceptions {
+      if lists.last?.first?.policy == exception.policy {
+        lists[lists.count - 1].append(exception)
+      } else {
+        lists.append([exception])
+      }
+    }
+    let ordered = lists.flatMap { list in
+      list.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }
+    }
+    return .array(
+      ordered.map { exception in
+        var members: [(String, JSONValue?)] = [
+          ("policy", .string(exception.policy)), ("file", .string(exception.file)),
+          ("text", .string(exception.text)), ("because", .string(exception.because)),
+          ("owner", .string(exception.owner)), ("until", .string(exception.until)),
+          ("loosened", sorted(exception.loosened)),
+        ]
+        if case .packets(let region) = exception.target {
+          members.append(("region", self.region(region, &sets)))
+        }
+        return .object(present: members)
+      })
+  }
 }

@@ -38,6 +38,8 @@ struct CanonicalPolicy {
       ("expectations", Self.statements(policy.expectations, place: "expect", &sets)),
       ("guarantees", Self.statements(policy.guarantees, place: "guarantee", &sets)),
       ("delegations", Self.statements(policy.delegations, place: "delegate", &sets)),
+      ("opened-by-delegation", Self.openings(policy.openings)),
+      ("exceptions", Self.exceptions(policy.allExceptions, &sets)),
     ])
     self.value = value
     largeSets = sets.large

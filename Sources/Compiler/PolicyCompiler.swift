@@ -36,10 +36,15 @@ package enum PolicyCompiler {
     diagnostics: inout DiagnosticList
   ) -> CompiledPolicy? {
     guard
-      let policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
+      var policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
       !diagnostics.hasErrors
     else { return nil }
-    let proofs = Analysis.prove(policy, diagnostics: &diagnostics)
+    for index in policy.ancestors.indices.dropFirst() {
+      let base = policy.ancestors[index - 1]
+      Refinement.check(&policy.ancestors[index], from: base, diagnostics: &diagnostics)
+    }
+    if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
+    let proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
     guard !diagnostics.hasErrors else { return nil }
 
     let canonical = CanonicalPolicy(policy)

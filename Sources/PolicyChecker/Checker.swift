@@ -137,12 +137,29 @@ struct Checker {
         help: ["a fragment is checked with each policy that includes it"])
       return nil
     }
-    return check(file)
+    // Each policy on the way from the root is checked as merged: what is wrong with one is wrong with all behind it.
+    var ancestors: [HostPolicy] = []
+    for step in files.line(to: file) {
+      guard var policy = check(step) else { return nil }
+      // Facts are judged over a whole policy only: a part lost to an error would fail them falsely.
+      if !diagnostics.hasErrors {
+        if let base = ancestors.last { refine(&policy, from: base) }
+        judgeFacts(policy.expectations, failure: .expectFailed, what: "expectation", policy)
+        judgeGuarantees(&policy)
+      }
+      policy.ancestors = ancestors
+      ancestors.append(policy)
+    }
+    return ancestors.last
   }
 
   /// A policy as merged with all that it names.
   private mutating func check(_ file: PolicyFile) -> HostPolicy? {
     policyFile = file.id
+    definitions = Definitions()
+    arguments = [:]
+    items = []
+    target = Target(kernel: KernelVersion(6, 1))
     // Of the files one by one; the policy as merged has all its parts.
     isExtending = false
     isComplete = areAllComplete
@@ -167,14 +184,10 @@ struct Checker {
     policy.expectations = statements(root.entry("expect")?.value, in: .expect)
     policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)
     policy.delegations = statements(root.entry("delegate")?.value, in: .delegate)
+    policy.exceptions = exceptions(file.root.entry("loosen"), of: file, policy)
     policy.addressSets = definitions.usedAddressSets
     reportUnusedDefinitions(of: file.id)
     checkIdentities()
-    // Facts are judged over a whole policy only: a part lost to an error would fail them falsely.
-    if !diagnostics.hasErrors {
-      judgeFacts(policy.expectations, failure: .expectFailed, what: "expectation", policy)
-      judgeFacts(policy.guarantees, failure: .guaranteeFailed, what: "guarantee", policy)
-    }
     return policy
   }
 

@@ -24,6 +24,12 @@ package struct HostPolicy: Sendable {
   package var expectations: [Statement]
   package var guarantees: [Statement]
   package var delegations: [Statement]
+  /// `loosen` of this policy alone.
+  package var exceptions: [PolicyException]
+  /// What the delegations of its base were used for, in the order of those.
+  package var openings: [DelegatedOpening]
+  /// The policies it extends, each as merged, the root first.
+  package var ancestors: [HostPolicy]
   /// Of the `policy:` line, for findings about the whole.
   package var span: SourceSpan
 
@@ -40,6 +46,9 @@ package struct HostPolicy: Sendable {
     expectations = []
     guarantees = []
     delegations = []
+    exceptions = []
+    openings = []
+    ancestors = []
     self.span = span
   }
 }

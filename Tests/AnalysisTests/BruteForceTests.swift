@@ -272,3 +272,152 @@ func walkAgreesWithBruteForce(seed: Int) throws {
     if acceptance == .never { #expect(hits[0].isRejected == (expected == [.reject])) }
   }
 }
+
+// MARK: Refinement
+
+private func host(_ chain: BaseChain, _ regular: [RegularChain]) -> HostPolicy {
+  var policy = HostPolicy(name: "test", target: Target(kernel: KernelVersion(6, 1)), span: nowhere)
+  policy.firewall = Firewall(baseChains: [chain], regularChains: regular, span: nowhere)
+  return policy
+}
+
+/// Rules added, taken out and changed, and now and then another policy.
+private func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerator) -> BaseChain {
+  var chain = chain
+  for index in 0..<Int.random(in: 1...2, using: &random) {
+    let place = Int.random(in: 0...chain.rules.count, using: &random)
+    switch Int.random(in: 0..<5, using: &random) {
+    case 0, 1:
+      if var rule = randomRules(&random, place: "input", targets: regularNames).first {
+        rule.id = "input/new\(index)"
+        chain.rules.insert(rule, at: place)
+      }
+    case 2: if place < chain.rules.count { chain.rules.remove(at: place) }
+    case 3:
+      if place < chain.rules.count, let rule = randomRules(&random, place: "input", targets: []).first {
+        chain.rules[place].matches = rule.matches
+        chain.rules[place].limit = rule.limit
+      }
+    default: chain.policy = [.accept, .drop, .reject].randomElement(using: &random) ?? .drop
+    }
+  }
+  return chain
+}
+
+private func rank(_ outcomes: Set<ChainPolicy>) -> Int {
+  outcomes == [.accept] ? 2 : outcomes.contains(.accept) ? 1 : 0
+}
+
+private func findings(_ policy: HostPolicy, from base: HostPolicy) -> [DiagnosticID] {
+  var policy = policy
+  var diagnostics = DiagnosticList()
+  Refinement.check(&policy, from: base, diagnostics: &diagnostics)
+  return diagnostics.all.map(\.id).filter { $0 != .extendsNoEffect }
+}
+
+@Test("no packet is accepted that the base refuses, unless it is reported", arguments: 0..<300)
+func refinementIsSound(seed: Int) throws {
+  var random = Seeded(state: UInt64(seed) &+ 7_000_000)
+  let chain = randomChain(&random)
+  let regular = randomRegularChains(&random)
+  let base = host(chain, regular)
+  #expect(findings(base, from: base) == [], "a policy refines itself")
+  let child = edited(chain, &random)
+  let found = findings(host(child, regular), from: base)
+  for packet in packets.shuffled(using: &random).prefix(200) {
+    let (before, after) = (rank(outcomes(packet, chain, regular)), rank(outcomes(packet, child, regular)))
+    guard after > before else { continue }
+    #expect(found.contains(.extendsWidened), "\(packet) is accepted by \(child) and not by \(chain)")
+    break
+  }
+}
+
+@Test("what is delegated or loosened is permitted, and nothing else", arguments: 0..<200)
+func permittedRegions(seed: Int) throws {
+  var random = Seeded(state: UInt64(seed) &+ 9_000_000)
+  var chain = randomChain(&random)
+  chain.rules.removeAll { $0.limit != nil }
+  let regular = randomRegularChains(&random).map { chain in
+    RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+  }
+  var child = edited(chain, &random)
+  child.rules.removeAll { $0.limit != nil }
+  let matches = (0..<Int.random(in: 0...2, using: &random)).map { _ in randomMatch(&random) }
+  let region = Region(
+    hook: .input, families: .both, matches: matches, hasStateClause: true, includesLoopback: true,
+    text: "region",
+    span: nowhere)
+  var base = host(chain, regular)
+  var policy = host(child, regular)
+  if Bool.random(using: &random) {
+    base.delegations = [
+      Statement(
+        name: nil, body: .packets(region, .plain, .accept), text: "input accept region", span: nowhere)
+    ]
+  } else {
+    policy.exceptions = [
+      PolicyException(
+        target: .packets(region), text: "input accept region", because: "", owner: "", until: "never",
+        policy: "test",
+        file: "", span: nowhere)
+    ]
+  }
+  let found = findings(policy, from: base)
+  for packet in packets.shuffled(using: &random).prefix(300) {
+    let isWider = rank(outcomes(packet, child, regular)) > rank(outcomes(packet, chain, regular))
+    guard isWider, !matches.allSatisfy(packet.meets) else { continue }
+    #expect(found.contains(.extendsWidened), "\(packet) is not in \(matches)")
+    break
+  }
+  // With a permission for everything nothing is wider.
+  if matches.isEmpty { #expect(!found.contains(.extendsWidened)) }
+}
+
+@Test("more drops are never wider", arguments: 0..<100)
+func insertedDrops(seed: Int) {
+  var random = Seeded(state: UInt64(seed) &+ 11_000_000)
+  var chain = randomChain(&random)
+  // Fewer packets at a limiter are more for the others, which counts as a change.
+  chain.rules.removeAll { $0.limit != nil }
+  let regular = randomRegularChains(&random).map { chain in
+    RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+  }
+  var child = chain
+  for index in 0..<3 {
+    guard var rule = randomRules(&random, place: "input", targets: []).first else { continue }
+    rule.id = "input/new\(index)"
+    rule.verdict = .drop
+    rule.limit = nil
+    child.rules.insert(rule, at: Int.random(in: 0...child.rules.count, using: &random))
+  }
+  #expect(findings(host(child, regular), from: host(chain, regular)) == [])
+}
+
+/// A grandchild that refines its base, which refines the root, refines the root.
+@Test("refinement is transitive", arguments: 0..<300)
+func refinementIsTransitive(seed: Int) {
+  var random = Seeded(state: UInt64(seed) &+ 13_000_000)
+  let root = randomChain(&random)
+  let regular = randomRegularChains(&random)
+  let middle = edited(root, &random)
+  let last = edited(middle, &random)
+  let policies = [root, middle, last].map { host($0, regular) }
+  guard findings(policies[1], from: policies[0]).isEmpty, findings(policies[2], from: policies[1]).isEmpty
+  else {
+    return
+  }
+  #expect(findings(policies[2], from: policies[0]).isEmpty, "\(root) \(middle) \(last)")
+}
+
+/// A field of a rule that lets packets past must be part of the comparison: a new one is judged here first.
+@Test func everyFieldOfARuleIsJudged() {
+  let rule = Rule(id: "input/x", name: nil, text: "", verdict: .accept, span: nowhere)
+  let judged = ["families", "matches", "limit", "quota", "verdict", "isEnabled"]
+  let visible = [
+    "id", "name", "text", "counter", "log", "comment", "owner", "because", "until", "controls", "origin",
+    "span",
+  ]
+  let fields = Mirror(reflecting: rule).children.compactMap(\.label)
+  #expect(
+    Set(fields) == Set(judged + visible), "say whether it counts, and compare it in Refinement if it does")
+}

@@ -39,7 +39,8 @@ private func policy(input: [Rule], output: [Rule] = [], outputPolicy: ChainPolic
 
 private func proved(_ policy: HostPolicy) -> (summary: ProofSummary, diagnostics: [Diagnostic]) {
   var diagnostics = DiagnosticList()
-  let summary = Analysis.prove(policy, diagnostics: &diagnostics)
+  var policy = policy
+  let summary = Analysis.prove(&policy, diagnostics: &diagnostics)
   return (summary, diagnostics.all)
 }
 

@@ -7,6 +7,9 @@ import Testing
 @Suite struct FindingTests {
   /// No input alone leads to these.
   static let withoutPolicy: [DiagnosticID: String] = [
+    .extendsUnproved: "the budget of a proof; the analysis has its own test",
+    .loosenExpired: "judged on a day that is given; ExpiryTests",
+    .loosenEnding: "judged on a day that is given; ExpiryTests",
     .notEncodable: "a fault of the compiler itself",
     .idCollision: "needs two ids with equal 56 bits of SHA-256; the checker's own test has them",
     .expectUnproved: "the budget of a proof; the analysis has its own test",

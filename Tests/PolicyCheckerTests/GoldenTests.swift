@@ -31,6 +31,8 @@ import Testing
     }
     // Given by the parts named, or not to be provoked by a file.
     let elsewhere: Set<DiagnosticID> = [
+      .extendsNoEffect, .extendsUnproved,  // the analyser
+      .loosenExpired, .loosenEnding,  // judged on a day that is given
       .notEncodable,  // the encoder of messages
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser
       .syscallTooLong,  // the compiler of filters

@@ -83,6 +83,60 @@ class Help(CommandLine):
         self.assertRegex(self.call("--version").stdout, r"\Alockdown \d+\.\d+\.\d+\n\Z")
 
 
+class SeveralFiles(CommandLine):
+    CHILD = """policy: child
+language: 1
+extends: ../base/cos.cos
+modules:
+  undeny: [sctp]
+loosen:
+  - module: sctp
+    because: SCTP services
+    owner: network
+    until: 2027-03-31
+"""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("base", "child"):
+            (self.directory / name).mkdir()
+        shutil.copy(COS, self.directory / "base")
+        self.write("child/child.cos", self.CHILD)
+
+    def test_paths_are_those_of_the_file(self):
+        """Wherever the compiler stands, the same files are read and the same bytes written."""
+        self.call("compile", "child/child.cos", "-o", "here", "--as-of", "2026-01-01")
+        done = lockdown("compile", "child.cos", "-o", "../there", cwd=self.directory / "child", check=False)
+        self.assertEqual(done.status, 0, str(done))
+        self.assertEqual(self.files("here"), self.files("there"))
+        self.assertIn("exception  module sctp, until 2027-03-31, network: SCTP services\n", done.stdout)
+        items = json.loads(self.files("here")["policy.map.json"])["items"]
+        places = {item["id"]: (item["file"], item["include-chain"]) for item in items}
+        self.assertEqual(places["input/ssh"], ("../base/cos.cos", ["child.cos:3"]))
+
+    def test_findings_name_their_file(self):
+        self.write("base/cos.cos", (self.directory / "base" / "cos.cos").read_text().replace("policy: drop", "policy: dorp"))
+        done = self.call("check", "child/child.cos", status=1)
+        self.assertIn(" --> base/cos.cos:", done.stderr)
+
+    def test_missing_file(self):
+        (self.directory / "base" / "cos.cos").unlink()
+        self.assertIn("`../base/cos.cos` cannot be read", self.call("check", "child/child.cos", status=3).stderr)
+
+    def test_exceptions_end(self):
+        """`check` judges on the day that it is given, or on today; `compile` only if it is given one."""
+        for day, status, found in (("2027-01-31", 0, []), ("2027-03-31", 0, ["loosen/ending"]),
+                                   ("2027-04-01", 1, ["loosen/expired"])):
+            with self.subTest(day=day):
+                done = self.call("check", "child/child.cos", "--as-of", day, "--format", "json", status=status)
+                self.assertEqual([finding["id"] for finding in json.loads(done.stdout)[0]["findings"]], found)
+                self.call("compile", "child/child.cos", "-o", "judged", "--as-of", day, status=status)
+        self.write("child/child.cos", self.CHILD.replace("2027-03-31", "2020-02-29"))
+        self.assertIn("loosen/expired", self.call("check", "child/child.cos", status=1).stderr)
+        self.call("compile", "child/child.cos", "-o", "old")
+        self.call("check", "child/child.cos", "--as-of", "2027-02-29", status=64)
+
+
 class ExitCodes(CommandLine):
     def test_usage(self):
         """64, with the usage on standard error and nothing on standard output."""

@@ -8,6 +8,7 @@ extension Checker {
     case expect
     case guarantee
     case delegate
+    case loosen
   }
 
   // MARK: Management
@@ -77,12 +78,12 @@ extension Checker {
     }
   }
 
-  private mutating func packets(
+  mutating func packets(
     _ statement: PacketStatementSyntax, in list: StatementList
   ) -> Statement.Body? {
-    if list == .delegate, statement.verdict.value != .accept || statement.mode != nil {
+    if list == .delegate || list == .loosen, statement.verdict.value != .accept || statement.mode != nil {
       error(
-        .ruleNotHere, statement.verdict.span, "`delegate` lists what may be accepted",
+        .ruleNotHere, statement.verdict.span, "`\(list.rawValue)` lists what may be accepted",
         help: ["write `\(statement.place.value.text) accept …`; closing more needs no permission"])
       return nil
     }

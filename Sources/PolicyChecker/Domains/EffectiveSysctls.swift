@@ -41,6 +41,9 @@ struct EffectiveSysctls {
     }
   }
 
+  /// What a line says; nil if there is none.
+  func line(_ key: SysctlKey) -> String? { stated[key.canonical.text] }
+
   /// The lines that may decide the value at a place, the nearest first.
   func deciding(_ place: SysctlKey) -> [SysctlKey] {
     let place = place.canonical

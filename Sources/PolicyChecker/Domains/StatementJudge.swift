@@ -157,6 +157,27 @@ package struct StatementJudge {
 }
 
 extension Checker {
+  /// Reports every guarantee that does not hold and is not loosened, and every exception from one that holds.
+  mutating func judgeGuarantees(_ policy: inout HostPolicy) {
+    let judge = StatementJudge(policy)
+    for index in policy.exceptions.indices {
+      guard case .guarantee(let name) = policy.exceptions[index].target,
+        let guarantee = policy.guarantees.first(where: { $0.name == name }),
+        let judgement = judge.judge(guarantee.body)
+      else { continue }
+      switch judgement {
+      case .fails(let reason): policy.exceptions[index].loosened.append("`\(guarantee.text)`: \(reason)")
+      case .holds:
+        error(
+          .loosenUnused, policy.exceptions[index].span,
+          "the guarantee `\(name)` holds, so there is nothing to loosen",
+          help: ["take the exception out"], related: [Diagnostic.Label(guarantee.span, "the guarantee")])
+      }
+    }
+    let guarantees = policy.guarantees.filter { !policy.isLoosened($0) }
+    judgeFacts(guarantees, failure: .guaranteeFailed, what: "guarantee", policy)
+  }
+
   /// Reports every fact of a list that does not hold.
   mutating func judgeFacts(
     _ statements: [Statement], failure: DiagnosticID, what: String, _ policy: HostPolicy

@@ -44,14 +44,18 @@ extension Checker {
       let parts = Inheritance(
         own: file.root.entry(key.name), base: base?.entry(key.name),
         fragments: fragments.compactMap { $0.entry(key.name) })
-      guard let value = mergedValue(key.name, parts), let entry = parts.all.first else { continue }
+      guard let value = mergedValue(key.name, parts, base: base), let entry = parts.all.first else {
+        continue
+      }
       entries.append(SyntaxEntry(key: entry.key, value: value))
     }
     return SyntaxNode(.mapping(entries), span: file.root.span, isFlow: file.root.isFlow)
   }
 
   /// Nil: the policy has no such key.
-  private mutating func mergedValue(_ key: String, _ parts: Inheritance) -> SyntaxNode? {
+  private mutating func mergedValue(
+    _ key: String, _ parts: Inheritance, base: SyntaxNode?
+  ) -> SyntaxNode? {
     switch key {
     case "target", "boot": return overridden(parts)
     case "management": return (parts.own ?? parts.base)?.value
@@ -61,7 +65,7 @@ extension Checker {
     case "modules": return mergedModules(parts)
     case "kernel": return mergedKernel(parts)
     case "syscalls": return mergedSystemCalls(parts)
-    case "guarantee": return concatenated([parts.base, parts.own])
+    case "guarantee": return concatenated([parts.base.map { held($0, of: base) }, parts.own])
     case "expect": return concatenated([parts.own] + parts.fragments)
     default: return parts.own?.value
     }
@@ -73,6 +77,17 @@ extension Checker {
     guard let stated = own.mapping, let inherited = parts.base?.value.mapping else { return own }
     let kept = inherited.filter { entry in !stated.contains { $0.key.text == entry.key.text } }
     return SyntaxNode(.mapping(stated + kept), span: own.span, isFlow: own.isFlow)
+  }
+
+  /// The guarantees of a base but for those it has loosened itself: it does not give them on.
+  private func held(_ guarantees: SyntaxEntry, of base: SyntaxNode?) -> SyntaxEntry {
+    let loosened = (base?.entry("loosen")?.value.sequence ?? []).compactMap {
+      $0.entry("guarantee")?.value.scalar?.text
+    }
+    let kept = (guarantees.value.sequence ?? []).filter { item in
+      !loosened.contains { name in item.mapping?.first?.key.text == name }
+    }
+    return guarantees.with(.sequence(kept))
   }
 
   private func concatenated(_ lists: [SyntaxEntry?]) -> SyntaxNode? {

@@ -181,6 +181,38 @@ extension Checker {
 }
 
 extension KernelParameter {
+  /// Parameters that say nothing about what may be done: consoles, and where the system is found.
+  static func isNeutral(_ name: String) -> Bool {
+    [
+      "console", "earlycon", "quiet", "loglevel", "log_buf_len", "printk.devkmsg", "root", "rootfstype",
+      "rootflags",
+      "rootdelay", "rootwait", "ro", "rw", "init", "panic", "hung_task_panic", "nmi_watchdog",
+      "watchdog_thresh",
+      "transparent_hugepage", "hugepages", "hugepagesz", "clocksource", "tsc",
+    ].contains(name)
+  }
+
+  /// Parameters that are stronger when they are there, with the value that is the strongest; and what the kernel does
+  /// without one. Documentation/admin-guide/kernel-parameters.txt.
+  private static let strongest: [String: String] = [
+    "slab_nomerge": "", "nosmt": "", "mitigations": "auto,nosmt", "init_on_alloc": "1", "init_on_free": "1",
+    "page_alloc.shuffle": "1", "randomize_kstack_offset": "on", "vsyscall": "none", "debugfs": "off",
+    "module.sig_enforce": "1", "iommu.strict": "1", "iommu.passthrough": "0", "hardened_usercopy": "on",
+    "pti": "on",
+    "spec_store_bypass_disable": "on", "audit": "1", "oops": "panic",
+  ]
+
+  /// Whether a parameter is as strong as another, or as the kernel without it; nil: not known.
+  static func isAtLeast(_ text: String, _ other: String?) -> Bool? {
+    // `module.sig_enforce` alone means 1.
+    let value = value(text)
+    if let best = strongest[name(text)], value == best || (value == nil && ["", "1"].contains(best)) {
+      return true
+    }
+    guard let other else { return nil }
+    return strength(of: text, comparedWith: other).map { $0 >= 0 }
+  }
+
   /// Less than zero weaker, zero equal, more stronger; nil incomparable or unknown.
   static func strength(of a: String, comparedWith b: String) -> Int? {
     if a == b { return 0 }

@@ -15,7 +15,7 @@ enum PolicyKeys {
       PolicyKey("language", .integer(1...1), "The version of the language: 1.", .required, inFragment: true),
       PolicyKey("description", .text(limit: nil), "What the policy is for.", inFragment: true),
       PolicyKey("owner", .text(limit: nil), "Who answers for it.", inFragment: true),
-      PolicyKey("extends", .path, "The one policy this one is based on.", support: .later),
+      PolicyKey("extends", .path, "The one policy this one is based on."),
       PolicyKey("with", arguments, "Values for parameters of the policy that is extended."),
       PolicyKey(
         "include", .list(.either([.path, .mapping(include)])),
@@ -43,7 +43,8 @@ enum PolicyKeys {
         "delegate", .list(.statement(isNamed: false)),
         "What a policy that extends this one may open without `loosen`."),
       PolicyKey(
-        "loosen", .list(.anything), "Exceptions from the base, each with reason and end.", support: .later),
+        "loosen", .list(.mapping(exception)),
+        "How this policy is weaker than its base, each with reason and end."),
       PolicyKey(
         "guarantee", .list(.statement(isNamed: true)),
         "Statements proved here and in every policy that extends this one."
@@ -60,6 +61,32 @@ enum PolicyKeys {
     [
       PolicyKey("file", .path, "The fragment, relative to this file.", .required),
       PolicyKey("with", arguments, "Values for parameters of the fragment."),
+    ])
+
+  /// Keys of an exception that say what it is about; it has exactly one of them.
+  static let exceptionTargets = [
+    "packets", "sysctl", "module", "mount", "kernel", "syscalls", "boot", "guarantee",
+  ]
+
+  static let exception = KeyTable(
+    "an exception",
+    [
+      PolicyKey("packets", .statement(isNamed: false), "Packets to accept: `PLACE accept REGION`."),
+      PolicyKey("sysctl", .text(limit: nil), "A sysctl key; its value stands under `to`."),
+      PolicyKey("module", .text(limit: 64), "A module that may load, or a glob."),
+      PolicyKey("mount", .text(limit: nil), "A mount point; its weaker flags stand under `flags`."),
+      PolicyKey(
+        "kernel", .text(limit: nil), "`lockdown` or a kernel parameter; its value stands under `to`."),
+      PolicyKey("syscalls", .text(limit: 64), "A system call to let through, or a group."),
+      PolicyKey("boot", .words(["none"]), "No closed firewall before the policy is live."),
+      PolicyKey("guarantee", .name, "A guarantee of the base that need not hold."),
+      PolicyKey("to", .sysctlValue, "The weaker value."),
+      PolicyKey(
+        "flags", .list(.words(MountFlag.allCases.map(\.rawValue), fault: .mountUnknownFlag)),
+        "The weaker flags of the mount."),
+      PolicyKey("because", .text(limit: nil), "Why it must be.", .required),
+      PolicyKey("owner", .text(limit: nil), "Who answers for it.", .required),
+      PolicyKey("until", .until, "The last day it counts, `YYYY-MM-DD`, or never.", .required),
     ])
 
   static let target = KeyTable(

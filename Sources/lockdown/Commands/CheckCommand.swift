@@ -14,12 +14,22 @@ struct CheckCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
   var format = OutputFormat.text
 
+  @Option(
+    help: ArgumentHelp(
+      "The day to judge exceptions on, YYYY-MM-DD; today (UTC), if not given.", valueName: "date"))
+  var asOf: String?
+
+  func validate() throws {
+    if let asOf, Expiry.Day(asOf) == nil { throw ValidationError("`\(asOf)` is no day: write YYYY-MM-DD") }
+  }
+
   func run() throws {
+    let day = asOf.flatMap(Expiry.Day.init) ?? Expiry.Day(Clock.today())
     // The worst wins (DESIGN §8): what could not be read, then what has errors.
     var code: Int32 = 0
     var results: [JSONValue] = []
     for file in files {
-      let compilation = CompileRun.run(file)
+      let compilation = CompileRun.run(file, judgedOn: day)
       code = max(code, CompileRun.exitCode(compilation))
       switch format {
       case .text:

@@ -22,12 +22,18 @@ struct CompileCommand: ParsableCommand {
   @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
   var format = OutputFormat.text
 
+  @Option(
+    help: ArgumentHelp(
+      "Judge exceptions on that day, YYYY-MM-DD, too; the output does not depend on it.", valueName: "date"))
+  var asOf: String?
+
   func validate() throws {
+    if let asOf, Expiry.Day(asOf) == nil { throw ValidationError("`\(asOf)` is no day: write YYYY-MM-DD") }
     if file == "-", output == nil { throw ValidationError("standard input has no name: say -o DIRECTORY") }
   }
 
   func run() throws {
-    let compilation = CompileRun.run(file)
+    let compilation = CompileRun.run(file, judgedOn: asOf.flatMap(Expiry.Day.init))
     if format == .text { CompileRun.report(compilation) }
     guard let policy = compilation.policy else {
       if format == .json {

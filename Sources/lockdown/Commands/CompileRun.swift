@@ -5,7 +5,18 @@ import Diagnostics
 /// One file through the compiler, and its findings told.
 enum CompileRun {
   /// Reads and compiles; a file that cannot be read is a finding too.
-  static func run(_ path: String) -> Compilation {
+  ///
+  /// - Parameter day: Exceptions whose end is past are errors then.
+  static func run(_ path: String, judgedOn day: Expiry.Day? = nil) -> Compilation {
+    var compilation = run(path)
+    guard let day, let policy = compilation.policy?.policy else { return compilation }
+    for finding in Expiry.judge(policy, on: day) { compilation.diagnostics.report(finding) }
+    compilation.diagnostics.sortByPlace()
+    if compilation.diagnostics.hasErrors { compilation.policy = nil }
+    return compilation
+  }
+
+  private static func run(_ path: String) -> Compilation {
     let name = path == "-" ? "<stdin>" : path
     do throws(FileError) {
       let bytes = try FileBytes.read(path)

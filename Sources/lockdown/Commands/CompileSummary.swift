@@ -34,6 +34,7 @@ struct CompileSummary {
     }
     lines += domains
     lines += management
+    lines += weakenings
     if compiled.proofs.provedStatements > 0 {
       lines.append(
         CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
@@ -73,6 +74,15 @@ struct CompileSummary {
         filter.deniesByDefault ? "a filter of system calls" : CompileRun.counted(calls, "denied system call"))
     }
     return parts.isEmpty ? [] : ["also  " + parts.joined(separator: ", ")]
+  }
+
+  /// What is weaker than in the base, and by whose leave.
+  private var weakenings: [String] {
+    let policy = compiled.policy
+    return policy.openings.map { "delegated  \($0.delegation): \($0.opened.joined(separator: ", "))" }
+      + policy.allExceptions.map { exception in
+        "exception  \(exception.text), until \(exception.until), \(exception.owner): \(exception.because)"
+      }
   }
 
   private var management: [String] {

@@ -164,7 +164,10 @@ private struct Comparison {
           Diagnostic(
             .extendsWidened, at: fate.rule?.span ?? twin?.span ?? policy.span,
             "`\(fate.rule?.text ?? chain.place)` accepts packets that `\(chain.place)` of the base refuses",
-            help: ["for example: \(Witness(from: first, hook: chain.hook).text)"]))
+            help: [
+              "for example: \(Witness(from: first, hook: chain.hook).text)",
+              "a permission counts for packets that no translation has changed: add `status not dnat, snat`",
+            ]))
       }
     }
   }

@@ -7,7 +7,6 @@ import Testing
 @Suite struct FindingTests {
   /// No input alone leads to these.
   static let withoutPolicy: [DiagnosticID: String] = [
-    .extendsUnproved: "the budget of a proof; the analysis has its own test",
     .loosenExpired: "judged on a day that is given; ExpiryTests",
     .loosenEnding: "judged on a day that is given; ExpiryTests",
     .notEncodable: "a fault of the compiler itself",

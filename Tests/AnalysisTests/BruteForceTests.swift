@@ -295,6 +295,8 @@ private func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerat
     case 2: if place < chain.rules.count { chain.rules.remove(at: place) }
     case 3:
       if place < chain.rules.count, let rule = randomRules(&random, place: "input", targets: []).first {
+        // A verdict map has no clauses of its own.
+        if case .dispatch = chain.rules[place].verdict { continue }
         chain.rules[place].matches = rule.matches
         chain.rules[place].limit = rule.limit
       }

@@ -41,7 +41,7 @@ enum NotEnforced {
       list.append("\(count(globs, "denied module pattern")): by modprobe.conf alone, which insmod passes by")
     }
     if modules.deniesByDefault {
-      list.append("modules `default: deny`: no stock tool has a list of allowed modules")
+      list.append("modules `default: deny`: by modprobe.conf alone, which insmod passes by")
     }
     if modules.deniesCompressed {
       list.append("modules `compressed: deny`: needs a check in the kernel, which this version does not load")

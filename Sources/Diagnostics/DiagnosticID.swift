@@ -134,6 +134,8 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case mountBadPath = "mounts/bad-path"
   case mountUnknownFlag = "mounts/unknown-flag"
   case mountConflict = "mounts/conflict"
+  case mountBadOption = "mounts/bad-option"
+  case mountBreaksHost = "mounts/breaks-host"
   case moduleBadName = "modules/bad-name"
   case moduleConflict = "modules/conflict"
   case kernelDerivedParameter = "kernel/derived-parameter"

@@ -25,11 +25,23 @@ package enum ModprobeText {
       for glob in globs { file.lines(["install \(glob) /bin/false"]) }
     }
     if modules.deniesByDefault {
+      // kmod takes the first `install` line whose pattern fits, so the last one is for all that is not listed. It goes
+      // for each module that another needs, too.
       file.section([
-        "default: deny. kmod has no list of allowed modules, so this file does not enforce it.",
-        "Allowed: \(list(modules.allowed))", "Required: \(list(modules.required))",
+        "default: deny. Allowed modules load by a second modprobe, which passes over the line that started it;",
+        "every other name ends in the last line.",
       ])
-    } else if !modules.required.isEmpty {
+      let allowed = Set((modules.allowed + modules.required).map(\.pattern)).sorted { a, b in
+        // A pattern may fit a name that has a line of its own.
+        let (globA, globB) = (a.contains("*") || a.contains("?"), b.contains("*") || b.contains("?"))
+        return globA == globB ? a.utf8.lexicographicallyPrecedes(b.utf8) : globB
+      }
+      for pattern in allowed {
+        file.lines(["install \(pattern) /sbin/modprobe --ignore-install $MODPROBE_MODULE $CMDLINE_OPTS"])
+      }
+      file.lines(["install * /bin/false"])
+    }
+    if !modules.required.isEmpty {
       file.section(["Required, for modules-load.d(5): \(list(modules.required))"])
     }
     if modules.seal == .afterBoot {

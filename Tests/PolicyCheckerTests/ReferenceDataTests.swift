@@ -98,7 +98,7 @@ import Testing
         row.isNamespaced == (key.segments[0] == "net" && (key.interfaceIndex != nil || row.isNamespaced)))
       // A path below net.core that is not per namespace is not marked so; every interface's is.
       if key.interfaceIndex != nil {
-        #expect(row.isNamespaced && row.provider == .interface || row.key.contains("gc_thresh"))
+        #expect(row.isNamespaced && row.provider == .interface || row.key.contains(".neigh.default."))
       }
     }
   }

@@ -2,6 +2,7 @@
 
 import glob
 import json
+import pathlib
 import re
 
 import yaml
@@ -133,25 +134,59 @@ mounts:
         self.assertEqual(options["/mnt/one"], ("rw,nosuid,noexec,noatime", "rw,size=1024k"))
         self.assertEqual(options["/mnt/one\\040two"][0], "rw,nodev,relatime")
 
-    def test_modprobe_obeys(self):
-        """modprobe runs `false` for each denied module, by name and by pattern, and also as a dependency."""
-        policy = support.compile_policy(
-            'policy: modules\nlanguage: 1\ntarget: { kernel: "6.1" }\nmodules:\n  deny: [usb-storage, "can*"]\n')
-        root = support.scratch() / "modules"
+    @staticmethod
+    def exports(name):
+        return ("int %s_call(void) { return 1; } const int __ksymtab_%s_call = 1; const char n[] "
+                "__attribute__((section(\"__ksymtab_strings\"), used)) = \"%s_call\";" % (name, name, name))
+
+    @staticmethod
+    def needs(name):
+        return "int %s_call(void); int call(void) { return %s_call(); }" % (name, name)
+
+    @staticmethod
+    def tree(sources):
+        """A folder of modules for kernel 9.9, which no kernel loads: each with its name and an alias."""
+        root = pathlib.Path(support.run(["mktemp", "-d", "-p", support.scratch()]).stdout.strip())
         tree = root / "lib" / "modules" / "9.9"
         (tree / "kernel").mkdir(parents=True)
         for name in ("modules.order", "modules.builtin", "modules.builtin.modinfo"):
             (tree / name).touch()
         code = "#define INFO(n, text) static const char n[] __attribute__((section(\".modinfo\"), used)) = text;\n"
-        sources = {
-            "usb_storage": "", "fine": "",
-            "can_raw": "int can_raw_call(void) { return 1; } const int __ksymtab_can_raw_call = 1;"
-                       "const char n[] __attribute__((section(\"__ksymtab_strings\"), used)) = \"can_raw_call\";",
-            "needs_can": "int can_raw_call(void); int call(void) { return can_raw_call(); }"}
         for name, body in sources.items():
             text = code + 'INFO(a, "name=%s") INFO(b, "alias=test:%s")\n%s\n' % (name, name, body)
             support.run(["gcc", "-c", "-x", "c", "-o", tree / "kernel" / (name + ".ko"), "-"], input=text)
         support.run(["depmod", "-b", root, "9.9"])
+        return root
+
+    def test_modprobe_allows_what_is_listed(self):
+        """`default: deny`: modprobe loads what is allowed, by name and by pattern, if all it needs is allowed too."""
+        policy = support.compile_policy(
+            'policy: modules\nlanguage: 1\ntarget: { kernel: "6.1" }\nmodules:\n  default: deny\n'
+            '  allow: [ext4, "virtio*"]\n  require: [jbd2]\n  deny: [virtio_bad]\n')
+        root = self.tree({
+            "ext4": self.needs("jbd2"), "jbd2": self.exports("jbd2"), "virtio_net": "", "virtio_bad": "",
+            "virtio_crypto": self.needs("crypto"), "crypto": self.exports("crypto"), "sctp": "", "ext44": ""})
+
+        def commands(name):
+            shown = support.run(["modprobe", "-C", policy.directory / "modprobe.conf", "-d", root, "-S", "9.9",
+                                 "--dry-run", "--verbose", name], check=False).stdout
+            return [line.strip() for line in shown.splitlines()]
+        load = "install /sbin/modprobe --ignore-install $MODPROBE_MODULE $CMDLINE_OPTS"
+        refuse = "install /bin/false"
+        for name in ("jbd2", "virtio_net", "virtio-net", "test:virtio_net"):
+            self.assertEqual(commands(name), [load], name)
+        self.assertEqual(commands("ext4"), [load, load])
+        for name in ("sctp", "ext44", "virtio_bad", "test:sctp", "crypto"):
+            self.assertEqual(commands(name), [refuse], name)
+        # What it needs is not listed, and so it does not load.
+        self.assertEqual(commands("virtio_crypto"), [refuse, load])
+
+    def test_modprobe_obeys(self):
+        """modprobe runs `false` for each denied module, by name and by pattern, and also as a dependency."""
+        policy = support.compile_policy(
+            'policy: modules\nlanguage: 1\ntarget: { kernel: "6.1" }\nmodules:\n  deny: [usb-storage, "can*"]\n')
+        root = self.tree(
+            {"usb_storage": "", "fine": "", "can_raw": self.exports("can_raw"), "needs_can": self.needs("can_raw")})
 
         def shown(name):
             return support.run(["modprobe", "-C", policy.directory / "modprobe.conf", "-d", root, "-S", "9.9",

@@ -23,6 +23,7 @@ extension Checker {
           "a bind has no options of its own: they are the file system's, and it is shared with what is bound",
           help: ["put them at the mount point of the file system"])
       }
+      reportBreakage(entry, flags)
       settings.append(
         MountSetting(
           path: entry.key.text, flags: flags, isSelfBind: isSelfBind, options: options, span: entry.key.span))
@@ -60,6 +61,64 @@ extension Checker {
     return MountFlag.allCases.filter { flag in named.contains { $0.flag == flag } }
   }
 
+  /// Flags that take away what the place is for.
+  private mutating func reportBreakage(_ entry: SyntaxEntry, _ flags: [MountFlag]) {
+    for row in Self.breakages where row.path == entry.key.text && flags.contains(row.flag) {
+      let item = entry.value.entry("flags")?.value.sequence?.first { $0.scalar?.text == row.flag.rawValue }
+      warning(
+        .mountBreaksHost, item?.span ?? entry.key.span,
+        "with `\(row.flag.rawValue)` on `\(row.path)` \(row.consequence)")
+    }
+  }
+
+  /// What an API file system or the root is for.
+  private static let breakages: [(path: String, flag: MountFlag, consequence: String)] = [
+    ("/", .noExec, "no program of the root file system starts, init neither"),
+    ("/usr", .noExec, "no program of the system starts"),
+    ("/proc", .readOnly, "no sysctl can be written any more, by the applier neither"),
+    ("/dev", .noDevices, "no device can be opened"),
+    ("/dev/pts", .noDevices, "no terminal can be opened"),
+    ("/run", .readOnly, "services find no place for their sockets, and the applier none for its journal"),
+    ("/sys/fs/cgroup", .readOnly, "service managers and container runtimes cannot make control groups"),
+    ("/dev/shm", .readOnly, "programs cannot share memory"),
+  ]
+
+  /// What the value of an option must look like, for options that mean one thing in every file system that has them.
+  private static func optionFault(_ option: String) -> String? {
+    let name = option.prefix { $0 != "=" }
+    let value = option.firstIndex(of: "=").map { option[option.index(after: $0)...] }
+    func isNumber(_ text: some StringProtocol) -> Bool {
+      !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+    switch name {
+    case "size", "nr_blocks", "nr_inodes":
+      guard let value else { return "it takes a number, as in `\(name)=64k`" }
+      if name == "size", value.last == "%", isNumber(value.dropLast()) { return nil }
+      let digits = value.last.map { "kKmMgG".contains($0) } == true ? value.dropLast() : value
+      return isNumber(digits)
+        ? nil
+        : "a number, perhaps with k, m or g behind it\(name == "size" ? ", or a share of the memory as 50%" : "")"
+    case "mode":
+      guard let value, (3...4).contains(value.utf8.count),
+        value.utf8.allSatisfy({ (0x30...0x37).contains($0) })
+      else { return "three or four octal digits, as in `mode=1777`" }
+      return nil
+    case "uid", "gid":
+      guard let value, isNumber(value) else { return "a number: nothing is looked up on the build host" }
+      return nil
+    case "huge":
+      let words = ["never", "always", "within_size", "advise"]
+      return value.map { words.contains(String($0)) } == true
+        ? nil : "one of \(words.joined(separator: ", "))"
+    case "hidepid":
+      let words = ["0", "1", "2", "4", "off", "noaccess", "invisible", "ptraceable"]
+      return value.map { words.contains(String($0)) } == true
+        ? nil : "one of \(words.joined(separator: ", "))"
+    case "subset": return value == "pid" ? nil : "`subset=pid` is the only one"
+    default: return nil
+    }
+  }
+
   private mutating func mountOptions(_ node: SyntaxNode?) -> [String] {
     var options: [String] = []
     for item in node?.sequence ?? [] {
@@ -77,6 +136,8 @@ extension Checker {
         error(
           .mountUnknownFlag, scalar.span, "`\(scalar.text)` is no option",
           help: ["one option an item, without blanks, commas and backslashes"])
+      } else if let fault = Self.optionFault(scalar.text) {
+        error(.mountBadOption, scalar.span, "`\(scalar.text)` is no value of `\(name)`", help: [fault])
       } else if let earlier = options.first(where: { $0.prefix { $0 != "=" } == name }) {
         error(.mountConflict, scalar.span, "`\(name)` is set twice", help: ["the other is `\(earlier)`"])
       } else {

@@ -27,7 +27,9 @@ extension Checker {
   /// The tree of a file with all it includes and extends. A fragment is merged with its own fragments alone.
   mutating func merged(_ file: PolicyFile) -> SyntaxNode {
     if let tree = mergedTrees[file.id] { return tree }
-    let tree = file.namings.isEmpty ? file.root : merge(file)
+    // A list that takes off what no other file denies is a fault, and is found by merging.
+    let takesOff = file.root.entry("modules")?.value.entry("undeny") != nil
+    let tree = file.namings.isEmpty && !takesOff ? file.root : merge(file)
     mergedTrees[file.id] = tree
     return tree
   }

@@ -72,7 +72,8 @@ struct SysctlKey: Hashable {
   var pattern: String {
     guard let interfaceIndex else { return text }
     var segments = segments
-    if segments[interfaceIndex] == "default", segments[interfaceIndex + 1].hasPrefix("gc_thresh") {
+    let name = segments[interfaceIndex + 1]
+    if segments[interfaceIndex] == "default", name.hasPrefix("gc_thresh") || name == "gc_interval" {
       return text
     }
     segments[interfaceIndex] = "*"

@@ -9,16 +9,18 @@ enum SysctlTable {
 
   static let rows: [SysctlRow] =
     kernelRows + fileSystemRows + memoryRows + deviceRows + coreNetworkRows + ipv4Rows + ipv6Rows + bridgeRows
-    + conntrackRows
+    + conntrackRows + multipathRows
 
   private static let byPattern: [String: SysctlRow] = Dictionary(
     uniqueKeysWithValues: rows.map { ($0.key, $0) })
 
-  private typealias Row = SysctlRow
-  private static let flag = Row.Values.choice([0, 1])
-  private static let count = Row.Values.integer(0...Int(Int32.max))
+  typealias Row = SysctlRow
+  static let flag = Row.Values.choice([0, 1])
+  static let count = Row.Values.integer(0...Int(Int32.max))
+  /// Kept in jiffies, of which the kernel counts at most 1,000 a second: proc_dointvec_jiffies() refuses more.
+  static let seconds = Row.Values.integer(0...Int(Int32.max) / 1000)
 
-  private static func strong(
+  static func strong(
     _ key: String, _ values: Row.Values, _ order: Row.Order, _ strengthClass: SysctlClass = .restorable,
     default kernelDefault: String? = nil, since: KernelVersion? = nil
   ) -> SysctlRow {
@@ -27,7 +29,7 @@ enum SysctlTable {
       kernelDefault: kernelDefault)
   }
 
-  private static func neutral(
+  static func neutral(
     _ key: String, _ values: Row.Values, unit: String = "", since: KernelVersion? = nil
   ) -> SysctlRow {
     SysctlRow(key: key, values: values, order: .neutral, strengthClass: .neutral, since: since, unit: unit)
@@ -84,8 +86,74 @@ enum SysctlTable {
     neutral("kernel.perf_cpu_time_max_percent", .integer(0...100), unit: "percent"),
     neutral("kernel.ftrace_enabled", flag),
     neutral("kernel.acct", .integers(3, 0...Int(Int32.max))),
+    neutral("kernel.core_pipe_limit", count, unit: "processes"),
+    neutral(
+      "kernel.core_file_note_size_limit", .integer(4096...16_777_216), unit: "bytes",
+      since: KernelVersion(6, 10)),
+    neutral("kernel.core_sort_vma", flag, since: KernelVersion(6, 14)),
+    neutral("kernel.ctrl-alt-del", flag),
+    neutral("kernel.domainname", .text),
+    neutral("kernel.hostname", .text),
+    neutral("kernel.ftrace_dump_on_oops", .text),
+    neutral("kernel.hardlockup_all_cpu_backtrace", flag),
+    neutral("kernel.hardlockup_panic", flag),
+    neutral("kernel.hung_task_all_cpu_backtrace", flag),
+    neutral("kernel.hung_task_check_interval_secs", count, unit: "seconds"),
+    neutral("kernel.io_uring_group", .integer(-1...Int(Int32.max)), since: KernelVersion(6, 6)),
+    neutral("kernel.keys.gc_delay", count, unit: "seconds"),
+    neutral("kernel.keys.persistent_keyring_expiry", count, unit: "seconds"),
+    neutral("kernel.max_rcu_stall_to_panic", count),
+    neutral("kernel.msgmax", count, unit: "bytes"),
+    neutral("kernel.msgmnb", count, unit: "bytes"),
+    neutral("kernel.msgmni", count, unit: "queues"),
+    neutral("kernel.oops_all_cpu_backtrace", flag),
+    neutral("kernel.overflowgid", .integer(0...65535)),
+    neutral("kernel.overflowuid", .integer(0...65535)),
+    neutral("kernel.perf_event_max_contexts_per_stack", .integer(0...1000)),
+    neutral("kernel.perf_event_max_stack", .integer(0...640), unit: "frames"),
+    neutral("kernel.perf_event_mlock_kb", count, unit: "KiB"),
+    neutral("kernel.poweroff_cmd", .text),
+    neutral("kernel.print-fatal-signals", flag),
+    neutral("kernel.printk_delay", .integer(0...10_000), unit: "milliseconds"),
+    neutral("kernel.printk_ratelimit", count, unit: "seconds"),
+    neutral("kernel.printk_ratelimit_burst", count, unit: "messages"),
+    neutral("kernel.pty.max", .integer(0...1_048_576), unit: "terminals"),
+    neutral("kernel.pty.reserve", .integer(0...1_048_576), unit: "terminals"),
+    neutral("kernel.sched_cfs_bandwidth_slice_us", .integer(1...Int(Int32.max)), unit: "microseconds"),
+    neutral("kernel.sched_rr_timeslice_ms", count, unit: "milliseconds"),
+    neutral("kernel.sched_rt_period_us", .integer(1...Int(Int32.max)), unit: "microseconds"),
+    neutral("kernel.sched_rt_runtime_us", .integer(-1...Int(Int32.max)), unit: "microseconds"),
+    neutral("kernel.seccomp.actions_logged", .text),
+    neutral("kernel.sem", .integers(4, 0...Int(Int32.max))),
+    neutral("kernel.shm_rmid_forced", flag),
+    neutral("kernel.shmmni", .integer(0...32768), unit: "segments"),
+    neutral("kernel.soft_watchdog", flag),
+    neutral("kernel.split_lock_mitigate", flag, since: KernelVersion(6, 2)),
+    neutral("kernel.stack_tracer_enabled", flag),
+    neutral("kernel.sysctl_writes_strict", .integer(-1...1)),
+    neutral("kernel.task_delayacct", flag, since: KernelVersion(5, 14)),
+    neutral("kernel.timer_migration", flag),
+    neutral("kernel.traceoff_on_warning", flag),
+    neutral("kernel.tracepoint_printk", flag),
+    neutral("kernel.unknown_nmi_panic", flag),
+    neutral("kernel.usermodehelper.bset", .integers(2, 0...Int(UInt32.max))),
+    neutral("kernel.usermodehelper.inheritable", .integers(2, 0...Int(UInt32.max))),
+    neutral("kernel.watchdog_cpumask", .text),
+    strong("kernel.apparmor_restrict_unprivileged_userns", flag, .more),  // a patch of Ubuntu's
+    neutral("kernel.random.urandom_min_reseed_secs", count, unit: "seconds"),
+    neutral("kernel.random.write_wakeup_threshold", count, unit: "bits"),
     strong("user.max_user_namespaces", count, .less),
     strong("user.max_net_namespaces", count, .less),
+    strong("user.max_cgroup_namespaces", count, .less),
+    strong("user.max_ipc_namespaces", count, .less),
+    strong("user.max_mnt_namespaces", count, .less),
+    strong("user.max_pid_namespaces", count, .less),
+    strong("user.max_time_namespaces", count, .less),
+    strong("user.max_uts_namespaces", count, .less),
+    neutral("user.max_fanotify_groups", count, since: KernelVersion(5, 13)),
+    neutral("user.max_fanotify_marks", count, since: KernelVersion(5, 13)),
+    neutral("user.max_inotify_instances", count),
+    neutral("user.max_inotify_watches", count),
   ]
 
   // MARK: fs.*
@@ -108,6 +176,19 @@ enum SysctlTable {
     neutral("fs.binfmt_misc.status", .text),
     neutral("fs.epoll.max_user_watches", .integer(0...Int.max)),
     neutral("fs.mount-max", count, unit: "mounts"),
+    neutral("fs.dir-notify-enable", flag),
+    neutral("fs.fanotify.max_queued_events", count, since: KernelVersion(5, 13)),
+    neutral("fs.fanotify.max_user_groups", count, since: KernelVersion(5, 13)),
+    neutral("fs.fanotify.max_user_marks", count, since: KernelVersion(5, 13)),
+    neutral("fs.lease-break-time", count, unit: "seconds"),
+    neutral("fs.leases-enable", flag),
+    neutral("fs.mqueue.msg_default", .integer(1...65536), unit: "messages"),
+    neutral("fs.mqueue.msg_max", .integer(1...65536), unit: "messages"),
+    neutral("fs.mqueue.msgsize_default", .integer(128...16_777_216), unit: "bytes"),
+    neutral("fs.mqueue.msgsize_max", .integer(128...16_777_216), unit: "bytes"),
+    neutral("fs.mqueue.queues_max", count, unit: "queues"),
+    neutral("fs.overflowgid", .integer(0...65535)),
+    neutral("fs.overflowuid", .integer(0...65535)),
   ]
 
   // MARK: vm.*
@@ -135,6 +216,27 @@ enum SysctlTable {
     neutral("vm.nr_hugepages", count, unit: "pages"),
     neutral("vm.zone_reclaim_mode", .integer(0...7)),
     neutral("vm.compaction_proactiveness", .integer(0...100)),
+    // MFD_NOEXEC_SEAL where a program says neither, then for all.
+    strong("vm.memfd_noexec", .choice([0, 1, 2]), .more, default: "0", since: KernelVersion(6, 3)),
+    neutral("vm.admin_reserve_kbytes", count, unit: "KiB"),
+    neutral("vm.compact_unevictable_allowed", flag),
+    neutral("vm.dirty_background_bytes", count, unit: "bytes"),
+    neutral("vm.dirty_bytes", count, unit: "bytes"),
+    neutral("vm.dirtytime_expire_seconds", count, unit: "seconds"),
+    neutral("vm.extfrag_threshold", .integer(0...1000)),
+    neutral("vm.hugetlb_shm_group", count),
+    neutral("vm.legacy_va_layout", flag),
+    neutral("vm.lowmem_reserve_ratio", .text),
+    neutral("vm.min_slab_ratio", .integer(0...100), unit: "percent"),
+    neutral("vm.min_unmapped_ratio", .integer(0...100), unit: "percent"),
+    neutral("vm.nr_overcommit_hugepages", count, unit: "pages"),
+    neutral("vm.numa_stat", flag),
+    neutral("vm.page-cluster", .integer(0...31)),
+    neutral("vm.percpu_pagelist_high_fraction", count, since: KernelVersion(5, 14)),
+    neutral("vm.stat_interval", count, unit: "seconds"),
+    neutral("vm.user_reserve_kbytes", count, unit: "KiB"),
+    neutral("vm.watermark_boost_factor", count),
+    neutral("vm.watermark_scale_factor", .integer(1...3000)),
   ]
 
   private static let deviceRows: [SysctlRow] = [
@@ -143,218 +245,4 @@ enum SysctlTable {
     neutral("dev.raid.speed_limit_min", count, unit: "KiB a second"),
     neutral("dev.raid.speed_limit_max", count, unit: "KiB a second"),
   ]
-
-  // MARK: net.core.*
-
-  private static let coreNetworkRows: [SysctlRow] = [
-    strong("net.core.bpf_jit_harden", .choice([0, 1, 2]), .more, default: "0"),
-    neutral("net.core.bpf_jit_enable", .choice([0, 1, 2])),
-    neutral("net.core.bpf_jit_limit", .integer(0...Int.max), unit: "bytes"),
-    neutral("net.core.somaxconn", count, unit: "connections").inNamespace,
-    neutral("net.core.netdev_max_backlog", count, unit: "packets"),
-    neutral("net.core.rmem_max", count, unit: "bytes"),
-    neutral("net.core.rmem_default", count, unit: "bytes"),
-    neutral("net.core.wmem_max", count, unit: "bytes"),
-    neutral("net.core.wmem_default", count, unit: "bytes"),
-    neutral("net.core.optmem_max", count, unit: "bytes"),
-    neutral("net.core.default_qdisc", .text),
-    neutral("net.core.devconf_inherit_init_net", .choice([0, 1, 2, 3])),
-    neutral("net.unix.max_dgram_qlen", count, unit: "datagrams").inNamespace,
-  ]
-
-  // MARK: net.ipv4.*
-
-  private static let ipv4Rows: [SysctlRow] =
-    [
-      strong("net.ipv4.ip_forward", flag, .less, .lossy, default: "0"),
-      strong("net.ipv4.tcp_syncookies", .choice([0, 1, 2]), .ranks([[0], [1, 2]]), default: "1"),
-      strong("net.ipv4.tcp_rfc1337", flag, .more, default: "0"),
-      strong("net.ipv4.icmp_echo_ignore_all", flag, .more, default: "0"),
-      strong("net.ipv4.icmp_echo_ignore_broadcasts", flag, .more, default: "1"),
-      strong("net.ipv4.icmp_ignore_bogus_error_responses", flag, .more, default: "1"),
-      neutral("net.ipv4.icmp_ratelimit", count, unit: "milliseconds"),
-      neutral("net.ipv4.icmp_ratemask", count),
-      neutral("net.ipv4.icmp_errors_use_inbound_ifaddr", flag),
-      neutral("net.ipv4.ip_local_port_range", .integers(2, 1...65535)),
-      neutral("net.ipv4.ip_local_reserved_ports", .portList),
-      neutral("net.ipv4.ip_unprivileged_port_start", .integer(0...65535), since: KernelVersion(4, 11)),
-      neutral("net.ipv4.ip_nonlocal_bind", flag),
-      neutral("net.ipv4.ip_no_pmtu_disc", .integer(0...3)),
-      neutral("net.ipv4.ip_default_ttl", .integer(1...255), unit: "hops"),
-      neutral("net.ipv4.ip_dynaddr", .integer(0...7)),
-      neutral("net.ipv4.ping_group_range", .integers(2, 0...4_294_967_294)),
-      neutral("net.ipv4.route.flush", flag),
-      neutral("net.ipv4.tcp_mtu_probing", .choice([0, 1, 2])),
-      neutral("net.ipv4.tcp_slow_start_after_idle", flag),
-      neutral("net.ipv4.tcp_fastopen", .integer(0...0x7ff)),
-      neutral("net.ipv4.tcp_limit_output_bytes", count, unit: "bytes"),
-      neutral("net.ipv4.tcp_timestamps", .choice([0, 1, 2])),
-      neutral("net.ipv4.tcp_sack", flag),
-      neutral("net.ipv4.tcp_dsack", flag),
-      neutral("net.ipv4.tcp_window_scaling", flag),
-      neutral("net.ipv4.tcp_ecn", .integer(0...5)),
-      neutral("net.ipv4.tcp_fin_timeout", count, unit: "seconds"),
-      neutral("net.ipv4.tcp_keepalive_time", count, unit: "seconds"),
-      neutral("net.ipv4.tcp_keepalive_intvl", count, unit: "seconds"),
-      neutral("net.ipv4.tcp_keepalive_probes", .integer(1...127)),
-      neutral("net.ipv4.tcp_max_syn_backlog", count, unit: "connections"),
-      neutral("net.ipv4.tcp_max_tw_buckets", count, unit: "sockets"),
-      neutral("net.ipv4.tcp_syn_retries", .integer(1...127)),
-      neutral("net.ipv4.tcp_synack_retries", .integer(0...255)),
-      neutral("net.ipv4.tcp_retries2", .integer(0...255)),
-      neutral("net.ipv4.tcp_tw_reuse", .choice([0, 1, 2])),
-      neutral("net.ipv4.tcp_challenge_ack_limit", count),
-      neutral("net.ipv4.tcp_congestion_control", .text),
-      neutral("net.ipv4.tcp_rmem", .integers(3, 0...Int(Int32.max)), unit: "bytes"),
-      neutral("net.ipv4.tcp_wmem", .integers(3, 0...Int(Int32.max)), unit: "bytes"),
-      neutral("net.ipv4.udp_rmem_min", count, unit: "bytes"),
-      neutral("net.ipv4.udp_wmem_min", count, unit: "bytes"),
-      neutral("net.ipv4.neigh.*.gc_stale_time", count, unit: "seconds").perInterface,
-      neutral("net.ipv4.neigh.*.base_reachable_time_ms", count, unit: "milliseconds").perInterface,
-      neutral("net.ipv4.neigh.*.proxy_qlen", count, unit: "packets").perInterface,
-      neutral("net.ipv4.neigh.default.gc_thresh1", count, unit: "entries"),
-      neutral("net.ipv4.neigh.default.gc_thresh2", count, unit: "entries"),
-      neutral("net.ipv4.neigh.default.gc_thresh3", count, unit: "entries"),
-    ].map(\.inNamespace)
-    + [
-      // How `all` combines: IN_DEV_ANDCONF, ORCONF and MAXCONF of linux/inetdevice.h.
-      strong("net.ipv4.conf.*.rp_filter", .choice([0, 1, 2]), .ranks([[0], [2], [1]]), default: "0")
-        .combined(.maximum),
-      strong("net.ipv4.conf.*.accept_source_route", flag, .less, default: "1").combined(.and, all: "0"),
-      // OR where the interface does not forward, AND where it does: OR is the weaker reading.
-      strong("net.ipv4.conf.*.accept_redirects", flag, .less, default: "1").combined(.or),
-      strong("net.ipv4.conf.*.secure_redirects", flag, .less, default: "1").combined(.or),
-      strong("net.ipv4.conf.*.send_redirects", flag, .less, default: "1").combined(.or),
-      strong("net.ipv4.conf.*.log_martians", flag, .more, default: "0").combined(.or),
-      strong("net.ipv4.conf.*.forwarding", flag, .less, .lossy, default: "0"),
-      strong("net.ipv4.conf.*.accept_local", flag, .less, default: "0").combined(.or),
-      strong("net.ipv4.conf.*.route_localnet", flag, .less, default: "0").combined(.or),
-      strong("net.ipv4.conf.*.proxy_arp", flag, .less, default: "0").combined(.or),
-      neutral("net.ipv4.conf.*.proxy_arp_pvlan", flag),
-      neutral("net.ipv4.conf.*.bootp_relay", flag),
-      neutral("net.ipv4.conf.*.mc_forwarding", flag),
-      neutral("net.ipv4.conf.*.shared_media", flag),
-      neutral("net.ipv4.conf.*.src_valid_mark", flag),
-      neutral("net.ipv4.conf.*.arp_announce", .choice([0, 1, 2])),
-      neutral("net.ipv4.conf.*.arp_filter", flag),
-      neutral("net.ipv4.conf.*.arp_ignore", .integer(0...8)),
-      neutral("net.ipv4.conf.*.arp_notify", flag),
-      neutral("net.ipv4.conf.*.arp_accept", .choice([0, 1, 2])),
-      neutral("net.ipv4.conf.*.drop_gratuitous_arp", flag),
-      neutral("net.ipv4.conf.*.drop_unicast_in_l2_multicast", flag),
-      neutral("net.ipv4.conf.*.promote_secondaries", flag),
-      neutral("net.ipv4.conf.*.disable_policy", flag),
-      neutral("net.ipv4.conf.*.disable_xfrm", flag),
-      neutral("net.ipv4.conf.*.ignore_routes_with_linkdown", flag),
-      neutral("net.ipv4.conf.*.igmpv2_unsolicited_report_interval", count, unit: "milliseconds"),
-      neutral("net.ipv4.conf.*.force_igmp_version", .integer(0...3)),
-    ].map(\.perInterface)
-
-  // MARK: net.ipv6.*
-
-  private static let ipv6Rows: [SysctlRow] =
-    [
-      neutral("net.ipv6.bindv6only", flag),
-      neutral("net.ipv6.ip_nonlocal_bind", flag),
-      neutral("net.ipv6.auto_flowlabels", .integer(0...3)),
-      neutral("net.ipv6.flowlabel_consistency", flag),
-      neutral("net.ipv6.icmp.ratelimit", count, unit: "milliseconds"),
-      neutral("net.ipv6.icmp.echo_ignore_all", flag),
-      neutral("net.ipv6.icmp.echo_ignore_multicast", flag),
-      neutral("net.ipv6.icmp.echo_ignore_anycast", flag),
-      neutral("net.ipv6.route.flush", flag),
-      neutral("net.ipv6.route.max_size", count, unit: "routes"),
-      neutral("net.ipv6.neigh.*.gc_stale_time", count, unit: "seconds").perInterface,
-      neutral("net.ipv6.neigh.default.gc_thresh1", count, unit: "entries"),
-      neutral("net.ipv6.neigh.default.gc_thresh2", count, unit: "entries"),
-      neutral("net.ipv6.neigh.default.gc_thresh3", count, unit: "entries"),
-    ].map(\.inNamespace)
-    + [
-      strong("net.ipv6.conf.*.disable_ipv6", flag, .more, .lossy, default: "0"),
-      // A lossy round trip: routes from router advertisements go when forwarding starts.
-      strong("net.ipv6.conf.*.forwarding", .choice([0, 1, 2]), .less, .lossy, default: "0"),
-      strong("net.ipv6.conf.*.accept_ra", .choice([0, 1, 2]), .less, default: "1"),
-      strong("net.ipv6.conf.*.autoconf", flag, .less, default: "1"),
-      // `all` counts for this key of IPv6 only: net/ipv6/exthdrs.c takes the smaller of both.
-      strong("net.ipv6.conf.*.accept_source_route", .integer(-1...Int(Int32.max)), .negative, default: "0")
-        .combined(.minimum),
-      strong("net.ipv6.conf.*.accept_redirects", flag, .less, default: "1"),
-      neutral("net.ipv6.conf.*.accept_dad", .choice([0, 1, 2])),
-      neutral("net.ipv6.conf.*.accept_ra_defrtr", flag),
-      neutral("net.ipv6.conf.*.accept_ra_pinfo", flag),
-      neutral("net.ipv6.conf.*.accept_ra_rtr_pref", flag),
-      neutral("net.ipv6.conf.*.accept_ra_mtu", flag),
-      neutral("net.ipv6.conf.*.accept_ra_min_hop_limit", .integer(1...255)),
-      neutral("net.ipv6.conf.*.accept_untracked_na", .choice([0, 1, 2])),
-      neutral("net.ipv6.conf.*.addr_gen_mode", .choice([0, 1, 2, 3])),
-      neutral("net.ipv6.conf.*.dad_transmits", count),
-      neutral("net.ipv6.conf.*.drop_unicast_in_l2_multicast", flag),
-      neutral("net.ipv6.conf.*.drop_unsolicited_na", flag),
-      neutral("net.ipv6.conf.*.hop_limit", .integer(1...255), unit: "hops"),
-      neutral("net.ipv6.conf.*.max_addresses", count, unit: "addresses"),
-      neutral("net.ipv6.conf.*.mtu", .integer(1280...65535), unit: "bytes"),
-      neutral("net.ipv6.conf.*.proxy_ndp", flag),
-      neutral("net.ipv6.conf.*.router_solicitations", .integer(-1...Int(Int32.max))),
-      neutral("net.ipv6.conf.*.use_tempaddr", .integer(-1...2)),
-    ].map(\.perInterface)
-
-  private static let bridgeRows: [SysctlRow] = [
-    strong("net.bridge.bridge-nf-call-iptables", flag, .more, default: "1"),
-    strong("net.bridge.bridge-nf-call-ip6tables", flag, .more, default: "1"),
-    strong("net.bridge.bridge-nf-call-arptables", flag, .more, default: "1"),
-    neutral("net.bridge.bridge-nf-filter-vlan-tagged", flag),
-    neutral("net.bridge.bridge-nf-filter-pppoe-tagged", flag),
-    neutral("net.bridge.bridge-nf-pass-vlan-input-dev", flag),
-  ].map { $0.provided(by: .module("br_netfilter")).inNamespace }
-
-  private static let conntrackRows: [SysctlRow] =
-    [
-      neutral("net.netfilter.nf_conntrack_max", count, unit: "connections"),
-      neutral("net.netfilter.nf_conntrack_buckets", count, unit: "buckets"),
-      neutral("net.netfilter.nf_conntrack_expect_max", count),
-      neutral("net.netfilter.nf_conntrack_acct", flag),
-      neutral("net.netfilter.nf_conntrack_helper", flag),
-      neutral("net.netfilter.nf_conntrack_checksum", flag),
-      neutral("net.netfilter.nf_conntrack_log_invalid", .integer(0...255)),
-      neutral("net.netfilter.nf_conntrack_tcp_loose", flag),
-      neutral("net.netfilter.nf_conntrack_tcp_be_liberal", flag),
-      neutral("net.netfilter.nf_conntrack_generic_timeout", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_icmp_timeout", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_icmpv6_timeout", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_udp_timeout", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_udp_timeout_stream", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_established", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_time_wait", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_close_wait", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_fin_wait", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_syn_recv", count, unit: "seconds"),
-      neutral("net.netfilter.nf_conntrack_tcp_timeout_syn_sent", count, unit: "seconds"),
-    ].map { $0.provided(by: .module("nf_conntrack")).inNamespace }
-}
-
-extension SysctlRow {
-  fileprivate var inNamespace: SysctlRow {
-    var row = self
-    row.isNamespaced = true
-    return row
-  }
-
-  fileprivate var perInterface: SysctlRow {
-    var row = inNamespace
-    row.provider = .interface
-    return row
-  }
-
-  fileprivate func combined(_ combination: Combination, all allDefault: String? = nil) -> SysctlRow {
-    var row = self
-    row.combination = combination
-    row.allDefault = allDefault
-    return row
-  }
-
-  fileprivate func provided(by provider: Provider) -> SysctlRow {
-    var row = self
-    row.provider = provider
-    return row
-  }
 }

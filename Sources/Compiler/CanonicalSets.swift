@@ -30,7 +30,7 @@ struct CanonicalSets {
       .init("count-v4", JSONValue(netset.ipv4Count)), .init("count-v6", JSONValue(netset.ipv6Count)),
       .init("sha256", .string(sha256)),
     ]
-    guard netset.prefixes.count > Self.listedLimit else {
+    guard netset.ipv4Count + netset.ipv6Count > Self.listedLimit else {
       members.append(.init("elements", JSONValue(netset.prefixes)))
       return members
     }

@@ -4,43 +4,66 @@ internal import SHA2
 
 /// A set of addresses as text: one prefix a line, IPv4 before IPv6, each ascending, as RFC 5952 writes them.
 ///
-/// The fewest prefixes that cover the set, so that equal sets are equal bytes.
+/// The fewest prefixes that cover the set, so that equal sets are equal bytes. A set may have millions: the text
+/// is all that is kept.
 struct Netset {
-  private(set) var prefixes: [String] = []
+  private(set) var text: [UInt8] = []
   private(set) var ipv4Count = 0
   private(set) var ipv6Count = 0
 
   init(_ addresses: AddressSet) {
-    for range in addresses.ipv4 { add(.ipv4, UInt128(range.lower), UInt128(range.upper), width: 32) }
-    ipv4Count = prefixes.count
-    for range in addresses.ipv6 { add(.ipv6, range.lower, range.upper, width: 128) }
-    ipv6Count = prefixes.count - ipv4Count
-  }
-
-  var text: [UInt8] {
-    var text: [UInt8] = []
-    for prefix in prefixes {
-      text += prefix.utf8
-      text.append(0x0a)
+    // A line of IPv4 is 19 bytes at most, one of IPv6 44; most are shorter.
+    text.reserveCapacity(addresses.ipv4.count * 17 + addresses.ipv6.count * 24)
+    for range in addresses.ipv4 {
+      let count = Self.prefixes(of: range) { start, length in
+        AddressText.append(ipv4: start, to: &text)
+        end(length, width: 32)
+      }
+      ipv4Count += count
     }
-    return text
+    for range in addresses.ipv6 {
+      let count = Self.prefixes(of: range) { start, length in
+        AddressText.append(ipv6: start, to: &text)
+        end(length, width: 128)
+      }
+      ipv6Count += count
+    }
   }
 
   var sha256: String { String(decoding: SHA256.hex(SHA256.hash(text)), as: UTF8.self) }
 
-  /// Cuts a range into prefixes: each time the largest that starts where the last one ended and still fits.
-  private mutating func add(_ family: IPFamily, _ lower: UInt128, _ upper: UInt128, width: Int) {
-    var start = lower
+  /// One text for each line.
+  var prefixes: [String] {
+    text.split(separator: 0x0a).map { String(decoding: $0, as: UTF8.self) }
+  }
+
+  private mutating func end(_ length: Int, width: Int) {
+    if length < width {
+      text.append(UInt8(ascii: "/"))
+      AddressText.append(decimal: length, to: &text)
+    }
+    text.append(0x0a)
+  }
+
+  /// Cuts a range into prefixes: each time the largest that starts where the last one ended and still fits. Returns
+  /// how many they are.
+  private static func prefixes<Value>(
+    of range: AddressRange<Value>, _ body: (_ start: Value, _ length: Int) -> Void
+  ) -> Int {
+    var start = range.lower
+    var count = 0
     while true {
-      var hostBits = min(start.trailingZeroBitCount, width)
-      while hostBits > 0, upper - start < Self.hostMask(hostBits) { hostBits -= 1 }
-      let address = AddressText.print(family, start)
-      prefixes.append(hostBits == 0 ? address : "\(address)/\(width - hostBits)")
-      let end = start + Self.hostMask(hostBits)
-      if end == upper { return }
+      var hostBits = start.trailingZeroBitCount
+      while hostBits > 0, range.upper - start < hostMask(hostBits) { hostBits -= 1 }
+      body(start, Value.bitWidth - hostBits)
+      count += 1
+      let end = start + hostMask(hostBits)
+      if end == range.upper { return count }
       start = end + 1
     }
   }
 
-  private static func hostMask(_ bits: Int) -> UInt128 { bits == 128 ? .max : (1 << UInt128(bits)) - 1 }
+  private static func hostMask<Value: FixedWidthInteger>(_ bits: Int) -> Value {
+    bits == Value.bitWidth ? .max : (1 << Value(bits)) - 1
+  }
 }

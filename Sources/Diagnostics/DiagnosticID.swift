@@ -93,6 +93,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case parameterUnset = "define/parameter-unset"
   case unknownParameter = "define/unknown-parameter"
   case parameterTwice = "define/parameter-twice"
+  case listDigest = "define/list-digest"
   case unusedDefinition = "define/unused"
 
   // The firewall.

@@ -26,6 +26,8 @@ struct Checker {
   /// The policies and fragments among them.
   var files = PolicyFiles()
   var reading = ReadingList()
+  /// List files by path.
+  var lists: [String: ListFile] = [:]
   /// The policy that is checked: the file itself, or one that it extends.
   var policyFile: SourceID?
   /// Values that `with` gives to parameters, and the files that give them.

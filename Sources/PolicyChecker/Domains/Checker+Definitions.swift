@@ -118,6 +118,9 @@ extension Checker {
       }
       return map.value.mapping == nil ? .damaged : targets(map.value, of: definition)
     }
+    if let entry = entries.first(where: { $0.key.text == "file" }) {
+      return list(of: entry, entries, definition)
+    }
     let kinds = entries.compactMap { entry in
       DefinitionElementSyntax.Kind(rawValue: entry.key.text).map { (kind: $0, entry: entry) }
     }
@@ -126,7 +129,7 @@ extension Checker {
       if !isLater {
         error(
           .missingKey, definition.span, "`\(definition.name)` does not say what it defines",
-          help: ["write one of `addresses`, `numbers`, `interfaces` and `services`"])
+          help: ["write one of `addresses`, `numbers`, `interfaces`, `services` and `file`"])
       }
       return .damaged
     }

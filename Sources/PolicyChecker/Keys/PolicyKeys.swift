@@ -106,8 +106,8 @@ enum PolicyKeys {
       PolicyKey("numbers", .list(.element), "Numbers and ranges of numbers."),
       PolicyKey("interfaces", .list(.element), "Interface names; a final `*` stands for any rest."),
       PolicyKey("services", .list(.element), "Protocols, each with at most one port or range."),
-      PolicyKey("file", .path, "A list file, one address, prefix or range a line.", support: .later),
-      PolicyKey("sha256", .text(limit: 64), "Digest the list file must have.", support: .later),
+      PolicyKey("file", .path, "A list file, one address, prefix or range a line."),
+      PolicyKey("sha256", .digest, "SHA-256 that the list file must have."),
       PolicyKey("dynamic", .words(["addresses"]), "A set that rules fill.", support: .later),
       PolicyKey("external", .words(["addresses"]), "A set that others fill.", support: .later),
       PolicyKey(

@@ -44,6 +44,7 @@ package enum PolicySchema {
     case .bool: reference("bool")
     case .until: reference("until")
     case .path: ["type": "string", "minLength": 1, "not": ["pattern": "^/"]]
+    case .digest: ["type": "string", "pattern": "^[0-9a-f]{64}$"]
     case .integer(let range): integer(range)
     case .version: ["type": "string", "pattern": #"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$"#]
     case .duration: ["type": "string", "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"]

@@ -130,6 +130,15 @@ extension Checker {
       }
     case .path:
       checkString(scalar)
+    case .digest:
+      checkString(scalar)
+      if scalar.text.utf8.count != 64
+        || !scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+      {
+        error(
+          .badValue, scalar.span, "`\(scalar.text)` is no SHA-256",
+          help: ["write the 64 lower-case hexadecimal digits that `sha256sum` prints"])
+      }
     case .name:
       checkString(scalar)
       checkName(scalar)

@@ -11,6 +11,8 @@ indirect enum ValueType: Sendable {
   case until
   /// Relative to the file, `/`-separated.
   case path
+  /// A SHA-256: 64 lower-case hexadecimal digits.
+  case digest
   case integer(ClosedRange<Int>)
   /// `"M.N"`; a number would lose the last digit of 6.10.
   case version
@@ -48,8 +50,8 @@ indirect enum ValueType: Sendable {
   /// The kinds of node this type takes, in the order of a message.
   var nodeKinds: [NodeKind] {
     switch self {
-    case .text, .name, .bool, .until, .path, .integer, .version, .duration, .words, .sysctlValue, .element,
-      .priority, .region:
+    case .text, .name, .bool, .until, .path, .digest, .integer, .version, .duration, .words, .sysctlValue,
+      .element, .priority, .region:
       [.scalar]
     case .ruleItem: [.scalar, .mapping]
     case .statement(let isNamed): isNamed ? [.scalar, .mapping] : [.scalar]

@@ -85,7 +85,8 @@ let package = Package(
     // Leaves.
     .target(name: "CanonicalJSON"),
     .target(name: "Diagnostics", dependencies: ["CanonicalJSON"]),
-    .target(name: "SHA2"),
+    .systemLibrary(name: "CSHA2"),
+    .target(name: "SHA2", dependencies: ["CSHA2"]),
     .systemLibrary(name: "CLinux"),
     .systemLibrary(
       name: "CNFTables", pkgConfig: "libnftnl", providers: [.apt(["libnftnl-dev", "libmnl-dev"])]),
@@ -125,7 +126,7 @@ let package = Package(
     // build proves that the files are good for both.
     .executableTarget(
       name: "lockdown-apply",
-      dependencies: ["CLinux"],
+      dependencies: ["CLinux", "CSHA2"],
       swiftSettings: embedded,
       linkerSettings: embeddedLink),
 

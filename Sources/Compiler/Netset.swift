@@ -1,5 +1,4 @@
 internal import PolicyModel
-internal import PolicySyntax
 internal import SHA2
 
 /// A set of addresses as text: one prefix a line, IPv4 before IPv6, each ascending, as RFC 5952 writes them.
@@ -16,14 +15,14 @@ struct Netset {
     text.reserveCapacity(addresses.ipv4.count * 17 + addresses.ipv6.count * 24)
     for range in addresses.ipv4 {
       let count = Self.prefixes(of: range) { start, length in
-        AddressText.append(ipv4: start, to: &text)
+        AddressPrinting.append(start, to: &text)
         end(length, width: 32)
       }
       ipv4Count += count
     }
     for range in addresses.ipv6 {
       let count = Self.prefixes(of: range) { start, length in
-        AddressText.append(ipv6: start, to: &text)
+        AddressPrinting.append(start, to: &text)
         end(length, width: 128)
       }
       ipv6Count += count
@@ -40,7 +39,7 @@ struct Netset {
   private mutating func end(_ length: Int, width: Int) {
     if length < width {
       text.append(UInt8(ascii: "/"))
-      AddressText.append(decimal: length, to: &text)
+      AddressPrinting.append(decimal: length, to: &text)
     }
     text.append(0x0a)
   }

@@ -104,12 +104,28 @@ struct BatchWriter: ~Copyable {
     lastSetID += 1
     let id = lastSetID
     let kernelName = try name.map { (name) throws(NFTablesError) in try ExpressionEncoder.checkedName(name) }
-    let items = try ElementEncoder.items(of: set)
     let wireName = kernelName ?? Self.anonymousName(of: set)
-    let native = try nativeSet(set, name: wireName, table: table, size: ElementEncoder.size(of: items))
-
-    let elements = try elementMessages(
-      items, of: wireName, id: id, table: table, family: family, sequence: sequence)
+    let elements: [(bytes: [UInt8], listStart: Int)]
+    let size: UInt32
+    if var edges = try PackedEdges(set) {
+      size = edges.size
+      elements = elementMessages(of: wireName, id: id, table: table, family: family, sequence: sequence) {
+        edges.writeNext(to: &$0)
+      }
+    } else {
+      let items = try ElementEncoder.items(of: set)
+      size = ElementEncoder.size(of: items)
+      let element = try NativeElement()
+      var rest = items[...]
+      elements = try elementMessages(of: wireName, id: id, table: table, family: family, sequence: sequence) {
+        (buffer) throws(NFTablesError) in
+        guard let item = rest.popFirst() else { return false }
+        try element.fill(item)
+        element.write(to: &buffer)
+        return true
+      }
+    }
+    let native = try nativeSet(set, name: wireName, table: table, size: size)
 
     // An anonymous set dies with its rule; a named one survives a replace if its label is the same.
     var label: [UInt8] = []
@@ -190,32 +206,30 @@ struct BatchWriter: ~Copyable {
   }
 
   /// The messages that fill a set, and where in each the attribute with its elements begins.
-  private mutating func elementMessages(
-    _ items: [ElementEncoder.Item], of set: String, id: UInt32, table: String, family: UInt8,
-    sequence: UInt32
-  ) throws(NFTablesError) -> [(bytes: [UInt8], listStart: Int)] {
-    let element = try NativeElement()
+  ///
+  /// - Parameter writeNext: Appends the next element; false after the last.
+  private mutating func elementMessages<Failure: Error>(
+    of set: String, id: UInt32, table: String, family: UInt8, sequence: UInt32,
+    writeNext: (inout MessageBuffer) throws(Failure) -> Bool
+  ) throws(Failure) -> [(bytes: [UInt8], listStart: Int)] {
     var written: [(bytes: [UInt8], listStart: Int)] = []
-    var rest = items[...]
-    while !rest.isEmpty {
+    while true {
       buffer.begin(NFT_MSG_NEWSETELEM, family: family, flags: Self.create, sequence: sequence)
       buffer.append(NFTA_SET_ELEM_LIST_TABLE, string: table)
       buffer.append(NFTA_SET_ELEM_LIST_SET, string: set)
       buffer.append(NFTA_SET_ELEM_LIST_SET_ID, number: id)
       let start = buffer.count
-      try buffer.nest(NFTA_SET_ELEM_LIST_ELEMENTS) { (buffer) throws(NFTablesError) in
-        var count = 0
+      var count = 0
+      try buffer.nest(NFTA_SET_ELEM_LIST_ELEMENTS) { (buffer) throws(Failure) in
         while count < Self.maximumElementsPerMessage, buffer.count - start < Self.maximumListLength,
-          let item = rest.popFirst()
+          try writeNext(&buffer)
         {
-          try element.fill(item)
-          element.write(to: &buffer)
           count += 1
         }
       }
+      guard count > 0 else { return written }
       written.append((buffer.finished(), start))
     }
-    return written
   }
 
   private mutating func write(

@@ -53,6 +53,37 @@ internal import CNFTables
     unsafe mnl_attr_nest_end(header, start)
   }
 
+  /// Appends an element with a key and no data, as `nftnl_set_elem_nlmsg_build` does.
+  ///
+  /// - Parameters:
+  ///   - keyLength: A multiple of 4, at most 16; whoever appends has asked for room.
+  ///   - key: Its bytes, by index.
+  mutating func appendElement(
+    keyLength: Int, endsInterval: Bool, userdata: [UInt8] = [], key: (Int) -> UInt8
+  ) {
+    precondition(keyLength % 4 == 0 && keyLength <= 16 && count + 128 + userdata.count <= Self.capacity)
+    let element = unsafe mnl_attr_nest_start(header, UInt16(NFTA_LIST_ELEM.rawValue))
+    if endsInterval { append(NFTA_SET_ELEM_FLAGS, number: NFT_SET_ELEM_INTERVAL_END.rawValue) }
+    let data = unsafe mnl_attr_nest_start(header, UInt16(NFTA_SET_ELEM_KEY.rawValue))
+    // SAFETY: the precondition leaves room; netlink attributes are aligned to 4 bytes.
+    unsafe memory.storeBytes(
+      of: UInt16(Self.attributeHeader + keyLength), toByteOffset: count, as: UInt16.self)
+    unsafe memory.storeBytes(of: UInt16(NFTA_DATA_VALUE.rawValue), toByteOffset: count + 2, as: UInt16.self)
+    for index in 0..<keyLength {
+      unsafe memory.storeBytes(
+        of: key(index), toByteOffset: count + Self.attributeHeader + index, as: UInt8.self)
+    }
+    unsafe header.pointee.nlmsg_len += UInt32(Self.attributeHeader + keyLength)
+    unsafe mnl_attr_nest_end(header, data)
+    if !userdata.isEmpty {
+      unsafe mnl_attr_put(header, UInt16(NFTA_SET_ELEM_USERDATA.rawValue), userdata.count, userdata)
+    }
+    unsafe mnl_attr_nest_end(header, element)
+  }
+
+  // struct nlattr, linux/netlink.h.
+  private static let attributeHeader = 4
+
   /// Bytes of the message so far.
   var count: Int { unsafe Int(header.pointee.nlmsg_len) }
 

@@ -29,7 +29,13 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
     }
     var merged: [AddressRange<Value>] = []
     merged.reserveCapacity(ranges.count)
-    for range in ranges.sorted(by: { ($0.lower, $0.upper) < ($1.lower, $1.upper) }) {
+    // Most lists are in order already.
+    var isAscending = true
+    for index in 1..<ranges.count where ranges[index - 1].lower > ranges[index].lower {
+      isAscending = false
+      break
+    }
+    for range in isAscending ? ranges : ranges.sorted(by: { $0.lower < $1.lower }) {
       if let last = merged.last, last.upper == .max || range.lower <= last.upper + 1 {
         merged[merged.count - 1].upper = max(last.upper, range.upper)
       } else {
@@ -55,6 +61,9 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
 
   @inlinable
   package func intersection(_ other: IntervalSet) -> IntervalSet {
+    // What is cut with everything stays the same storage.
+    if covers(other) { return other }
+    if other.covers(self) { return self }
     var result: [AddressRange<Value>] = []
     var left = 0
     var right = 0
@@ -69,9 +78,20 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
     return IntervalSet(merged: result)
   }
 
+  /// Whether one range holds all of the other set.
+  @inlinable
+  func covers(_ other: IntervalSet) -> Bool {
+    guard ranges.count == 1, let first = other.ranges.first, let last = other.ranges.last else {
+      return false
+    }
+    return ranges[0].lower <= first.lower && last.upper <= ranges[0].upper
+  }
+
   @inlinable
   package func subtracting(_ other: IntervalSet) -> IntervalSet {
+    if other.covers(self) { return IntervalSet(merged: []) }
     var result: [AddressRange<Value>] = []
+    result.reserveCapacity(ranges.count + other.ranges.count)
     var next = 0
     for range in ranges {
       var lower = range.lower

@@ -250,60 +250,38 @@ package enum AddressText {
 
   /// One address as RFC 5952 §4 has it; IPv4 in the low 32 bits.
   package static func print(_ family: IPFamily, _ value: UInt128) -> String {
-    var text: [UInt8] = []
     switch family {
-    case .ipv4: append(ipv4: UInt32(truncatingIfNeeded: value), to: &text)
-    case .ipv6: append(ipv6: value, to: &text)
+    case .ipv4:
+      return "\(value >> 24 & 255).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255)"
+    case .ipv6:
+      let groups = (0..<8).map { UInt16(truncatingIfNeeded: value >> UInt128(112 - 16 * $0)) }
+      let zeros = longestZeros(groups)
+      var text = ""
+      var index = 0
+      while index < 8 {
+        if index == zeros.lowerBound, zeros.count > 1 {
+          text += "::"
+          index = zeros.upperBound
+          continue
+        }
+        if !text.isEmpty, !text.utf8.reversed().starts(with: [UInt8(ascii: ":")]) { text += ":" }
+        text += String(groups[index], radix: 16)
+        index += 1
+      }
+      return text
     }
-    return String(decoding: text, as: UTF8.self)
   }
 
-  package static func append(ipv4 value: UInt32, to text: inout [UInt8]) {
-    for shift: UInt32 in [24, 16, 8] {
-      append(decimal: Int(value >> shift & 255), to: &text)
-      text.append(UInt8(ascii: "."))
-    }
-    append(decimal: Int(value & 255), to: &text)
-  }
-
-  package static func append(ipv6 value: UInt128, to text: inout [UInt8]) {
-    func group(_ index: Int) -> UInt16 { UInt16(truncatingIfNeeded: value >> UInt128(112 - 16 * index)) }
-    // The first of the longest runs of zero groups.
-    var zeros = 0..<0
+  /// The first of the longest runs of zero groups.
+  private static func longestZeros(_ groups: [UInt16]) -> Range<Int> {
+    var best = 0..<0
     var index = 0
-    while index < 8 {
+    while index < groups.count {
       var end = index
-      while end < 8, group(end) == 0 { end += 1 }
-      if end - index > zeros.count { zeros = index..<end }
+      while end < groups.count, groups[end] == 0 { end += 1 }
+      if end - index > best.count { best = index..<end }
       index = max(end, index + 1)
     }
-    index = 0
-    while index < 8 {
-      if index == zeros.lowerBound, zeros.count > 1 {
-        text.append(UInt8(ascii: ":"))
-        text.append(UInt8(ascii: ":"))
-        index = zeros.upperBound
-        continue
-      }
-      if index > 0, index != zeros.upperBound || zeros.count < 2 { text.append(UInt8(ascii: ":")) }
-      append(hexadecimal: group(index), to: &text)
-      index += 1
-    }
-  }
-
-  /// - Precondition: 0 to 999.
-  package static func append(decimal value: Int, to text: inout [UInt8]) {
-    if value >= 100 { text.append(UInt8(ascii: "0") + UInt8(value / 100)) }
-    if value >= 10 { text.append(UInt8(ascii: "0") + UInt8(value / 10 % 10)) }
-    text.append(UInt8(ascii: "0") + UInt8(value % 10))
-  }
-
-  private static func append(hexadecimal value: UInt16, to text: inout [UInt8]) {
-    var hasBegun = false
-    for shift: UInt16 in [12, 8, 4, 0] {
-      let digit = UInt8(value >> shift & 15)
-      hasBegun = hasBegun || digit != 0 || shift == 0
-      if hasBegun { text.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10) }
-    }
+    return best
   }
 }

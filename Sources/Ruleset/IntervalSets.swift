@@ -33,9 +33,13 @@ enum IntervalSets {
   fileprivate static func contentHash(of set: KernelSet) -> [UInt8] {
     var digest = SHA256()
     digest.update(Array((set.keyType.contentName + "\n").utf8))
-    for element in set.elements {
-      digest.update(element.lower)
-      digest.update(element.upper)
+    if let packed = set.elements.packed {
+      digest.update(packed.bytes)
+    } else {
+      for element in set.elements {
+        digest.update(element.lower)
+        digest.update(element.upper)
+      }
     }
     return digest.finish()
   }

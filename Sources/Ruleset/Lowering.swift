@@ -95,7 +95,7 @@ package enum Lowering {
     KernelSet(
       name: KernelName.set(name, family: family), keyType: keyType,
       isInterval: ranges.contains { $0.lower != $0.upper },
-      elements: ranges.map { KernelSet.Element(bigEndian: $0) })
+      elements: ElementList(packing: ranges))
   }
 }
 

@@ -210,29 +210,32 @@ struct MatchLowering {
   private func lower(
     addresses match: AddressMatch, _ side: AddressSide, family: Families, isNegated: Bool
   ) -> LoweredMatch {
-    let elements: [KernelSet.Element]
-    let isEverything: Bool
     if family == .ipv6 {
-      elements = match.addresses.ipv6.map { KernelSet.Element(bigEndian: $0) }
-      isEverything = match.addresses.ipv6 == [AddressRange(0, .max)]
+      lower(match.addresses.ipv6, .ipv6Address, of: match, side, family: family, isNegated: isNegated)
     } else {
       // Of either family: the static part is empty or everything in both.
-      elements = match.addresses.ipv4.map { KernelSet.Element(bigEndian: $0) }
-      isEverything = match.addresses.ipv4 == [AddressRange(0, .max)]
+      lower(match.addresses.ipv4, .ipv4Address, of: match, side, family: family, isNegated: isNegated)
     }
-    if isEverything { return isNegated ? .never : .always }
+  }
+
+  private func lower<Value>(
+    _ ranges: [AddressRange<Value>], _ keyType: KernelSet.KeyType, of match: AddressMatch,
+    _ side: AddressSide,
+    family: Families, isNegated: Bool
+  ) -> LoweredMatch {
+    if ranges == [AddressRange(0, .max)] { return isNegated ? .never : .always }
     let specials = match.specials.filter { $0 == .local || family == .ipv4 }
 
     func inSet(_ comparison: RuleStatement.Operator) -> Condition {
-      let keyType: KernelSet.KeyType = family == .ipv6 ? .ipv6Address : .ipv4Address
       let operand: Condition.Operand =
-        match.name.map { name in
+        if let name = match.name {
           .inline(
             .set(
               .named(KernelName.set(name, family: family)),
-              isInterval: elements.contains { !$0.isSingle }))
+              isInterval: ranges.contains { $0.lower != $0.upper }))
+        } else {
+          .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
         }
-        ?? .ranges(elements, keyType: keyType)
       return Condition(Self.field(side, family), comparison, operand)
     }
     func isSpecial(_ comparison: RuleStatement.Operator) -> Condition {
@@ -248,7 +251,7 @@ struct MatchLowering {
       return Condition(side == .source ? .fibSourceType : .fibDestinationType, comparison, operand)
     }
 
-    switch (elements.isEmpty, specials.isEmpty, isNegated) {
+    switch (ranges.isEmpty, specials.isEmpty, isNegated) {
     case (true, true, false): return .never
     case (true, true, true): return .always
     case (false, true, false): return .anyOf([Conjunction([inSet(.equal)])])

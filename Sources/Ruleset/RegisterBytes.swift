@@ -19,7 +19,9 @@ extension KernelSet.Element {
   package var isSingle: Bool { lower == upper }
 
   /// The length in bits of the prefix that the range is, if it is one.
-  package var prefixLength: Int? {
+  package var prefixLength: Int? { Self.prefixLength(lower[...], upper[...]) }
+
+  package static func prefixLength(_ lower: ArraySlice<UInt8>, _ upper: ArraySlice<UInt8>) -> Int? {
     // A prefix: equal bits, then all zeros below and all ones above.
     var length = 0
     var isInHostPart = false

@@ -169,7 +169,7 @@ package struct KernelSet: Sendable, Equatable {
   /// Key bytes as in the register at the look-up; ascending, disjoint. In a plain set `lower == upper`.
   /// So ids and states, which are in host order, are little-endian; in an interval set ids are big-endian,
   /// for the rule turns the register round first.
-  package var elements: [Element]
+  package var elements: ElementList
   package var comment: String?
 
   package struct Element: Sendable, Equatable, Hashable {
@@ -187,6 +187,15 @@ package struct KernelSet: Sendable, Equatable {
 
   package init(
     name: String?, keyType: KeyType, isInterval: Bool, dataType: DataType? = nil, elements: [Element],
+    comment: String? = nil
+  ) {
+    self.init(
+      name: name, keyType: keyType, isInterval: isInterval, dataType: dataType,
+      elements: ElementList(elements), comment: comment)
+  }
+
+  package init(
+    name: String?, keyType: KeyType, isInterval: Bool, dataType: DataType? = nil, elements: ElementList,
     comment: String? = nil
   ) {
     self.name = name

@@ -1,3 +1,5 @@
+internal import CSHA2
+
 /// SHA-256 as FIPS 180-4 defines it, in Swift alone.
 ///
 /// swift-crypto would bring BoringSSL, which the Embedded applier cannot link; one implementation in both
@@ -39,11 +41,10 @@ package struct SHA256: ~Copyable {
       update(bytes[index])
       index += 1
     }
-    while bytes.count - index >= Self.blockLength {
-      compress(bytes, at: index)
-      index += Self.blockLength
-      total &+= UInt64(Self.blockLength)
-    }
+    let blocks = (bytes.count - index) / Self.blockLength
+    compress(bytes, at: index, blocks: blocks)
+    index += blocks * Self.blockLength
+    total &+= UInt64(blocks * Self.blockLength)
     while index < bytes.count {
       update(bytes[index])
       index += 1
@@ -81,8 +82,29 @@ package struct SHA256: ~Copyable {
 
   private mutating func compressBuffered() {
     let copy = block
-    compress(copy.span, at: 0)
+    compress(copy.span, at: 0, blocks: 1)
     buffered = 0
+  }
+
+  /// - Precondition: `blocks` times 64 bytes begin at `start`.
+  private mutating func compress(_ bytes: Span<UInt8>, at start: Int, blocks: Int) {
+    precondition(start >= 0 && blocks >= 0 && bytes.count - start >= blocks * Self.blockLength)
+    guard blocks > 0 else { return }
+    if lockdown_has_sha256() != 0 {
+      var words: InlineArray<8, UInt32> = [
+        state.0, state.1, state.2, state.3, state.4, state.5, state.6, state.7,
+      ]
+      // SAFETY: the precondition covers all blocks.
+      unsafe bytes.withUnsafeBufferPointer { bytes in
+        var span = words.mutableSpan
+        unsafe span.withUnsafeMutableBufferPointer { words in
+          unsafe lockdown_sha256_blocks(words.baseAddress, bytes.baseAddress?.advanced(by: start), blocks)
+        }
+      }
+      state = (words[0], words[1], words[2], words[3], words[4], words[5], words[6], words[7])
+      return
+    }
+    for block in 0..<blocks { compress(bytes, at: start + block * Self.blockLength) }
   }
 
   /// - Precondition: 64 bytes begin at `start`.

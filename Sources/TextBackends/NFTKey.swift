@@ -1,3 +1,4 @@
+internal import PolicyModel
 internal import Ruleset
 
 /// Names of fields and texts of their values.
@@ -107,8 +108,7 @@ enum NFTKey {
 
   private static func text(_ bytes: [UInt8], keyType: KernelSet.KeyType) -> String {
     switch keyType {
-    case .ipv4Address: bytes.map { String($0) }.joined(separator: ".")
-    case .ipv6Address: AddressText.ipv6(bytes)
+    case .ipv4Address, .ipv6Address: address(bytes)
     case .inetProtocol: protocolName(bytes.first ?? 0)
     // Codes as numbers: nft has one list of their names for all types.
     case .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: String(bytes.first ?? 0)
@@ -123,7 +123,34 @@ enum NFTKey {
     }
   }
 
+  private static func address(_ bytes: [UInt8]) -> String {
+    var text: [UInt8] = []
+    appendAddress(bytes[...], to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
   // MARK: Elements
+
+  /// An element of a packed set of addresses.
+  static func append(_ lower: ArraySlice<UInt8>, _ upper: ArraySlice<UInt8>, to text: inout [UInt8]) {
+    appendAddress(lower, to: &text)
+    if lower == upper { return }
+    if let bits = KernelSet.Element.prefixLength(lower, upper) {
+      text.append(UInt8(ascii: "/"))
+      AddressPrinting.append(decimal: bits, to: &text)
+    } else {
+      text.append(UInt8(ascii: "-"))
+      appendAddress(upper, to: &text)
+    }
+  }
+
+  private static func appendAddress(_ bytes: ArraySlice<UInt8>, to text: inout [UInt8]) {
+    if bytes.count == 4 {
+      AddressPrinting.append(bytes.reduce(0 as UInt32) { $0 << 8 | UInt32($1) }, to: &text)
+    } else {
+      AddressPrinting.append(bytes.reduce(0 as UInt128) { $0 << 8 | UInt128($1) }, to: &text)
+    }
+  }
 
   /// The set's elements in its order.
   static func elements(of set: KernelSet) -> [String] {

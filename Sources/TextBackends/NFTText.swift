@@ -63,12 +63,19 @@ private struct NFTTableText {
     // The kernel chooses a fixed table for a known size, which loads faster.
     text += "\t\tsize \(set.elements.count)\n"
     if let comment = set.comment { text += "\t\tcomment \(NFTString.quoted(comment))\n" }
-    text += "\t\telements = {\n" + Self.wrapped(NFTKey.elements(of: set), indent: "\t\t\t") + "\t\t}\n\t}\n"
+    text += "\t\telements = {\n"
+    if let packed = set.elements.packed {
+      text += String(decoding: Self.wrapped(packed.bytes, keyLength: packed.keyLength), as: UTF8.self)
+    } else {
+      text += Self.wrapped(NFTKey.elements(of: set), indent: "\t\t\t")
+    }
+    text += "\t\t}\n\t}\n"
   }
+
+  private static let width = 88
 
   /// Elements with commas, as many on a line as fit.
   private static func wrapped(_ elements: [String], indent: String) -> String {
-    let width = 88
     var text = ""
     var line = ""
     for (index, element) in elements.enumerated() {
@@ -80,6 +87,32 @@ private struct NFTTableText {
       line += line.isEmpty ? item : " " + item
     }
     return text + indent + line + "\n"
+  }
+
+  /// The same for addresses, whose keys come packed, in one text of bytes.
+  private static func wrapped(_ keys: [UInt8], keyLength: Int) -> [UInt8] {
+    let count = keys.count / (2 * keyLength)
+    var text: [UInt8] = []
+    text.reserveCapacity(count * (keyLength == 4 ? 18 : 28))
+    var (line, item): ([UInt8], [UInt8]) = ([], [])
+    func endLine(_ text: inout [UInt8], _ line: inout [UInt8]) {
+      text += [0x09, 0x09, 0x09]
+      text += line
+      text.append(0x0a)
+      line.removeAll(keepingCapacity: true)
+    }
+    for index in 0..<count {
+      let start = index * 2 * keyLength
+      item.removeAll(keepingCapacity: true)
+      NFTKey.append(
+        keys[start..<start + keyLength], keys[start + keyLength..<start + 2 * keyLength], to: &item)
+      if index < count - 1 { item.append(UInt8(ascii: ",")) }
+      if !line.isEmpty, line.count + 1 + item.count > width { endLine(&text, &line) }
+      if !line.isEmpty { line.append(0x20) }
+      line += item
+    }
+    endLine(&text, &line)
+    return text
   }
 
   private mutating func write(_ chain: Chain) {

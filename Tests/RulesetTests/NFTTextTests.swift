@@ -1,3 +1,4 @@
+import PolicyModel
 import Ruleset
 import Testing
 import TextBackends
@@ -28,6 +29,27 @@ struct NFTTextTests {
   func addressesAreWrittenAsRFC5952Says(bytes: [UInt8], text: String) {
     let printed = Self.text(ofSetWith: [KernelSet.Element(bytes, bytes)], keyType: .ipv6Address)
     #expect(printed.contains("\n\t\t\t\(text)\n"))
+  }
+
+  /// Packed elements are written apart from the others, and the same.
+  @Test func packedElements() {
+    func text(_ elements: ElementList, _ keyType: KernelSet.KeyType) -> String {
+      let set = KernelSet(name: "s", keyType: keyType, isInterval: true, elements: elements)
+      return NFTText.print(
+        Ruleset(tables: [Table(family: .inet, name: "t", comment: nil, objects: [], sets: [set], chains: [])])
+      )
+    }
+    let four = ElementList(
+      packing: (0..<400).map {
+        IPv4Range($0 << 20 | $0 % 3, $0 << 20 | ($0 % 3 == 0 ? 0xff : $0 % 3 + $0 % 7))
+      })
+    #expect(text(four, .ipv4Address) == text(ElementList(Array(four)), .ipv4Address))
+    let six = ElementList(
+      packing: (0..<400).map { number in
+        let start = UInt128(number) << 100 | UInt128(number % 5) << 32
+        return IPv6Range(start, start | (number % 2 == 0 ? 0xffff_ffff : UInt128(number % 11)))
+      })
+    #expect(text(six, .ipv6Address) == text(ElementList(Array(six)), .ipv6Address))
   }
 
   @Test func theSameRulesetGivesTheSameText() {

@@ -54,7 +54,9 @@ enum NFTKey {
   static func port(_ bytes: [UInt8]) -> String { text(bytes, keyType: .inetService) }
 
   static func address(_ bytes: [UInt8]) -> String {
-    text(bytes, keyType: bytes.count == 4 ? .ipv4Address : .ipv6Address)
+    var text: [UInt8] = []
+    appendAddress(bytes[...], to: &text)
+    return String(decoding: text, as: UTF8.self)
   }
 
   /// What a map's element holds.
@@ -121,12 +123,6 @@ enum NFTKey {
       fields.indices.map { text(Self.field($0, of: bytes, fields), keyType: fields[$0]) }
         .joined(separator: " . ")
     }
-  }
-
-  private static func address(_ bytes: [UInt8]) -> String {
-    var text: [UInt8] = []
-    appendAddress(bytes[...], to: &text)
-    return String(decoding: text, as: UTF8.self)
   }
 
   // MARK: Elements

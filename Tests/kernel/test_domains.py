@@ -8,6 +8,7 @@ import json
 import os
 
 import support
+from test_bundle import sealed
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 SYSCTLS = """\
@@ -96,11 +97,18 @@ class Sysctls(support.KernelTestCase):
 
     def test_rollback(self):
         """A key that the kernel refuses: what was written before it is put back, and the run fails."""
-        text = SYSCTLS + "  net.ipv6.flowlabel_reflect: 99\n"
+        content = support.compile_policy(SYSCTLS + "  net.ipv6.flowlabel_reflect: 7\n").bundle.read_bytes()
+        # A value that the compiler would refuse too.
+        good, bad = b"net/ipv6/flowlabel_reflect7", b"net/ipv6/flowlabel_reflect9"
+        self.assertEqual(content.count(good), 1)
+        bundle = support.scratch() / "refused-value.bundle"
+        bundle.write_bytes(sealed(content.replace(good, bad)))
         for name in ("all", "default", "eth0"):
             self.host.sysctl("net.ipv4.conf.%s.rp_filter" % name, 2)
         before = self.everything()
-        outcome = self.apply(text, check=False)
+        with self.host:
+            outcome = support.run([support.LOCKDOWN_APPLY, bundle, "--only", "sysctl", "--status",
+                                   support.scratch() / "status.json"], check=False)
         self.assertNotIn(outcome.status, (0, 3))
         self.assertIn("flowlabel_reflect", outcome.stderr)
         self.assertEqual({path: value for path, value in self.everything().items() if before[path] != value}, {})

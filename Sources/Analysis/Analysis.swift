@@ -49,16 +49,7 @@ private struct Prover {
 
   /// The base chains a packet of a place meets, in the order it meets them (LANGUAGE.md §6.2).
   private func path(of hook: Hook) -> [BaseChain] {
-    let hooks: [Hook] =
-      switch hook {
-      case .input: [.ingress, .prerouting, .input]
-      case .forward: [.ingress, .prerouting, .forward, .postrouting]
-      case .output: [.output, .postrouting]
-      case .prerouting: [.ingress, .prerouting]
-      case .ingress: [.ingress]
-      case .postrouting: [.postrouting]
-      }
-    return hooks.flatMap(chains)
+    hook.path.flatMap(chains)
   }
 
   /// The chains of one hook, in the order a packet meets them.

@@ -360,17 +360,8 @@ extension HostPolicy {
 
   /// The base chains a packet of a place meets, in the order it meets them (LANGUAGE.md §6.2).
   func path(of hook: Hook) -> [BaseChain] {
-    let hooks: [Hook] =
-      switch hook {
-      case .input: [.ingress, .prerouting, .input]
-      case .forward: [.ingress, .prerouting, .forward, .postrouting]
-      case .output: [.output, .postrouting]
-      case .prerouting: [.ingress, .prerouting]
-      case .ingress: [.ingress]
-      case .postrouting: [.postrouting]
-      }
     let chains = firewall?.baseChains ?? []
-    return hooks.flatMap { hook in
+    return hook.path.flatMap { hook in
       chains.filter { $0.hook == hook }.sorted { $0.priority < $1.priority }
     }
   }

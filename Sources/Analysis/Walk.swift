@@ -101,6 +101,8 @@ struct Walk {
     /// Of `regularChains`; -1 for the base chain.
     var chain: Int
     var rules: ArraySlice<Rule>
+    /// What decides the packets at its end; nil: they go back to the caller.
+    var end: ChainPolicy?
   }
 
   private let regularChains: [RegularChain]
@@ -328,18 +330,20 @@ struct Walk {
     case translate(Translation)
   }
 
-  private func way(_ verdict: Verdict, isInBaseChain: Bool) -> Way {
+  private func way(_ verdict: Verdict, in frame: Frame) -> Way {
     func chain(_ name: String) -> Frame {
       // INVARIANT: the checker lets no other name through.
       let index = indexes[name] ?? 0
-      return Frame(chain: index, rules: regularChains[index].rules[...])
+      return Frame(
+        chain: index, rules: regularChains[index].rules[...], end: regularChains[index].policy)
     }
+    let end = frame.chain < 0 ? policy : regularChains[frame.chain].policy
     return switch verdict {
     case .accept: .decision(.accept)
     case .drop: .decision(.drop)
     case .reject: .decision(.reject)
     case .continue: .continue
-    case .return: isInBaseChain ? .decision(policy) : .leave(through: nil)
+    case .return: end.map { Way.decision($0) } ?? .leave(through: nil)
     case .jump(let name): .jump(chain(name))
     case .goto(let name): .leave(through: chain(name))
     // INVARIANT: its branches are none.
@@ -373,7 +377,7 @@ struct Walk {
           cut(entry, by: rule, at: GuardKey(frame.chain, index, number, entry), &taken, &untouched)
         }
         live = untouched
-        switch way(verdict, isInBaseChain: callers.isEmpty && frame.chain < 0) {
+        switch way(verdict, in: frame) {
         case .continue:
           onward += taken
         case .decision(let verdict) where isStateful:
@@ -394,7 +398,10 @@ struct Walk {
           let way = callers + [behind, chain]
           onward += isStateful ? tried(taken, way, by: rule) : run(taken, way, until: callers.count + 1)
         case .leave(let chain):
-          let way = callers + (chain.map { [$0] } ?? [])
+          var way = callers + (chain.map { [$0] } ?? [])
+          if let end = frame.end {
+            way.insert(Frame(chain: frame.chain, rules: [], end: end), at: callers.count)
+          }
           if isStateful {
             onward += tried(taken, way, by: rule)
           } else {
@@ -404,6 +411,10 @@ struct Walk {
       }
       live += onward
       if isExhausted { return [] }
+    }
+    if let end = frame.end {
+      decide(live, end, nil)
+      return left
     }
     return left + run(live, callers, until: depth)
   }

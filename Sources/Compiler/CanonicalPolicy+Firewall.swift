@@ -18,10 +18,11 @@ extension CanonicalPolicy {
     guard !chains.isEmpty else { return nil }
     return .array(
       chains.map { chain in
-        [
-          "id": .string(KernelName.chain(chain.name)), "name": .string(chain.name),
-          "rules": .array(chain.rules.map { rule($0, &sets) }),
-        ]
+        .object(present: [
+          ("id", .string(KernelName.chain(chain.name))), ("name", .string(chain.name)),
+          ("policy", chain.policy.map { .string($0.rawValue) }),
+          ("rules", .array(chain.rules.map { rule($0, &sets) })),
+        ])
       })
   }
 

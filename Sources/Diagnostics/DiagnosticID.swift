@@ -126,6 +126,10 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case mapOverlap = "firewall/map-overlap"
   case natFamily = "firewall/nat-family"
 
+  // Zones.
+  case zonesOverlap = "zones/overlap"
+  case unknownZone = "zones/unknown"
+
   // Other domains.
   case sysctlBadKey = "sysctl/bad-key"
   case sysctlUnknownKey = "sysctl/unknown-key"

@@ -15,6 +15,8 @@ struct Checker {
   /// The same of all files that were read.
   var areAllComplete = true
   var definitions = Definitions()
+  /// In the order written.
+  var zones: [Zone] = []
   var target = Target(kernel: KernelVersion(6, 1))
   /// Of `target.kernel`.
   var targetKernelSpan: SourceSpan?
@@ -175,6 +177,7 @@ struct Checker {
       name: name?.text ?? "", target: target, span: name?.span ?? root.span)
     policy.description = root.entry("description")?.value.scalar?.text
     policy.owner = root.entry("owner")?.value.scalar?.text
+    readZones(root.entry("zones")?.value)
     policy.firewall = firewall(root.entry("firewall"))
     policy.sysctls = sysctls(root.entry("sysctl")?.value)
     policy.mounts = mounts(root.entry("mounts")?.value)

@@ -65,6 +65,9 @@ package struct BaseChain: Sendable {
 /// A chain that rules jump to. Its name is the place of its rules' ids.
 package struct RegularChain: Sendable {
   package var name: String
+  /// Of a pair of zones, which decides every packet that comes to it: what happens to the rest, which its last
+  /// rule says too. Nil: the rest goes back to the caller.
+  package var policy: ChainPolicy?
   package var rules: [Rule]
   package var span: SourceSpan
 

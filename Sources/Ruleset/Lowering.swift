@@ -37,14 +37,15 @@ package enum Lowering {
     for chain in firewall.regularChains {
       let name = KernelName.chain(chain.name)
       chains.append(
-        lower(chain.rules, to: Chain(name: name, base: nil, rules: []), policy: nil, &names, &generated))
+        lower(
+          chain.rules, to: Chain(name: name, base: nil, rules: []), policy: chain.policy, &names, &generated))
     }
     return chains + generated
   }
 
   /// The chain with its rules; what they need besides goes to `generated`.
   ///
-  /// - Parameter policy: nil for a regular chain.
+  /// - Parameter policy: nil for a regular chain that decides nothing at its end.
   private static func lower(
     _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ names: inout ChainNames,
     _ generated: inout [Chain]

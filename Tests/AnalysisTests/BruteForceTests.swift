@@ -83,7 +83,11 @@ private struct Packet {
 
 /// What a packet may meet: every choice of every limiter, tried one after the other.
 private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularChain]) -> Set<ChainPolicy> {
-  func target(_ name: String) -> ArraySlice<Rule> { regular.first { $0.name == name }?.rules[...] ?? [] }
+  /// A chain, and what its end is for a packet: the policy of a pair of zones, or what is behind the jump.
+  func enter(_ name: String, behind: () -> Set<ChainPolicy>) -> Set<ChainPolicy> {
+    guard let chain = regular.first(where: { $0.name == name }) else { return [] }
+    return decide(chain.rules[...]) { chain.policy.map { [$0] } ?? behind() }
+  }
   func decide(_ rules: ArraySlice<Rule>, end: () -> Set<ChainPolicy>) -> Set<ChainPolicy> {
     for (index, rule) in zip(rules.indices, rules) {
       guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
@@ -97,8 +101,8 @@ private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularC
       case .drop: reached = [.drop]
       case .reject: reached = [.reject]
       case .return: reached = end()
-      case .jump(let name): reached = decide(target(name)) { decide(rest, end: end) }
-      case .goto(let name): reached = decide(target(name), end: end)
+      case .jump(let name): reached = enter(name) { decide(rest, end: end) }
+      case .goto(let name): reached = enter(name, behind: end)
       }
       return rule.limit == nil ? reached : reached.union(decide(rest, end: end))
     }
@@ -258,7 +262,11 @@ private struct Seeded: RandomNumberGenerator {
 func walkAgreesWithBruteForce(seed: Int) throws {
   var random = Seeded(state: UInt64(seed))
   let chain = randomChain(&random)
-  let regular = randomRegularChains(&random)
+  var regular = randomRegularChains(&random)
+  // As a pair of zones has.
+  for index in regular.indices where Int.random(in: 0..<4, using: &random) == 0 {
+    regular[index].policy = [.accept, .drop, .reject].randomElement(using: &random)
+  }
   let fates = try #require(
     Walk.fates(of: [PacketBox(all: .ipv4), PacketBox(all: .ipv6)], along: [chain], through: regular))
   for packet in packets.shuffled(using: &random).prefix(60) {

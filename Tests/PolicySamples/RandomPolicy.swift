@@ -54,7 +54,10 @@ package struct RandomPolicy {
         self.rule(
           hook: hook, place: names[index], name: "r\(rule)", targets: Array(names[(index + 1)...]))
       }
-      return RegularChain(name: names[index], rules: rules, span: Samples.span)
+      var chain = RegularChain(name: names[index], rules: rules, span: Samples.span)
+      // As a pair of zones has; without the rule that says it, whose effects would stand among the others.
+      if random.chance(25) { chain.policy = random.pick([.accept, .drop]) }
+      return chain
     }
   }
 

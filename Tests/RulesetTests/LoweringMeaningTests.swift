@@ -131,8 +131,9 @@ struct LoweringMeaningTests {
       case .return: return ofPolicy(&expected)
       case .jump(let name), .goto(let name):
         expected.entered += 1
-        let target = chains.first { $0.name == name }?.rules ?? []
-        let end = run(target, packet, policy: nil, in: chains, hasTokens: hasTokens, &expected)
+        let target = chains.first { $0.name == name }
+        let end = run(
+          target?.rules ?? [], packet, policy: target?.policy, in: chains, hasTokens: hasTokens, &expected)
         if end == .decided { return .decided }
         if case .goto = verdict { return ofPolicy(&expected) }
       }

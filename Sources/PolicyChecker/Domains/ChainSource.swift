@@ -18,11 +18,19 @@ struct ChainSource {
   /// Nil: a regular chain.
   var base: Base?
   var items: [RuleItemSyntax]
+  /// Made of `between`: of a pair of zones, or a list of several pairs.
+  var isOfPairs = false
+  var pair: ZonePair?
+  /// Chains that it leads to by rules of the compiler's.
+  var led: [Spanned<String>] = []
 
   var span: SourceSpan { key.key.span }
 
-  /// Names of chains that its rules lead to, where they are written.
-  var targets: [Spanned<String>] {
+  /// Names of chains that its rules lead to, the compiler's too.
+  var targets: [Spanned<String>] { led + writtenTargets }
+
+  /// Those that its own rules name, where they are written.
+  var writtenTargets: [Spanned<String>] {
     items.flatMap { item -> [Spanned<String>] in
       switch item.body {
       case .rule(let rule): [rule.verdict.value.target].compactMap { $0 }

@@ -7,6 +7,7 @@ extension Checker {
   /// Places of items that are no chains (LANGUAGE.md §7): a chain of that name would share their ids.
   private static let otherPlaces: Set<String> = [
     "set", "sysctl", "mount", "module", "kernel", "syscall", "expect", "guarantee", "delegate", "loosen",
+    "between",
   ]
 
   /// False and reported if a chain below `chains` cannot have its name.
@@ -25,17 +26,31 @@ extension Checker {
     return false
   }
 
+  /// Chains of one name, of which one is a pair of zones.
+  mutating func checkPairNames(_ sources: [ChainSource]) {
+    for (index, source) in sources.enumerated() where source.isOfPairs {
+      guard let other = sources.enumerated().first(where: { $0 != index && $1.name == source.name })?.element,
+        !other.isOfPairs || other.span.start < source.span.start
+      else { continue }
+      error(
+        .duplicatePlace, source.span,
+        "the rules of this pair stand in `\(source.name)`, which is another place",
+        help: ["the ids of its rules begin with that name: name a zone or the chain otherwise"],
+        related: [Diagnostic.Label(other.span, "the other place")])
+    }
+  }
+
   /// Reports every target that is no regular chain.
   mutating func checkTargets(_ sources: [ChainSource]) {
-    let regular = Set(sources.filter { $0.base == nil }.map(\.name))
+    let regular = Set(sources.filter { $0.base == nil && !$0.isOfPairs }.map(\.name))
     for source in sources {
-      for target in source.targets where !regular.contains(target.value) {
+      for target in source.writtenTargets where !regular.contains(target.value) {
         let isBase = sources.contains { $0.name == target.value }
         error(
           .unknownChain, target.span,
           isBase ? "`\(target.value)` is no chain to jump to" : "there is no chain `\(target.value)`",
           help: isBase
-            ? ["the kernel enters it at its hook; rules lead to regular chains, below `chains`"]
+            ? ["packets come to it by hook or zones; rules lead to regular chains, below `chains`"]
             : suggestion(for: target.value, among: regular.sorted(), otherwise: "write it below `chains`"),
           fixIts: isBase ? [] : correction(of: target.span, word: target.value, among: regular.sorted()))
       }
@@ -95,7 +110,7 @@ extension Checker {
   /// A regular chain that no packet comes to.
   mutating func reportUnused(_ source: ChainSource, _ origins: [Place.Origin]) {
     // What was lost to an error may lead to it.
-    guard origins.isEmpty, !diagnostics.hasErrors else { return }
+    guard origins.isEmpty, !source.isOfPairs, !diagnostics.hasErrors else { return }
     warning(
       .unusedChain, source.span, "no rule of a base chain leads to `\(source.name)`",
       help: ["enter it by `jump \(source.name)`, or take it out"])

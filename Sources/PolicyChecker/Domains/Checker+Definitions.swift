@@ -202,7 +202,7 @@ extension Checker {
 
   // MARK: Elements
 
-  private mutating func elements(
+  mutating func elements(
     _ items: [SyntaxNode], as kind: DefinitionElementSyntax.Kind?, of definition: Definitions.Definition
   ) -> Definitions.Value {
     var collected: (value: Definitions.Value, span: SourceSpan)?

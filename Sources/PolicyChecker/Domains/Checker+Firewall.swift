@@ -18,6 +18,10 @@ extension Checker {
     for chain in entry.value.entry("chains")?.value.mapping ?? [] {
       if let source = source(of: chain) { sources.append(source) }
     }
+    let pairs = pairSources(entry.value.entry("between"))
+    addBaseChains(for: pairs, to: &sources, entry.value.entry("between"))
+    sources += pairs
+    checkPairNames(sources)
     checkTies(sources)
     checkTargets(sources)
     checkLoops(sources)
@@ -25,13 +29,23 @@ extension Checker {
     var firewall = Firewall(baseChains: [], span: entry.key.span)
     for source in sources {
       if let base = source.base {
-        if let chain = baseChain(source, base) { firewall.baseChains.append(chain) }
+        if let chain = baseChain(source, base, pairs) { firewall.baseChains.append(chain) }
       } else {
         let place = Place(chain: source.name, origins: origins[source.name] ?? [])
         reportUnused(source, place.origins)
-        let rules = rules(source.items, at: place)
+        var rules = rules(source.items, at: place)
         reportUnreachable(rules, at: place)
-        firewall.regularChains.append(RegularChain(name: source.name, rules: rules, span: source.span))
+        var chain = RegularChain(name: source.name, rules: [], span: source.span)
+        if let pair = source.pair {
+          rules = listRules(of: source, pair) + rules
+          let closing = Rule.closing(pair.policy, at: place, span: pair.policySpan, isPair: true)
+          checkPolicy(pair.policy, at: place, pair.policySpan)
+          rules += closing.map { [$0] } ?? []
+          for rule in rules where rule.origin != .written { items.append((rule.id, rule.span)) }
+          chain.policy = pair.policy
+        }
+        chain.rules = rules
+        firewall.regularChains.append(chain)
       }
     }
     firewall.baseChains.sort { $0.outputOrder < $1.outputOrder }
@@ -40,6 +54,34 @@ extension Checker {
   }
 
   // MARK: Chains
+
+  /// The base chains that only `between` has packets for; theirs is `drop`.
+  private mutating func addBaseChains(
+    for pairs: [ChainSource], to sources: inout [ChainSource], _ between: SyntaxEntry?
+  ) {
+    guard let between else { return }
+    for hook in [Hook.input, .forward, .output] {
+      let led = pairs.filter { $0.pair?.hooks.contains(hook) ?? false }.map { Spanned($0.name, $0.span) }
+      guard !led.isEmpty else { continue }
+      if let index = sources.firstIndex(where: { $0.name == hook.rawValue }) {
+        sources[index].led = led
+      } else {
+        var source = ChainSource(
+          name: hook.rawValue, key: between,
+          base: ChainSource.Base(hook: hook, priority: hook.defaultPriority), items: [])
+        source.led = led
+        source.isOfPairs = true
+        sources.append(source)
+      }
+    }
+  }
+
+  private mutating func checkPolicy(_ policy: ChainPolicy, at place: Place, _ span: SourceSpan) {
+    guard policy == .reject, let origin = place.origin(without: \.canReject) else { return }
+    error(
+      .chainPolicy, span, "`reject` cannot answer in `\(origin.hook.rawValue)`",
+      help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
+  }
 
   /// The base chain that is named by its hook.
   private mutating func source(of entry: SyntaxEntry, at hook: Hook) -> ChainSource {
@@ -124,23 +166,30 @@ extension Checker {
     return source
   }
 
-  private mutating func baseChain(_ source: ChainSource, _ base: ChainSource.Base) -> BaseChain? {
+  private mutating func baseChain(
+    _ source: ChainSource, _ base: ChainSource.Base, _ pairs: [ChainSource]
+  ) -> BaseChain? {
     let node = source.key.value
     let hook = base.hook
     let policy: ChainPolicy? =
-      base.isNAT
-      ? .accept : node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
+      source.isOfPairs
+      ? .drop
+      : base.isNAT
+        ? .accept : node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
     let place = Place(
       name: source.name, hook: hook, isNAT: base.isNAT, priority: base.priority, hasNamedSets: true)
     var rules = rules(source.items, at: place)
     reportUnreachable(rules, at: place)
-    guard let policy else { return nil }
-    if policy == .reject, !hook.canReject {
-      error(
-        .chainPolicy, node.entry("policy")?.value.span ?? source.span,
-        "`reject` cannot answer in `\(hook.rawValue)`",
-        help: ["it holds in \(Hook.list(where: \.canReject)); `drop` holds here"])
+    for pair in pairs where source.led.contains(where: { $0.value == pair.name }) {
+      guard let zones = pair.pair else { continue }
+      // Of the host's own two the second is in output.
+      let leading = rule(
+        leadingTo: pair, of: zones, in: hook, ordinal: zones.hooks.count > 1 && hook == .output ? 2 : 1)
+      rules.append(leading)
+      items.append((leading.id, leading.span))
     }
+    guard let policy else { return nil }
+    checkPolicy(policy, at: place, node.entry("policy")?.value.span ?? source.span)
     if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? source.span) {
       rules.append(closing)
       items.append((closing.id, closing.span))
@@ -331,10 +380,15 @@ extension Rule {
   ///
   /// A base chain made in a transaction stands with the kernel's policy accept until the commit ends, so the
   /// policy alone would leak (LANGUAGE.md §4.12).
-  static func closing(_ policy: ChainPolicy, at place: Place, span: SourceSpan) -> Rule? {
+  static func closing(
+    _ policy: ChainPolicy, at place: Place, span: SourceSpan, isPair: Bool = false
+  ) -> Rule? {
     let verdict: Verdict
     switch policy {
-    case .accept: return nil
+    case .accept:
+      // Behind a pair's chain the base chain goes on.
+      guard isPair else { return nil }
+      verdict = .accept
     case .drop: verdict = .drop
     case .reject: verdict = .reject(.automatic)
     }

@@ -25,7 +25,7 @@ extension Checker {
     for item in items {
       guard let scalar = item.ruleText("a region", diagnostics: &diagnostics),
         let parsed = RegionSyntax.parseManagement(scalar, diagnostics: &diagnostics),
-        let place = place(parsed.place ?? Spanned(.hook("input"), scalar.span))
+        let (place, matches, families) = place(parsed.place ?? Spanned(.hook("input"), scalar.span))
       else { continue }
       if let state = parsed.region.clauses.first(where: { $0.value.isAboutState }) {
         error(
@@ -33,7 +33,7 @@ extension Checker {
           help: ["it is proved for the packets that open a connection, and for the replies to them"])
         continue
       }
-      if let region = region(parsed.region, at: place) { regions.append(region) }
+      if let region = region(parsed.region, at: place, matches, families) { regions.append(region) }
     }
     return .regions(regions)
   }
@@ -91,7 +91,9 @@ extension Checker {
       notSupportedYet(assumption.set.span, "`assuming`")
       return nil
     }
-    guard let place = place(statement.place), let region = region(statement.region, at: place) else {
+    guard let (place, matches, families) = place(statement.place),
+      let region = region(statement.region, at: place, matches, families)
+    else {
       return nil
     }
     let mode: Statement.Mode =
@@ -110,7 +112,8 @@ extension Checker {
     return .packets(region, mode, outcome)
   }
 
-  private mutating func place(_ syntax: Spanned<PlaceSyntax>) -> Place? {
+  /// The place, and what is true of its packets besides.
+  private mutating func place(_ syntax: Spanned<PlaceSyntax>) -> (Place, [Match], Families)? {
     switch syntax.value {
     case .hook(let word):
       guard let hook = Hook(rawValue: word) else { return nil }
@@ -118,14 +121,15 @@ extension Checker {
         notSupportedYet(syntax.span, "`ingress`")
         return nil
       }
-      return Place(name: word, hook: hook)
-    case .pair:
-      notSupportedYet(syntax.span, "a pair of zones")
-      return nil
+      return (Place(name: word, hook: hook), [], .both)
+    case .pair(let from, let to):
+      return place(of: (from, to), at: syntax.span)
     }
   }
 
-  private mutating func region(_ syntax: RegionSyntax, at place: Place) -> Region? {
+  private mutating func region(
+    _ syntax: RegionSyntax, at place: Place, _ matches: [Match], _ families: Families
+  ) -> Region? {
     guard let hook = place.origins.first?.hook, let clauses = resolve(syntax.clauses, at: place) else {
       return nil
     }
@@ -136,8 +140,9 @@ extension Checker {
       return nil
     }
     return Region(
-      hook: hook, families: clauses.families, matches: clauses.matches,
-      hasStateClause: clauses.hasStateClause, includesLoopback: clauses.namesLoopback,
+      hook: hook, families: clauses.families.intersection(families), matches: matches + clauses.matches,
+      hasStateClause: clauses.hasStateClause,
+      includesLoopback: clauses.namesLoopback || place.name == "host to host",
       text: syntax.canonicalText, span: syntax.span)
   }
 

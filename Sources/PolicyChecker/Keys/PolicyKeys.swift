@@ -24,7 +24,9 @@ enum PolicyKeys {
       PolicyKey(
         "define", .dictionary(.name, .either([.element, .list(.element), .mapping(definition)])),
         "Lists of addresses, numbers, interfaces or services, used as `$name`.", inFragment: true),
-      PolicyKey("zones", .anything, "Named groups of interfaces and addresses.", support: .later),
+      PolicyKey(
+        "zones", .dictionary(.name, .either([.list(.element), .mapping(zone)])),
+        "Named groups of interfaces and addresses, which share no packet."),
       PolicyKey("firewall", .mapping(firewall), "The packet filter: its base chains.", inFragment: true),
       PolicyKey("modules", .mapping(modules), "Which kernel modules may load.", inFragment: true),
       PolicyKey(
@@ -134,7 +136,9 @@ enum PolicyKeys {
       PolicyKey("output", chain, "Packets from this host."),
       PolicyKey("postrouting", chain, "Packets that leave, after they were routed."),
       PolicyKey("nat", .mapping(nat), "Translation of addresses."),
-      PolicyKey("between", .anything, "Rules between zones.", support: .later),
+      PolicyKey(
+        "between", .dictionary(.pair, .either([.list(.ruleItem), .mapping(pairKeys)])),
+        "Rules between zones, by pairs `A to B` of zones, `host` and `any`."),
       PolicyKey(
         "chains", .dictionary(.name, namedChain),
         "Chains by name: regular ones, which rules lead to, and with `hook` further base chains.",
@@ -156,6 +160,17 @@ enum PolicyKeys {
         "Makes the chain one more base chain of that hook; without it the chain is a regular one."),
       policy(.optional),
     ] + commonChainKeys)
+
+  private static let pairKeys = KeyTable(
+    "a pair of zones",
+    [policy(.optional)] + commonChainKeys.filter { $0.name != "priority" && $0.name != "devices" })
+
+  static let zone = KeyTable(
+    "a zone",
+    [
+      PolicyKey("interfaces", .list(.element), "Interface names; a final `*` stands for any rest."),
+      PolicyKey("addresses", .list(.element), "Addresses, prefixes and ranges."),
+    ])
 
   private static func policy(_ requirement: PolicyKey.Requirement) -> PolicyKey {
     PolicyKey(

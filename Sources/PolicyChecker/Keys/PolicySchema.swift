@@ -88,6 +88,7 @@ package enum PolicySchema {
   private static func propertyNames(_ key: DictionaryKey) -> JSONValue {
     switch key {
     case .name: reference("name")
+    case .pair: ["pattern": "^[a-z][a-z0-9-]* +to +[a-z][a-z0-9-]*$"]
     case .port: ["pattern": .string(integerPattern)]
     case .sysctl: ["pattern": #"^[A-Za-z0-9_-]+(\.[^.]+)+$"#]
     case .mountPath: ["pattern": "^/"]

@@ -75,7 +75,7 @@ extension Checker {
     case .port:
       checkString(key, allowed: [.int])
       checkLeadingZero(key)
-    case .sysctl, .mountPath:
+    case .sysctl, .mountPath, .pair:
       checkString(key)  // their domains judge the rest
     }
   }

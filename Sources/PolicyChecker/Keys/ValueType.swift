@@ -67,6 +67,7 @@ indirect enum ValueType: Sendable {
 enum DictionaryKey: Sendable {
   case name
   case port
+  case pair
   case sysctl
   case mountPath
 }

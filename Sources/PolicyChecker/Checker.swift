@@ -168,6 +168,7 @@ struct Checker {
     isExtending = false
     isComplete = areAllComplete
     let root = merged(file)
+    refuseZonesOfSeveralPolicies(file)
     readTarget(root)
     readDefinitions()
     checkParts(of: file)
@@ -194,6 +195,18 @@ struct Checker {
     reportUnusedDefinitions(of: file.id)
     checkIdentities()
     return policy
+  }
+
+  /// A base's zones are not merged yet, and its pairs, which are chains with policies, not compared.
+  private mutating func refuseZonesOfSeveralPolicies(_ file: PolicyFile) {
+    guard file.base != nil else { return }
+    for part in files.inOrder where part.kind == .policy {
+      for entry in [part.root.entry("zones"), part.root.entry("firewall")?.value.entry("between")] {
+        if let key = entry?.key {
+          notSupportedYet(key.span, "`\(key.text)` where one policy extends another")
+        }
+      }
+    }
   }
 
   /// The values of each file by themselves: one that another file replaces must be good too.

@@ -142,7 +142,7 @@ private struct Prover {
   }
 
   private mutating func proveReachable(_ region: Region, _ diagnostics: inout DiagnosticList) -> Bool {
-    let opening = boxes(of: region, states: .new)
+    let opening = boxes(of: region, states: .new).flatMap(Self.opening)
     if opening.allSatisfy(\.isEmpty) {
       diagnostics.report(emptyRegion(region))
       return false
@@ -175,6 +175,16 @@ private struct Prover {
       return false
     }
     return true
+  }
+
+  /// Of TCP the packets that open a connection: SYN alone of FIN, SYN, RST and ACK.
+  private static func opening(of box: PacketBox) -> [PacketBox] {
+    let flags = (UInt128(0)...255).filter { $0 & 0x17 == 0x02 }.map { AddressRange($0, $0) }
+    let tcp = IntervalSet<UInt128>([AddressRange(6, 6)])
+    var others = box
+    others[.transportProtocol] = box[.transportProtocol].subtracting(tcp)
+    return [box.narrowed(.transportProtocol, tcp).narrowed(.tcpFlags, IntervalSet(flags)), others]
+      .filter { !$0.isEmpty }
   }
 
   /// The established packets that answer those of the box.
@@ -255,7 +265,8 @@ private struct Prover {
 
   private func undecided(_ id: DiagnosticID, _ span: SourceSpan, _ what: String) -> Diagnostic {
     Diagnostic(
-      id, at: span, "could not tell \(what): it takes more than \(Walk.budget) cuts",
+      id, at: span,
+      "could not tell \(what): it takes more than \(Walk.budget) cuts, or asks for what the way changes",
       help: ["split the statement into narrower ones"])
   }
 

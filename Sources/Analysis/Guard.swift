@@ -62,6 +62,7 @@ struct Guard {
       scope =
         icmp.families.contains(family)
         ? [all.narrowed(.transportProtocol, numbers([icmp.protocolNumber]))] : []
+    case .tcpFlags: scope = [all.narrowed(.transportProtocol, numbers([6]))]
     default:
       scope = [all]
     }
@@ -128,6 +129,36 @@ struct Guard {
       return [all.narrowed(.user, widened(ranges))]
     case .group(let ranges):
       return [all.narrowed(.group, widened(ranges))]
+    case .mark(let kind, let values):
+      var box = all
+      switch kind {
+      case .mark: box.mark = MarkSet(values)
+      case .connmark: box.connectionMark = MarkSet(values)
+      }
+      return [box]
+    case .tcpFlags(let value, let mask):
+      let flags = (0...UInt8.max).filter { $0 & mask.rawValue == value.rawValue }
+      return [all.narrowed(.transportProtocol, numbers([6])).narrowed(.tcpFlags, numbers(flags))]
+    case .linkAddresses(let side, let addresses):
+      let field: PacketBox.Field = side == .source ? .sourceLink : .destinationLink
+      return [all.narrowed(field, values(addresses.map { UInt128($0.value) }))]
+    case .dscp(let codes): return [all.narrowed(.dscp, widened(codes))]
+    case .timeToLive(let ranges): return [all.narrowed(.timeToLive, widened(ranges))]
+    case .length(let ranges): return [all.narrowed(.length, widened(ranges))]
+    case .packetTypes(let types): return [all.narrowed(.packetType, numbers(types.numbers))]
+    case .hours(let hours): return [all.narrowed(.hour, widened(hours.ranges))]
+    case .days(let days): return [all.narrowed(.day, numbers(days.numbers))]
+    case .fragment:
+      // What stands behind the network header is in the first fragment only.
+      let unreadable: [(PacketBox.Field, UInt128)] = [
+        (.sourcePort, PacketBox.absentPort), (.destinationPort, PacketBox.absentPort),
+        (.icmp, PacketBox.absentPort), (.tcpFlags, PacketBox.absentFlags),
+      ]
+      return [
+        unreadable.reduce(all.narrowed(.fragment, values([1]))) { $0.narrowed($1.0, values([$1.1])) }
+      ]
+    case .spoofed: return [all.narrowed(.spoofed, values([1])).notLoopback]
+    case .ipsec: return [all.narrowed(.ipsec, values([1]))]
     }
   }
 
@@ -145,6 +176,13 @@ struct Guard {
 }
 
 extension PacketBox {
+  /// Packets that came in by another interface than `lo`.
+  fileprivate var notLoopback: PacketBox {
+    var result = self
+    result.inputInterface = inputInterface.subtracting(.exactly("lo"))
+    return result
+  }
+
   func narrowed(_ field: Field, _ values: IntervalSet<UInt128>) -> PacketBox {
     var result = self
     result[field] = self[field].intersection(values)

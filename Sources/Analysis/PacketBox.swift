@@ -23,17 +23,40 @@ struct PacketBox: Sendable, Hashable {
     /// What the routing table says: 0 local, 1 broadcast, 2 anything else.
     case sourceType
     case destinationType
+    /// Byte 13 of the TCP header; `absentFlags` where it cannot be read.
+    case tcpFlags
+    case dscp
+    case timeToLive
+    case length
+    /// linux/if_packet.h PACKET_*.
+    case packetType
+    /// `absentLink` where no Ethernet device delivered the packet.
+    case sourceLink
+    case destinationLink
+    /// Seconds since midnight, UTC.
+    case hour
+    /// 0 is Sunday.
+    case day
+    // 1: it is.
+    case fragment
+    case spoofed
+    case ipsec
   }
 
   /// Ports and ICMP types are 16 bits, ids 32 bits: the next number stands for "absent".
   static let absentProtocol: UInt128 = 256
   static let absentPort: UInt128 = 0x1_0000
   static let absentID: UInt128 = 0x1_0000_0000
+  static let absentFlags: UInt128 = 0x100
+  static let absentLink: UInt128 = 0x1_0000_0000_0000
 
   var family: Families
   private var numbers: [IntervalSet<UInt128>]
   var inputInterface: NameSet
   var outputInterface: NameSet
+  var mark: MarkSet
+  /// Absent without a connection.
+  var connectionMark: MarkSet
 
   /// All packets of one family.
   init(all family: Families) {
@@ -41,6 +64,8 @@ struct PacketBox: Sendable, Hashable {
     numbers = family == .ipv4 ? Self.universesIPv4 : Self.universesIPv6
     inputInterface = .all
     outputInterface = .all
+    mark = .present
+    connectionMark = .all
   }
 
   static func universe(_ field: Field, _ family: Families) -> IntervalSet<UInt128> {
@@ -61,6 +86,15 @@ struct PacketBox: Sendable, Hashable {
       case .status: UInt128(1 << Self.statusBits.count) - 1
       case .user, .group: absentID
       case .sourceType, .destinationType: 2
+      case .tcpFlags: absentFlags
+      case .dscp: 63
+      case .timeToLive: 255
+      case .length: UInt128(UInt32.max)
+      case .packetType: 3
+      case .sourceLink, .destinationLink: absentLink
+      case .hour: 86_399
+      case .day: 6
+      case .fragment, .spoofed, .ipsec: 1
       }
     return IntervalSet([AddressRange(0, upper)])
   }
@@ -76,7 +110,8 @@ struct PacketBox: Sendable, Hashable {
   }
 
   var isEmpty: Bool {
-    numbers.contains { $0.isEmpty } || inputInterface.isEmpty || outputInterface.isEmpty
+    numbers.contains { $0.isEmpty } || inputInterface.isEmpty || outputInterface.isEmpty || mark.isEmpty
+      || connectionMark.isEmpty
   }
 
   /// Nil if nothing is in both.
@@ -90,6 +125,10 @@ struct PacketBox: Sendable, Hashable {
     }
     result.inputInterface = inputInterface.intersection(other.inputInterface)
     result.outputInterface = outputInterface.intersection(other.outputInterface)
+    if mark != other.mark { result.mark = mark.intersection(other.mark) }
+    if connectionMark != other.connectionMark {
+      result.connectionMark = connectionMark.intersection(other.connectionMark)
+    }
     return result.isEmpty ? nil : result
   }
 
@@ -119,6 +158,15 @@ struct PacketBox: Sendable, Hashable {
       var piece = rest
       piece.outputInterface = outputOutside
       pieces.append(piece)
+      rest.outputInterface = rest.outputInterface.intersection(other.outputInterface)
+    }
+    for field in [\PacketBox.mark, \.connectionMark] where rest[keyPath: field] != other[keyPath: field] {
+      let outside = rest[keyPath: field].subtracting(other[keyPath: field])
+      guard !outside.isEmpty else { continue }
+      var piece = rest
+      piece[keyPath: field] = outside
+      pieces.append(piece)
+      rest[keyPath: field] = rest[keyPath: field].intersection(other[keyPath: field])
     }
     return pieces
   }

@@ -14,6 +14,7 @@ package enum Refinement {
     _ policy: inout HostPolicy, from base: HostPolicy, diagnostics: inout DiagnosticList
   ) {
     var comparison = Comparison(policy: policy, base: base)
+    comparison.compareUntracking(&diagnostics)
     if base.isTranslating || policy.isTranslating {
       comparison.compareTranslations(&diagnostics)
       comparison.compareChains(&diagnostics)
@@ -103,6 +104,20 @@ private struct Comparison {
         report(fate, hook, "accepts up to a limit alone", &reported, &diagnostics)
       }
     }
+  }
+
+  /// A packet taken out of connection tracking has no other state, so walks that differ there are about other
+  /// packets: both policies untrack the same ones, or nothing is known (LANGUAGE.md §5.12).
+  func compareUntracking(_ diagnostics: inout DiagnosticList) {
+    let (old, new) = (base.rulesBeforeTracking, policy.rulesBeforeTracking)
+    guard (old + new).contains(where: { $0.isEnabled && $0.verdict == .notrack }) else { return }
+    guard old.count != new.count || !zip(old, new).allSatisfy({ $0.isTheSame(as: $1) }) else { return }
+    let changed = new.first { rule in !old.contains { $0.isTheSame(as: rule) } }
+    diagnostics.report(
+      Diagnostic(
+        .extendsUnproved, at: changed?.span ?? policy.firewall?.span ?? policy.span,
+        "could not tell whether packets that are not tracked are accepted where the base refuses them",
+        help: ["with `notrack` the rules before connection tracking must be those of the base"]))
   }
 
   // MARK: Translation
@@ -344,9 +359,16 @@ extension HostPolicy {
   }
 
   /// The rules of all nat chains and of the chains that these lead to.
-  fileprivate var translations: [Rule] {
+  fileprivate var translations: [Rule] { rules(of: \.isNAT) }
+
+  /// Those of chains before connection tracking, which alone may untrack.
+  fileprivate var rulesBeforeTracking: [Rule] {
+    rules { $0.priority < -200 && ($0.hook == .prerouting || $0.hook == .output) }
+  }
+
+  private func rules(of chains: (BaseChain) -> Bool) -> [Rule] {
     guard let firewall else { return [] }
-    var rules = firewall.baseChains.filter(\.isNAT).flatMap(\.rules)
+    var rules = firewall.baseChains.filter(chains).flatMap(\.rules)
     var seen: Set<String> = []
     var next = 0
     while next < rules.count {
@@ -382,19 +404,11 @@ extension Region {
   }
 }
 
-extension Verdict {
-  /// All chains it may lead to.
-  fileprivate var targets: [String] {
-    if case .dispatch(let map) = self { return map.verdicts.compactMap(\.target) }
-    return target.map { [$0] } ?? []
-  }
-}
-
 extension Rule {
   /// Whether another rule does the same to the same packets.
   fileprivate func isTheSame(as other: Rule) -> Bool {
     families == other.families && matches == other.matches && limit == other.limit && quota == other.quota
-      && verdict == other.verdict && isEnabled == other.isEnabled
+      && verdict == other.verdict && changes == other.changes && isEnabled == other.isEnabled
   }
 
   fileprivate var allBoxes: [PacketBox] {

@@ -42,8 +42,9 @@ struct Limiter {
 /// lead to, and is cut at each rule's guard.
 ///
 /// Exact for every match the language has now, but behind a translation whose outcome is not known, which is taken
-/// to have every outcome; the number of boxes is bounded, and past the bound the answer
-/// is nil, never a guess. The verdict diagrams of the analysis issue replace it.
+/// to have every outcome; the number of boxes is bounded, and past the bound the answer is nil, never a guess. Nil
+/// too where a rule asks for what the way has changed to something unknown (``Alteration``). The verdict diagrams
+/// of the analysis issue replace it.
 struct Walk {
   /// Cuts of a box by a guard, past which the walk gives up: a fraction of a second.
   static let budget = 400_000
@@ -59,6 +60,10 @@ struct Walk {
     var acceptor: Rule?
     var limiters: [Limiter] = []
     var closedEnds: [String] = []
+    /// The box tells what the packet was when it came.
+    var alteration = Alteration()
+    /// One limiter's share, which is changed and so apart from the rest of the same packets.
+    var isShare = false
     /// Fields that a translation has changed, as they arrived.
     var arrived: [PacketBox.Field: IntervalSet<UInt128>] = [:]
     var arrivedOutput: NameSet?
@@ -132,6 +137,7 @@ struct Walk {
     of region: [PacketBox], along chains: [BaseChain], elsewhere: Elsewhere? = nil,
     through regularChains: [RegularChain] = []
   ) -> [Fate]? {
+    guard !Alteration.isUnknown(region, along: chains, through: regularChains) else { return nil }
     var walk = Walk(regularChains)
     var live = region.map { Live(box: $0) }
     var routed: [Live] = []
@@ -156,7 +162,7 @@ struct Walk {
       fates.append(
         Fate(
           box: entry.arrivedBox,
-          acceptance: entry.mayBeDropped || entry.mayBeRejected ? .sometimes : .always,
+          acceptance: entry.mayBeDropped || entry.mayBeRejected || entry.isShare ? .sometimes : .always,
           isApproximate: entry.isApproximate, isRejected: false, rule: entry.acceptor,
           limiters: entry.limiters, closedEnds: entry.closedEnds))
     }
@@ -342,7 +348,7 @@ struct Walk {
     case .accept: .decision(.accept)
     case .drop: .decision(.drop)
     case .reject: .decision(.reject)
-    case .continue: .continue
+    case .continue, .notrack: .continue
     case .return: end.map { Way.decision($0) } ?? .leave(through: nil)
     case .jump(let name): .jump(chain(name))
     case .goto(let name): .leave(through: chain(name))
@@ -377,35 +383,54 @@ struct Walk {
           cut(entry, by: rule, at: GuardKey(frame.chain, index, number, entry), &taken, &untouched)
         }
         live = untouched
+        let changed = taken.map { entry in
+          var entry = entry
+          entry.alteration = entry.alteration.applying(rule.changes, to: entry.box)
+          return entry
+        }
         switch way(verdict, in: frame) {
-        case .continue:
+        case .continue where isStateful:
+          // What is within the limit is changed or untracked, and the rest is not; both go on.
           onward += taken
+          if !rule.changes.isEmpty { onward += changed }
+        case .continue:
+          onward += verdict == .notrack ? changed.flatMap { untrack($0) } : changed
         case .decision(let verdict) where isStateful:
+          if !rule.changes.isEmpty {
+            for entry in changed {
+              var share = entry
+              mark(&share, verdict, rule)
+              share.isShare = true
+              share.mayBeAccepted = entry.mayBeAccepted
+              decide(share, verdict, rule)
+            }
+          }
           for entry in taken {
             var entry = entry
             mark(&entry, verdict, rule)
             onward.append(entry)
           }
         case .decision(let verdict):
-          decide(taken, verdict, rule)
+          decide(changed, verdict, rule)
         case .translate(let translation):
           // A limiter that leads here in some cases only would give one packet two addresses.
           if !trials.isEmpty, !taken.isEmpty { isExhausted = true }
-          accepted += taken.flatMap { Self.translated($0, translation) }
+          accepted += changed.flatMap { Self.translated($0, translation) }
         case .jump(let chain):
           var behind = frame
           behind.rules = frame.rules[(index + 1)...]
           let way = callers + [behind, chain]
-          onward += isStateful ? tried(taken, way, by: rule) : run(taken, way, until: callers.count + 1)
+          onward +=
+            isStateful ? tried(changed, taken, way, by: rule) : run(changed, way, until: callers.count + 1)
         case .leave(let chain):
           var way = callers + (chain.map { [$0] } ?? [])
           if let end = frame.end {
             way.insert(Frame(chain: frame.chain, rules: [], end: end), at: callers.count)
           }
           if isStateful {
-            onward += tried(taken, way, by: rule)
+            onward += tried(changed, taken, way, by: rule)
           } else {
-            left += run(taken, way, until: depth)
+            left += run(changed, way, until: depth)
           }
         }
       }
@@ -436,16 +461,49 @@ struct Walk {
 
   /// Packets of which a limiter takes some another way, with what may become of them there: that way is walked to
   /// its end.
-  private mutating func tried(_ taken: [Live], _ way: [Frame], by rule: Rule) -> [Live] {
+  ///
+  /// - Parameters:
+  ///   - changed: as they go that way.
+  ///   - taken: the same, as the others go on.
+  private mutating func tried(_ changed: [Live], _ taken: [Live], _ way: [Frame], by rule: Rule) -> [Live] {
     guard trials.count < Self.maximumTrials else {
       isExhausted = true
       return []
     }
-    trials.append([])
-    trialRules.append(rule)
-    decide(run(taken, way, until: 0), policy, nil)
-    trialRules.removeLast()
-    return trials.removeLast()
+    var back: [Live] = []
+    for (changed, taken) in zip(changed, taken) {
+      trials.append([])
+      trialRules.append(rule)
+      decide(run([changed], way, until: 0), policy, nil)
+      trialRules.removeLast()
+      back += trials.removeLast().map { entry in
+        var entry = entry
+        entry.alteration = taken.alteration
+        return entry
+      }
+    }
+    return back
+  }
+
+  /// What of a packet taken out of connection tracking goes on: only what is untracked then.
+  private mutating func untrack(_ entry: Live) -> [Live] {
+    let untracked = PacketBox.untracked(entry.box.family)
+    for box in entry.box.subtracting(untracked) {
+      // Such a packet has not come this far: a limiter has decided it, or taken it another way.
+      var other = entry
+      other.box = box
+      if entry.mayBeAccepted || entry.mayBeDropped || entry.mayBeRejected {
+        other.mayBeAccepted = false
+        let refusal = entry.mayBeRejected && !entry.mayBeDropped ? ChainPolicy.reject : .drop
+        decide(other, entry.mayBeAccepted ? .accept : refusal, entry.limiter)
+      } else if let trial = trials.indices.last {
+        trials[trial].append(other)
+      }
+    }
+    guard let box = entry.box.intersection(untracked) else { return [] }
+    var rest = entry
+    rest.box = box
+    return [rest]
   }
 
   private struct GuardKey: Hashable {
@@ -482,7 +540,16 @@ struct Walk {
       guards[key] = Self.guardBoxes(of: rule, branch: key.branch, entry.box.family)
     }
     var rest = [entry.box]
-    for box in guards[key] ?? [] {
+    for asked in guards[key] ?? [] {
+      let box: PacketBox
+      switch entry.alteration.asArrived(asked) {
+      case nil: continue
+      case .known(let arrived)?: box = arrived
+      case .unknown(let arrived)?:
+        // Whether the rule is met cannot be told, unless nothing of this entry comes near it.
+        if rest.contains(where: { $0.intersection(arrived) != nil }) { isExhausted = true }
+        continue
+      }
       var remaining: [PacketBox] = []
       for piece in rest {
         cuts += 1

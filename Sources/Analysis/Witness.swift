@@ -42,8 +42,50 @@ struct Witness {
     {
       words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
     }
+    words += Self.remarkable(box, isTCP: number == 6)
     words.append(Self.stateName(box[.state]))
     text = words.joined(separator: " ")
+  }
+
+  /// What is not as usual about it.
+  private static func remarkable(_ box: PacketBox, isTCP: Bool) -> [String] {
+    var words: [String] = []
+    func value(_ field: PacketBox.Field, unless usual: UInt128) -> UInt128? {
+      box[field].contains(usual) ? nil : box[field].ranges.first?.lower
+    }
+    if box.mark.sample != 0, let mark = box.mark.sample { words.append("mark 0x\(String(mark, radix: 16))") }
+    if !box.connectionMark.includesAbsent, let mark = box.connectionMark.sample, mark != 0 {
+      words.append("connmark 0x\(String(mark, radix: 16))")
+    }
+    if isTCP, let flags = value(.tcpFlags, unless: 2), flags < PacketBox.absentFlags {
+      let names = TCPFlags(rawValue: UInt8(truncatingIfNeeded: flags)).words
+      words.append("flags " + (names.isEmpty ? "none" : names.joined(separator: ", ")))
+    }
+    if let code = value(.dscp, unless: 0) { words.append("dscp \(code)") }
+    if let ttl = value(.timeToLive, unless: 64) { words.append("ttl \(ttl)") }
+    if let length = value(.length, unless: 60) { words.append("length \(length)") }
+    if let type = value(.packetType, unless: 0), type < PacketTypes.names.count {
+      words.append("type \(PacketTypes.names[Int(type)])")
+    }
+    for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
+      if let link = value(field, unless: PacketBox.absentLink) {
+        let bytes = LinkAddress(UInt64(truncatingIfNeeded: link)).bytes
+        words.append(
+          "ether \(word) "
+            + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":"))
+      }
+    }
+    if let second = value(.hour, unless: 43_200) {
+      let parts = [second / 3600, second / 60 % 60].map { ($0 < 10 ? "0" : "") + String($0) }
+      words.append("at \(parts.joined(separator: ":")) UTC")
+    }
+    if let day = value(.day, unless: 1), day < Weekdays.names.count {
+      words.append("on \(Weekdays.names[Int(day)])")
+    }
+    if value(.fragment, unless: 0) != nil { words.append("fragment") }
+    if value(.spoofed, unless: 0) != nil { words.append("spoofed") }
+    if value(.ipsec, unless: 0) != nil { words.append("ipsec") }
+    return words
   }
 
   // Documentation prefixes: RFC 5737 TEST-NET-3 and TEST-NET-1, RFC 3849.

@@ -3,11 +3,17 @@ internal import PolicyModel
 internal import Ruleset
 
 extension CanonicalPolicy {
-  static func chain(_ chain: BaseChain, _ sets: inout CanonicalSets) -> JSONValue {
+  static func chain(_ chain: BaseChain, reroutes: Bool, _ sets: inout CanonicalSets) -> JSONValue {
     .object(present: [
-      ("id", .string(KernelName.baseChain(hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority))),
+      (
+        "id",
+        .string(
+          KernelName.baseChain(
+            hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority, reroutes: reroutes))
+      ),
       ("name", chain.name.map(JSONValue.string)),
-      ("hook", .string(chain.hook.rawValue)), ("type", chain.isNAT ? "nat" : "filter"),
+      ("hook", .string(chain.hook.rawValue)),
+      ("type", chain.isNAT ? "nat" : reroutes ? "route" : "filter"),
       ("priority", JSONValue(chain.priority)),
       ("policy", .string(chain.policy.rawValue)), ("rules", .array(chain.rules.map { rule($0, &sets) })),
     ])
@@ -44,6 +50,9 @@ extension CanonicalPolicy {
       ("matches", matches(rule.matches, &sets)),
       ("limit", rule.limit.map(limit)),
       ("quota", rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] }),
+      ("restore-mark", rule.changes.restoresMark ? true : nil),
+      ("set", changes(rule.changes)),
+      ("save-mark", rule.changes.savesMark ? true : nil),
       ("count", rule.counter.map(counter)),
       ("log", rule.log.map(log)),
       ("comment", rule.comment.map(JSONValue.string)),
@@ -68,6 +77,7 @@ extension CanonicalPolicy {
     case .goto(let chain): [("verdict", "goto"), ("chain", .string(chain))]
     case .dispatch(let map): [("verdict", "dispatch"), ("dispatch", dispatch(map, &sets))]
     case .translate(let translation): self.translation(translation)
+    case .notrack: [("verdict", "notrack")]
     }
   }
 
@@ -186,6 +196,33 @@ extension CanonicalPolicy {
       [("match", "interfaces"), ("side", .string(side.rawValue))] + names(patterns)
     case .user(let ids): [("match", "user"), ("ids", ranges(ids))]
     case .group(let ids): [("match", "group"), ("ids", ranges(ids))]
+    case .mark(let kind, let values):
+      [
+        ("match", .string(kind.rawValue)), ("marks", ranges(values.ranges)),
+        ("mask", values.mask == .max ? nil : JSONValue(values.mask)),
+      ]
+    case .tcpFlags(let value, let mask):
+      [("match", "flags"), ("value", JSONValue(value.words)), ("mask", JSONValue(mask.words))]
+    case .linkAddresses(let side, let addresses):
+      [
+        ("match", "ether"), ("side", .string(side.rawValue)),
+        ("addresses", JSONValue(addresses.map(linkAddress))),
+      ]
+    case .dscp(let codes): [("match", "dscp"), ("values", ranges(codes))]
+    case .timeToLive(let values): [("match", "ttl"), ("values", ranges(values))]
+    case .length(let values): [("match", "length"), ("values", ranges(values))]
+    case .packetTypes(let types):
+      [("match", "type"), ("types", JSONValue(types.numbers.map { PacketTypes.names[Int($0)] }))]
+    case .hours(let hours):
+      [
+        ("match", "hours"), ("from", .string(timeOfDay(hours.start))),
+        ("until", .string(timeOfDay(hours.end))),
+      ]
+    case .days(let days):
+      [("match", "days"), ("days", JSONValue(days.numbers.map { Weekdays.names[Int($0)] }))]
+    case .fragment: [("match", "fragment")]
+    case .spoofed: [("match", "spoofed")]
+    case .ipsec: [("match", "ipsec")]
     }
   }
 
@@ -229,7 +266,31 @@ extension CanonicalPolicy {
       ranges.map { $0.lower == $0.upper ? String($0.lower) : "\(String($0.lower))-\(String($0.upper))" })
   }
 
+  private static func linkAddress(_ address: LinkAddress) -> String {
+    address.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+  }
+
+  /// `hh:mm`, UTC.
+  private static func timeOfDay(_ seconds: UInt32) -> String {
+    [seconds / 3600, seconds / 60 % 60].map { ($0 < 10 ? "0" : "") + String($0) }.joined(separator: ":")
+  }
+
   // MARK: Limits and actions
+
+  private static func changes(_ changes: Changes) -> JSONValue? {
+    let size: JSONValue? =
+      switch changes.segmentSize {
+      case nil: nil
+      case .pathMTU: "pmtu"
+      case .bytes(let bytes): JSONValue(bytes)
+      }
+    let members: [(String, JSONValue?)] = [
+      ("connmark", changes.connectionMark.map { JSONValue($0) }),
+      ("dscp", changes.dscp.map { JSONValue($0) }),
+      ("mark", changes.mark.map { JSONValue($0) }), ("mss", size),
+    ]
+    return members.contains { $0.1 != nil } ? .object(present: members) : nil
+  }
 
   private static func limit(_ limit: Limit) -> JSONValue {
     ["rate": rate(limit.rate), "burst": JSONValue(limit.burst), "over": .bool(limit.isOver)]

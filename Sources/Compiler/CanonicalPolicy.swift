@@ -26,7 +26,13 @@ struct CanonicalPolicy {
       ("owner", policy.owner.map(JSONValue.string)),
       ("target", Self.target(policy.target)),
       ("sets", .array(policy.addressSets.map { sets.named($0) })),
-      ("chains", .array((policy.firewall?.baseChains ?? []).map { Self.chain($0, &sets) })),
+      (
+        "chains",
+        .array(
+          (policy.firewall?.baseChains ?? []).map { chain in
+            Self.chain(chain, reroutes: policy.firewall?.reroutes(chain) ?? false, &sets)
+          })
+      ),
       ("regular-chains", Self.regularChains(policy.firewall?.regularChains ?? [], &sets)),
       ("sysctls", .array(policy.sysctls.map(Self.sysctl))),
       ("mounts", .array(policy.mounts.map(Self.mount))),

@@ -125,6 +125,9 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case duplicatePlace = "firewall/duplicate-place"
   case mapOverlap = "firewall/map-overlap"
   case natFamily = "firewall/nat-family"
+  case mssNeedsTCP = "firewall/mss-needs-tcp"
+  case reassembled = "firewall/reassembled"
+  case notrackLate = "firewall/notrack-late"
 
   // Zones.
   case zonesOverlap = "zones/overlap"

@@ -93,6 +93,16 @@ package struct DumpText {
     case .conntrack(let key, let register): "ct \(key) => reg \(register)"
     case .fib(let result, let flags, let register):
       "fib \(result) flags 0x\(String(flags, radix: 16)) => reg \(register)"
+    case .extensionHeader(let type, let offset, let length, let register):
+      "exthdr \(type) offset \(offset) length \(length) => reg \(register)"
+    case .route(let key, let register): "rt \(key) => reg \(register)"
+    case .setMeta(let key, let register): "meta \(key) <= reg \(register)"
+    case .setConntrack(let key, let register): "ct \(key) <= reg \(register)"
+    case .setPayload(let base, let offset, let length, let register, let checksum):
+      "payload \(base) offset \(offset) length \(length)\(checksum.map { " checksum \($0)" } ?? "") <= reg \(register)"
+    case .setTCPOption(let kind, let offset, let length, let register):
+      "tcp option \(kind) offset \(offset) length \(length) <= reg \(register)"
+    case .notrack: "notrack"
     case .compare(let register, let comparison, let data):
       "cmp reg \(register) \(comparison) \(hexadecimal(data))"
     case .range(let register, let isNegated, let lower, let upper):
@@ -164,6 +174,12 @@ package struct DumpText {
     case .uid: "uid"
     case .gid: "gid"
     case .fibAddressType: "fib_addrtype"
+    case .mark: "mark"
+    case .dscp, .ipv6DSCP: "dscp"
+    case .timeToLive, .packetLength: "integer"
+    case .packetType: "pkt_type"
+    case .linkAddress: "ether_addr"
+    case .day: "day"
     case .concatenation(let fields): fields.map(name).joined(separator: " . ")
     }
   }

@@ -80,5 +80,5 @@ package struct DumpedSet: Sendable, Equatable {
   package var otherAttributes: [UInt16]
 
   /// Nil for a type that we never write.
-  package var keyType: KernelSet.KeyType? { KernelSet.KeyType(number: keyTypeNumber) }
+  package var keyType: KernelSet.KeyType? { KernelSet.KeyType(number: keyTypeNumber, length: keyLength) }
 }

@@ -20,6 +20,9 @@ struct ExpressionDecoder {
     case "payload": payload(a)
     case "ct": conntrack(a)
     case "fib": fib(a)
+    case "exthdr": extensionHeader(a)
+    case "rt": route(a)
+    case "notrack": a.all.isEmpty ? .notrack : nil
     case "cmp": compare(a)
     case "range": range(a)
     case "bitwise": bitwise(a)
@@ -42,26 +45,72 @@ struct ExpressionDecoder {
   }
 
   private func meta(_ a: Attributes) -> Expression? {
-    guard a.holdsOnly([NFTA_META_DREG, NFTA_META_KEY]), let register = a.uint32(NFTA_META_DREG),
-      let key = a.uint32(NFTA_META_KEY).flatMap(Expression.MetaKey.init)
-    else { return nil }
-    return .meta(key, register: register)
+    guard let key = a.uint32(NFTA_META_KEY).flatMap(Expression.MetaKey.init) else { return nil }
+    if a.holdsOnly([NFTA_META_DREG, NFTA_META_KEY]), let register = a.uint32(NFTA_META_DREG) {
+      return .meta(key, register: register)
+    }
+    guard a.holdsOnly([NFTA_META_SREG, NFTA_META_KEY]), let register = a.uint32(NFTA_META_SREG) else {
+      return nil
+    }
+    return .setMeta(key, register: register)
   }
 
   private func payload(_ a: Attributes) -> Expression? {
-    guard a.holdsOnly([NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET, NFTA_PAYLOAD_LEN]),
-      let register = a.uint32(NFTA_PAYLOAD_DREG),
-      let base = a.uint32(NFTA_PAYLOAD_BASE).flatMap(Expression.PayloadBase.init),
+    let place = [NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_OFFSET, NFTA_PAYLOAD_LEN]
+    guard let base = a.uint32(NFTA_PAYLOAD_BASE).flatMap(Expression.PayloadBase.init),
       let offset = a.uint32(NFTA_PAYLOAD_OFFSET), let length = a.uint32(NFTA_PAYLOAD_LEN)
     else { return nil }
-    return .payload(base, offset: offset, length: length, register: register)
+    if a.holdsOnly(place + [NFTA_PAYLOAD_DREG]), let register = a.uint32(NFTA_PAYLOAD_DREG) {
+      return .payload(base, offset: offset, length: length, register: register)
+    }
+    guard
+      a.holdsOnly(
+        place + [
+          NFTA_PAYLOAD_SREG, NFTA_PAYLOAD_CSUM_TYPE, NFTA_PAYLOAD_CSUM_OFFSET, NFTA_PAYLOAD_CSUM_FLAGS,
+        ]),
+      let register = a.uint32(NFTA_PAYLOAD_SREG),
+      let type = a.uint32(NFTA_PAYLOAD_CSUM_TYPE, orAbsent: NFT_PAYLOAD_CSUM_NONE.rawValue),
+      let checksum = a.uint32(NFTA_PAYLOAD_CSUM_OFFSET, orAbsent: 0),
+      a.uint32(NFTA_PAYLOAD_CSUM_FLAGS, orAbsent: 0) == 0,
+      type == NFT_PAYLOAD_CSUM_INET.rawValue || type == NFT_PAYLOAD_CSUM_NONE.rawValue && checksum == 0
+    else { return nil }
+    return .setPayload(
+      base, offset: offset, length: length, register: register,
+      checksum: type == NFT_PAYLOAD_CSUM_INET.rawValue ? checksum : nil)
   }
 
   private func conntrack(_ a: Attributes) -> Expression? {
-    guard a.holdsOnly([NFTA_CT_DREG, NFTA_CT_KEY]), let register = a.uint32(NFTA_CT_DREG),
-      let key = a.uint32(NFTA_CT_KEY).flatMap(Expression.ConntrackKey.init)
+    guard let key = a.uint32(NFTA_CT_KEY).flatMap(Expression.ConntrackKey.init) else { return nil }
+    if a.holdsOnly([NFTA_CT_DREG, NFTA_CT_KEY]), let register = a.uint32(NFTA_CT_DREG) {
+      return .conntrack(key, register: register)
+    }
+    guard a.holdsOnly([NFTA_CT_SREG, NFTA_CT_KEY]), let register = a.uint32(NFTA_CT_SREG) else { return nil }
+    return .setConntrack(key, register: register)
+  }
+
+  private func extensionHeader(_ a: Attributes) -> Expression? {
+    let place = [NFTA_EXTHDR_TYPE, NFTA_EXTHDR_OFFSET, NFTA_EXTHDR_LEN, NFTA_EXTHDR_FLAGS, NFTA_EXTHDR_OP]
+    guard let type = a[NFTA_EXTHDR_TYPE]?.first, a[NFTA_EXTHDR_TYPE]?.count == 1,
+      let offset = a.uint32(NFTA_EXTHDR_OFFSET), let length = a.uint32(NFTA_EXTHDR_LEN),
+      a.uint32(NFTA_EXTHDR_FLAGS, orAbsent: 0) == 0,
+      let operation = a.uint32(NFTA_EXTHDR_OP, orAbsent: NFT_EXTHDR_OP_IPV6.rawValue)
     else { return nil }
-    return .conntrack(key, register: register)
+    if operation == NFT_EXTHDR_OP_IPV6.rawValue, a.holdsOnly(place + [NFTA_EXTHDR_DREG]),
+      let register = a.uint32(NFTA_EXTHDR_DREG)
+    {
+      return .extensionHeader(type: type, offset: offset, length: length, register: register)
+    }
+    guard operation == NFT_EXTHDR_OP_TCPOPT.rawValue, a.holdsOnly(place + [NFTA_EXTHDR_SREG]),
+      let register = a.uint32(NFTA_EXTHDR_SREG)
+    else { return nil }
+    return .setTCPOption(kind: type, offset: offset, length: length, register: register)
+  }
+
+  private func route(_ a: Attributes) -> Expression? {
+    guard a.holdsOnly([NFTA_RT_DREG, NFTA_RT_KEY]), let register = a.uint32(NFTA_RT_DREG),
+      let key = a.uint32(NFTA_RT_KEY).flatMap(Expression.RouteKey.init)
+    else { return nil }
+    return .route(key, register: register)
   }
 
   private func fib(_ a: Attributes) -> Expression? {

@@ -56,6 +56,43 @@ struct ExpressionEncoder {
       native.set(NFTNL_EXPR_FIB_RESULT, result.rawValue)
       native.set(NFTNL_EXPR_FIB_FLAGS, flags)
       return native
+    case .extensionHeader(let type, let offset, let length, let register):
+      let native = try extensionHeader(type, offset: offset, length: length, NFT_EXTHDR_OP_IPV6)
+      native.set(NFTNL_EXPR_EXTHDR_FLAGS, UInt32(0))
+      native.set(NFTNL_EXPR_EXTHDR_DREG, Self.canonicalRegister(register))
+      return native
+    case .setTCPOption(let kind, let offset, let length, let register):
+      // No flags: the kernel refuses them here (nft_exthdr_tcp_set_init).
+      let native = try extensionHeader(kind, offset: offset, length: length, NFT_EXTHDR_OP_TCPOPT)
+      native.set(NFTNL_EXPR_EXTHDR_SREG, Self.canonicalRegister(register))
+      return native
+    case .route(let key, let register):
+      let native = try NativeExpression("rt")
+      native.set(NFTNL_EXPR_RT_KEY, key.rawValue)
+      native.set(NFTNL_EXPR_RT_DREG, Self.canonicalRegister(register))
+      return native
+    case .setMeta(let key, let register):
+      let native = try NativeExpression("meta")
+      native.set(NFTNL_EXPR_META_KEY, key.rawValue)
+      native.set(NFTNL_EXPR_META_SREG, Self.canonicalRegister(register))
+      return native
+    case .setConntrack(let key, let register):
+      let native = try NativeExpression("ct")
+      native.set(NFTNL_EXPR_CT_KEY, key.rawValue)
+      native.set(NFTNL_EXPR_CT_SREG, Self.canonicalRegister(register))
+      return native
+    case .setPayload(let base, let offset, let length, let register, let checksum):
+      let native = try NativeExpression("payload")
+      native.set(NFTNL_EXPR_PAYLOAD_SREG, Self.canonicalRegister(register))
+      native.set(NFTNL_EXPR_PAYLOAD_BASE, base.rawValue)
+      native.set(NFTNL_EXPR_PAYLOAD_OFFSET, offset)
+      native.set(NFTNL_EXPR_PAYLOAD_LEN, length)
+      let type = checksum == nil ? NFT_PAYLOAD_CSUM_NONE : NFT_PAYLOAD_CSUM_INET
+      native.set(NFTNL_EXPR_PAYLOAD_CSUM_TYPE, type.rawValue)
+      native.set(NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, checksum ?? 0)
+      native.set(NFTNL_EXPR_PAYLOAD_FLAGS, UInt32(0))
+      return native
+    case .notrack: return try NativeExpression("notrack")
     case .compare(let register, let comparison, let data):
       let native = try NativeExpression("cmp")
       native.set(NFTNL_EXPR_CMP_SREG, Self.canonicalRegister(register))
@@ -141,6 +178,17 @@ struct ExpressionEncoder {
     case .unknown(let name, _):
       throw .notEncodable(rule: rule, expression: name)
     }
+  }
+
+  private func extensionHeader(_ type: UInt8, offset: UInt32, length: UInt32, _ operation: nft_exthdr_op)
+    throws(NFTablesError) -> NativeExpression
+  {
+    let native = try NativeExpression("exthdr")
+    native.set(NFTNL_EXPR_EXTHDR_TYPE, type)
+    native.set(NFTNL_EXPR_EXTHDR_OFFSET, offset)
+    native.set(NFTNL_EXPR_EXTHDR_LEN, length)
+    native.set(NFTNL_EXPR_EXTHDR_OP, operation.rawValue)
+    return native
   }
 
   private func range(register: UInt32, isNegated: Bool, lower: [UInt8], upper: [UInt8])

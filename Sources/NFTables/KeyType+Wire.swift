@@ -6,7 +6,8 @@ extension KernelSet.KeyType {
   private static let numbers: [(type: KernelSet.KeyType, number: UInt32)] = [
     (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
     (.uid, 24), (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.icmpCode, 32), (.icmpv6Code, 33),
-    (.fibAddressType, 38), (.interfaceName, 41),
+    (.fibAddressType, 38), (.interfaceName, 41), (.timeToLive, 4), (.packetLength, 4), (.linkAddress, 9),
+    (.mark, 19), (.packetType, 31), (.dscp, 36), (.ipv6DSCP, 36), (.day, 45),
   ]
 
   // Each field of a concatenation takes this many bits of the number (TYPE_BITS).
@@ -21,9 +22,9 @@ extension KernelSet.KeyType {
     return Self.numbers.first { $0.type == self }?.number ?? 0
   }
 
-  /// The type with this number; nil for types that we never write.
-  init?(number: UInt32) {
-    if let known = Self.numbers.first(where: { $0.number == number }) {
+  /// The type with this number; nil for types that we never write. Some share a number and differ in length.
+  init?(number: UInt32, length: UInt32) {
+    if let known = Self.numbers.first(where: { $0.number == number && $0.type.fieldLength == length }) {
       self = known.type
       return
     }
@@ -42,9 +43,11 @@ extension KernelSet.KeyType {
   /// Bytes of one field, without padding.
   private var fieldLength: Int {
     switch self {
-    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: 1
-    case .inetService: 2
-    case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType: 4
+    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive, .packetType, .day:
+      1
+    case .inetService, .ipv6DSCP: 2
+    case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4
+    case .linkAddress: 6
     case .ipv6Address, .interfaceName: 16
     case .concatenation: keyLength
     }
@@ -66,8 +69,12 @@ extension KernelSet.KeyType {
 
   var byteOrder: Userdata.KeyByteOrder {
     switch self {
-    case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: .network
-    case .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType: .host
+    case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp,
+      .ipv6DSCP, .timeToLive, .linkAddress:
+      .network
+    case .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength,
+      .packetType, .day:
+      .host
     case .concatenation: .none
     }
   }

@@ -13,6 +13,23 @@ package struct Firewall: Sendable {
     self.span = span
   }
 
+  /// Whether rules of a chain, or of one that it leads to, change what an own packet is routed by: the kernel
+  /// then asks the routing table again behind the chain, which must be of type `route` (LANGUAGE.md §4.11).
+  package func reroutes(_ chain: BaseChain) -> Bool {
+    guard chain.hook == .output, !chain.isNAT else { return false }
+    var seen: Set<String> = []
+    var waiting = [chain.rules]
+    while let rules = waiting.popLast() {
+      for rule in rules where rule.isEnabled {
+        if rule.changes.countInRouting { return true }
+        for target in rule.verdict.targets where seen.insert(target).inserted {
+          waiting += regularChains.filter { $0.name == target }.map(\.rules)
+        }
+      }
+    }
+    return false
+  }
+
   /// All rules, in the order of all outputs.
   package var rules: [Rule] { baseChains.flatMap(\.rules) + regularChains.flatMap(\.rules) }
 }
@@ -89,8 +106,8 @@ package struct Families: OptionSet, Sendable, Hashable {
   package static let both: Families = [.ipv4, .ipv6]
 }
 
-/// One checked rule. A packet meets `matches` (all of them), then `limit` and `quota`, then the actions,
-/// then the verdict (LANGUAGE.md §4.1).
+/// One checked rule. A packet meets `matches` (all of them), then `limit` and `quota`, then `changes`, the
+/// other actions, and the verdict (LANGUAGE.md §4.1).
 package struct Rule: Sendable {
   /// `PLACE/NAME` or `PLACE/SLUG~HASH` (LANGUAGE.md §7).
   package var id: String
@@ -102,6 +119,7 @@ package struct Rule: Sendable {
   package var matches: [Match]
   package var limit: Limit?
   package var quota: Quota?
+  package var changes: Changes
   /// `count`: an anonymous counter, or a named one.
   package var counter: Counter?
   package var log: Log?
@@ -133,6 +151,7 @@ package struct Rule: Sendable {
     self.text = text
     families = .both
     matches = []
+    changes = Changes()
     self.verdict = verdict
     controls = []
     isEnabled = true
@@ -155,6 +174,8 @@ package enum Verdict: Sendable, Equatable {
   /// A verdict by a look-up. Such a rule has no matches and no actions.
   indirect case dispatch(VerdictMap)
   case translate(Translation)
+  /// Takes the packet out of connection tracking; the next rule follows.
+  case notrack
 
   /// The regular chain it leads to.
   package var target: String? {
@@ -163,6 +184,38 @@ package enum Verdict: Sendable, Equatable {
     default: nil
     }
   }
+
+  /// The regular chains it may lead to; several only from a map.
+  package var targets: [String] {
+    if case .dispatch(let map) = self { map.verdicts.compactMap(\.target) } else { target.map { [$0] } ?? [] }
+  }
+}
+
+/// What a rule changes about a packet and its connection, in this order (LANGUAGE.md §4.1).
+package struct Changes: Sendable, Equatable {
+  package enum SegmentSize: Sendable, Equatable {
+    /// What the path lets through, as far as the routing table knows it.
+    case pathMTU
+    case bytes(UInt16)
+  }
+
+  /// `restore mark`: the packet takes its connection's mark.
+  package var restoresMark = false
+  package var connectionMark: UInt32?
+  /// 0–63.
+  package var dscp: UInt8?
+  package var mark: UInt32?
+  /// The largest segment that a SYN offers; it is never raised.
+  package var segmentSize: SegmentSize?
+  /// `save mark`: the connection takes the packet's mark.
+  package var savesMark = false
+
+  package init() {}
+
+  package var isEmpty: Bool { self == Changes() }
+
+  /// Whether the routing table may answer otherwise afterwards.
+  package var countInRouting: Bool { restoresMark || mark != nil || dscp != nil }
 }
 
 /// `automatic` is what a bare `reject` sends: port-unreachable of the packet's family.
@@ -222,7 +275,7 @@ package enum Counter: Sendable, Equatable {
 package struct Log: Sendable, Equatable {
   /// What is printed before the packet, at most 127 bytes.
   package var prefix: String
-  /// 0 emerg … 7 debug; nil: the kernel's default, 4 (warning). Not with `group`.
+  /// 0 emerg … 7 debug, 8 audit, which has no prefix; nil: the kernel's default, 4 (warning). Not with `group`.
   package var level: UInt8?
   /// nflog group.
   package var group: UInt16?

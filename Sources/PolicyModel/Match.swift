@@ -21,6 +21,27 @@ package struct Match: Sendable, Equatable {
     /// Ranges of ids of the sending socket's owner, ascending and merged.
     case user([AddressRange<UInt32>])
     case group([AddressRange<UInt32>])
+    /// The packet's own mark, or its connection's; a packet without connection has none.
+    case mark(MarkKind, MarkValues)
+    /// Of the TCP flags in `mask` exactly those of `value` are set. Negated like `ports`, inside TCP.
+    case tcpFlags(value: TCPFlags, mask: TCPFlags)
+    /// Link-layer addresses, ascending; only packets that an Ethernet device delivered have any.
+    case linkAddresses(AddressSide, [LinkAddress])
+    /// Differentiated services code points, 0–63, ascending and merged.
+    case dscp([AddressRange<UInt8>])
+    /// IPv4's time to live, IPv6's hop limit; ascending and merged.
+    case timeToLive([AddressRange<UInt8>])
+    /// Bytes from the network header on; ascending and merged.
+    case length([AddressRange<UInt32>])
+    case packetTypes(PacketTypes)
+    case hours(Hours)
+    case days(Weekdays)
+    /// A fragment other than the first.
+    case fragment
+    /// No route leads back to the source by the interface the packet came in by. `lo` is never asked.
+    case spoofed
+    /// The packet came out of an IPsec tunnel or transport.
+    case ipsec
   }
 
   package var condition: Condition
@@ -157,4 +178,108 @@ package struct InterfacePattern: Sendable, Hashable, Comparable {
   package static func < (a: InterfacePattern, b: InterfacePattern) -> Bool {
     (a.name, a.isPrefix ? 1 : 0) < (b.name, b.isPrefix ? 1 : 0)
   }
+}
+
+package enum MarkKind: String, Sendable {
+  case mark
+  case connmark
+}
+
+/// `(mark & mask)` is in the ranges.
+package struct MarkValues: Sendable, Equatable {
+  /// Ascending and merged; under a mask of its own one single value, inside the mask.
+  package var ranges: [AddressRange<UInt32>]
+  package var mask: UInt32
+
+  package init(_ ranges: [AddressRange<UInt32>], mask: UInt32 = .max) {
+    self.ranges = ranges
+    self.mask = mask
+  }
+}
+
+/// Byte 13 of the TCP header (RFC 9293).
+package struct TCPFlags: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt8
+
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  package static let fin = TCPFlags(rawValue: 1 << 0)
+  package static let syn = TCPFlags(rawValue: 1 << 1)
+  package static let rst = TCPFlags(rawValue: 1 << 2)
+  package static let psh = TCPFlags(rawValue: 1 << 3)
+  package static let ack = TCPFlags(rawValue: 1 << 4)
+  package static let urg = TCPFlags(rawValue: 1 << 5)
+  package static let ecn = TCPFlags(rawValue: 1 << 6)
+  package static let cwr = TCPFlags(rawValue: 1 << 7)
+
+  /// By bit, from the lowest; the language's words and nft's.
+  package static let names = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"]
+
+  /// The words of the bits that are set.
+  package var words: [String] {
+    Self.names.indices.filter { rawValue >> UInt8($0) & 1 == 1 }.map { Self.names[$0] }
+  }
+}
+
+/// An EUI-48 in the low 48 bits.
+package struct LinkAddress: Sendable, Hashable, Comparable {
+  package var value: UInt64
+
+  package init(_ value: UInt64) { self.value = value & 0xffff_ffff_ffff }
+
+  package static func < (a: LinkAddress, b: LinkAddress) -> Bool { a.value < b.value }
+
+  /// Most significant byte first.
+  package var bytes: [UInt8] { (0..<6).map { UInt8(truncatingIfNeeded: value >> UInt64(40 - $0 * 8)) } }
+}
+
+/// How the link layer addressed the packet: linux/if_packet.h PACKET_HOST, _BROADCAST, _MULTICAST, _OTHERHOST.
+package struct PacketTypes: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt8
+
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  package static let all = PacketTypes(rawValue: 0b1111)
+
+  /// By number.
+  package static let names = ["unicast", "broadcast", "multicast", "other"]
+
+  /// The kernel's numbers, ascending.
+  package var numbers: [UInt8] { (0..<4).filter { rawValue >> $0 & 1 == 1 } }
+}
+
+/// A span of the day, UTC; the end is exclusive and may be past midnight.
+package struct Hours: Sendable, Equatable {
+  /// Seconds since midnight, below 86,400. INVARIANT: `start != end`.
+  package var start: UInt32
+  package var end: UInt32
+
+  package init(start: UInt32, end: UInt32) {
+    precondition(start != end, "a span of the day is not empty")
+    self.start = start
+    self.end = end
+  }
+
+  /// Inclusive ranges of seconds, ascending: two where midnight is inside.
+  package var ranges: [AddressRange<UInt32>] {
+    let last: UInt32 = 86_399
+    if start < end { return [AddressRange(start, end - 1)] }
+    if end == 0 { return [AddressRange(start, last)] }
+    return [AddressRange(0, end - 1), AddressRange(start, last)]
+  }
+}
+
+/// Days of the week, UTC, by the kernel's numbers: bit 0 is Sunday.
+package struct Weekdays: OptionSet, Sendable, Hashable {
+  package let rawValue: UInt8
+
+  package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  package static let all = Weekdays(rawValue: 0b111_1111)
+
+  /// By number.
+  package static let names = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"]
+
+  /// The kernel's numbers, ascending.
+  package var numbers: [UInt8] { (0..<7).filter { rawValue >> $0 & 1 == 1 } }
 }

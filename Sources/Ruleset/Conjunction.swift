@@ -55,7 +55,8 @@ struct Conjunction: Equatable {
       result.excludedProtocols = []
     }
     guard result.protocols?.isEmpty != true else { return nil }
-    result.conditions += other.conditions
+    // Two matches may rest on the same one, such as the kind of the device.
+    result.conditions += other.conditions.filter { !conditions.contains($0) }
     return result
   }
 

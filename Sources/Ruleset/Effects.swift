@@ -1,10 +1,18 @@
 internal import PolicyModel
 
 /// What a rule does with the packets that meet its matches, in the order of `LANGUAGE.md` §4.1: limit,
-/// quota, count, log, verdict.
+/// quota, changes, count, log, verdict.
 struct Effects {
+  /// One kernel rule of a generated chain: statements, and the guards that nft wants to see before them.
+  struct Part {
+    var protocols: [UInt8]?
+    var family: Families?
+    var statements: [RuleStatement]
+  }
+
   private let limit: Limit?
   private let quota: Quota?
+  private let changes: Changes
   private let counter: RuleStatement?
   private let log: Log?
   private let verdict: Verdict
@@ -16,6 +24,7 @@ struct Effects {
   init(of rule: Rule, chainPolicy: ChainPolicy?) {
     limit = rule.limit
     quota = rule.quota
+    changes = rule.changes
     counter = rule.counter.map { counter in
       switch counter {
       case .anonymous: .counter(name: nil)
@@ -52,53 +61,164 @@ struct Effects {
   /// What a verdict alone takes: the statements of one kernel rule, or of two.
   static func statements(of verdict: Verdict, chainPolicy: ChainPolicy?) -> [[RuleStatement]] {
     let (verdict, behind) = realized(verdict, chainPolicy)
-    return ([verdict] + (behind.map { [$0] } ?? [])).map { statements(for: $0, family: nil) }
+    return ([verdict] + (behind.map { [$0] } ?? [])).map { verdict in
+      verdict == .continue ? [.verdict(.continue)] : effect(of: verdict).flatMap { $0.statements(in: nil) }
+    }
   }
 
   /// Whether the verdict takes two kernel rules that must see the same packets.
   var needsChain: Bool { verdictBehind != nil }
 
-  /// IPPROTO_TCP where the verdict answers TCP only.
-  var neededProtocol: UInt8? { verdict == .reject(.tcpReset) ? 6 : nil }
+  /// IPPROTO_TCP where the verdict answers TCP only, or a TCP option is written.
+  var neededProtocol: UInt8? { verdict == .reject(.tcpReset) || changes.segmentSize != nil ? 6 : nil }
 
   /// Whether some packets that meet the matches go on unjudged.
   var hasBudget: Bool { limit != nil || quota != nil }
 
-  /// Whether a rule of its own logs: its rate must not end the rule that decides.
-  var logsApart: Bool { log?.atMost != nil && verdict != .continue }
+  /// Whether one kernel rule cannot hold all effects: one of them may end the rule, and another follows.
+  var hasParts: Bool { sequence.count > 1 }
 
   /// Whether two kernel rules with the same effects would have two of something that must be one. An
   /// anonymous counter in each is no harm: their sum is the rule's.
   var hasState: Bool { hasBudget || log?.atMost != nil }
 
-  /// The statements after the comparisons, for each kernel rule. Not for a budget above a log that is apart.
+  /// The statements after the comparisons, for each kernel rule. Not where a budget or a change must be
+  /// shared by several.
   ///
   /// - Parameter family: the family that the rule's guard leaves; nil: both.
   func inline(in family: Families?) -> [[RuleStatement]] {
-    parts(budget: budget(isInverted: false).flatMap { $0 }, family: family)
+    let budget = budget(isInverted: false).flatMap { $0 }
+    var parts = sequence.map { $0.flatMap { $0.statements(in: family) } }
+    parts[0] = budget + parts[0]
+    return parts.map { $0.isEmpty ? [.verdict(.continue)] : $0 }
   }
 
-  /// The statements of each kernel rule of a generated chain. What exceeds the budget goes `otherwise`, or
-  /// where nothing logs apart, to the end of the chain.
-  func inChain(otherwise: KernelVerdict) -> [[RuleStatement]] {
-    let behind = verdictBehind.map { [Self.statements(for: $0, family: nil)] } ?? []
-    guard logsApart || verdictBehind != nil && hasBudget else { return inline(in: nil) + behind }
-    return budget(isInverted: true).map { $0 + [.verdict(otherwise)] } + parts(budget: [], family: nil)
-      + behind
+  /// Whether the kernel rules of a generated chain begin with those that send away what exceeds the budget;
+  /// else it is the end of the chain for them.
+  var separatesBudget: Bool {
+    // A code point is set by a rule for each family.
+    hasBudget && (hasParts || changes.dscp != nil || verdictBehind != nil)
   }
 
-  private func parts(budget: [RuleStatement], family: Families?) -> [[RuleStatement]] {
-    let count = counter.map { [$0] } ?? []
-    let own = log?.atMost.map { [RuleStatement.limit($0)] } ?? []
-    let write = log.map { [RuleStatement.log(prefix: $0.prefix, level: $0.level, group: $0.group)] } ?? []
-    if verdict == .continue {
-      // Nothing follows the log, so that its rate may end the rule.
-      let statements = budget + count + own + write
-      return [statements.isEmpty ? [.verdict(.continue)] : statements]
+  /// The kernel rules of a generated chain. What exceeds the budget goes `otherwise`, or where it is not
+  /// separated, to the end of the chain.
+  ///
+  /// - Parameter families: those of the rule.
+  func inChain(families: Families, otherwise: KernelVerdict) -> [Part] {
+    var parts: [Part] = []
+    var sequence = self.sequence
+    if separatesBudget {
+      parts = budget(isInverted: true).map { Part(statements: $0 + [.verdict(otherwise)]) }
+    } else {
+      sequence[0].insert(contentsOf: budget(isInverted: false).flatMap { $0 }.map(Effect.plain), at: 0)
     }
-    let decide = Self.statements(for: verdict, family: family)
-    if own.isEmpty { return [budget + count + write + decide] }
-    return [budget + own + write, count + decide]
+    for effects in sequence {
+      var statements: [RuleStatement] = []
+      for effect in effects {
+        guard case .dscp = effect else {
+          statements += effect.statements(in: nil)
+          continue
+        }
+        // Rules of their own: the chain sees both families, and the other one must not end at the guard.
+        if !statements.isEmpty { parts.append(Part(statements: statements)) }
+        statements = []
+        for family in [Families.ipv4, .ipv6] where families.contains(family) {
+          parts.append(Part(family: family, statements: effect.statements(in: family)))
+        }
+      }
+      guard !statements.isEmpty else { continue }
+      parts.append(Part(protocols: Self.neededProtocols(statements), statements: statements))
+    }
+    if parts.isEmpty { parts = [Part(statements: [.verdict(.continue)])] }
+    if let verdictBehind {
+      parts.append(Part(statements: Self.effect(of: verdictBehind).flatMap { $0.statements(in: nil) }))
+    }
+    return parts
+  }
+
+  private static func neededProtocols(_ statements: [RuleStatement]) -> [UInt8]? {
+    let needsTCP = statements.contains { statement in
+      switch statement {
+      case .reject(let reject): reject.type == 1  // NFT_REJECT_TCP_RST
+      case .change(.segmentSize): true
+      default: false
+      }
+    }
+    return needsTCP ? [6] : nil
+  }
+
+  // MARK: In order
+
+  private enum Effect {
+    case plain(RuleStatement)
+    /// The rate of a log, and the log.
+    case limitedLog(RuleStatement, RuleStatement)
+    /// May end the rule: without a connection, or with a malformed header.
+    case breaking(RuleStatement)
+    case dscp(UInt8)
+    case reject(RejectKind)
+
+    var mayEndTheRule: Bool {
+      switch self {
+      case .limitedLog, .breaking: true
+      case .plain, .dscp, .reject: false
+      }
+    }
+
+    func statements(in family: Families?) -> [RuleStatement] {
+      switch self {
+      case .plain(let statement), .breaking(let statement): [statement]
+      case .limitedLog(let limit, let log): [limit, log]
+      case .dscp(let code): [.change(family == .ipv6 ? .ipv6DSCP(code) : .ipv4DSCP(code))]
+      case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
+      }
+    }
+  }
+
+  private static func effect(of verdict: Verdict) -> [Effect] {
+    switch verdict {
+    case .accept: [.plain(.verdict(.accept))]
+    case .drop: [.plain(.verdict(.drop))]
+    // INVARIANT: `RuleLowering` takes verdict maps apart before.
+    case .continue, .dispatch: []
+    case .return: [.plain(.verdict(.return))]
+    case .jump(let chain): [.plain(.verdict(.jump(KernelName.chain(chain))))]
+    case .goto(let chain): [.plain(.verdict(.goto(KernelName.chain(chain))))]
+    case .reject(let kind): [.reject(kind)]
+    case .notrack: [.plain(.notrack)]
+    case .translate(let translation): [.plain(RuleStatement(translation))]
+    }
+  }
+
+  /// Everything after the budget, cut behind each effect that may end its kernel rule. Never empty; the last
+  /// part is empty only if it is the first.
+  private var sequence: [[Effect]] {
+    var effects: [Effect] = []
+    if changes.restoresMark { effects.append(.breaking(.change(.restoreMark))) }
+    if let mark = changes.connectionMark { effects.append(.plain(.change(.connectionMark(mark)))) }
+    if let code = changes.dscp { effects.append(.dscp(code)) }
+    if let mark = changes.mark { effects.append(.plain(.change(.packetMark(mark)))) }
+    switch changes.segmentSize {
+    case nil: break
+    case .pathMTU: effects.append(.breaking(.change(.segmentSize(nil))))
+    case .bytes(let bytes): effects.append(.breaking(.change(.segmentSize(bytes))))
+    }
+    if changes.savesMark { effects.append(.plain(.change(.saveMark))) }
+    let limitedLog = log.flatMap { log in
+      log.atMost.map { Effect.limitedLog(.limit($0), RuleStatement(log)) }
+    }
+    // A log of its own rate comes before the count, which then stands in the rule that decides.
+    if let limitedLog, verdict != .continue { effects.append(limitedLog) }
+    if let counter { effects.append(.plain(counter)) }
+    if let limitedLog, verdict == .continue { effects.append(limitedLog) }
+    if let log, log.atMost == nil { effects.append(.plain(RuleStatement(log))) }
+    effects += Self.effect(of: verdict)
+    var parts: [[Effect]] = [[]]
+    for (index, effect) in effects.enumerated() {
+      parts[parts.count - 1].append(effect)
+      if effect.mayEndTheRule, index + 1 < effects.count { parts.append([]) }
+    }
+    return parts
   }
 
   /// Each of limit and quota as a statement list. Inverted they hold for exactly the packets for which they
@@ -111,24 +231,11 @@ struct Effects {
     if let quota { result.append([.quota(bytes: quota.bytes, isOver: quota.isOver != isInverted)]) }
     return result
   }
-
-  private static func statements(for verdict: Verdict, family: Families?) -> [RuleStatement] {
-    switch verdict {
-    case .accept: [.verdict(.accept)]
-    case .drop: [.verdict(.drop)]
-    case .continue: [.verdict(.continue)]
-    case .return: [.verdict(.return)]
-    case .jump(let chain): [.verdict(.jump(KernelName.chain(chain)))]
-    case .goto(let chain): [.verdict(.goto(KernelName.chain(chain)))]
-    // INVARIANT: `RuleLowering` takes these apart before.
-    case .dispatch: []
-    case .translate(let translation): [RuleStatement(translation)]
-    case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
-    }
-  }
 }
 
 extension RuleStatement {
+  fileprivate init(_ log: Log) { self = .log(prefix: log.prefix, level: log.level, group: log.group) }
+
   /// `log … at most RATE`: the burst is the kernel's default, 5 packets or none in bytes.
   fileprivate static func limit(_ rate: Rate) -> RuleStatement {
     limit(rate, burst: rate.isBytes ? 0 : 5, isOver: false)

@@ -15,6 +15,16 @@ package enum Expression: Sendable, Equatable {
   case mapLookup(register: UInt32, SetReference, destination: UInt32)
   case conntrack(ConntrackKey, register: UInt32)
   case fib(result: FIBResult, flags: UInt32, register: UInt32)
+  /// Of an IPv6 extension header, by its protocol number.
+  case extensionHeader(type: UInt8, offset: UInt32, length: UInt32, register: UInt32)
+  case route(RouteKey, register: UInt32)
+  case setMeta(MetaKey, register: UInt32)
+  case setConntrack(ConntrackKey, register: UInt32)
+  /// `checksum` is the offset of the Internet checksum that covers the bytes; nil: none does.
+  case setPayload(PayloadBase, offset: UInt32, length: UInt32, register: UInt32, checksum: UInt32?)
+  /// A part of a TCP option, by its kind.
+  case setTCPOption(kind: UInt8, offset: UInt32, length: UInt32, register: UInt32)
+  case notrack
   case counter
   case objectReference(type: UInt32, name: String)
   /// `seconds` is the unit: 1, 60, 3600, 86400. `isBytes` selects NFT_LIMIT_PKT_BYTES.
@@ -44,11 +54,15 @@ package enum Expression: Sendable, Equatable {
     case outputInterface = 5
     case inputInterfaceName = 6
     case outputInterfaceName = 7
+    case inputInterfaceType = 8
     case socketUser = 10
     case socketGroup = 11
     case family = 15
     case transportProtocol = 16
     case packetType = 19
+    case securityPath = 25
+    case day = 31
+    case hour = 32
   }
 
   /// NFT_PAYLOAD_*.
@@ -74,6 +88,11 @@ package enum Expression: Sendable, Equatable {
     case direction = 1
     case status = 2
     case mark = 3
+  }
+
+  /// NFT_RT_*.
+  package enum RouteKey: UInt32, Sendable {
+    case segmentSize = 3
   }
 
   /// NFT_FIB_RESULT_*.

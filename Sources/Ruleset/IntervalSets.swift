@@ -100,6 +100,14 @@ extension KernelSet.KeyType {
     case .uid: "users"
     case .gid: "groups"
     case .fibAddressType: "fib"
+    case .mark: "marks"
+    case .dscp: "dscp"
+    case .ipv6DSCP: "dscp6"
+    case .timeToLive: "ttl"
+    case .packetLength: "lengths"
+    case .packetType: "types"
+    case .linkAddress: "links"
+    case .day: "days"
     case .concatenation(let types): types.map(\.contentName).joined(separator: "_")
     }
   }

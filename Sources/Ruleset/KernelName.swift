@@ -10,9 +10,11 @@ package enum KernelName {
   /// The object whose userdata names the policy.
   package static let policyDigest = "policy_digest"
 
-  /// A base chain's name is a function of its place: another priority is another chain.
-  package static func baseChain(hook: Hook, isNAT: Bool = false, priority: Int32) -> String {
-    let place = isNAT ? "\(hook.rawValue)_nat" : hook.rawValue
+  /// A base chain's name is a function of its place: another type or priority is another chain.
+  package static func baseChain(
+    hook: Hook, isNAT: Bool = false, priority: Int32, reroutes: Bool = false
+  ) -> String {
+    let place = hook.rawValue + (isNAT ? "_nat" : reroutes ? "_route" : "")
     guard priority != defaultPriority(of: hook, isNAT: isNAT) else { return place }
     return place + "_" + (priority < 0 ? "m" : "p") + String(priority.magnitude)
   }

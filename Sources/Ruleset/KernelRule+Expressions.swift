@@ -20,20 +20,23 @@ extension RuleStatement {
   private static let register: UInt32 = 1
   private static let secondWord: UInt32 = 9
 
-  /// nft loads fields that touch at once: of what the lowering writes, both ports, and ICMP type and code.
-  /// The lowering puts them side by side, the lower one first.
+  /// nft loads fields that touch at once: of what the lowering writes, both ports, ICMP type and code, and both
+  /// link-layer addresses. The lowering puts them side by side, the lower one first.
   fileprivate static func joinedLoad(_ first: RuleStatement, _ second: RuleStatement) -> [Expression]? {
     guard case .match(let lowField, .equal, .value(let low)) = first,
       case .match(let highField, .equal, .value(let high)) = second
     else { return nil }
+    let base: Expression.PayloadBase
     switch (lowField, highField) {
     case (.sourcePort, .destinationPort), (.icmpType, .icmpCode), (.icmpv6Type, .icmpv6Code):
-      return [
-        .payload(.transport, offset: 0, length: UInt32(low.count + high.count), register: register),
-        .compare(register: register, .equal, low + high),
-      ]
+      base = .transport
+    case (.linkDestination, .linkSource): base = .linkLayer
     default: return nil
     }
+    return [
+      .payload(base, offset: 0, length: UInt32(low.count + high.count), register: register),
+      .compare(register: register, .equal, low + high),
+    ]
   }
 
   fileprivate var expressions: [Expression] {
@@ -49,6 +52,8 @@ extension RuleStatement {
     case .log(let prefix, let level, let group):
       [.log(prefix: prefix, level: level.map(UInt32.init), group: group)]
     case .reject(let reject): [.reject(type: reject.type, code: reject.code)]
+    case .change(let change): Self.expressions(change)
+    case .notrack: [.notrack]
     case .verdict(let verdict): [.verdict(verdict)]
     case .verdictMap(let field, let map):
       // Register 0 is the verdict's.
@@ -122,10 +127,40 @@ extension RuleStatement {
     }
   }
 
+  private static func expressions(_ change: Change) -> [Expression] {
+    switch change {
+    case .packetMark(let mark):
+      [.immediate(register: register, mark.littleEndianBytes), .setMeta(.mark, register: register)]
+    case .connectionMark(let mark):
+      [.immediate(register: register, mark.littleEndianBytes), .setConntrack(.mark, register: register)]
+    case .restoreMark: [.conntrack(.mark, register: register), .setMeta(.mark, register: register)]
+    case .saveMark: [.meta(.mark, register: register), .setConntrack(.mark, register: register)]
+    // The kernel mends checksums of two bytes at a time, so the byte before or after is written too.
+    case .ipv4DSCP(let code):
+      rewrite(mask: [0xff, 0x03], value: [0, code << 2], checksum: 10)  // linux/ip.h check
+    case .ipv6DSCP(let code):
+      rewrite(mask: [0xf0, 0x3f], value: (UInt16(code) << 6).bigEndianBytes, checksum: nil)
+    case .segmentSize(let bytes):
+      (bytes.map { [.immediate(register: register, $0.bigEndianBytes)] }
+        ?? [
+          .route(.segmentSize, register: register),
+          .byteOrder(register: register, destination: register, toNetwork: true, length: 2, size: 2),
+        ]) + [.setTCPOption(kind: 2, offset: 2, length: 2, register: register)]  // linux/tcp.h TCPOPT_MSS
+    }
+  }
+
+  private static func rewrite(mask: [UInt8], value: [UInt8], checksum: UInt32?) -> [Expression] {
+    [
+      .payload(.network, offset: 0, length: 2, register: register),
+      .bitwise(register: register, destination: register, mask: mask, xor: value),
+      .setPayload(.network, offset: 0, length: 2, register: register, checksum: checksum),
+    ]
+  }
+
   /// A comparison of order needs host-order numbers the other way round.
   private static func turnedRound(_ field: Field) -> [Expression] {
     switch field {
-    case .socketUser, .socketGroup:
+    case .socketUser, .socketGroup, .packetMark, .connectionMark, .packetLength, .hour:
       [.byteOrder(register: register, destination: register, toNetwork: true, length: 4, size: 4)]
     default: []
     }
@@ -152,7 +187,14 @@ extension RuleStatement {
     func transport(_ offset: UInt32, _ length: UInt32) -> [Expression] {
       transport(offset, length, into: register)
     }
-    // Offsets of the fields in linux/ip.h, linux/ipv6.h, linux/tcp.h and linux/icmp.h.
+    func masked(_ mask: [UInt8]) -> [Expression] {
+      [
+        .bitwise(
+          register: register, destination: register, mask: mask,
+          xor: [UInt8](repeating: 0, count: mask.count))
+      ]
+    }
+    // Offsets of the fields in linux/if_ether.h, linux/ip.h, linux/ipv6.h, linux/tcp.h and linux/icmp.h.
     return switch field {
     case .family: [.meta(.family, register: register)]
     case .transportProtocol: [.meta(.transportProtocol, register: register)]
@@ -173,6 +215,29 @@ extension RuleStatement {
     // NFTA_FIB_F_SADDR 1, NFTA_FIB_F_DADDR 2.
     case .fibSourceType: [.fib(result: .addressType, flags: 1, register: register)]
     case .fibDestinationType: [.fib(result: .addressType, flags: 2, register: register)]
+    case .packetMark(let mask):
+      [.meta(.mark, register: register)] + (mask.map { masked($0.littleEndianBytes) } ?? [])
+    case .connectionMark(let mask):
+      [.conntrack(.mark, register: register)] + (mask.map { masked($0.littleEndianBytes) } ?? [])
+    case .tcpFlags(let mask): transport(13, 1) + masked([mask])
+    case .inputInterfaceType: [.meta(.inputInterfaceType, register: register)]
+    case .linkDestination: [.payload(.linkLayer, offset: 0, length: 6, register: register)]
+    case .linkSource: [.payload(.linkLayer, offset: 6, length: 6, register: register)]
+    case .ipv4DSCP: network(1, 1) + masked([0xfc])
+    case .ipv6DSCP: network(0, 2) + masked([0x0f, 0xc0])
+    case .ipv4TimeToLive: network(8, 1)
+    case .ipv6HopLimit: network(7, 1)
+    case .packetLength: [.meta(.length, register: register)]
+    case .packetType: [.meta(.packetType, register: register)]
+    case .hour: [.meta(.hour, register: register)]
+    case .day: [.meta(.day, register: register)]
+    case .ipv4FragmentOffset: network(6, 2) + masked([0x1f, 0xff])
+    case .ipv6FragmentOffset:
+      // IPPROTO_FRAGMENT; the low three bits are flags.
+      [.extensionHeader(type: 44, offset: 2, length: 2, register: register)] + masked([0xff, 0xf8])
+    // NFTA_FIB_F_SADDR, _IIF, _PRESENT.
+    case .reverseRoute: [.fib(result: .outputInterface, flags: 1 | 8 | 32, register: register)]
+    case .securityPath: [.meta(.securityPath, register: register)]
     case .protocolAndDestinationPort:
       [.meta(.transportProtocol, register: register)]
         // nft turns the host-order field round in words of two bytes; of its one byte that leaves all.

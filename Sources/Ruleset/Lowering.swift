@@ -28,11 +28,14 @@ package enum Lowering {
     var generated: [Chain] = []
     var names = ChainNames()
     for chain in sorted {
-      let name = KernelName.baseChain(hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority)
+      let reroutes = firewall.reroutes(chain)
+      let name = KernelName.baseChain(
+        hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority, reroutes: reroutes)
+      let base = BaseHook(chain, reroutes: reroutes)
       chains.append(
         lower(
-          chain.rules, to: Chain(name: name, base: BaseHook(chain), rules: []), policy: chain.policy, &names,
-          &generated))
+          chain.rules, to: Chain(name: name, base: base, rules: []), policy: chain.policy, &names, &generated)
+      )
     }
     for chain in firewall.regularChains {
       let name = KernelName.chain(chain.name)
@@ -101,7 +104,7 @@ package enum Lowering {
 }
 
 extension BaseHook {
-  fileprivate init(_ chain: BaseChain) {
+  fileprivate init(_ chain: BaseChain, reroutes: Bool) {
     let hook: UInt32 =
       switch chain.hook {
       case .prerouting: 0
@@ -113,7 +116,7 @@ extension BaseHook {
       }
     // Reject is a rule, never a policy: the kernel's is drop.
     self.init(
-      type: chain.isNAT ? .nat : .filter, hook: hook, priority: chain.priority,
+      type: chain.isNAT ? .nat : reroutes ? .route : .filter, hook: hook, priority: chain.priority,
       accepts: chain.policy == .accept)
   }
 }

@@ -15,20 +15,39 @@ internal import PolicyModel
 /// | `ct state` | always: a packet without entry reads as invalid or untracked (`nft_ct_get_eval`) |
 /// | `ct status` | not without an entry: invalid and untracked packets |
 /// | `meta skuid`, `skgid` | not without a full socket that a process owns: forwarded packets, resets, ICMP errors, TIME_WAIT |
-/// | `fib … type` | always: `nft_fib4_eval_type` and its twin store a type for every packet |
+/// | `fib … type`, `fib … oif` | always: `nft_fib4_eval` and its twins store a result for every packet |
+/// | `ct mark` | like `ct status` |
+/// | TCP flags | like ports, and not where the header ends before them |
+/// | link-layer addresses | only where an Ethernet device delivered the packet: not on `lo`, tunnels, or own packets |
+/// | `ip dscp`, `ip ttl`, `ip frag-off` and IPv6's | always under the family guard |
+/// | IPv6 `frag frag-off` | only where there is a fragment header |
+/// | `meta mark`, `length`, `pkttype`, `hour`, `day`, `ipsec` | always |
 struct MatchLowering {
   /// The families that the whole rule is about.
   let ruleFamilies: Families
+  /// Whether another match of the rule leaves out what comes in on `lo`.
+  let isNeverLoopback: Bool
+
+  init(of rule: Rule) {
+    ruleFamilies = rule.families
+    isNeverLoopback = rule.matches.contains { match in
+      guard case .interfaces(.input, let patterns) = match.condition else { return false }
+      let holdsLoopback = patterns.contains { $0.isPrefix ? "lo".hasPrefix($0.name) : $0.name == "lo" }
+      return holdsLoopback == match.isNegated
+    }
+  }
 
   /// Whether the match must be written for each family apart.
   static func isFamilySpecific(_ match: Match) -> Bool {
     switch match.condition {
-    case .icmp: true
+    case .icmp, .dscp, .timeToLive, .fragment: true
     case .services(let services): services.contains { $0.families != .both }
     case .addresses(_, let addresses):
       !(addresses.specials.allSatisfy { $0 == .local } && addresses.addresses.isEmpty
         || addresses.addresses == .all)
-    case .protocols, .ports, .states, .status, .interfaces, .user, .group: false
+    case .protocols, .ports, .states, .status, .interfaces, .user, .group, .mark, .tcpFlags, .linkAddresses,
+      .length, .packetTypes, .hours, .days, .spoofed, .ipsec:
+      false
     }
   }
 
@@ -50,6 +69,23 @@ struct MatchLowering {
       lower(interfaces: patterns, side, isNegated: match.isNegated)
     case .user(let ranges): lower(ids: ranges, .socketUser, keyType: .uid, isNegated: match.isNegated)
     case .group(let ranges): lower(ids: ranges, .socketGroup, keyType: .gid, isNegated: match.isNegated)
+    case .mark(let kind, let values): lower(mark: values, kind, isNegated: match.isNegated)
+    case .tcpFlags(let value, let mask): lower(flags: value, mask, isNegated: match.isNegated)
+    case .linkAddresses(let side, let addresses):
+      lower(linkAddresses: addresses, side, isNegated: match.isNegated)
+    case .dscp(let codes): lower(dscp: codes, family: family, isNegated: match.isNegated)
+    case .timeToLive(let ranges):
+      Self.present(
+        family == .ipv6 ? .ipv6HopLimit : .ipv4TimeToLive,
+        .values(of: ranges, keyType: .timeToLive) { [$0] }, isNegated: match.isNegated)
+    case .length(let ranges): Self.lower(lengths: ranges, isNegated: match.isNegated)
+    case .packetTypes(let types):
+      Self.present(.packetType, .bytes(types.numbers, keyType: .packetType), isNegated: match.isNegated)
+    case .hours(let hours): Self.lower(hours: hours, isNegated: match.isNegated)
+    case .days(let days): Self.present(.day, .bytes(days.numbers, keyType: .day), isNegated: match.isNegated)
+    case .fragment: Self.lower(fragmentIn: family, isNegated: match.isNegated)
+    case .spoofed: lowerSpoofed(isNegated: match.isNegated)
+    case .ipsec: Self.present(.securityPath, .inline(.value([1])), isNegated: match.isNegated)
     }
   }
 
@@ -342,15 +378,137 @@ struct MatchLowering {
     ids: [AddressRange<UInt32>], _ field: RuleStatement.Field, keyType: KernelSet.KeyType, isNegated: Bool
   ) -> LoweredMatch {
     guard !ids.isEmpty else { return isNegated ? .always : .never }
-    let operand: Condition.Operand
-    if ids.allSatisfy({ $0.lower == $0.upper }) {
-      operand = .ranges(
-        ids.map { KernelSet.Element($0.lower.littleEndianBytes, $0.lower.littleEndianBytes) },
-        keyType: keyType)
-    } else {
-      operand = .ranges(ids.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
-    }
-    let positive = Conjunction([Condition(field, .equal, operand)])
+    let positive = Conjunction([Condition(field, .equal, .hostOrder(ids, keyType: keyType))])
     return isNegated ? .unless(guard: Conjunction(), [positive]) : .anyOf([positive])
+  }
+
+  // MARK: Fields that every packet has
+
+  private static func present(
+    _ field: RuleStatement.Field, _ operand: Condition.Operand, isNegated: Bool
+  ) -> LoweredMatch {
+    .anyOf([Conjunction([Condition(field, isNegated ? .notEqual : .equal, operand)])])
+  }
+
+  private func lower(dscp codes: [AddressRange<UInt8>], family: Families, isNegated: Bool) -> LoweredMatch {
+    if family == .ipv6 {
+      let operand = Condition.Operand.values(of: codes, keyType: .ipv6DSCP) {
+        (UInt16($0) << 6).bigEndianBytes
+      }
+      return Self.present(.ipv6DSCP, operand, isNegated: isNegated)
+    }
+    return Self.present(
+      .ipv4DSCP, .values(of: codes, keyType: .dscp) { [$0 << 2] }, isNegated: isNegated)
+  }
+
+  /// One by one: an interval set has a name, and nft has none for the type of a length.
+  private static func lower(lengths ranges: [AddressRange<UInt32>], isNegated: Bool) -> LoweredMatch {
+    if ranges.count == 1 || ranges.allSatisfy({ $0.lower == $0.upper }) {
+      return present(.packetLength, .hostOrder(ranges, keyType: .packetLength), isNegated: isNegated)
+    }
+    let conditions = ranges.map {
+      Condition(
+        .packetLength, isNegated ? .notEqual : .equal, .hostOrder([$0], keyType: .packetLength))
+    }
+    return isNegated ? .anyOf([Conjunction(conditions)]) : .anyOf(conditions.map { Conjunction([$0]) })
+  }
+
+  private static func lower(hours: Hours, isNegated: Bool) -> LoweredMatch {
+    let ranges = hours.ranges
+    if let range = ranges.first, ranges.count == 1 {
+      let operand = RuleStatement.Operand.range(range.lower.bigEndianBytes, range.upper.bigEndianBytes)
+      return present(.hour, .inline(operand), isNegated: isNegated)
+    }
+    // Over midnight: outside of what the day has between end and start.
+    let between = RuleStatement.Operand.range(
+      hours.end.bigEndianBytes, (hours.start - 1).bigEndianBytes)
+    return present(.hour, .inline(between), isNegated: !isNegated)
+  }
+
+  private static func lower(fragmentIn family: Families, isNegated: Bool) -> LoweredMatch {
+    guard family == .ipv6 else {
+      return present(.ipv4FragmentOffset, .inline(.value([0, 0])), isNegated: !isNegated)
+    }
+    let positive = Conjunction([Condition(.ipv6FragmentOffset, .notEqual, .inline(.value([0, 0])))])
+    return isNegated ? .unless(guard: Conjunction(), [positive]) : .anyOf([positive])
+  }
+
+  /// In `input` most kernels find no route to an own address, which is what packets on `lo` come from
+  /// (`nft_fib4_eval` leaves at RTN_LOCAL). Those have a way back, so `lo` is left out.
+  private func lowerSpoofed(isNegated: Bool) -> LoweredMatch {
+    let loopback = Condition.Operand.inline(.value(Self.padded(Array("lo".utf8), with: 0)))
+    func isReached(_ reached: UInt32) -> Condition {
+      Condition(.reverseRoute, .equal, .inline(.value(reached.littleEndianBytes)))
+    }
+    let isNotLoopback = isNeverLoopback ? [] : [Condition(.inputInterfaceName, .notEqual, loopback)]
+    guard isNegated else { return .anyOf([Conjunction(isNotLoopback + [isReached(0)])]) }
+    let reached = Conjunction(isNotLoopback + [isReached(1)])
+    if isNeverLoopback { return .anyOf([reached]) }
+    return .anyOf([Conjunction([Condition(.inputInterfaceName, .equal, loopback)]), reached])
+  }
+
+  // MARK: Fields that a packet may lack
+
+  private func lower(mark values: MarkValues, _ kind: MarkKind, isNegated: Bool) -> LoweredMatch {
+    guard !values.ranges.isEmpty else { return isNegated ? .always : .never }
+    let mask = values.mask == .max ? nil : values.mask
+    let operand = Condition.Operand.hostOrder(values.ranges, keyType: .mark)
+    guard kind == .connmark else {
+      return Self.present(.packetMark(mask: mask), operand, isNegated: isNegated)
+    }
+    let positive = Conjunction([Condition(.connectionMark(mask: mask), .equal, operand)])
+    return isNegated ? .unless(guard: Conjunction(), [positive]) : .anyOf([positive])
+  }
+
+  private func lower(flags value: TCPFlags, _ mask: TCPFlags, isNegated: Bool) -> LoweredMatch {
+    let scope = Conjunction(protocols: [6])
+    let positive = Conjunction(
+      protocols: [6],
+      [Condition(.tcpFlags(mask: mask.rawValue), .equal, .inline(.value([value.rawValue])))])
+    return isNegated ? .unless(guard: scope, [positive]) : .anyOf([positive])
+  }
+
+  private func lower(linkAddresses: [LinkAddress], _ side: AddressSide, isNegated: Bool) -> LoweredMatch {
+    guard !linkAddresses.isEmpty else { return isNegated ? .always : .never }
+    let positive = Conjunction([
+      // linux/if_arp.h ARPHRD_ETHER.
+      Condition(.inputInterfaceType, .equal, .inline(.value(UInt16(1).littleEndianBytes))),
+      Condition(
+        side == .source ? .linkSource : .linkDestination, .equal,
+        .ranges(linkAddresses.map { KernelSet.Element($0.bytes, $0.bytes) }, keyType: .linkAddress)),
+    ])
+    return isNegated ? .unless(guard: Conjunction(), [positive]) : .anyOf([positive])
+  }
+}
+
+extension Condition.Operand {
+  /// Ranges of a field in host order: single values as they are, ranges turned round for comparing.
+  fileprivate static func hostOrder(
+    _ ranges: [AddressRange<UInt32>], keyType: KernelSet.KeyType
+  ) -> Condition.Operand {
+    guard ranges.allSatisfy({ $0.lower == $0.upper }) else {
+      return .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
+    }
+    let elements = ranges.map {
+      KernelSet.Element($0.lower.littleEndianBytes, $0.lower.littleEndianBytes)
+    }
+    return .ranges(elements, keyType: keyType)
+  }
+
+  /// Of a small field: one range is compared, several are looked up value by value. nft has no type of its own
+  /// for such fields, which an interval set with its name would need.
+  fileprivate static func values(
+    of ranges: [AddressRange<UInt8>], keyType: KernelSet.KeyType, _ bytes: (UInt8) -> [UInt8]
+  ) -> Condition.Operand {
+    if let range = ranges.first, ranges.count == 1 {
+      return .ranges([KernelSet.Element(bytes(range.lower), bytes(range.upper))], keyType: keyType)
+    }
+    let values = ranges.flatMap { $0.lower...$0.upper }
+    return .ranges(values.map { KernelSet.Element(bytes($0), bytes($0)) }, keyType: keyType)
+  }
+
+  /// Values of one byte.
+  fileprivate static func bytes(_ values: [UInt8], keyType: KernelSet.KeyType) -> Condition.Operand {
+    .ranges(values.map { KernelSet.Element([$0], [$0]) }, keyType: keyType)
   }
 }

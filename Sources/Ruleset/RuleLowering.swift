@@ -8,8 +8,9 @@ internal import SHA2
 /// - for a negation whose field may be absent: `positive -> return`, then the rule's effects;
 /// - where the rule becomes several kernel rules and has state: each would have a bucket of its own, and
 ///   `accept … limit 10/minute` would let through twice as much;
-/// - for `log … at most` below a limit or quota: a rule of its own logs, and it must see only what they let
-///   through;
+/// - where an effect may end its kernel rule before the verdict (`Effects.hasParts`), so that the rule becomes
+///   several, and there is a limit or quota, which all of them must share, or a change to the packet, after
+///   which its matches may no longer hold;
 /// - for `goto` in a base chain, whose end is the chain's policy: by a verdict, as for `return`.
 ///
 /// `return` and `goto` of a regular chain leave the chain they stand in, which a chain below cannot do for it.
@@ -46,7 +47,7 @@ struct RuleLowering {
     var parts = Parts(rule: rule)
     let needsChain =
       !exceptions.isEmpty || alternatives.count > 1 && effects.hasState
-      || effects.logsApart && effects.hasBudget || effects.needsChain
+      || effects.hasParts && (effects.hasBudget || !rule.changes.isEmpty) || effects.needsChain
     guard needsChain else {
       let rules = alternatives.flatMap { alternative in
         effects.inline(in: alternative.family).map { parts.rule(alternative, $0) }
@@ -57,11 +58,11 @@ struct RuleLowering {
     guard effects.leavesChain else {
       let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
       var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
-      let guardOfEffects = guardOfEffects(of: rule, effects, alternatives)
-      for statements in effects.inChain(otherwise: .return) {
-        // Only the rule that rejects or translates needs the guard; nft wants to see it there.
-        let isGuarded = statements.contains(where: \.needsGuard)
-        chain.append(parts.rule(isGuarded ? guardOfEffects : Conjunction(), statements))
+      let guardOfVerdict = guardOfEffects(of: rule, effects, alternatives)
+      for part in effects.inChain(families: rule.families, otherwise: .return) {
+        // nft wants to see the guard of a rejection or translation there.
+        let isGuarded = part.statements.contains(where: \.needsGuard)
+        chain.append(isGuarded ? parts.rule(guardOfVerdict, part.statements) : parts.rule(part))
       }
       return Output(rules: jumps, generatedChains: [Chain(name: name, base: nil, rules: chain)])
     }
@@ -70,8 +71,10 @@ struct RuleLowering {
     var rules = alternatives.map { parts.rule($0, [.verdict(.goto(name))]) }
     rules.append(parts.rule(Conjunction(), [.verdict(onward)]))
     var chain = exceptions.map { parts.rule($0, [.verdict(onward)]) }
-    chain += effects.inChain(otherwise: onward).map { parts.rule(Conjunction(), $0) }
-    if effects.hasBudget, !effects.logsApart { chain.append(parts.rule(Conjunction(), [.verdict(onward)])) }
+    chain += effects.inChain(families: rule.families, otherwise: onward).map { parts.rule($0) }
+    if effects.hasBudget, !effects.separatesBudget {
+      chain.append(parts.rule(Conjunction(), [.verdict(onward)]))
+    }
     return Output(
       rules: rules, generatedChains: [Chain(name: name, base: nil, rules: chain)], rest: rest)
   }
@@ -95,9 +98,11 @@ struct RuleLowering {
   /// The disjoint ways to meet the rule's matches, and what then still excepts a packet; nil if no packet
   /// can meet them.
   private func lowerMatches(of rule: Rule) -> (alternatives: [Conjunction], exceptions: [Conjunction])? {
-    let isSplit = rule.families == .both && rule.matches.contains(where: MatchLowering.isFamilySpecific)
+    let isSplit =
+      rule.families == .both
+      && (rule.changes.dscp != nil || rule.matches.contains(where: MatchLowering.isFamilySpecific))
     let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
-    let lowering = MatchLowering(ruleFamilies: rule.families)
+    let lowering = MatchLowering(of: rule)
     let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
 
     var alternatives: [Conjunction] = []
@@ -142,7 +147,24 @@ struct RuleLowering {
     case .interfaces(.output, _): 9
     case .user: 10
     case .group: 11
-    case .status: 12
+    // The others by their keyword, but link addresses last: nft lists them without the kind of the device, and
+    // when it reads that back, it looks for the network header's protocol beside them.
+    case .mark(.connmark, _): 12
+    case .days: 13
+    case .dscp: 14
+    case .tcpFlags: 15
+    case .fragment: 16
+    case .hours: 17
+    case .ipsec: 18
+    case .length: 19
+    case .mark(.mark, _): 20
+    case .spoofed: 21
+    case .status: 22
+    case .timeToLive: 23
+    case .packetTypes: 24
+    // Destination before source, so that nft joins the loads.
+    case .linkAddresses(.destination, _): 25
+    case .linkAddresses(.source, _): 26
     }
   }
 }
@@ -173,6 +195,10 @@ struct Parts {
   init(rule: Rule) {
     self.rule = rule
     identity = Array(SHA256.hash(rule.id.utf8).prefix(7))
+  }
+
+  mutating func rule(_ part: Effects.Part) -> KernelRule {
+    rule(Conjunction(protocols: part.protocols).inFamily(part.family), part.statements)
   }
 
   mutating func rule(_ conjunction: Conjunction, _ statements: [RuleStatement]) -> KernelRule {

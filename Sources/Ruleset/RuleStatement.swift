@@ -7,6 +7,8 @@ package enum RuleStatement: Sendable, Equatable {
   case quota(bytes: UInt64, isOver: Bool)
   case log(prefix: String, level: UInt8?, group: UInt16?)
   case reject(Reject)
+  case change(Change)
+  case notrack
   case verdict(KernelVerdict)
   /// A verdict by a look-up of the field in a map.
   case verdictMap(Field, SetReference)
@@ -40,6 +42,33 @@ package enum RuleStatement: Sendable, Equatable {
     case socketGroup
     case fibSourceType
     case fibDestinationType
+    /// A mask other than nil is applied first.
+    case packetMark(mask: UInt32?)
+    case connectionMark(mask: UInt32?)
+    /// The flags in the mask.
+    case tcpFlags(mask: UInt8)
+    /// linux/if_arp.h ARPHRD_*, of the device that the packet came in by.
+    case inputInterfaceType
+    case linkSource
+    case linkDestination
+    /// The six bits as they lie in the header: register bytes are the code point times 4.
+    case ipv4DSCP
+    /// The six bits as they lie in the first two bytes: register bytes are the code point times 64.
+    case ipv6DSCP
+    case ipv4TimeToLive
+    case ipv6HopLimit
+    case packetLength
+    case packetType
+    /// Seconds since midnight, UTC.
+    case hour
+    case day
+    case ipv4FragmentOffset
+    /// Of the fragment header; absent where there is none.
+    case ipv6FragmentOffset
+    /// 1: the source is reached by the interface that the packet came in by.
+    case reverseRoute
+    /// 1: the packet came by IPsec.
+    case securityPath
     /// Concatenated `meta l4proto . th dport`.
     case protocolAndDestinationPort
     /// Concatenated `icmp type . icmp code`.
@@ -65,7 +94,7 @@ package enum RuleStatement: Sendable, Equatable {
     case prefix([UInt8])
     /// An address prefix: its network, all bytes of it, and its length in bits, less than all and not 0.
     case network([UInt8], bits: Int)
-    /// Inclusive; always most significant byte first, also for ids.
+    /// Inclusive; always most significant byte first, also for what is held in host order.
     case range([UInt8], [UInt8])
     /// `isInterval`: whether its elements are ranges, for which an id is turned round first.
     case set(SetReference, isInterval: Bool)
@@ -95,5 +124,18 @@ package enum RuleStatement: Sendable, Equatable {
       self.type = type
       self.code = code
     }
+  }
+
+  /// What a statement changes. The guard it needs (family, protocol) is a statement of its own before it.
+  package enum Change: Sendable, Equatable {
+    case packetMark(UInt32)
+    case connectionMark(UInt32)
+    /// Takes the connection's mark; without a connection it ends the rule.
+    case restoreMark
+    case saveMark
+    case ipv4DSCP(UInt8)
+    case ipv6DSCP(UInt8)
+    /// Nil: what the route's MTU leaves. A malformed TCP header ends the rule.
+    case segmentSize(UInt16?)
   }
 }

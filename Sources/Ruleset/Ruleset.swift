@@ -143,6 +143,16 @@ package struct KernelSet: Sendable, Equatable {
     case uid
     case gid
     case fibAddressType
+    case mark
+    /// Code points times 4, one byte.
+    case dscp
+    /// Code points times 64, two bytes.
+    case ipv6DSCP
+    case timeToLive
+    case packetLength
+    case packetType
+    case linkAddress
+    case day
     /// `meta l4proto . th dport` and the like: each field padded to 4 bytes.
     case concatenation([KeyType])
   }
@@ -167,8 +177,8 @@ package struct KernelSet: Sendable, Equatable {
   /// Whether elements are ranges of keys.
   package var isInterval: Bool
   /// Key bytes as in the register at the look-up; ascending, disjoint. In a plain set `lower == upper`.
-  /// So ids and states, which are in host order, are little-endian; in an interval set ids are big-endian,
-  /// for the rule turns the register round first.
+  /// So ids, marks, lengths and states, which are in host order, are little-endian; in an interval set they
+  /// are big-endian, for the rule turns the register round first.
   package var elements: ElementList
   package var comment: String?
 

@@ -25,10 +25,40 @@ enum NFTKey {
     case .socketGroup: "meta skgid"
     case .fibSourceType: "fib saddr type"
     case .fibDestinationType: "fib daddr type"
+    case .packetMark(let mask): "meta mark" + masked(mask)
+    case .connectionMark(let mask): "ct mark" + masked(mask)
+    case .tcpFlags(let mask): "tcp flags & \(flags(mask))"
+    case .inputInterfaceType: "meta iiftype"
+    case .linkSource: "ether saddr"
+    case .linkDestination: "ether daddr"
+    case .ipv4DSCP: "ip dscp"
+    case .ipv6DSCP: "ip6 dscp"
+    case .ipv4TimeToLive: "ip ttl"
+    case .ipv6HopLimit: "ip6 hoplimit"
+    case .packetLength: "meta length"
+    case .packetType: "meta pkttype"
+    case .hour: "meta hour"
+    case .day: "meta day"
+    // nft's field holds IPv4's flag bits too.
+    case .ipv4FragmentOffset: "ip frag-off & 0x1fff"
+    case .ipv6FragmentOffset: "frag frag-off"
+    case .reverseRoute: "fib saddr . iif oif"
+    case .securityPath: "meta ipsec"
     case .protocolAndDestinationPort: "meta l4proto . th dport"
     case .icmpTypeAndCode: "icmp type . icmp code"
     case .icmpv6TypeAndCode: "icmpv6 type . icmpv6 code"
     case .concatenated(let fields): fields.map(name).joined(separator: " . ")
+    }
+  }
+
+  private static func masked(_ mask: UInt32?) -> String { mask.map { " & \(hexadecimal(UInt64($0)))" } ?? "" }
+
+  /// Whether nft needs to be told that the masked value is compared and not looked for bit by bit.
+  static func needsOperator(_ field: RuleStatement.Field) -> Bool {
+    switch field {
+    case .packetMark(let mask), .connectionMark(let mask): mask != nil
+    case .tcpFlags, .ipv4FragmentOffset: true
+    default: false
     }
   }
 
@@ -47,6 +77,12 @@ enum NFTKey {
     case .uid: "uid"
     case .gid: "gid"
     case .fibAddressType: "fib_addrtype"
+    case .mark: "mark"
+    case .dscp, .ipv6DSCP: "dscp"
+    case .timeToLive, .packetLength: "integer"
+    case .packetType: "pkt_type"
+    case .linkAddress: "ether_addr"
+    case .day: "day"
     case .concatenation(let fields): fields.map(name).joined(separator: " . ")
     }
   }
@@ -73,6 +109,11 @@ enum NFTKey {
     switch field {
     case .family: bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : NFTString.inexpressible
     case .conntrackStatus: status(littleEndian(bytes))
+    case .tcpFlags: flags(bytes.first ?? 0)
+    case .inputInterfaceType: bytes == [1, 0] ? "ether" : NFTString.inexpressible
+    case .ipv4FragmentOffset, .ipv6FragmentOffset: String(bigEndian(bytes))
+    case .reverseRoute, .securityPath:
+      littleEndian(bytes) == 1 ? "exists" : littleEndian(bytes) == 0 ? "missing" : NFTString.inexpressible
     default: keyType(of: field).map { text(bytes, keyType: $0) } ?? NFTString.inexpressible
     }
   }
@@ -80,14 +121,27 @@ enum NFTKey {
   /// A bound of a range, most significant byte first.
   static func ordered(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {
     switch field {
-    case .socketUser, .socketGroup: String(bigEndian(bytes))
+    case .socketUser, .socketGroup, .packetLength: String(bigEndian(bytes))
+    case .packetMark, .connectionMark: hexadecimal(bigEndian(bytes))
+    // A number of seconds: a time of day would be one of the time zone of whoever runs nft.
+    case .hour: String(bigEndian(bytes))
     default: text(bytes, of: field)
     }
   }
 
   private static func keyType(of field: RuleStatement.Field) -> KernelSet.KeyType? {
     switch field {
-    case .family, .conntrackStatus: nil
+    case .family, .conntrackStatus, .tcpFlags, .inputInterfaceType, .ipv4FragmentOffset, .ipv6FragmentOffset,
+      .reverseRoute, .securityPath, .hour:
+      nil
+    case .packetMark, .connectionMark: .mark
+    case .linkSource, .linkDestination: .linkAddress
+    case .ipv4DSCP: .dscp
+    case .ipv6DSCP: .ipv6DSCP
+    case .ipv4TimeToLive, .ipv6HopLimit: .timeToLive
+    case .packetLength: .packetLength
+    case .packetType: .packetType
+    case .day: .day
     case .transportProtocol: .inetProtocol
     case .inputInterfaceName, .outputInterfaceName: .interfaceName
     case .ipv4Source, .ipv4Destination: .ipv4Address
@@ -119,6 +173,14 @@ enum NFTKey {
     case .conntrackState: state(littleEndian(bytes))
     case .uid, .gid: String(littleEndian(bytes))
     case .fibAddressType: addressType(littleEndian(bytes))
+    case .mark: hexadecimal(littleEndian(bytes))
+    case .dscp: String(bigEndian(bytes) >> 2)
+    case .ipv6DSCP: String(bigEndian(bytes) >> 6)
+    case .timeToLive: String(bytes.first ?? 0)
+    case .packetLength: String(littleEndian(bytes))
+    case .packetType: packetType(bytes.first ?? .max)
+    case .linkAddress: bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
+    case .day: day(bytes.first ?? .max)
     case .concatenation(let fields):
       fields.indices.map { text(Self.field($0, of: bytes, fields), keyType: fields[$0]) }
         .joined(separator: " . ")
@@ -152,10 +214,13 @@ enum NFTKey {
   static func elements(of set: KernelSet) -> [String] {
     set.elements.map { element in
       switch set.keyType {
-      // In an interval set ids are most significant byte first.
+      // In an interval set what is held in host order is most significant byte first.
       case .uid where set.isInterval, .gid where set.isInterval:
         let lower = String(bigEndian(element.lower))
         return element.isSingle ? lower : lower + "-" + String(bigEndian(element.upper))
+      case .mark where set.isInterval:
+        let lower = hexadecimal(bigEndian(element.lower))
+        return element.isSingle ? lower : lower + "-" + hexadecimal(bigEndian(element.upper))
       default: return text(element, keyType: set.keyType)
       }
     }
@@ -194,9 +259,11 @@ enum NFTKey {
 
   private static func length(of keyType: KernelSet.KeyType) -> Int {
     switch keyType {
-    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code: 1
-    case .inetService: 2
-    case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType: 4
+    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive, .packetType, .day:
+      1
+    case .inetService, .ipv6DSCP: 2
+    case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4
+    case .linkAddress: 6
     case .ipv6Address, .interfaceName: 16
     case .concatenation(let fields): fields.reduce(0) { $0 + (length(of: $1) + 3) / 4 * 4 }
     }
@@ -252,6 +319,26 @@ enum NFTKey {
     default: String(number)
     }
   }
+
+  /// linux/if_packet.h PACKET_*.
+  private static func packetType(_ number: UInt8) -> String {
+    let names = ["unicast", "broadcast", "multicast", "other"]
+    return Int(number) < names.count ? names[Int(number)] : NFTString.inexpressible
+  }
+
+  private static func day(_ number: UInt8) -> String {
+    let names = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+    return Int(number) < names.count ? NFTString.quoted(names[Int(number)]) : NFTString.inexpressible
+  }
+
+  /// As nft reads it back from the right of a mask; several in parentheses.
+  private static func flags(_ bits: UInt8) -> String {
+    let names = ["fin", "syn", "rst", "psh", "ack", "urg", "ecn", "cwr"]
+    let set = names.indices.filter { bits >> UInt8($0) & 1 == 1 }.map { names[$0] }
+    return set.isEmpty ? "0x0" : set.count == 1 ? set[0] : "(\(set.joined(separator: "|")))"
+  }
+
+  private static func hexadecimal(_ number: UInt64) -> String { "0x\(String(number, radix: 16))" }
 
   private static func bigEndian(_ bytes: [UInt8]) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
 

@@ -31,6 +31,8 @@ enum NFTRule {
       if let group { text += " group \(group)" }
       return text
     case .reject(let reject): return text(reject)
+    case .change(let change): return text(change)
+    case .notrack: return "notrack"
     case .verdict(let verdict): return text(verdict)
     case .verdictMap(let field, let map):
       guard case .anonymous(let index) = map else { return NFTString.inexpressible }
@@ -71,7 +73,20 @@ enum NFTRule {
       value = "{ " + NFTKey.elements(of: sets[index]).joined(separator: ", ") + " }"
     }
     // `anyBit` is what nft means by a bare list of flags.
-    return NFTKey.name(of: field) + (comparison == .notEqual ? " != " : " ") + value
+    let sign = comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
+    return NFTKey.name(of: field) + sign + value
+  }
+
+  private static func text(_ change: RuleStatement.Change) -> String {
+    switch change {
+    case .packetMark(let mark): "meta mark set 0x\(String(mark, radix: 16))"
+    case .connectionMark(let mark): "ct mark set 0x\(String(mark, radix: 16))"
+    case .restoreMark: "meta mark set ct mark"
+    case .saveMark: "ct mark set meta mark"
+    case .ipv4DSCP(let code): "ip dscp set \(code)"
+    case .ipv6DSCP(let code): "ip6 dscp set \(code)"
+    case .segmentSize(let bytes): "tcp option maxseg size set \(bytes.map { String($0) } ?? "rt mtu")"
+    }
   }
 
   private static func text(_ nat: RuleStatement.NAT) -> String {
@@ -105,7 +120,7 @@ enum NFTRule {
 
   /// Levels of syslog(3), as nft calls them.
   private static func name(ofLevel level: UInt8) -> String {
-    let names = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+    let names = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit"]
     return Int(level) < names.count ? names[Int(level)] : NFTString.inexpressible
   }
 

@@ -52,7 +52,7 @@ struct HostStateKernelTests {
       table inet lockdown {
         set seen { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
         set timed { type ipv4_addr; flags timeout; elements = { 10.0.0.1 timeout 1h }; }
-        set plain { type mark; elements = { 0x1 }; }
+        set plain { type devgroup; elements = { 1 }; }
         map ports { type inet_service : verdict; elements = { 22 : accept }; }
         ct helper ftp { type "ftp" protocol tcp; }
         chain input {
@@ -63,8 +63,8 @@ struct HostStateKernelTests {
           log prefix "x" flags all
           log group 3 snaplen 64
           ct original ip saddr 10.0.0.1 accept
-          meta mark set 0x1
-          ip dscp set cs1
+          meta priority set 1:2
+          ip saddr set 10.0.0.1
           counter accept
         }
         chain nat { type nat hook postrouting priority 100; masquerade; }
@@ -83,7 +83,7 @@ struct HostStateKernelTests {
     // The element with its timeout, and the set's own timeout.
     #expect(lines.contains { $0.hasPrefix("    unknown 0x") })
     #expect(lines.contains { $0.hasPrefix("  set seen ") && $0.contains("other attributes") })
-    #expect(lines.contains { $0.hasPrefix("  set plain type 19 ") })
+    #expect(lines.contains { $0.hasPrefix("  set plain type 35 ") })
     #expect(lines.contains { $0.hasPrefix("  object type 3 ftp data 0x") })
   }
 

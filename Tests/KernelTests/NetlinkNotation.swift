@@ -29,7 +29,20 @@ enum NetlinkNotation {
       if case .named(let own) = reference { name = own }
       return "lookup reg \(register) set \(name) dreg \(destination)"
     case .conntrack(let key, let register):
-      return "ct load \(key == .state ? "state" : "status") => reg \(register)"
+      return "ct load \(name(key)) => reg \(register)"
+    case .extensionHeader(let type, let offset, let length, let register):
+      return "exthdr load ipv6 \(length)b @ \(type) + \(offset) => reg \(register)"
+    case .route(_, let register): return "rt load tcpmss => reg \(register)"
+    case .setMeta(let key, let register): return "meta set \(name(key)) with reg \(register)"
+    case .setConntrack(let key, let register): return "ct set \(name(key)) with reg \(register)"
+    case .setPayload(let base, let offset, let length, let register, let checksum):
+      return "payload write reg \(register) => \(length)b @ \(name(base)) header + \(offset) "
+        + "csum_type \(checksum == nil ? 0 : 1) csum_off \(checksum ?? 0) csum_flags 0x0"
+    case .setTCPOption(let kind, let offset, let length, let register):
+      return "exthdr write tcpopt reg \(register) => \(length)b @ \(kind) + \(offset)"
+    case .notrack: return "notrack"
+    case .fib(.outputInterface, _, let register):
+      return "fib saddr . iif oif present => reg \(register)"
     case .fib(_, let flags, let register):
       return "fib \(flags == 1 ? "saddr" : "daddr") type => reg \(register)"
     case .counter: return "counter pkts 0 bytes 0"
@@ -78,7 +91,23 @@ enum NetlinkNotation {
     case .outputInterfaceName: "oifname"
     case .socketUser: "skuid"
     case .socketGroup: "skgid"
+    case .mark: "mark"
+    case .length: "len"
+    case .inputInterfaceType: "iiftype"
+    case .packetType: "pkttype"
+    case .securityPath: "secpath"
+    case .hour: "hour"
+    case .day: "day"
     default: "?"
+    }
+  }
+
+  private static func name(_ key: Expression.ConntrackKey) -> String {
+    switch key {
+    case .state: "state"
+    case .status: "status"
+    case .mark: "mark"
+    case .direction: "?"
     }
   }
 

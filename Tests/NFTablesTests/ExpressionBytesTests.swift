@@ -62,6 +62,24 @@ struct ExpressionBytesTests {
     Case("log", .log(prefix: "a b", level: 4, group: nil), Wire.string(2, "a b"), number(5, 4)),
     Case("log", .log(prefix: "", level: 0, group: nil), number(5, 0)),
     Case("log", .log(prefix: "", level: nil, group: 5), Wire.attribute(1, [0, 5])),
+    Case(
+      "exthdr", .extensionHeader(type: 44, offset: 2, length: 2, register: 1), number(1, 1),
+      Wire.attribute(2, [44]), number(3, 2), number(4, 2), number(6, 0), number(5, 0)),
+    Case(
+      "exthdr", .setTCPOption(kind: 2, offset: 2, length: 2, register: 1), number(7, 1),
+      Wire.attribute(2, [2]), number(3, 2), number(4, 2), number(6, 1)),
+    Case("rt", .route(.segmentSize, register: 1), number(2, 3), number(1, 1)),
+    Case(
+      "immediate", .immediate(register: 1, [0x20, 0, 0, 0]), number(1, 1),
+      Wire.nest(2, Wire.attribute(1, [0x20, 0, 0, 0]))),
+    Case("meta", .setMeta(.mark, register: 1), number(2, 3), number(3, 1)),
+    Case("ct", .setConntrack(.mark, register: 1), number(2, 3), number(4, 1)),
+    Case(
+      "payload", .setPayload(.network, offset: 0, length: 2, register: 1, checksum: 10), number(5, 1),
+      number(2, 1), number(3, 0), number(4, 2), number(6, 1), number(7, 10), number(8, 0)),
+    Case(
+      "payload", .setPayload(.network, offset: 0, length: 2, register: 1, checksum: nil), number(5, 1),
+      number(2, 1), number(3, 0), number(4, 2), number(6, 0), number(7, 0), number(8, 0)),
     Case("reject", .reject(type: 2, code: 3), number(1, 2), Wire.attribute(2, [3])),
     Case("reject", .reject(type: 1, code: nil), number(1, 1)),
     Case("immediate", .verdict(.accept), number(1, 0), Wire.nest(2, Wire.nest(2, number(1, 1)))),

@@ -107,7 +107,9 @@ package struct RandomPolicy {
     }
     return Samples.rule("\(place)/\(name)", verdict) { rule in
       if random.chance(20) { rule.families = random.pick([.ipv4, .ipv6]) }
-      rule.matches = matches(hook: hook, needsTCP: verdict == .reject(.tcpReset))
+      rule.changes = changes(hook: hook)
+      let needsTCP = verdict == .reject(.tcpReset) || rule.changes.segmentSize != nil
+      rule.matches = matches(hook: hook, needsTCP: needsTCP)
       let mayBound =
         switch verdict {
         case .drop, .reject: false
@@ -238,9 +240,26 @@ package struct RandomPolicy {
 
   private mutating func verdict(hook: Hook) -> Verdict {
     var verdicts: [Verdict] = [.accept, .accept, .accept, .drop, .drop, .continue, .return]
+    if [.prerouting, .output].contains(hook) { verdicts.append(.notrack) }
     if [.input, .forward, .output].contains(hook) { verdicts += RejectKind.allCases.map { .reject($0) } }
     return random.pick(verdicts)
   }
+
+  private mutating func changes(hook: Hook) -> Changes {
+    var changes = Changes()
+    guard random.chance(35) else { return changes }
+    changes.restoresMark = random.chance(30)
+    if random.chance(30) { changes.connectionMark = mark() }
+    if random.chance(30) { changes.dscp = random.pick([0, 8, 46, 63]) }
+    if random.chance(40) { changes.mark = mark() }
+    if [.forward, .output, .postrouting].contains(hook), random.chance(35) {
+      changes.segmentSize = random.pick([.pathMTU, .bytes(536), .bytes(1400)])
+    }
+    changes.savesMark = random.chance(30)
+    return changes
+  }
+
+  private mutating func mark() -> UInt32 { random.pick([0, 1, 0x10, 0x4000, 0xffff_ffff]) }
 
   private mutating func rate() -> Rate {
     let isBytes = random.chance(30)
@@ -258,7 +277,11 @@ package struct RandomPolicy {
 
   private mutating func log() -> Log {
     var log = Log(prefix: random.pick(["ssh: ", "a 'b' % \\", "", "x*", "é: "]))
-    if random.chance(30) {
+    if random.chance(8) {
+      // A record of the audit system has no text.
+      log.prefix = ""
+      log.level = 8
+    } else if random.chance(30) {
       log.group = random.pick([0, 5, 65535])
     } else if random.chance(50) {
       log.level = UInt8.random(in: 0...7, using: &random)
@@ -300,8 +323,74 @@ package struct RandomPolicy {
       if random.chance(40) { matches.append(Match(.user(ids()), isNegated: negated(&self))) }
       if random.chance(30) { matches.append(Match(.group(ids()), isNegated: negated(&self))) }
     }
+    matches += packetMatches(hook: hook)
     matches.shuffle(using: &random)
     return matches
+  }
+
+  /// Matches on the packet beyond addresses and ports, of each kind at most one.
+  private mutating func packetMatches(hook: Hook) -> [Match] {
+    var conditions: [Match.Condition] = []
+    // Most rules have none, or too few packets would meet one.
+    guard random.chance(25) else { return [] }
+    let hasArrived = [.prerouting, .input, .forward].contains(hook)
+    for kind in [MarkKind.mark, .connmark] where random.chance(15) {
+      if random.chance(40) {
+        let mask = random.pick([0, 0x10, 0xf0, 0x4001, 0x7fff_ffff] as [UInt32])
+        conditions.append(.mark(kind, MarkValues([single(mark() & mask)], mask: mask)))
+      } else {
+        conditions.append(.mark(kind, MarkValues(ids())))
+      }
+    }
+    if random.chance(10) {
+      let mask = random.pick([0x02, 0x17, 0x3f, 0xff] as [UInt8])
+      let value = random.pick([0x00, 0x02, 0x12, 0x29] as [UInt8]) & mask
+      conditions.append(.tcpFlags(value: TCPFlags(rawValue: value), mask: TCPFlags(rawValue: mask)))
+    }
+    if hasArrived {
+      for side in [AddressSide.source, .destination] where random.chance(8) {
+        let pool: [UInt64] = [0x0200_0000_0001, 0x0200_0000_0002, 0xffff_ffff_ffff]
+        conditions.append(
+          .linkAddresses(side, random.some(of: pool.map { LinkAddress($0) }, atMost: 2).sorted()))
+      }
+      if random.chance(10) { conditions.append(.spoofed) }
+      if random.chance(10) { conditions.append(.ipsec) }
+    }
+    if random.chance(10) { conditions.append(.dscp(ranges([0...0, 8...8, 10...14, 46...46, 48...63]))) }
+    if random.chance(10) {
+      conditions.append(.timeToLive(ranges([0...0, 1...1, 2...63, 64...64, 255...255])))
+    }
+    if random.chance(10) {
+      conditions.append(.length(ranges([20...20, 40...40, 100...1500, 65535...65535])))
+    }
+    if random.chance(10) {
+      conditions.append(.packetTypes(PacketTypes(rawValue: UInt8.random(in: 1...14, using: &random))))
+    }
+    if random.chance(10) {
+      let times: [UInt32] = [0, 6 * 3600, 12 * 3600 + 60, 22 * 3600, 86_340]
+      let start = random.pick(times)
+      conditions.append(.hours(Hours(start: start, end: random.pick(times.filter { $0 != start }))))
+    }
+    if random.chance(10) {
+      conditions.append(.days(Weekdays(rawValue: UInt8.random(in: 1...126, using: &random))))
+    }
+    if random.chance(12) { conditions.append(.fragment) }
+    return conditions.map { condition in
+      switch condition {
+      case .hours, .days: Match(condition)
+      default: Match(condition, isNegated: random.chance(40))
+      }
+    }
+  }
+
+  private func single(_ value: UInt32) -> AddressRange<UInt32> { AddressRange(value, value) }
+
+  private mutating func ranges<V>(_ pool: [ClosedRange<V>]) -> [AddressRange<V>] {
+    IntervalSet(
+      random.some(of: pool, atMost: random.chance(50) ? 1 : 3).map {
+        AddressRange($0.lowerBound, $0.upperBound)
+      }
+    ).ranges
   }
 
   private mutating func transport() -> [Match] {

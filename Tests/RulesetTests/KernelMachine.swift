@@ -30,6 +30,8 @@ struct KernelMachine {
     var asked: [Budget: Int] = [:]
     /// Nil: the end of the chain.
     var outcome: Outcome?
+    /// As it is afterwards.
+    var packet: Packet
   }
 
   let table: Table
@@ -37,8 +39,8 @@ struct KernelMachine {
   let hasTokens: (Budget) -> Bool
 
   func run(chain name: String, _ packet: Packet) -> Trace {
-    var trace = Trace()
-    _ = run(chain: name, packet, &trace)
+    var trace = Trace(packet: packet)
+    _ = run(chain: name, &trace)
     return trace
   }
 
@@ -47,12 +49,12 @@ struct KernelMachine {
     case returned
   }
 
-  private func run(chain name: String, _ packet: Packet, _ trace: inout Trace) -> End {
+  private func run(chain name: String, _ trace: inout Trace) -> End {
     guard let chain = table.chains.first(where: { $0.name == name }) else {
       preconditionFailure("no chain \(name)")
     }
     for rule in chain.rules {
-      switch run(rule, packet, &trace) {
+      switch run(rule, &trace) {
       case nil, .continue?: continue
       case .accept?:
         trace.outcome = .accept
@@ -62,15 +64,15 @@ struct KernelMachine {
         return .decided
       case .return?: return .returned
       case .jump(let target)?:
-        if run(chain: target, packet, &trace) == .decided { return .decided }
-      case .goto(let target)?: return run(chain: target, packet, &trace)
+        if run(chain: target, &trace) == .decided { return .decided }
+      case .goto(let target)?: return run(chain: target, &trace)
       }
     }
     return .returned
   }
 
   /// The verdict of one rule; nil if an expression ended it.
-  private func run(_ rule: KernelRule, _ packet: Packet, _ trace: inout Trace) -> KernelVerdict? {
+  private func run(_ rule: KernelRule, _ trace: inout Trace) -> KernelVerdict? {
     // 16 registers of 4 bytes.
     var registers = [UInt8](repeating: 0xcc, count: 64)
     func start(_ register: UInt32) -> Int { Int(register >= 8 ? register - 8 : (register - 1) * 4) * 4 }
@@ -83,19 +85,52 @@ struct KernelMachine {
       Array(registers[start(register)..<start(register) + count])
     }
     for expression in rule.expressions {
+      let packet = trace.packet
       switch expression {
       case .meta(let key, let register):
         guard let bytes = meta(key, packet) else { return nil }
         store(bytes, register)
       case .payload(let base, let offset, let length, let register):
-        let header = base == .network ? networkHeader(packet) : packet.transport
+        let header = header(base, packet)
         let end = Int(offset + length)
-        guard header.count >= end, base == .network || packet.transportProtocol != nil else { return nil }
+        guard header.count >= end, base != .transport || packet.transportProtocol != nil else { return nil }
         store(Array(header[Int(offset)..<end]), register)
       case .conntrack(.state, let register): store(littleEndian(packet.state.rawValue), register)
+      case .conntrack(.mark, let register):
+        guard let mark = packet.connectionMark else { return nil }
+        store(littleEndian(mark), register)
       case .conntrack(_, let register):
         guard let status = packet.status else { return nil }
         store(littleEndian(status), register)
+      // Of what comes in on `lo` the kernel finds no route back in `input`.
+      case .fib(.outputInterface, _, let register):
+        store(littleEndian(packet.hasRouteBack && packet.inputInterface != "lo" ? 1 : 0), register)
+      case .extensionHeader(_, _, _, let register):
+        guard packet.isV6, let field = packet.fragmentOffset else { return nil }
+        store(Packet.bytes(field), register)
+      case .route(_, let register):
+        store(Packet.bytes(Packet.pathSegmentSize).reversed(), register)
+      case .setMeta(_, let register): trace.packet.mark = number(read(register, 4))
+      case .setConntrack(_, let register):
+        if packet.connectionMark != nil { trace.packet.connectionMark = number(read(register, 4)) }
+      case .setPayload(_, _, _, let register, let checksum):
+        // IPv4's checksum covers the bytes, IPv6 has none.
+        guard checksum == (packet.isV6 ? nil : 10) else { preconditionFailure("checksum \(checksum ?? 0)") }
+        let bytes = read(register, 2)
+        let header = networkHeader(packet)
+        precondition(bytes[0] >> 4 == header[0] >> 4, "the version is kept")
+        trace.packet.dscp = packet.isV6 ? (bytes[0] & 0x0f) << 2 | bytes[1] >> 6 : bytes[1] >> 2
+        precondition(
+          packet.isV6 ? bytes[1] & 0x3f == header[1] & 0x3f : bytes[1] & 3 == header[1] & 3,
+          "the other bits are kept")
+      case .setTCPOption(let kind, _, _, let register):
+        precondition(kind == 2)
+        guard packet.canReadTCPHeader else { return nil }
+        let bytes = read(register, 2)
+        let wanted = UInt16(bytes[0]) << 8 | UInt16(bytes[1])
+        // nft_exthdr_tcp_set_eval never raises it.
+        if let size = packet.segmentSize { trace.packet.segmentSize = min(size, wanted) }
+      case .notrack: trace.packet.untrack()
       case .fib(_, let flags, let register):
         store(littleEndian(flags == 1 ? packet.sourceType : packet.destinationType), register)
       case .compare(let register, let comparison, let data):
@@ -174,6 +209,13 @@ struct KernelMachine {
     case .outputInterfaceName: padded(packet.outputInterface)
     case .socketUser: packet.user.map(littleEndian)
     case .socketGroup: packet.group.map(littleEndian)
+    case .mark: littleEndian(packet.mark)
+    case .length: littleEndian(packet.length)
+    case .inputInterfaceType: Packet.bytes(packet.inputInterfaceType).reversed()
+    case .packetType: [packet.packetType]
+    case .hour: littleEndian(packet.hour)
+    case .day: [packet.day]
+    case .securityPath: [packet.cameByIPsec ? 1 : 0]
     default: nil
     }
   }
@@ -182,10 +224,25 @@ struct KernelMachine {
     Array(name.utf8) + [UInt8](repeating: 0, count: 16 - name.utf8.count)
   }
 
-  /// The addresses at their offsets.
-  private func networkHeader(_ packet: Packet) -> [UInt8] {
-    [UInt8](repeating: 0, count: packet.isV6 ? 8 : 12) + packet.source + packet.destination
+  private func header(_ base: Expression.PayloadBase, _ packet: Packet) -> [UInt8] {
+    switch base {
+    case .linkLayer: packet.inputInterfaceType == 1 ? packet.linkDestination + packet.linkSource : []
+    case .network: networkHeader(packet)
+    case .transport: packet.transport
+    }
   }
+
+  /// The fields at their offsets, with set bits beside them.
+  private func networkHeader(_ packet: Packet) -> [UInt8] {
+    if packet.isV6 {
+      return [0x60 | packet.dscp >> 2, packet.dscp << 6 | 0x2b, 0xcd, 0xef, 0, 0, 0, packet.timeToLive]
+        + packet.source + packet.destination
+    }
+    return [0x45, packet.dscp << 2 | 0x01, 0, 0, 0, 0] + Packet.bytes(packet.fragmentOffset ?? 0)
+      + [packet.timeToLive, 0, 0, 0] + packet.source + packet.destination
+  }
+
+  private func number(_ bytes: [UInt8]) -> UInt32 { bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) } }
 
   private func littleEndian(_ value: UInt32) -> [UInt8] { Packet.bytes(value).reversed() }
 

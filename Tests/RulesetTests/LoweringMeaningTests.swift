@@ -12,7 +12,7 @@ struct LoweringMeaningTests {
     var random = SeededGenerator(seed: seed &* 7919)
     var rules = RandomPolicy(seed: seed)
     var met = 0
-    for index in 0..<120 {
+    for index in 0..<170 {
       let hook = random.pick(Self.hooks)
       let rule = rules.rule(hook: hook, name: "r\(index)")
       let policy = random.pick(
@@ -30,12 +30,13 @@ struct LoweringMeaningTests {
         let hasTokens = { (budget: KernelMachine.Budget) in
           (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
         }
-        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: hook.rawValue, packet)
+        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: table.chains[0].name, packet)
         let expected = Self.expected(rule, packet, policy: policy, hasTokens: hasTokens)
         if Meaning.holds(rule, packet) { met += 1 }
         guard
           Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
-          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count
+          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count,
+          Self.left(trace.packet) == Self.left(expected.packet)
         else {
           Issue.record("\(rule.matches)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)\n\(table.chains)")
           return
@@ -54,7 +55,7 @@ struct LoweringMeaningTests {
     var decided = 0
     var entered = 0
     var dispatched = 0
-    for _ in 0..<40 {
+    for _ in 0..<60 {
       let hook = random.pick(Self.hooks)
       let closed = random.pick(
         [ChainPolicy.accept, .drop, .reject].filter { $0 != .reject || hook == .input })
@@ -70,7 +71,6 @@ struct LoweringMeaningTests {
       chain.rules = rules
       chain.isNAT = isNAT
       if isNAT { chain.priority = hook == .prerouting || hook == .output ? -105 : 95 }
-      let chainName = isNAT ? "\(hook.rawValue)_nat" : hook.rawValue
       let ruleset = Lowering.lower(
         Samples.policy([chain], regular: regular, sets: RandomPolicy.namedSets), digest: [])
       let table = try #require(ruleset.tables.first)
@@ -80,15 +80,16 @@ struct LoweringMeaningTests {
         let hasTokens = { (budget: KernelMachine.Budget) in
           (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
         }
-        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: chainName, packet)
-        var expected = Expected()
-        _ = Self.run(rules, packet, policy: policy, in: regular, hasTokens: hasTokens, &expected)
+        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: table.chains[0].name, packet)
+        var expected = Expected(packet: packet)
+        _ = Self.run(rules, policy: policy, in: regular, hasTokens: hasTokens, &expected)
         if expected.outcome != nil { decided += 1 }
         entered += expected.entered
         dispatched += expected.dispatched
         guard
           Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
-          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count
+          Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count,
+          Self.left(trace.packet) == Self.left(expected.packet)
         else {
           Issue.record("\(rules)\n\(regular)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)")
           return
@@ -107,7 +108,7 @@ struct LoweringMeaningTests {
 
   /// One chain; `policy` is nil in a regular one.
   private static func run(
-    _ rules: [Rule], _ packet: Packet, policy: ChainPolicy?, in chains: [RegularChain],
+    _ rules: [Rule], policy: ChainPolicy?, in chains: [RegularChain],
     hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
   ) -> End {
     func ofPolicy(_ expected: inout Expected) -> End {
@@ -116,7 +117,8 @@ struct LoweringMeaningTests {
       return .decided
     }
     for rule in rules {
-      guard act(rule, packet, hasTokens: hasTokens, &expected) else { continue }
+      let packet = expected.packet
+      guard act(rule, hasTokens: hasTokens, &expected) else { continue }
       var verdict = rule.verdict
       if case .dispatch(let map) = verdict {
         guard let found = Meaning.verdict(of: map, packet) else { continue }
@@ -125,6 +127,7 @@ struct LoweringMeaningTests {
       }
       switch verdict {
       case .continue, .dispatch: continue
+      case .notrack: expected.packet.untrack()
       case .accept, .drop, .reject, .translate:
         expected.outcome = verdict
         return .decided
@@ -133,7 +136,7 @@ struct LoweringMeaningTests {
         expected.entered += 1
         let target = chains.first { $0.name == name }
         let end = run(
-          target?.rules ?? [], packet, policy: target?.policy, in: chains, hasTokens: hasTokens, &expected)
+          target?.rules ?? [], policy: target?.policy, in: chains, hasTokens: hasTokens, &expected)
         if end == .decided { return .decided }
         if case .goto = verdict { return ofPolicy(&expected) }
       }
@@ -145,10 +148,20 @@ struct LoweringMeaningTests {
     var effects: [KernelMachine.Effect] = []
     var asked: [KernelMachine.Budget: Int] = [:]
     var outcome: Verdict?
+    /// As the rules so far have left it.
+    var packet: Packet
     /// Regular chains entered.
     var entered = 0
     /// Look-ups in verdict maps.
     var dispatched = 0
+  }
+
+  /// What a rule may change.
+  private static func left(_ packet: Packet) -> [UInt32?] {
+    [
+      packet.mark, packet.connectionMark, UInt32(packet.dscp), packet.segmentSize.map { UInt32($0) },
+      packet.state.rawValue,
+    ]
   }
 
   private static func budget(_ rate: Rate, burst: UInt32) -> KernelMachine.Budget {
@@ -158,15 +171,16 @@ struct LoweringMeaningTests {
   private static func expected(
     _ rule: Rule, _ packet: Packet, policy: ChainPolicy, hasTokens: (KernelMachine.Budget) -> Bool
   ) -> Expected {
-    var expected = Expected()
-    _ = run([rule], packet, policy: policy, in: [], hasTokens: hasTokens, &expected)
+    var expected = Expected(packet: packet)
+    _ = run([rule], policy: policy, in: [], hasTokens: hasTokens, &expected)
     return expected
   }
 
-  /// LANGUAGE.md §4.1: matches, limit, quota, count, log. Whether the verdict is then reached.
+  /// LANGUAGE.md §4.1: matches, limit, quota, changes, count, log. Whether the verdict is then reached.
   private static func act(
-    _ rule: Rule, _ packet: Packet, hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
+    _ rule: Rule, hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
   ) -> Bool {
+    let packet = expected.packet
     guard Meaning.holds(rule, packet) else { return false }
     func asks(_ budget: KernelMachine.Budget, isOver: Bool) -> Bool {
       expected.asked[budget, default: 0] += 1
@@ -178,6 +192,23 @@ struct LoweringMeaningTests {
     if let quota = rule.quota {
       let budget = KernelMachine.Budget(rate: quota.bytes, seconds: 0, burst: 0, isBytes: true)
       guard asks(budget, isOver: quota.isOver) else { return false }
+    }
+    let changes = rule.changes
+    if changes.restoresMark, let mark = packet.connectionMark { expected.packet.mark = mark }
+    if let mark = changes.connectionMark, packet.connectionMark != nil {
+      expected.packet.connectionMark = mark
+    }
+    if let code = changes.dscp { expected.packet.dscp = code }
+    if let mark = changes.mark { expected.packet.mark = mark }
+    if let size = packet.segmentSize {
+      switch changes.segmentSize {
+      case nil: break
+      case .pathMTU: expected.packet.segmentSize = min(size, Packet.pathSegmentSize)
+      case .bytes(let bytes): expected.packet.segmentSize = min(size, bytes)
+      }
+    }
+    if changes.savesMark, packet.connectionMark != nil {
+      expected.packet.connectionMark = expected.packet.mark
     }
     switch rule.counter {
     case .anonymous?: expected.effects.append(.count(nil))

@@ -37,6 +37,7 @@ enum Meaning {
     case .ports(_, let protocols, _): return isOne(of: protocols, packet) && !positive
     case .icmp(let icmp, _):
       return icmp.families == packet.family && isOne(of: [icmp.protocolNumber], packet) && !positive
+    case .tcpFlags: return isOne(of: [6], packet) && !positive
     default: return !positive
     }
   }
@@ -80,6 +81,29 @@ enum Meaning {
       return patterns.contains { $0.isPrefix ? name.hasPrefix($0.name) : name == $0.name }
     case .user(let ranges): return contains(ranges, packet.user)
     case .group(let ranges): return contains(ranges, packet.group)
+    case .mark(let kind, let values):
+      let mark = kind == .mark ? packet.mark : packet.connectionMark
+      return contains(values.ranges, mark.map { $0 & values.mask })
+    case .tcpFlags(let value, let mask):
+      guard packet.transportProtocol == 6, packet.transport.count > 13 else { return false }
+      return packet.transport[13] & mask.rawValue == value.rawValue
+    case .linkAddresses(let side, let addresses):
+      guard packet.inputInterfaceType == 1 else { return false }
+      let bytes = side == .source ? packet.linkSource : packet.linkDestination
+      return addresses.contains { $0.value == bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+    case .dscp(let codes): return codes.contains { $0.lower <= packet.dscp && packet.dscp <= $0.upper }
+    case .timeToLive(let ranges):
+      return ranges.contains { $0.lower <= packet.timeToLive && packet.timeToLive <= $0.upper }
+    case .length(let ranges): return contains(ranges, packet.length)
+    case .packetTypes(let types): return types.rawValue >> packet.packetType & 1 == 1
+    case .hours(let hours):
+      return hours.start < hours.end
+        ? hours.start <= packet.hour && packet.hour < hours.end
+        : hours.start <= packet.hour || packet.hour < hours.end
+    case .days(let days): return days.rawValue >> packet.day & 1 == 1
+    case .fragment: return packet.fragmentOffset.map { $0 & (packet.isV6 ? 0xfff8 : 0x1fff) != 0 } ?? false
+    case .spoofed: return packet.inputInterface != "lo" && !packet.hasRouteBack
+    case .ipsec: return packet.cameByIPsec
     }
   }
 

@@ -6,7 +6,7 @@ struct Packet {
   var isV6: Bool
   /// Nil: an IPv6 packet whose extension headers are broken.
   var transportProtocol: UInt8?
-  /// The first bytes of the layer-4 header, at most 4; none in a later fragment.
+  /// The first bytes of the layer-4 header: 20 of TCP, 4 of others; none in a later fragment.
   var transport: [UInt8]
   var source: [UInt8]
   var destination: [UInt8]
@@ -21,6 +21,35 @@ struct Packet {
   /// Nil: no socket.
   var user: UInt32?
   var group: UInt32?
+  var mark: UInt32
+  /// Nil: no entry.
+  var connectionMark: UInt32?
+  var dscp: UInt8
+  var timeToLive: UInt8
+  /// With the bits beside it. Nil: an IPv6 packet without fragment header.
+  var fragmentOffset: UInt16?
+  var length: UInt32
+  var packetType: UInt8
+  /// linux/if_arp.h ARPHRD_*.
+  var inputInterfaceType: UInt16
+  var linkSource: [UInt8]
+  var linkDestination: [UInt8]
+  var hour: UInt32
+  var day: UInt8
+  var hasRouteBack: Bool
+  var cameByIPsec: Bool
+  /// What a SYN offers; nil: no such option.
+  var segmentSize: UInt16?
+  /// What the route leaves.
+  static let pathSegmentSize: UInt16 = 1360
+
+  mutating func untrack() {
+    state = .untracked
+    status = nil
+    connectionMark = nil
+  }
+
+  var canReadTCPHeader: Bool { transportProtocol == 6 && transport.count == 20 }
 
   var family: Families { isV6 ? .ipv6 : .ipv4 }
 
@@ -44,7 +73,12 @@ struct Packet {
       transport = [
         UInt8(source >> 8), UInt8(source & 255), UInt8(destination >> 8), UInt8(destination & 255),
       ]
-      if random.chance(8) { transport.removeLast(Int.random(in: 1...3, using: &random)) }
+      if transportProtocol == 6 {
+        transport += [UInt8](repeating: 0, count: 9)
+        transport.append(random.pick([0x00, 0x02, 0x12, 0x10, 0x29, 0x3f, 0x42, 0xff]))
+        transport += [UInt8](repeating: 0, count: 6)
+      }
+      if random.chance(8) { transport.removeLast(Int.random(in: 1..<transport.count, using: &random)) }
     }
     source = Self.address(isV6: isV6, &random)
     destination = Self.address(isV6: isV6, &random)
@@ -71,6 +105,36 @@ struct Packet {
       user = random.pick(ids)
       group = random.pick(ids)
     }
+    let marks: [UInt32] = [
+      0, 1, 7, 8, 0x10, 0x11, 0xf0, 1000, 2000, 0x4000, 0x4001, 0x8000_0000, 0xffff_ffff,
+    ]
+    mark = random.pick(marks)
+    connectionMark = status == nil ? nil : random.pick(marks)
+    dscp = random.pick([0, 1, 7, 8, 9, 10, 14, 15, 46, 47, 48, 63])
+    timeToLive = random.pick([0, 1, 2, 63, 64, 65, 254, 255])
+    let isLater = transportProtocol != nil && transport.isEmpty
+    // The low bits of IPv6's are flags, the high ones of IPv4's.
+    let other = random.pick(isV6 ? [0, 1] : [0, 0x2000, 0x4000] as [UInt16])
+    if isLater {
+      fragmentOffset = random.pick(isV6 ? [8, 0xfff8] : [1, 0x1fff]) | other
+    } else {
+      fragmentOffset = isV6 && random.chance(70) ? nil : other
+    }
+    length = random.pick([19, 20, 21, 40, 99, 100, 1500, 1501, 65535, 65536])
+    packetType = UInt8.random(in: 0...3, using: &random)
+    inputInterfaceType = inputInterface == "lo" ? 772 : random.pick([1, 1, 1, 65534])
+    let links: [[UInt8]] = [
+      [2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3], [UInt8](repeating: 0xff, count: 6),
+    ]
+    linkSource = random.pick(links)
+    linkDestination = random.pick(links)
+    hour = random.pick([
+      0, 1, 21_599, 21_600, 21_601, 43_259, 43_260, 79_199, 79_200, 86_339, 86_340, 86_399,
+    ])
+    day = UInt8.random(in: 0...6, using: &random)
+    hasRouteBack = random.chance(70)
+    cameByIPsec = random.chance(30)
+    segmentSize = canReadTCPHeader && random.chance(70) ? random.pick([100, 536, 1380, 1460]) : nil
   }
 
   private static func address(isV6: Bool, _ random: inout SeededGenerator) -> [UInt8] {

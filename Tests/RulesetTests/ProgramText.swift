@@ -25,7 +25,8 @@ enum ProgramText {
     switch expression {
     case .meta(let key, let register): return "meta(\(key))\(register == 1 ? "" : "@\(register)")"
     case .payload(let base, let offset, let length, let register):
-      return "\(base == .network ? "nh" : "th")(\(offset),\(length))\(register == 1 ? "" : "@\(register)")"
+      let name = base == .network ? "nh" : base == .transport ? "th" : "ll"
+      return "\(name)(\(offset),\(length))\(register == 1 ? "" : "@\(register)")"
     case .compare(_, let comparison, let data):
       let names: [Expression.Comparison: String] = [
         .equal: "eq", .notEqual: "ne", .greaterOrEqual: "ge", .lessOrEqual: "le",
@@ -33,7 +34,8 @@ enum ProgramText {
       return "\(names[comparison] ?? "?")(\(hex(data)))"
     case .range(_, let isNegated, let lower, let upper):
       return "\(isNegated ? "outside" : "inside")(\(hex(lower)),\(hex(upper)))"
-    case .bitwise(_, _, let mask, _): return "and(\(hex(mask)))"
+    case .bitwise(_, _, let mask, let xor):
+      return "and(\(hex(mask)))" + (xor.allSatisfy { $0 == 0 } ? "" : " xor(\(hex(xor)))")
     case .byteOrder(_, _, _, let length, let size): return "hton(\(length),\(size))"
     case .lookup(_, .named(let name), let isNegated): return "\(isNegated ? "not " : "")in @\(name)"
     case .lookup(_, .anonymous(let index), let isNegated):
@@ -42,6 +44,16 @@ enum ProgramText {
       return "map {\(text(sets[index]))}\(destination == 0 ? "" : "@\(destination)")"
     case .mapLookup(_, .named(let name), _): return "map @\(name)"
     case .conntrack(let key, _): return "ct(\(key))"
+    case .fib(.outputInterface, _, _): return "fib(route back)"
+    case .extensionHeader(let type, let offset, let length, _): return "exthdr\(type)(\(offset),\(length))"
+    case .route(let key, _): return "rt(\(key))"
+    case .setMeta(let key, _): return "set meta(\(key))"
+    case .setConntrack(let key, _): return "set ct(\(key))"
+    case .setPayload(let base, let offset, let length, _, let checksum):
+      return "set \(base == .network ? "nh" : "th")(\(offset),\(length))"
+        + (checksum.map { " sum(\($0))" } ?? "")
+    case .setTCPOption(let kind, let offset, let length, _): return "set tcpopt\(kind)(\(offset),\(length))"
+    case .notrack: return "notrack"
     case .fib(_, let flags, _): return "fib(\(flags == 1 ? "saddr" : "daddr"))"
     case .counter: return "counter"
     case .objectReference(_, let name): return "counter(\(name))"

@@ -350,7 +350,7 @@ extension Verdict {
   fileprivate var endsItsChain: Bool {
     switch self {
     case .accept, .drop, .reject, .return, .goto, .translate: true
-    case .continue, .jump, .dispatch: false
+    case .continue, .jump, .dispatch, .notrack: false
     }
   }
 }

@@ -16,7 +16,7 @@ extension Checker {
     var isDamaged = false
     for clause in clauses
     where !resolve(clause, at: place, protocols: protocols, &resolved, &negatedLists) { isDamaged = true }
-    guard !isDamaged else { return nil }
+    guard !isDamaged, isPossible(clauses, resolved, at: place) else { return nil }
     if let contradiction = resolved.contradiction {
       let clause = clauses.last { $0.value.isNegation(of: contradiction) }
       error(
@@ -90,8 +90,38 @@ extension Checker {
     case .with(let kind):
       resolved.with = Spanned(RejectKind(kind.value), span)
       return true
-    case .cgroup, .mark, .tcpFlags, .ether, .numeric, .packetType, .hours, .days, .flag, .connections,
-      .restoreMark, .set, .saveMark, .update:
+    case .mark(let kind, let isNegated, let value, let mask):
+      return resolveMark(kind, isNegated, value, mask?.value, span, at: place, &resolved)
+    case .tcpFlags(let isNegated, let value, let mask):
+      resolved.matches.append(
+        Match(.tcpFlags(value: TCPFlags(value), mask: TCPFlags(mask)), isNegated: isNegated))
+      return true
+    case .ether(let direction, let isNegated, let addresses):
+      return resolveEther(direction, isNegated, addresses, span, at: place, &resolved)
+    case .numeric(let field, let isNegated, let list):
+      return resolveNumeric(field, isNegated, list, span, &resolved)
+    case .packetType(let isNegated, let words):
+      return resolvePacketType(isNegated, words, span, &resolved)
+    case .hours(let hours):
+      resolved.matches.append(
+        Match(.hours(Hours(start: UInt32(hours.value.start) * 60, end: UInt32(hours.value.end) * 60))))
+      return true
+    case .days(let words):
+      resolveDays(words, &resolved)
+      return true
+    case .flag(let flag, let isNegated):
+      return resolveFlag(flag, isNegated, span, at: place, &resolved)
+    case .restoreMark:
+      guard hasConnectionState(place, "`restore mark`", span) else { return false }
+      resolved.changes.restoresMark = true
+      return true
+    case .saveMark:
+      guard hasConnectionState(place, "`save mark`", span) else { return false }
+      resolved.changes.savesMark = true
+      return true
+    case .set(let key, let value):
+      return resolveSet(key, value, span, at: place, &resolved)
+    case .cgroup, .connections, .update:
       notSupportedYet(span, Self.name(of: clause.value))
       return false
     }
@@ -100,18 +130,7 @@ extension Checker {
   private static func name(of clause: ClauseSyntax) -> String {
     switch clause {
     case .cgroup: "`cgroup`"
-    case .mark(let kind, _, _, _): "`\(kind.rawValue)`"
-    case .tcpFlags: "`flags`"
-    case .ether: "`ether`"
-    case .numeric(let field, _, _): "`\(field.rawValue)`"
-    case .packetType: "`type`"
-    case .hours: "`hours`"
-    case .days: "`days`"
-    case .flag(let flag, _): "`\(flag.rawValue)`"
     case .connections: "`connections`"
-    case .restoreMark: "`restore`"
-    case .set: "`set`"
-    case .saveMark: "`save`"
     case .update(let operation, _, _, _): "`\(operation.rawValue)`"
     default: "this clause"
     }
@@ -120,7 +139,7 @@ extension Checker {
   // MARK: Families
 
   /// Meets the families of one more clause; false and reported if none is left.
-  private mutating func narrow(_ resolved: inout ResolvedClauses, to families: Families, _ span: SourceSpan)
+  mutating func narrow(_ resolved: inout ResolvedClauses, to families: Families, _ span: SourceSpan)
     -> Bool
   {
     guard families != .both else { return true }
@@ -215,7 +234,7 @@ extension Checker {
 
   // MARK: Connection tracking
 
-  private mutating func hasConnectionState(_ place: Place, _ what: String, _ span: SourceSpan) -> Bool {
+  mutating func hasConnectionState(_ place: Place, _ what: String, _ span: SourceSpan) -> Bool {
     guard let origin = place.origins.first(where: { !$0.hasConnectionState }) else { return true }
     error(
       .noStateHere, span, "\(what) in `\(origin.name)`, before connection tracking",
@@ -447,7 +466,21 @@ extension ClauseSyntax {
     case (.owner(let kind, negated: true, _), .user): kind == .user
     case (.owner(let kind, negated: true, _), .group): kind == .group
     case (.status(negated: true, _), .status): true
+    case (_, .word(let word)): negatedWord == word
     default: false
+    }
+  }
+
+  /// The keyword of a negated clause with no case of its own in ``ResolvedClauses/Twin``.
+  private var negatedWord: String? {
+    switch self {
+    case .mark(let kind, negated: true, _, _): kind.rawValue
+    case .tcpFlags(negated: true, _, _): "flags"
+    case .ether(let direction, negated: true, _): "ether \(direction.rawValue)"
+    case .numeric(let field, negated: true, _): field.rawValue
+    case .packetType(negated: true, _): "type"
+    case .flag(let flag, negated: true): flag.rawValue
+    default: nil
     }
   }
 }

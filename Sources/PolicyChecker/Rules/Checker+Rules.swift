@@ -42,6 +42,7 @@ extension Checker {
     rule.matches = clauses.matches
     rule.limit = clauses.limit
     rule.quota = clauses.quota
+    rule.changes = clauses.changes
     rule.counter = clauses.counter
     rule.comment = item.comment?.value
     rule.owner = item.owner?.value
@@ -78,7 +79,7 @@ extension Checker {
         return nil
       }
       return .reject(.automatic)
-    case .notrack: notSupportedYet(verdict.span, "`notrack`")
+    case .notrack: return canUntrack(verdict.span, at: place) ? .notrack : nil
     // What they translate to is resolved with the clauses.
     case .masquerade:
       return holdsHere("masquerade", in: [.postrouting], at: place, verdict.span)
@@ -95,10 +96,30 @@ extension Checker {
     return nil
   }
 
+  /// §4.9: later the packet's connection has been looked up.
+  private mutating func canUntrack(_ span: SourceSpan, at place: Place) -> Bool {
+    if let origin = place.origin(without: \.canUntrack) {
+      error(
+        .wrongHook, span, "connection tracking has seen the packets of `\(origin.name)`",
+        help: ["`notrack` holds in \(Hook.list(where: \.canUntrack)), at a priority below -200"],
+        related: place.path(from: origin))
+      return false
+    }
+    if let origin = place.origins.first(where: { !$0.isBeforeConnectionTracking }) {
+      error(
+        .notrackLate, span, "`notrack` in `\(origin.name)`, when connections have been looked up",
+        help: [
+          "they are looked up at priority -200, and this chain runs at \(origin.priority ?? 0): write `priority: raw - 5`"
+        ], related: place.path(from: origin))
+      return false
+    }
+    return true
+  }
+
   /// §4.3: `drop … limit R` would drop up to R and let the rest go on.
   private mutating func letsExcessThrough(_ syntax: RuleSyntax, _ verdict: Verdict) -> Bool {
     switch verdict {
-    case .accept, .continue, .return, .jump, .goto, .dispatch, .translate: return false
+    case .accept, .continue, .return, .jump, .goto, .dispatch, .notrack, .translate: return false
     case .drop, .reject: break
     }
     for clause in syntax.clauses {
@@ -152,20 +173,25 @@ extension Checker {
         related: [Diagnostic.Label(level.span, "the level is here")])
       return nil
     }
-    var number: UInt8?
-    if let level = log.level {
-      guard let index = Self.logLevels.firstIndex(of: level.value) else {
-        notSupportedYet(level.span, "`level \(level.value)`")
+    let number = log.level.flatMap { Self.logLevels.firstIndex(of: $0.value) }.map { UInt8($0) }
+    if let level = log.level, level.value == "audit" {
+      if let label = log.label {
+        error(
+          .ruleNotHere, label.span, "a record of `level audit` holds no text",
+          help: ["leave the text out, or the level"],
+          related: [Diagnostic.Label(level.span, "the level is here")])
         return nil
       }
-      number = UInt8(index)
+      prefix = ""
     }
     return Log(
       prefix: prefix, level: number, group: log.nflog?.value, atMost: log.atMost.map { Rate($0.value) })
   }
 
-  /// By number; LOGLEVEL_… of linux/kern_levels.h.
-  private static let logLevels = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+  /// By number; LOGLEVEL_… of linux/kern_levels.h, and NFT_LOGLEVEL_AUDIT.
+  private static let logLevels = [
+    "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug", "audit",
+  ]
 
   // MARK: Empty lists
 
@@ -188,7 +214,7 @@ extension Checker {
       guard rule.matches.isEmpty, rule.families == .both else { return }
       warning(
         .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
-    case .accept, .continue, .return, .jump, .goto, .dispatch, .translate: break
+    case .accept, .continue, .return, .jump, .goto, .dispatch, .notrack, .translate: break
     }
   }
 }

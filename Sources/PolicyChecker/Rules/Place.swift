@@ -24,6 +24,21 @@ struct Place {
       case .input, .forward, .postrouting: true
       }
     }
+
+    /// Whether connection tracking has not begun; a chain at −200 would tie with it.
+    var isBeforeConnectionTracking: Bool {
+      (hook == .prerouting || hook == .output) && (priority ?? .max) < -200
+    }
+
+    /// Whether fragments are put together before it: both families at −400 in prerouting, where nf_defrag_ipv4
+    /// and nf_defrag_ipv6 work for connection tracking; IPv4 at the latest before `input`.
+    var seesReassembled: Bool {
+      switch hook {
+      case .ingress: false
+      case .prerouting: (priority ?? .min) >= -400
+      case .input, .forward, .output, .postrouting: priority != nil
+      }
+    }
   }
 
   /// How it is named in ids and messages: `input`, `boot.input`.
@@ -71,6 +86,12 @@ extension Hook {
   var hasInputInterface: Bool { self != .output && self != .postrouting }
   var hasOutputInterface: Bool { self == .forward || self == .output || self == .postrouting }
   var hasSocketOwner: Bool { self == .output || self == .postrouting }
+  /// nft_fib_validate and nft_meta_get_validate_xfrm: where the kernel knows how a packet came in.
+  var knowsReverseRoute: Bool { self == .prerouting || self == .input || self == .forward }
+  /// nft_rt_validate: where the way out is known.
+  var canSetSegmentSize: Bool { self == .forward || self == .output || self == .postrouting }
+  /// Connection tracking begins there.
+  var canUntrack: Bool { self == .prerouting || self == .output }
 
   /// Hooks of which a property holds, for a message.
   static func list(where holds: (Hook) -> Bool) -> String {

@@ -8,6 +8,7 @@ struct ResolvedClauses {
   var matches: [Match] = []
   var limit: Limit?
   var quota: Quota?
+  var changes = Changes()
   var counter: Counter?
   var log: Spanned<LogSyntax>?
   var with: Spanned<RejectKind>?
@@ -28,6 +29,8 @@ struct ResolvedClauses {
     case user
     case group
     case status
+    /// The others, by their keyword.
+    case word(String)
   }
 
   /// A condition that the rule states and takes out again as a whole; such a rule never matches.
@@ -58,12 +61,27 @@ struct ResolvedClauses {
     case (.user(let a), .user(let b)): return isCovered(a, by: b) ? .user : nil
     case (.group(let a), .group(let b)): return isCovered(a, by: b) ? .group : nil
     case (.status(let a), .status(let b)): return a.isSubset(of: b) ? .status : nil
+    case (.mark(let kind, let a), .mark(let otherKind, let b)) where kind == otherKind && a.mask == b.mask:
+      return isCovered(a.ranges, by: b.ranges) ? .word(kind.rawValue) : nil
+    case (.tcpFlags(let value, let mask), .tcpFlags(let otherValue, let otherMask)):
+      // What the second one looks at, the first one has fixed.
+      let isCovered = otherMask.isSubset(of: mask) && value.intersection(otherMask) == otherValue
+      return isCovered ? .word("flags") : nil
+    case (.linkAddresses(let side, let a), .linkAddresses(let otherSide, let b)) where side == otherSide:
+      return Set(a).isSubset(of: b) ? .word(side == .source ? "ether from" : "ether to") : nil
+    case (.dscp(let a), .dscp(let b)): return isCovered(a, by: b) ? .word("dscp") : nil
+    case (.timeToLive(let a), .timeToLive(let b)): return isCovered(a, by: b) ? .word("ttl") : nil
+    case (.length(let a), .length(let b)): return isCovered(a, by: b) ? .word("length") : nil
+    case (.packetTypes(let a), .packetTypes(let b)): return a.isSubset(of: b) ? .word("type") : nil
+    case (.fragment, .fragment): return .word("fragment")
+    case (.spoofed, .spoofed): return .word("spoofed")
+    case (.ipsec, .ipsec): return .word("ipsec")
     default: return nil
     }
   }
 
   /// Both lists are merged, so a range is covered only by one range.
-  private static func isCovered(_ a: [AddressRange<UInt32>], by b: [AddressRange<UInt32>]) -> Bool {
+  private static func isCovered<V>(_ a: [AddressRange<V>], by b: [AddressRange<V>]) -> Bool {
     a.allSatisfy { range in b.contains { $0.lower <= range.lower && range.upper <= $0.upper } }
   }
 
@@ -73,7 +91,32 @@ struct ResolvedClauses {
       switch match.condition {
       case .protocols(let numbers): !match.isNegated && numbers == [6]
       case .ports(_, let protocols, _): protocols == [6]
+      case .tcpFlags: true
       case .services(let services): !match.isNegated && services.allSatisfy { $0.protocolNumber == 6 }
+      default: false
+      }
+    }
+  }
+
+  /// Whether no TCP packet can meet the matches.
+  var isWithoutTCP: Bool {
+    matches.contains { match in
+      switch match.condition {
+      case .protocols(let numbers): numbers.contains(6) == match.isNegated
+      case .ports(_, let protocols, _): !protocols.contains(6)
+      case .icmp: true
+      case .services(let services): !match.isNegated && services.allSatisfy { $0.protocolNumber != 6 }
+      default: false
+      }
+    }
+  }
+
+  /// Whether a packet must have a readable header behind the network header to meet the matches.
+  var needsTransportHeader: Bool {
+    matches.contains { match in
+      switch match.condition {
+      case .ports, .icmp, .tcpFlags: !match.isNegated
+      case .services(let services): !match.isNegated && services.allSatisfy { $0.ports != nil }
       default: false
       }
     }

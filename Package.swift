@@ -29,9 +29,9 @@ let memoryStrict: Set<String> = [
   "NFTables", "HostState", "BundleFormat", "lockdown-apply",
 ]
 
-/// Optimized in debug builds too: their tests try every prefix and every deletion of a byte of every policy, which an
-/// unoptimized parser needs minutes for.
-let alwaysOptimized: Set<String> = ["Diagnostics", "PolicySyntax"]
+/// Optimized in debug builds too: their tests try every prefix and every deletion of a byte of every policy, or walk
+/// thousands of random policies to their ends, which takes minutes otherwise.
+let alwaysOptimized: Set<String> = ["Analysis", "Diagnostics", "PolicyModel", "PolicySyntax"]
 
 /// Embedded Swift against musl: no runtime, no library but libc.
 let embedded: [SwiftSetting] = [

@@ -20,7 +20,10 @@ struct MarkSet: Sendable, Hashable {
       guard intersection(other) != nil else { return [self] }
       var pieces: [Cube] = []
       var rest = self
-      for bit in (0..<32).map({ UInt32(1) << $0 }) where other.mask & ~mask & bit != 0 {
+      var open = other.mask & ~mask
+      while open != 0 {
+        let bit = open & (~open &+ 1)
+        open ^= bit
         pieces.append(Cube(value: rest.value | (~other.value & bit), mask: rest.mask | bit))
         rest = Cube(value: rest.value | (other.value & bit), mask: rest.mask | bit)
       }

@@ -52,6 +52,9 @@ struct PacketBox: Sendable, Hashable {
 
   var family: Families
   private var numbers: [IntervalSet<UInt128>]
+  /// The fields that are less than their universe, a bit each: most of most boxes are not, and nothing is done for
+  /// those.
+  private var narrowedFields: UInt32 = 0
   var inputInterface: NameSet
   var outputInterface: NameSet
   var mark: MarkSet
@@ -106,23 +109,33 @@ struct PacketBox: Sendable, Hashable {
 
   subscript(field: Field) -> IntervalSet<UInt128> {
     get { numbers[field.rawValue] }
-    set { numbers[field.rawValue] = newValue }
+    set {
+      numbers[field.rawValue] = newValue
+      let bit: UInt32 = 1 << field.rawValue
+      if newValue == Self.universe(field, family) { narrowedFields &= ~bit } else { narrowedFields |= bit }
+    }
   }
 
+  private func isNarrowed(_ field: Int) -> Bool { narrowedFields >> field & 1 == 1 }
+
   var isEmpty: Bool {
-    numbers.contains { $0.isEmpty } || inputInterface.isEmpty || outputInterface.isEmpty || mark.isEmpty
-      || connectionMark.isEmpty
+    numbers.indices.contains { isNarrowed($0) && numbers[$0].isEmpty } || inputInterface.isEmpty
+      || outputInterface.isEmpty || mark.isEmpty || connectionMark.isEmpty
   }
 
   /// Nil if nothing is in both.
   func intersection(_ other: PacketBox) -> PacketBox? {
     guard family == other.family else { return nil }
     var result = self
-    // Most fields of most boxes are untouched, and then the same storage.
-    for field in Field.allCases where self[field] != other[field] {
-      result[field] = self[field].intersection(other[field])
-      if result[field].isEmpty { return nil }
+    for field in numbers.indices where other.isNarrowed(field) {
+      if isNarrowed(field) {
+        result.numbers[field] = numbers[field].intersection(other.numbers[field])
+        if result.numbers[field].isEmpty { return nil }
+      } else {
+        result.numbers[field] = other.numbers[field]
+      }
     }
+    result.narrowedFields |= other.narrowedFields
     result.inputInterface = inputInterface.intersection(other.inputInterface)
     result.outputInterface = outputInterface.intersection(other.outputInterface)
     if mark != other.mark { result.mark = mark.intersection(other.mark) }
@@ -134,31 +147,32 @@ struct PacketBox: Sendable, Hashable {
 
   /// What is in this box and not in the other, as disjoint boxes.
   func subtracting(_ other: PacketBox) -> [PacketBox] {
-    guard intersection(other) != nil else { return [self] }
+    guard let common = intersection(other) else { return [self] }
     var rest = self
     var pieces: [PacketBox] = []
-    for field in Field.allCases where rest[field] != other[field] {
-      let outside = rest[field].subtracting(other[field])
-      if !outside.isEmpty {
-        var piece = rest
-        piece[field] = outside
-        pieces.append(piece)
-        rest[field] = rest[field].intersection(other[field])
-      }
+    for field in numbers.indices where other.isNarrowed(field) {
+      let outside = numbers[field].subtracting(other.numbers[field])
+      guard !outside.isEmpty else { continue }
+      var piece = rest
+      piece.numbers[field] = outside
+      piece.narrowedFields |= 1 << field
+      pieces.append(piece)
+      rest.numbers[field] = common.numbers[field]
+      rest.narrowedFields |= 1 << field
     }
     let inputOutside = rest.inputInterface.subtracting(other.inputInterface)
     if !inputOutside.isEmpty {
       var piece = rest
       piece.inputInterface = inputOutside
       pieces.append(piece)
-      rest.inputInterface = rest.inputInterface.intersection(other.inputInterface)
+      rest.inputInterface = common.inputInterface
     }
     let outputOutside = rest.outputInterface.subtracting(other.outputInterface)
     if !outputOutside.isEmpty {
       var piece = rest
       piece.outputInterface = outputOutside
       pieces.append(piece)
-      rest.outputInterface = rest.outputInterface.intersection(other.outputInterface)
+      rest.outputInterface = common.outputInterface
     }
     for field in [\PacketBox.mark, \.connectionMark] where rest[keyPath: field] != other[keyPath: field] {
       let outside = rest[keyPath: field].subtracting(other[keyPath: field])
@@ -166,7 +180,7 @@ struct PacketBox: Sendable, Hashable {
       var piece = rest
       piece[keyPath: field] = outside
       pieces.append(piece)
-      rest[keyPath: field] = rest[keyPath: field].intersection(other[keyPath: field])
+      rest[keyPath: field] = common[keyPath: field]
     }
     return pieces
   }

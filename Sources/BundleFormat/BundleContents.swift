@@ -33,6 +33,9 @@ package struct BundleContents: Equatable {
     notEnforced = []
     sourceMap = []
   }
+
+  /// Whether bytes begin as a bundle does; nothing else can.
+  package static func isBundle(_ bytes: [UInt8]) -> Bool { bytes.starts(with: BundleLayout.magic) }
 }
 
 /// One finished nf_tables message, from its nlmsghdr to its last padding byte.

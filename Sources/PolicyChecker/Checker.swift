@@ -223,12 +223,15 @@ struct Checker {
     self.items = items
   }
 
-  /// The version a file states, if it is a larger one than 1.
-  func newerLanguage(_ root: SyntaxNode) -> Spanned<String>? {
+  /// The finding about a file in a later language than 1; nothing else in it can be judged.
+  static func newerLanguage(_ root: SyntaxNode) -> Diagnostic? {
     guard let scalar = root.entry("language")?.value.scalar, let number = Int(scalar.text), number > 1,
       scalar.text.utf8.first != UInt8(ascii: "0"), scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
-    return Spanned(scalar.text, scalar.span)
+    return Diagnostic(
+      .languageNewer, at: scalar.span,
+      "this file is written in language \(scalar.text), and this compiler knows language 1",
+      help: ["use a newer compiler"])
   }
 
   private mutating func readTarget(_ root: SyntaxNode) {

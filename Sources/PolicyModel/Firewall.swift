@@ -44,7 +44,7 @@ package enum Hook: String, Sendable, CaseIterable {
   case postrouting
 }
 
-package enum ChainPolicy: String, Sendable {
+package enum ChainPolicy: String, Sendable, CaseIterable {
   case accept
   case drop
   case reject

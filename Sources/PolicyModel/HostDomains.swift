@@ -1,7 +1,7 @@
 package import Diagnostics
 
 /// How a sysctl may be taken back (APPLY.md §10).
-package enum SysctlClass: String, Sendable {
+package enum SysctlClass: String, Sendable, CaseIterable {
   case restorable
   /// A round trip loses state: `ip_forward`, `forwarding`, `disable_ipv6`.
   case lossy
@@ -12,7 +12,7 @@ package enum SysctlClass: String, Sendable {
 }
 
 /// Which of the interfaces a key speaks of.
-package enum SysctlScope: String, Sendable {
+package enum SysctlScope: String, Sendable, CaseIterable {
   case host
   /// `conf.all`, `conf.default` or `conf.IFACE` (or `neigh.…`): one interface's tree.
   case interface
@@ -115,7 +115,7 @@ package struct ModulePattern: Sendable, Hashable {
 }
 
 package struct ModulePolicy: Sendable {
-  package enum Seal: String, Sendable {
+  package enum Seal: String, Sendable, CaseIterable {
     case never
     case afterBoot = "after-boot"
   }

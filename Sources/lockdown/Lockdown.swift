@@ -13,7 +13,8 @@ struct Lockdown: ParsableCommand {
       """,
     version: "lockdown \(Version.text)",
     subcommands: [
-      CompileCommand.self, CheckCommand.self, ApplyCommand.self, InspectCommand.self, SandboxCommand.self,
+      CompileCommand.self, CheckCommand.self, FormatCommand.self, ApplyCommand.self,
+      InspectCommand.self, SandboxCommand.self, DigestCommand.self, SchemaCommand.self,
     ])
 
   /// Parses and runs; DESIGN §8 fixes the exit codes, 64 for a wrong command line among them.

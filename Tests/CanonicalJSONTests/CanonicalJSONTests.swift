@@ -88,6 +88,7 @@ import Testing
       for bytes in [value.canonical(), value.pretty()] {
         let read = try JSONSerialization.jsonObject(with: Data(bytes))
         #expect(NSArray(object: read).isEqual(to: [Self.foundation(value)]))
+        #expect(try JSONValue(parsing: bytes).canonical() == value.canonical())
       }
     }
   }

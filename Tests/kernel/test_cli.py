@@ -8,13 +8,16 @@ import re
 import shutil
 import subprocess
 import tempfile
+import urllib.parse
+
+import jsonschema
 
 import support
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
-COMMANDS = ("", "compile", "check", "apply", "inspect", "sandbox")
+COMMANDS = ("", "compile", "check", "fmt", "apply", "inspect", "sandbox", "digest", "schema")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates
@@ -224,6 +227,345 @@ class Findings(CommandLine):
         os.close(master)
         process.wait()
         return output.decode()
+
+
+# What SARIF 2.1.0 asks of the members that we write: objects closed to others, required members, ranges. Written from
+# the standard's text (§3.13 log, 3.14 run, 3.18 tool, 3.19 driver, 3.20 invocation, 3.24 artifact, 3.27 result,
+# 3.28 location, 3.29 physical location, 3.30 region, 3.49 rule, 3.55 fix, 3.56 change, 3.57 replacement).
+def sarif_object(required, **properties):
+    return {"type": "object", "additionalProperties": False, "required": required.split(), "properties": properties}
+
+
+SARIF_TEXT = sarif_object("text", text={"type": "string", "minLength": 1})
+SARIF_NUMBER = {"type": "integer", "minimum": 1}
+SARIF_INDEX = {"type": "integer", "minimum": 0}
+SARIF_URI = {"type": "string", "pattern": r"\A(file:///|\./)?([A-Za-z0-9._~/-]|%[0-9A-F]{2}|(?<=/)[:]|(?<=.)[:])+\Z"}
+SARIF_REGION = sarif_object("startLine startColumn endLine endColumn", startLine=SARIF_NUMBER, startColumn=SARIF_NUMBER,
+                            endLine=SARIF_NUMBER, endColumn=SARIF_NUMBER)
+SARIF_ARTIFACT = sarif_object("uri index", uri=SARIF_URI, index=SARIF_INDEX)
+SARIF_PLACE = sarif_object("artifactLocation", artifactLocation=SARIF_ARTIFACT, region=SARIF_REGION)
+SARIF_FIX = sarif_object("artifactChanges", description=SARIF_TEXT, artifactChanges={"type": "array", "minItems": 1,
+    "items": sarif_object("artifactLocation replacements", artifactLocation=SARIF_ARTIFACT, replacements={
+        "type": "array", "minItems": 1, "items": sarif_object(
+            "deletedRegion", deletedRegion=SARIF_REGION,
+            insertedContent=sarif_object("text", text={"type": "string"}))})})
+SARIF_RESULT = sarif_object(
+    "ruleId message locations", ruleId={"type": "string"}, ruleIndex=SARIF_INDEX,
+    level={"enum": ["none", "note", "warning", "error"]}, message=SARIF_TEXT,
+    locations={"type": "array", "items": sarif_object("physicalLocation", physicalLocation=SARIF_PLACE)},
+    relatedLocations={"type": "array", "uniqueItems": True, "items": sarif_object(
+        "physicalLocation", id=SARIF_INDEX, physicalLocation=SARIF_PLACE, message=SARIF_TEXT)},
+    fixes={"type": "array", "uniqueItems": True, "items": SARIF_FIX})
+SARIF_RUN = sarif_object(
+    "tool results", columnKind={"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+    tool=sarif_object("driver", driver=sarif_object(
+        "name", name={"const": "lockdown"}, version={"type": "string"},
+        semanticVersion={"type": "string", "pattern": r"\A\d+\.\d+\.\d+\Z"},
+        rules={"type": "array", "uniqueItems": True, "items": sarif_object("id", id={"type": "string"})})),
+    invocations={"type": "array", "items": sarif_object(
+        "executionSuccessful", executionSuccessful={"type": "boolean"}, exitCode={"type": "integer"})},
+    artifacts={"type": "array", "uniqueItems": True, "items": sarif_object(
+        "location", location=sarif_object("uri", uri=SARIF_URI))},
+    results={"type": "array", "items": SARIF_RESULT})
+SARIF_LOG = sarif_object(
+    "version runs", version={"const": "2.1.0"}, runs={"type": "array", "items": SARIF_RUN},
+    **{"$schema": {"type": "string", "format": "uri"}})
+
+
+class Sarif(CommandLine):
+    def log(self, *files, status):
+        log = json.loads(self.call("check", "--format", "sarif", *files, status=status).stdout)
+        errors = jsonschema.Draft202012Validator(SARIF_LOG).iter_errors(log)
+        self.assertEqual(["%s: %s" % (list(error.absolute_path), error.message) for error in errors], [])
+        run = log["runs"][0]
+        rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+        self.assertEqual(len(rules), len(set(rules)))
+        for result in run["results"]:
+            self.assertEqual(rules[result["ruleIndex"]], result["ruleId"])
+            for place in self.places(result):
+                location = place["artifactLocation"]
+                self.assertEqual(run["artifacts"][location["index"]]["location"]["uri"], location["uri"])
+                if "region" in place:
+                    self.check_region(place["region"], location["uri"])
+        self.assertEqual(run["invocations"], [{"executionSuccessful": status != 3, "exitCode": status}])
+        return run
+
+    @staticmethod
+    def places(result):
+        yield from (location["physicalLocation"] for location in result["locations"])
+        yield from (location["physicalLocation"] for location in result.get("relatedLocations", []))
+        for fix in result.get("fixes", []):
+            for change in fix["artifactChanges"]:
+                for replacement in change["replacements"]:
+                    yield {"artifactLocation": change["artifactLocation"], "region": replacement["deletedRegion"]}
+
+    def check_region(self, region, uri):
+        """Inside the text, and not running backwards."""
+        lines = (self.directory / urllib.parse.unquote(uri)).read_bytes().decode(errors="replace").split("\n")
+        start, end = ((region[k + "Line"], region[k + "Column"]) for k in ("start", "end"))
+        self.assertLessEqual(start, end)
+        for line, column in (start, end):
+            self.assertLessEqual(line, len(lines))
+            self.assertLessEqual(column, len(lines[line - 1]) + 1)
+
+    def test_clean(self):
+        run = self.log("cos.cos", status=0)
+        self.assertEqual((run["results"], run["artifacts"]), ([], [{"location": {"uri": "cos.cos"}}]))
+
+    def test_findings(self):
+        """The same findings as in JSON, at the same places."""
+        (self.directory / "a b").mkdir()
+        path = self.write("a b/b\u00e4d:1.cos", Findings.BAD.replace("policy: bad", "policy: bad  # \u00fcber"))
+        run = self.log("cos.cos", path, status=1)
+        self.assertEqual([a["location"]["uri"] for a in run["artifacts"]], ["cos.cos", "a%20b/b%C3%A4d:1.cos"])
+        found = json.loads(self.call("check", "--format", "json", path, status=1).stdout)[0]["findings"]
+        self.assertEqual([(f["id"], f["severity"]) for f in found], [(r["ruleId"], r["level"]) for r in run["results"]])
+        for finding, result in zip(found, run["results"]):
+            region = result["locations"][0]["physicalLocation"]["region"]
+            self.assertEqual([region[k] for k in ("startLine", "startColumn", "endLine", "endColumn")],
+                             [finding["place"][k] for k in ("line", "column", "end-line", "end-column")])
+            self.assertTrue(result["message"]["text"].startswith(finding["message"]))
+            for line in finding["help"]:
+                self.assertIn(line, result["message"]["text"])
+            self.assertEqual([fix["replacement"] for fix in finding["fix-its"]],
+                             [fix["artifactChanges"][0]["replacements"][0]["insertedContent"]["text"]
+                              for fix in result.get("fixes", [])])
+
+    def test_every_kind_of_finding(self):
+        """All bad policies of the tests in one log each."""
+        results = 0
+        for folder in sorted((support.REPOSITORY / "Tests" / "PolicyCheckerTests" / "Cases").iterdir()):
+            shutil.copytree(folder, self.directory, dirs_exist_ok=True)
+            done = lockdown("check", "--format", "sarif", "policy.cos", cwd=self.directory)
+            with self.subTest(case=folder.name):
+                results += len(self.log("policy.cos", status=done.status)["results"])
+            shutil.rmtree(self.directory)
+            self.directory.mkdir()
+        self.assertGreater(results, 300)
+        support.note("%d findings" % results)
+
+    def test_what_cannot_be_read(self):
+        run = self.log("absent.cos", status=3)
+        self.assertEqual([r["ruleId"] for r in run["results"]], ["file/unreadable"])
+        self.assertEqual(run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "absent.cos")
+
+
+class Format(CommandLine):
+    LOOSE = """policy:  loose
+language: 1
+
+target: {kernel: '6.1'} # kept
+management: none
+firewall:
+    input:
+        policy: drop
+        rules:
+        - accept   tcp 22,80
+"""
+    TIDY = """policy: loose
+language: 1
+
+target: { kernel: "6.1" } # kept
+management: none
+firewall:
+  input:
+    policy: drop
+    rules:
+      - accept tcp 22, 80
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.write("loose.cos", self.LOOSE)
+        self.write("tidy.cos", self.TIDY)
+
+    def read(self, name):
+        return (self.directory / name).read_text()
+
+    def test_in_place(self):
+        """Changed files are named, mode, owner and links stay, and nothing is left beside them."""
+        path = self.directory / "loose.cos"
+        os.chmod(path, 0o640)
+        os.chown(path, 12, 34)
+        (self.directory / "link.cos").symlink_to("loose.cos")
+        before = (self.directory / "tidy.cos").stat()
+        done = self.call("fmt", "link.cos", "tidy.cos", "cos.cos")
+        self.assertEqual((done.stdout, done.stderr), ("link.cos\n", ""))
+        self.assertEqual(self.read("loose.cos"), self.TIDY)
+        status = path.stat()
+        self.assertEqual((status.st_mode & 0o7777, status.st_uid, status.st_gid), (0o640, 12, 34))
+        self.assertTrue((self.directory / "link.cos").is_symlink())
+        after = (self.directory / "tidy.cos").stat()
+        self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
+        self.assertEqual(sorted(os.listdir(self.directory)), ["cos.cos", "link.cos", "loose.cos", "tidy.cos"])
+        self.assertEqual(self.call("fmt", "loose.cos").stdout, "")
+
+    def test_check(self):
+        done = self.call("fmt", "--check", "loose.cos", "tidy.cos", status=1)
+        self.assertEqual(done.stdout, "loose.cos\n")
+        self.assertEqual(self.read("loose.cos"), self.LOOSE)
+        self.assertEqual(self.call("fmt", "--check", "tidy.cos").stdout, "")
+
+    def test_diff(self):
+        """What `patch` makes of it is what `fmt` writes."""
+        done = self.call("fmt", "--diff", "loose.cos", "tidy.cos", status=1)
+        self.assertEqual(self.read("loose.cos"), self.LOOSE)
+        support.run(["patch", "-p0"], input=done.stdout, cwd=self.directory)
+        self.assertEqual(self.read("loose.cos"), self.TIDY)
+        self.assertEqual(self.call("fmt", "--diff", "loose.cos").stdout, "")
+
+    def test_standard_input(self):
+        self.assertEqual(self.call("fmt", "-", input=self.LOOSE).stdout, self.TIDY)
+        self.assertEqual(self.call("fmt", "-", input=self.TIDY).stdout, self.TIDY)
+        self.assertEqual(self.call("fmt", "--check", "-", input=self.LOOSE, status=1).stdout, "<stdin>\n")
+        self.call("fmt", "-", "-", input="", status=64)
+        self.call("fmt", status=64)
+
+    def test_errors_change_nothing(self):
+        """Neither the file with an error nor its neighbours."""
+        for text, found in (("policy: bad\n - x\n", "syntax/"), (self.LOOSE.replace("accept", "acept"), "rule/"),
+                            (self.LOOSE + "  bad\n", "syntax/"), ("", "syntax/empty-document")):
+            with self.subTest(text=text):
+                self.write("bad.cos", text)
+                done = self.call("fmt", "loose.cos", "bad.cos", status=1)
+                self.assertEqual(done.stdout, "")
+                self.assertIn("error[%s" % found, done.stderr)
+                self.assertEqual((self.read("bad.cos"), self.read("loose.cos")), (text, self.LOOSE))
+        # What a policy means is not judged.
+        self.call("fmt", self.write("odd.cos", "policy: odd\nextends: absent.cos\nnonsense:  1\n"))
+        self.assertEqual(self.read("odd.cos"), "policy: odd\nextends: absent.cos\nnonsense: 1\n")
+
+    def test_json(self):
+        found = json.loads(self.call("fmt", "--format", "json", "--diff", "loose.cos", "tidy.cos", status=1).stdout)
+        self.assertEqual([(f["file"], f["changed"], f["findings"]) for f in found],
+                         [("loose.cos", True, []), ("tidy.cos", False, [])])
+        self.assertEqual(found[0]["diff"], self.call("fmt", "--diff", "loose.cos", status=1).stdout)
+        bad = self.write("bad.cos", "policy: bad\n - x\n")
+        found = json.loads(self.call("fmt", "--format", "json", bad, status=1).stdout)
+        self.assertEqual((found[0]["changed"], found[0]["findings"][0]["id"][:7]), (None, "syntax/"))
+
+    def test_what_cannot_be_written(self):
+        self.call("fmt", "absent.cos", status=3)
+        self.call("fmt", ".", status=3)
+        (self.directory / "device.cos").symlink_to("/dev/null")
+        self.assertIn("error[syntax/empty-document]", self.call("fmt", "device.cos", status=1).stderr)
+
+    def test_killed_while_writing(self):
+        """Killed at each call that changes the file system: the old file, or the new one."""
+        points = 0
+        for call in ("openat", "write", "fchmod", "fsync", "rename"):
+            number = 1
+            while True:
+                self.write("loose.cos", self.LOOSE)
+                done = support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=%s" % call, "-e",
+                                    "inject=%s:signal=KILL:when=%d" % (call, number),
+                                    support.LOCKDOWN, "fmt", "loose.cos"], check=False, cwd=self.directory)
+                self.assertIn(self.read("loose.cos"), (self.LOOSE, self.TIDY), "%s %d" % (call, number))
+                if done.status == 0:
+                    break
+                points += 1
+                number += 1
+        self.assertGreater(points, 8)
+        support.note("%d kill points" % points)
+
+
+class Digest(CommandLine):
+    def setUp(self):
+        super().setUp()
+        self.call("compile", "cos.cos", "-o", "out")
+        self.digest = json.loads((self.directory / "out" / "policy.json").read_text())["digest"]
+
+    def test_files(self):
+        """A policy, its document, its bundle and its directory have one digest."""
+        files = ["cos.cos", "out/policy.json", "out/policy.bundle", "out"]
+        done = self.call("digest", *files)
+        self.assertEqual(done.stdout, "".join("%s  %s\n" % (self.digest, file) for file in files))
+        found = json.loads(self.call("digest", "--format", "json", *files).stdout)
+        self.assertEqual([f["kind"] for f in found], ["policy", "document", "bundle", "directory"])
+        self.assertEqual({(f["name"], f["digest"]) for f in found}, {("cos", self.digest)})
+        self.assertEqual(self.call("digest", "-", input=COS.read_text()).stdout, "%s  -\n" % self.digest)
+        # The layout is no part of it.
+        loose = COS.read_text().replace("  ", "   ").replace(", ", ",  ")
+        self.assertEqual(self.call("digest", self.write("loose.cos", loose)).stdout, "%s  loose.cos\n" % self.digest)
+
+    def test_json_policy(self):
+        """A policy that is written as JSON is compiled, and not taken for a policy.json."""
+        policy = {"policy": "json", "language": 1, "target": {"kernel": "6.1"}, "management": "none"}
+        found = json.loads(self.call("digest", "--format", "json", self.write("json.cos", json.dumps(policy))).stdout)
+        self.assertEqual((found[0]["kind"], found[0]["name"]), ("policy", "json"))
+
+    def test_differences(self):
+        other = self.write("other.cos", COS.read_text().replace("kptr_restrict: 1", "kptr_restrict: 2"))
+        done = self.call("digest", "cos.cos", other, status=1)
+        self.assertEqual(len(set(re.findall(r"sha256:[0-9a-f]{64}", done.stdout))), 2)
+        self.call("digest", "cos.cos", self.write("bad.cos", "policy: bad\n"), status=1)
+        self.call("digest", "absent.cos", status=3)
+        self.call("digest", status=64)
+
+    def change(self, name, old, new):
+        path = self.directory / name
+        text = path.read_bytes()
+        self.assertTrue(old in text)
+        path.write_bytes(text.replace(old, new, 1))
+
+    def test_what_is_not_what_it_says(self):
+        large = support.REPOSITORY / "Tests" / "CompilerTests" / "Cases" / "large-set" / "policy.cos"
+        for name, old, new, found in (
+                ("policy.json", b'"drop"', b'"accept"', "its digest is not the sha256:"),
+                ("policy.json", b'"language"', b'"Language"', "no policy.json"),
+                ("policy.bundle", b"input/ssh", b"input/sss", "refused as a bundle")):
+            with self.subTest(name=name, old=old):
+                self.call("compile", "cos.cos", "-o", "out")
+                self.change("out/" + name, old, new)
+                for path in ("out", "out/" + name):
+                    self.assertIn(found, self.call("digest", path, status=1).stderr)
+        # A part of another compile.
+        self.call("compile", "cos.cos", "-o", "out")
+        self.call("compile", large, "-o", "large")
+        shutil.copy(self.directory / "large" / "policy.bundle", self.directory / "out")
+        self.assertIn("policy.json is %s, policy.bundle sha256:" % self.digest, self.call("digest", "out", status=1).stderr)
+        # Sets: listed ones, and those with a file.
+        self.call("digest", "large")
+        self.change("large/sets/blocked.netset", b"1", b"2")
+        self.assertIn("large/sets/blocked.netset: it is not the set", self.call("digest", "large", status=1).stderr)
+        (self.directory / "large" / "sets" / "blocked.netset").unlink()
+        self.call("digest", "large", status=3)
+        listed = support.small(["accept from $few"], extra="define:\n  few: [192.0.2.0/24]")
+        self.call("compile", self.write("listed.cos", listed), "-o", "listed")
+        self.change("listed/policy.json", b'"192.0.2.0/24"', b'"192.0.2.0/25"')
+        self.assertIn("the elements of `few`", self.call("digest", "listed", status=1).stderr)
+
+    def test_live(self):
+        """The label in the kernel, against a file; none where nothing is loaded; unknown where it has no digest."""
+        namespace = self.namespace()
+        with namespace:
+            self.assertEqual(self.call("digest", "--live", status=1).stdout, "none  kernel\n")
+            self.assertEqual(self.call("digest", "--live", "out", status=1).stdout,
+                             "none  kernel\n%s  out\n" % self.digest)
+            support.apply(namespace, self.directory / "out" / "policy.bundle", "--force", check=False)
+            self.assertEqual(self.call("digest", "--live", "cos.cos").stdout,
+                             "%s  kernel\n%s  cos.cos\n" % (self.digest, self.digest))
+            found = json.loads(self.call("digest", "--live", "--format", "json").stdout)
+            self.assertEqual(found, [{"source": "kernel", "kind": "kernel", "name": "cos", "digest": self.digest}])
+            other = self.write("other.cos", COS.read_text().replace("kptr_restrict: 1", "kptr_restrict: 2"))
+            self.call("digest", "--live", other, status=1)
+            # nft's text carries the digest too.
+            namespace.run(["nft", "flush", "ruleset"])
+            namespace.run(["nft", "-f", self.directory / "out" / "nftables.nft"])
+            self.call("digest", "--live", "out")
+            namespace.run(["nft", "flush", "ruleset"])
+            namespace.nft("add table inet lockdown\nadd counter inet lockdown policy_digest\n")
+            self.assertIn("without its digest", self.call("digest", "--live", status=2).stderr)
+
+
+class Schema(CommandLine):
+    def test_both(self):
+        """What is printed is what schema/ holds."""
+        for document in ("policy", "compiled"):
+            text = (support.REPOSITORY / "schema" / ("%s.schema.json" % document)).read_text()
+            self.assertEqual(self.call("schema", document).stdout, text)
+        self.assertEqual(self.call("schema").stdout, self.call("schema", "policy").stdout)
+        self.call("schema", "bundle", status=64)
 
 
 class OutputDirectory(CommandLine):

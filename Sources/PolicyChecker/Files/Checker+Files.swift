@@ -27,13 +27,10 @@ extension Checker {
       error(.emptyDocument, root.span, "a policy is a mapping of keys, and this is \(root.kindWithArticle)")
       return nil
     }
-    if let newer = newerLanguage(root) {
+    if let newer = Self.newerLanguage(root) {
       // Whatever else is wrong with it may be right in that language (LANGUAGE.md, top).
-      diagnostics = diagnostics.leavingOut(newer.span.source)
-      error(
-        .languageNewer, newer.span,
-        "this file is written in language \(newer.value), and this compiler knows language 1",
-        help: ["use a newer compiler"])
+      diagnostics = diagnostics.leavingOut(source.id)
+      report(newer)
       return nil
     }
     // A document that was read with errors may have lost what is then missed.

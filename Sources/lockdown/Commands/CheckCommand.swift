@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import CanonicalJSON
 import Compiler
+import Diagnostics
 
 struct CheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -11,8 +12,15 @@ struct CheckCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("The policies; - is standard input.", valueName: "file"))
   var files: [String]
 
-  @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
-  var format = OutputFormat.text
+  enum Format: String, CaseIterable, ExpressibleByArgument {
+    case text
+    case json
+    /// SARIF 2.1.0, for code hosts and editors.
+    case sarif
+  }
+
+  @Option(help: ArgumentHelp("How to print: text, json or sarif.", valueName: "format"))
+  var format = Format.text
 
   @Option(
     help: ArgumentHelp(
@@ -28,6 +36,7 @@ struct CheckCommand: ParsableCommand {
     // The worst wins (DESIGN §8): what could not be read, then what has errors.
     var code: Int32 = 0
     var results: [JSONValue] = []
+    var inputs: [SARIFRenderer.Input] = []
     for file in files {
       let compilation = CompileRun.run(file, judgedOn: day)
       code = max(code, CompileRun.exitCode(compilation))
@@ -46,9 +55,21 @@ struct CheckCommand: ParsableCommand {
             .init("file", .string(file)), .init("findings", CompileRun.findings(compilation)),
             .init("policy", compilation.policy.map { CompileSummary($0).json } ?? .null),
           ]))
+      case .sarif:
+        inputs.append(
+          SARIFRenderer.Input(
+            path: file == "-" ? "<stdin>" : file, files: compilation.sources,
+            diagnostics: compilation.diagnostics.all))
       }
     }
-    if format == .json { StandardOutput.write(.array(results)) }
+    switch format {
+    case .text: break
+    case .json: StandardOutput.write(.array(results))
+    case .sarif:
+      var renderer = SARIFRenderer(version: Version.text, exitCode: code)
+      for input in inputs { renderer.add(input) }
+      StandardOutput.write(renderer.log())
+    }
     if code != 0 { throw ExitCode(code) }
   }
 }

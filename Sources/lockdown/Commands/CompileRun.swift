@@ -17,16 +17,20 @@ enum CompileRun {
   }
 
   private static func run(_ path: String) -> Compilation {
-    let name = path == "-" ? "<stdin>" : path
     do throws(FileError) {
-      let bytes = try FileBytes.read(path)
-      return Terminal.whileAnnouncing("compiling \(name)") {
-        PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader())
-      }
+      return run(path, try FileBytes.read(path))
     } catch {
       var diagnostics = DiagnosticList()
       diagnostics.report(Diagnostic(.fileUnreadable, at: nil, "\(error)"))
       return Compilation(sources: SourceFiles(), diagnostics: diagnostics, policy: nil)
+    }
+  }
+
+  /// Compiles a file that was read.
+  static func run(_ path: String, _ bytes: [UInt8]) -> Compilation {
+    let name = path == "-" ? "<stdin>" : path
+    return Terminal.whileAnnouncing("compiling \(name)") {
+      PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader())
     }
   }
 
@@ -37,10 +41,12 @@ enum CompileRun {
   }
 
   /// Findings to standard error, with a closing count where there are errors.
-  static func report(_ compilation: Compilation) {
-    let all = compilation.diagnostics.all
+  static func report(_ compilation: Compilation) { report(compilation.diagnostics, in: compilation.sources) }
+
+  static func report(_ diagnostics: DiagnosticList, in sources: SourceFiles) {
+    let all = diagnostics.all
     guard !all.isEmpty else { return }
-    let renderer = PlainRenderer(files: compilation.sources, isColored: Terminal.hasColor)
+    let renderer = PlainRenderer(files: sources, isColored: Terminal.hasColor)
     printError(renderer.render(all))
     let errors = all.count { $0.severity == .error }
     let warnings = all.count { $0.severity == .warning }
@@ -50,7 +56,11 @@ enum CompileRun {
   }
 
   static func findings(_ compilation: Compilation) -> JSONValue {
-    JSONRenderer(files: compilation.sources).render(compilation.diagnostics.all)
+    findings(compilation.diagnostics, in: compilation.sources)
+  }
+
+  static func findings(_ diagnostics: DiagnosticList, in sources: SourceFiles) -> JSONValue {
+    JSONRenderer(files: sources).render(diagnostics.all)
   }
 
   static func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

@@ -73,8 +73,10 @@ enum FileBytes {
   }
 
   /// Writes a new file, starts to bring it to the disk, and leaves it open for `synchronize`.
-  static func create(_ path: String, _ bytes: [UInt8]) throws(FileError) -> Int32 {
-    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+  static func create(
+    _ path: String, _ bytes: [UInt8], mode: mode_t = 0o644
+  ) throws(FileError) -> Int32 {
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
     var offset = 0
     while offset < bytes.count {

@@ -183,6 +183,23 @@ let package = Package(
   ]
 )
 
+// `make fuzz` only: programs without a main function, which libFuzzer brings.
+if Context.environment["LOCKDOWN_FUZZ"] != nil {
+  let fuzzers: [(name: String, dependencies: [Target.Dependency])] = [
+    ("Document", ["Diagnostics", "PolicySyntax"]),
+    ("Rules", ["Diagnostics", "PolicySyntax"]),
+    ("Lists", ["Diagnostics", "PolicyChecker", "PolicyModel"]),
+    ("Bundles", ["BundleFormat", "SHA2"]),
+    ("Policies", ["Compiler", "Diagnostics", "PolicyChecker"]),
+  ]
+  for fuzzer in fuzzers {
+    package.targets.append(
+      .executableTarget(
+        name: "fuzz-\(fuzzer.name.lowercased())", dependencies: fuzzer.dependencies,
+        path: "Tests/Fuzz/\(fuzzer.name)", swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
+  }
+}
+
 for target in package.targets where target.type != .system {
   var settings = target.swiftSettings ?? []
   settings += strict

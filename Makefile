@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 SWIFT := swift
 export SWIFT_BACKTRACE := enable=no
 
-.PHONY: help run test release setup-build setup-test lint build unit kernel generated bench format clean
+.PHONY: help run test release setup-build setup-test lint build unit kernel generated bench fuzz format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,25 @@ generated: ## generated files are what their generators make
 
 bench: release ## ratios against named peers, one run
 	/usr/bin/python3 Benchmarks/run.py --write docs/benchmarks.md
+
+# Programs of libFuzzer, built apart: sanitizers change every object file. They are one flag: of two, as SwiftPM's
+# --sanitize gives them, the compiler forgets the first, and the programs would have no coverage to go by.
+FUZZERS := document rules lists bundles policies
+FUZZ := .build/fuzz
+SECONDS ?= 60
+
+fuzz: ## fuzz under ASan, SECONDS for each program, as in `make fuzz SECONDS=600`
+	@for name in $(FUZZERS); do \
+	  LOCKDOWN_FUZZ=1 $(SWIFT) build -c release --scratch-path $(FUZZ) -Xswiftc -sanitize=fuzzer,address \
+	    -Xswiftc -parse-as-library -Xswiftc -use-ld=lld --product fuzz-$$name; \
+	done
+	@for name in $(FUZZERS); do \
+	  echo "fuzz-$$name: $(SECONDS) seconds"; \
+	  mkdir -p $(FUZZ)/corpus/$$name $(FUZZ)/found; \
+	  ASAN_OPTIONS=detect_leaks=0 $(FUZZ)/release/fuzz-$$name -max_total_time=$(SECONDS) -timeout=20 -rss_limit_mb=2048 \
+	    -max_len=8192 -dict=Tests/Fuzz/words.dict -artifact_prefix=$(FUZZ)/found/$$name- -print_final_stats=1 \
+	    $(FUZZ)/corpus/$$name Tests/Fuzz/Seeds/$$name 2>&1 | tee $(FUZZ)/$$name.log | tail -n 12; \
+	done
 
 format: ## format all Swift sources
 	$(SWIFT) format format --in-place --recursive --parallel Package.swift Sources Tests

@@ -139,6 +139,14 @@ let package = Package(
     // Policies as a checker hands them over, by hand and at random.
     .target(
       name: "PolicySamples", dependencies: ["Diagnostics", "PolicyModel"], path: "Tests/PolicySamples"),
+    // What must hold for every input; the fuzzing programs ask it of theirs, a test of the seeds.
+    .target(
+      name: "FuzzChecks",
+      dependencies: [
+        "BundleFormat", "Compiler", "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySyntax", "SHA2",
+      ],
+      path: "Tests/Fuzz/Checks"),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzChecks"]),
     .testTarget(name: "CanonicalJSONTests", dependencies: ["CanonicalJSON"]),
     .testTarget(name: "DiagnosticsTests", dependencies: ["CanonicalJSON", "Diagnostics"]),
     .testTarget(
@@ -169,7 +177,8 @@ let package = Package(
     .testTarget(
       name: "CompilerTests",
       dependencies: [
-        "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyModel",
+        "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyChecker",
+        "PolicyModel",
         "PolicySamples", "SHA2",
       ],
       exclude: ["Cases", "Findings"]),
@@ -185,18 +194,11 @@ let package = Package(
 
 // `make fuzz` only: programs without a main function, which libFuzzer brings.
 if Context.environment["LOCKDOWN_FUZZ"] != nil {
-  let fuzzers: [(name: String, dependencies: [Target.Dependency])] = [
-    ("Document", ["Diagnostics", "PolicySyntax"]),
-    ("Rules", ["Diagnostics", "PolicySyntax"]),
-    ("Lists", ["Diagnostics", "PolicyChecker", "PolicyModel"]),
-    ("Bundles", ["BundleFormat", "SHA2"]),
-    ("Policies", ["Compiler", "Diagnostics", "PolicyChecker"]),
-  ]
-  for fuzzer in fuzzers {
+  for name in ["Document", "Rules", "Lists", "Bundles", "Policies"] {
     package.targets.append(
       .executableTarget(
-        name: "fuzz-\(fuzzer.name.lowercased())", dependencies: fuzzer.dependencies,
-        path: "Tests/Fuzz/\(fuzzer.name)", swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
+        name: "fuzz-\(name.lowercased())", dependencies: ["FuzzChecks"], path: "Tests/Fuzz/\(name)",
+        swiftSettings: [.unsafeFlags(["-parse-as-library"])]))
   }
 }
 

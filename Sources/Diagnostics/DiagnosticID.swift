@@ -145,6 +145,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case mountBadOption = "mounts/bad-option"
   case mountBreaksHost = "mounts/breaks-host"
   case moduleBadName = "modules/bad-name"
+  case moduleUnknownName = "modules/unknown-name"
   case moduleConflict = "modules/conflict"
   case kernelDerivedParameter = "kernel/derived-parameter"
   case kernelBadParameter = "kernel/bad-parameter"

@@ -1,6 +1,7 @@
 import Compiler
 import Diagnostics
 import Foundation
+import PolicyChecker
 import Testing
 
 /// `docs/language.md`: every example is compiled, and gives the findings that the page says.
@@ -62,8 +63,17 @@ import Testing
       let ids = Set(compilation.diagnostics.all.map(\.id.rawValue))
       let wanted = [example.value(of: "refused"), example.value(of: "warned")].compactMap { $0 }
       #expect(ids == Set(wanted), "docs/language.md:\(example.line)\n\(source)\n\(findings)")
+      #expect(
+        try isLaidOut(source), "docs/language.md:\(example.line) is not in the layout of `lockdown fmt`")
       #expect((compilation.policy == nil) == (example.value(of: "refused") != nil), "line \(example.line)")
     }
+  }
+
+  /// In the one layout, or with errors of syntax.
+  private func isLaidOut(_ source: String) throws -> Bool {
+    var problems = DiagnosticList()
+    let file = SourceFile(id: SourceID(0), path: "example.cos", bytes: Array(source.utf8))
+    return try PolicyFormatter.format(file, diagnostics: &problems).map { $0 == Array(source.utf8) } ?? true
   }
 
   /// Whole, as the page says: what the example leaves out stands in front of it.

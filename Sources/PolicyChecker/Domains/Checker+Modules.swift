@@ -46,10 +46,18 @@ extension Checker {
           help: text.contains("_") ? ["`-` and `_` are the same in the name of a module"] : [],
           related: [Diagnostic.Label(earlier.span, "first here")])
       } else {
+        if !pattern.isGlob { reportMisspelledModule(text, scalar.span) }
         patterns.append(pattern)
       }
     }
     return patterns.sorted { $0.pattern < $1.pattern }
+  }
+
+  /// A name that is nearly that of a known module: nothing else would ever tell.
+  mutating func reportMisspelledModule(_ name: String, _ span: SourceSpan) {
+    guard let meant = ModuleNames.meant(by: name) else { return }
+    warning(
+      .moduleUnknownName, span, "no known module is called `\(name)`", help: ["did you mean `\(meant)`?"])
   }
 
   private static func fault(of text: String) -> String? {

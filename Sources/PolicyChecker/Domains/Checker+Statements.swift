@@ -166,7 +166,9 @@ extension Checker {
       return .kernel(key.value, Statement.Comparison(comparison))
     case .module(let name, let isDenied):
       if list == .delegate, isDenied { return closingNeedsNoPermission(span) }
-      return .module(String(name.value.map { $0 == "-" ? "_" : $0 }), denied: isDenied)
+      let module = String(name.value.map { $0 == "-" ? "_" : $0 })
+      if !ModulePattern(module, span: name.span).isGlob { reportMisspelledModule(module, name.span) }
+      return .module(module, denied: isDenied)
     case .mount(let path, let isNegated, let flags):
       if let fault = MountPath.fault(of: path.value) {
         error(.mountBadPath, path.span, "`\(path.value)` is no path of a mount point", help: [fault])

@@ -26,7 +26,7 @@ let strict: [SwiftSetting] = [
 
 /// Targets that touch C or raw memory: every unsafe use is marked `unsafe`.
 let memoryStrict: Set<String> = [
-  "NFTables", "HostState", "BundleFormat", "lockdown-apply",
+  "NFTables", "HostState", "BundleFormat", "lockdown-apply", "Analysis",
 ]
 
 /// Optimized in debug builds too: their tests try every prefix and every deletion of a byte of every policy, or walk

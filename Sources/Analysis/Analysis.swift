@@ -41,61 +41,118 @@ package enum Analysis {
 /// The state of one proof run over one policy.
 private struct Prover {
   let policy: HostPolicy
+  let firewall: Firewall
   var summary = ProofSummary()
+  private let ipv4: Meaning
+  private let ipv6: Meaning
+  /// By text and place, in the order of the meanings' regions.
+  private var regions: [RegionKey: Int] = [:]
+  private var paths: [PathKey: Diagram.Reference] = [:]
 
-  init(policy: HostPolicy) { self.policy = policy }
-
-  // MARK: Places and regions
-
-  /// The base chains a packet of a place meets, in the order it meets them (LANGUAGE.md §6.2).
-  private func path(of hook: Hook) -> [BaseChain] {
-    hook.path.flatMap(chains)
+  private enum Kind: Hashable {
+    /// Packets that a statement is about.
+    case stated
+    /// Those that open what must stay reachable, and those that answer them.
+    case opening
+    case reply
   }
 
-  /// The chains of one hook, in the order a packet meets them.
-  private func chains(of hook: Hook) -> [BaseChain] {
-    var chains = (policy.firewall?.baseChains ?? []).filter { $0.hook == hook }
-    if isTranslating, hook != .ingress, hook != .forward, !chains.contains(where: \.isNAT) {
-      // What another hook has translated is translated back here.
-      chains.append(
-        BaseChain(
-          hook: hook, isNAT: true, priority: Self.translationPriority(of: hook), policy: .accept, rules: [],
-          span: policy.span))
+  private struct RegionKey: Hashable {
+    var kind: Kind
+    var hook: Hook
+    var text: String
+    var span: SourceSpan
+  }
+
+  private struct PathKey: Hashable {
+    var family: Families.RawValue
+    var hook: Hook
+    /// Whether what comes behind the hook counts.
+    var isWhole: Bool
+  }
+
+  private static let openings = [Hook.input, .forward, .output]
+
+  init(policy: HostPolicy) {
+    self.policy = policy
+    firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
+    var boxes: [[PacketBox]] = []
+    var regions: [RegionKey: Int] = [:]
+    func add(_ kind: Kind, _ region: Region, _ packets: [PacketBox]) {
+      regions[Self.key(kind, region)] = boxes.count
+      boxes.append(packets)
     }
-    func place(_ chain: BaseChain) -> Int32 {
-      chain.isNAT ? Self.translationPriority(of: chain.hook) : chain.priority
+    if case .regions(let list) = policy.management {
+      for region in list {
+        let opening = Self.boxes(of: region, states: .new).flatMap(Self.opening)
+        add(.opening, region, opening)
+        add(.reply, region, opening.map(Self.reply))
+      }
     }
-    return chains.sorted { place($0) < place($1) }
-  }
-
-  /// Nat chains of all priorities are called from here: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC of
-  /// linux/netfilter_ipv4.h (`nf_nat_register_fn`).
-  private static func translationPriority(of hook: Hook) -> Int32 {
-    hook == .prerouting || hook == .output ? -100 : 100
-  }
-
-  private var isTranslating: Bool {
-    policy.firewall?.rules.contains { if case .translate = $0.verdict { true } else { false } } ?? false
-  }
-
-  /// Where the routing decision may send packets of a path whose destination was translated.
-  private func elsewhere(than hook: Hook) -> Walk.Elsewhere? {
-    let before = [Hook.ingress, .prerouting].flatMap(chains).count
-    return switch hook {
-    case .input: Walk.Elsewhere(after: before, chains: [Hook.forward, .postrouting].flatMap(chains))
-    case .forward: Walk.Elsewhere(after: before, chains: chains(of: .input))
-    default: nil
+    for statement in policy.expectations + policy.guarantees {
+      guard case .packets(let region, _, _) = statement.body else { continue }
+      add(.stated, region, Self.boxes(of: region, states: [.new, .untracked]))
     }
+    for hook in Self.openings {
+      let region = Self.everything(at: hook, policy.span)
+      add(.stated, region, Self.boxes(of: region, states: [.new, .untracked]))
+    }
+    self.regions = regions
+    ipv4 = Meaning(.ipv4, [policy.firewall], regions: boxes, isLabelled: true)
+    ipv6 = Meaning(.ipv6, [policy.firewall], regions: boxes, isLabelled: true)
+    for (index, packets) in boxes.enumerated() { isEmpty[index] = packets.allSatisfy(\.isEmpty) }
+    self.boxes = boxes
   }
 
-  private func fates(of region: [PacketBox], at hook: Hook) -> [Fate]? {
-    Walk.fates(
-      of: region, along: path(of: hook), elsewhere: elsewhere(than: hook),
-      through: policy.firewall?.regularChains ?? [])
+  private var isEmpty: [Int: Bool] = [:]
+  private var boxes: [[PacketBox]]
+
+  private static func key(_ kind: Kind, _ region: Region) -> RegionKey {
+    RegionKey(kind: kind, hook: region.hook, text: region.text, span: region.span)
   }
+
+  private static func everything(at hook: Hook, _ span: SourceSpan) -> Region {
+    Region(
+      hook: hook, families: .both, matches: [], hasStateClause: false, includesLoopback: false, text: "any",
+      span: span)
+  }
+
+  // MARK: Asking
+
+  /// One packet of a region that a place does with as `holds` says, in either family.
+  private enum Answer {
+    case none
+    case found(Finding)
+    case unknown
+  }
+
+  private mutating func ask(
+    _ kind: Kind, _ region: Region, at hook: Hook, isWhole: Bool = true,
+    _ holds: (OutcomeTable, UInt32) -> Bool
+  ) -> Answer {
+    guard let index = regions[Self.key(kind, region)] else { return .unknown }
+    if KernelChanges.isUnknown(boxes[index], hook, of: policy.firewall) { return .unknown }
+    for family in [Families.ipv4, .ipv6] {
+      let key = PathKey(family: family.rawValue, hook: hook, isWhole: isWhole)
+      let steps = isWhole ? firewall.path(of: hook) : firewall.pathToEnd(of: hook)
+      let elsewhere = isWhole ? firewall.elsewhere(than: hook) : nil
+      func find(_ meaning: Meaning, _ known: inout Diagram.Reference?) -> Finding? {
+        let path = known ?? meaning.path(0, steps, elsewhere: elsewhere)
+        known = path
+        return meaning.finding(in: meaning.region(index), on: path, holds)
+      }
+      let finding =
+        find(family == .ipv4 ? ipv4 : ipv6, &paths[key])
+      if ipv4.diagram.isExhausted || ipv6.diagram.isExhausted { return .unknown }
+      if let finding { return .found(finding) }
+    }
+    return .none
+  }
+
+  // MARK: Regions
 
   /// The packets of a region as boxes; `states` replaces the default where it states none.
-  private func boxes(of region: Region, states: ConntrackStates) -> [PacketBox] {
+  private static func boxes(of region: Region, states: ConntrackStates) -> [PacketBox] {
     var matches = region.matches
     if !region.hasStateClause { matches.append(Match(.states(states))) }
     if !region.includesLoopback {
@@ -122,7 +179,9 @@ private struct Prover {
     case .none:
       summary.isManagementProved = true
     case .unstated:
-      let closesInput = path(of: .input).contains { $0.policy != .accept }
+      let closesInput = firewall.baseChains.contains { chain in
+        Hook.input.path.contains(chain.hook) && chain.policy != .accept
+      }
       summary.isManagementProved = !closesInput
       if closesInput {
         diagnostics.report(
@@ -142,39 +201,38 @@ private struct Prover {
   }
 
   private mutating func proveReachable(_ region: Region, _ diagnostics: inout DiagnosticList) -> Bool {
-    let opening = boxes(of: region, states: .new).flatMap(Self.opening)
-    if opening.allSatisfy(\.isEmpty) {
+    guard let index = regions[Self.key(.opening, region)], isEmpty[index] == false else {
       diagnostics.report(emptyRegion(region))
       return false
     }
-    guard let fates = self.fates(of: opening, at: region.hook) else {
+    switch ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.never) }) {
+    case .none: break
+    case .unknown:
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether `\(region.text)` stays reachable"))
       return false
-    }
-    if let closed = fates.first(where: { $0.acceptance == .never }) {
+    case .found(let closed):
       diagnostics.report(
         unreachable(
           region, "`\(region.text)` must stay reachable, and `\(region.hook.rawValue)` refuses some of it",
           closed, region.hook))
       return false
     }
-    if fates.contains(where: { $0.acceptance == .sometimes }) {
+    if case .found = ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }) {
       summary.limitedManagement.append(region.text)
     }
     guard region.hook == .input else { return true }
-    guard let replies = self.fates(of: opening.map(reply), at: .output) else {
+    switch ask(.reply, region, at: .output, { $0.acceptances($1).contains(.never) }) {
+    case .none: return true
+    case .unknown:
       diagnostics.report(
         undecided(.managementUnproved, region.span, "whether replies to `\(region.text)` pass"))
-      return false
-    }
-    if let closed = replies.first(where: { $0.acceptance == .never }) {
+    case .found(let closed):
       diagnostics.report(
         unreachable(
           region, "`\(region.text)` must stay reachable, and `output` refuses its replies", closed, .output))
-      return false
     }
-    return true
+    return false
   }
 
   /// Of TCP the packets that open a connection: SYN alone of FIN, SYN, RST and ACK.
@@ -188,7 +246,7 @@ private struct Prover {
   }
 
   /// The established packets that answer those of the box.
-  private func reply(to box: PacketBox) -> PacketBox {
+  private static func reply(to box: PacketBox) -> PacketBox {
     var reply = PacketBox(all: box.family)
     reply[.transportProtocol] = box[.transportProtocol]
     reply[.sourcePort] = box[.destinationPort]
@@ -202,12 +260,12 @@ private struct Prover {
   }
 
   private func unreachable(
-    _ region: Region, _ message: String, _ fate: Fate, _ hook: Hook
+    _ region: Region, _ message: String, _ finding: Finding, _ hook: Hook
   ) -> Diagnostic {
     Diagnostic(
       .managementUnreachable, at: region.span, message,
-      related: decidedBy(fate),
-      help: ["for example: \(Witness(from: fate.box, hook: hook).text)"])
+      related: decidedBy(finding),
+      help: ["for example: \(Witness(from: finding.box, hook: hook).text)"])
   }
 
   // MARK: Expectations
@@ -216,34 +274,55 @@ private struct Prover {
     _ statement: Statement, failure: DiagnosticID, what: String, _ diagnostics: inout DiagnosticList
   ) {
     guard case .packets(let region, let mode, let outcome) = statement.body else { return }
-    let packets = boxes(of: region, states: [.new, .untracked])
-    if packets.allSatisfy(\.isEmpty) {
+    guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else {
       diagnostics.report(emptyRegion(region))
       return
     }
-    guard let fates = self.fates(of: packets, at: region.hook) else {
-      diagnostics.report(undecided(.expectUnproved, statement.span, "this \(what)"))
-      return
-    }
-    let counterexample: Fate? =
-      switch (mode, outcome) {
-      case (.plain, .accept): fates.first { $0.acceptance == .never }
-      case (.always, .accept): fates.first { $0.acceptance != .always }
-      case (.sometimes, .accept): fates.first { $0.acceptance != .sometimes }
-      case (.may, .accept):
-        fates.contains { $0.acceptance != .never && !$0.isApproximate } ? nil : fates.first
-      case (_, .drop): fates.first { $0.acceptance != .never }
-      case (_, .reject): fates.first { $0.acceptance != .never || !$0.isRejected }
+    let answer: Answer
+    switch (mode, outcome) {
+    case (.plain, .accept):
+      answer = ask(.stated, region, at: region.hook) { $0.acceptances($1).contains(.never) }
+    case (.always, .accept):
+      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .always) }
+    case (.sometimes, .accept):
+      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .sometimes) }
+    case (.may, .accept):
+      // One packet that is certainly not always refused is enough.
+      switch ask(
+        .stated, region, at: region.hook,
+        {
+          let acceptances = $0.acceptances($1)
+          return !acceptances.isEmpty && !acceptances.contains(.never)
+        })
+      {
+      case .found: answer = .none
+      case .none: answer = ask(.stated, region, at: region.hook) { _, _ in true }
+      case .unknown: answer = .unknown
       }
-    guard let counterexample else {
+    case (_, .drop):
+      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .never) }
+    case (_, .reject):
+      answer = ask(.stated, region, at: region.hook) { table, outcome in
+        let acceptances = table.acceptances(outcome)
+        return !acceptances.isSubset(of: .never) || !acceptances.isEmpty && !table.isRejecting(outcome)
+      }
+    }
+    let counterexample: Finding
+    switch answer {
+    case .none:
       summary.provedStatements += 1
       return
+    case .unknown:
+      diagnostics.report(undecided(.expectUnproved, statement.span, "this \(what)"))
+      return
+    case .found(let finding): counterexample = finding
     }
     let found =
-      switch counterexample.acceptance {
+      switch counterexample.acceptances {
       case .always: "accepted"
       case .sometimes: "accepted up to a limit"
       case .never: counterexample.isRejected ? "rejected" : "dropped"
+      default: counterexample.acceptances.contains(.never) ? "perhaps refused" : "perhaps accepted"
       }
     diagnostics.report(
       Diagnostic(
@@ -252,8 +331,8 @@ private struct Prover {
         help: ["for example: \(Witness(from: counterexample.box, hook: region.hook).text)"]))
   }
 
-  private func decidedBy(_ fate: Fate) -> [Diagnostic.Label] {
-    guard let rule = fate.rule else { return [] }
+  private func decidedBy(_ finding: Finding) -> [Diagnostic.Label] {
+    guard let rule = finding.rule else { return [] }
     return [Diagnostic.Label(rule.span, "`\(rule.id)` decides here")]
   }
 
@@ -266,49 +345,66 @@ private struct Prover {
   private func undecided(_ id: DiagnosticID, _ span: SourceSpan, _ what: String) -> Diagnostic {
     Diagnostic(
       id, at: span,
-      "could not tell \(what): it takes more than \(Walk.budget) cuts, or asks for what the way changes",
+      "could not tell \(what): it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes",
       help: ["split the statement into narrower ones"])
   }
 
   // MARK: What is open
 
   mutating func listOpenings() {
-    for hook in [Hook.input, .forward, .output] {
-      let chains = path(of: hook)
-      guard chains.contains(where: { $0.hook == hook && !$0.isNAT }) else {
+    for hook in Self.openings {
+      guard firewall.baseChains.contains(where: { $0.hook == hook && !$0.isNAT }) else {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: nil, text: "everything: no chain of this policy is there", isLimited: false))
         continue
       }
-      let region = Region(
-        hook: hook, families: .both, matches: [], hasStateClause: false, includesLoopback: false,
-        text: "any", span: policy.span)
-      let own = Array(chains.prefix { $0.hook != hook }) + chains.filter { $0.hook == hook }
-      let regular = policy.firewall?.regularChains ?? []
-      guard
-        let fates = Walk.fates(
-          of: boxes(of: region, states: [.new, .untracked]), along: own, through: regular)
-      else {
+      guard let open = openingRules(at: hook) else {
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: nil, text: "could not tell: too many regions", isLimited: false))
         continue
       }
-      let accepted = fates.filter { $0.acceptance != .never }
-      let deciding = Set(accepted.compactMap { $0.rule?.id })
-      let certain = Set(accepted.filter { $0.acceptance == .always }.compactMap { $0.rule?.id })
-      for rule in own.flatMap(\.rules) + regular.flatMap(\.rules) where deciding.contains(rule.id) {
+      for (label, rule) in ipv4.rules.enumerated() {
+        guard label > 0, let isLimited = open[UInt32(label)] else { continue }
         summary.openings.append(
           ProofSummary.Opening(
-            hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text),
-            isLimited: !certain.contains(rule.id)))
+            hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text), isLimited: isLimited))
       }
-      if accepted.contains(where: { $0.rule == nil }) {
+      if open[0] != nil {
         summary.openings.append(
           ProofSummary.Opening(hook: hook, ruleID: nil, text: "everything else", isLimited: false))
       }
     }
+  }
+
+  /// The labels of the rules that accept new packets, and whether each does so up to a limit only.
+  private mutating func openingRules(at hook: Hook) -> [UInt32: Bool]? {
+    let region = Self.everything(at: hook, policy.span)
+    var limited: [UInt32: Bool] = [:]
+    let answer = ask(.stated, region, at: hook, isWhole: false) { _, _ in false }
+    if case .unknown = answer { return nil }
+    guard let index = regions[Self.key(.stated, region)] else { return nil }
+    func collect(_ meaning: Meaning, _ path: Diagram.Reference?) {
+      guard let path else { return }
+      let packets = meaning.region(index)
+      let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
+      for terminal in meaning.diagram.terminals(outcomes) {
+        let table = meaning.diagram.outcomes
+        let number = Diagram.outcome(terminal)
+        let acceptances = table.acceptances(number)
+        guard !acceptances.isSubset(of: .never) else { continue }
+        if acceptances == .always {
+          // Behind the limiters stands the rule that accepts the rest.
+          limited[table.deciding(number, isAccepted: true) ?? 0] = false
+        } else {
+          for label in table.accepting(number) { limited[label] = limited[label] ?? true }
+        }
+      }
+    }
+    collect(ipv4, paths[PathKey(family: Families.ipv4.rawValue, hook: hook, isWhole: false)])
+    collect(ipv6, paths[PathKey(family: Families.ipv6.rawValue, hook: hook, isWhole: false)])
+    return ipv4.diagram.isExhausted || ipv6.diagram.isExhausted ? nil : limited
   }
 
   private static func withoutVerdict(_ text: String) -> String {

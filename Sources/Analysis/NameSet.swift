@@ -15,7 +15,7 @@ struct NameSet: Sendable, Hashable {
 
   static let all = NameSet(intervals: [Interval(lower: [], upper: nil)])
 
-  private init(intervals: [Interval]) { self.intervals = intervals }
+  init(intervals: [Interval]) { self.intervals = intervals }
 
   static func exactly(_ name: String) -> NameSet {
     let bytes = Array(name.utf8)

@@ -4,7 +4,7 @@ package import PolicyModel
 /// The packet check of a policy against its base: what it accepts, the base accepts, delegates, or the policy loosens
 /// (LANGUAGE.md §5.5–5.9).
 ///
-/// Sound: what is not known to be accepted by the base counts as refused by it, and a walk that ends in no answer is
+/// Sound: what is not known to be accepted by the base counts as refused by it, and a diagram that is not finished is
 /// reported. With NAT, where a packet is not the one that arrived, the translations must be those of the base, and
 /// each chain is compared for itself.
 package enum Refinement {
@@ -41,10 +41,10 @@ package enum Refinement {
   private static func reportRulesWithoutEffect(_ policy: HostPolicy, _ diagnostics: inout DiagnosticList) {
     guard let firewall = policy.firewall else { return }
     var met: Set<String> = []
-    for chain in firewall.baseChains {
-      let all = [Families.ipv4, .ipv6].map { PacketBox(all: $0) }
-      guard let rules = Walk.rulesMet(by: all, in: chain, through: firewall.regularChains) else { return }
-      met.formUnion(rules)
+    for family in [Families.ipv4, .ipv6] {
+      let meaning = Meaning(family, [firewall], regions: [], isLabelled: false)
+      guard let labels = meaning.rulesMet(0) else { return }
+      for label in labels { met.insert(meaning.rules[Int(label)].id) }
     }
     // Of an item that stands for several rules, one is enough.
     var items: Set<String> = []
@@ -72,38 +72,149 @@ package enum Refinement {
 private struct Comparison {
   var policy: HostPolicy
   let base: HostPolicy
+  private let ipv4: Meaning
+  private let ipv6: Meaning
+  private let places: Places
+  /// All of a region's packets, in the order of the meanings' regions.
+  private let boxes: [[PacketBox]]
+  private var paths: [PathKey: Diagram.Reference] = [:]
 
-  private static let everything = [Families.ipv4, .ipv6].map { PacketBox(all: $0) }
+  /// Where in the list of regions those of each kind are.
+  private struct Places {
+    var baseDelegations: [Int?] = []
+    var exceptions: [Int?] = []
+    var delegations: [Int?] = []
+    var closedBase: Int
+    var closed: [Int] = []
+    var untouched: Int
+  }
+
+  private struct PathKey: Hashable {
+    var family: Families.RawValue
+    var side: Int
+    var steps: [Meaning.Step]
+  }
+
+  private static let baseSide = 0
+  private static let policySide = 1
+
+  init(policy: HostPolicy, base: HostPolicy) {
+    self.policy = policy
+    self.base = base
+    var boxes: [[PacketBox]] = []
+    func add(_ packets: [PacketBox]) -> Int {
+      boxes.append(packets)
+      return boxes.count - 1
+    }
+    func add(_ body: Statement.Body) -> Int? {
+      if case .packets(let region, _, _) = body { add(region.allBoxes) } else { nil }
+    }
+    let everything = [Families.ipv4, .ipv6].map { PacketBox(all: $0) }
+    var places = Places(
+      closedBase: add(base.boot.input.filter(\.isEnabled).flatMap(\.allBoxes)),
+      untouched: add(everything.map(\.untranslated)))
+    places.baseDelegations = base.delegations.map { add($0.body) }
+    places.delegations = policy.delegations.map { add($0.body) }
+    places.exceptions = policy.exceptions.map { exception in
+      if case .packets(let region) = exception.target { add(region.allBoxes) } else { nil }
+    }
+    places.closed = policy.boot.input.map { add($0.isEnabled ? $0.allBoxes : []) }
+    self.places = places
+    self.boxes = boxes
+    let firewalls = [base.firewall, policy.firewall]
+    ipv4 = Meaning(.ipv4, firewalls, regions: boxes, isLabelled: true)
+    ipv6 = Meaning(.ipv6, firewalls, regions: boxes, isLabelled: true)
+  }
+
+  // MARK: Both families
+
+  private mutating func path(_ meaning: Meaning, _ side: Int, _ steps: [Meaning.Step]) -> Diagram.Reference {
+    let key = PathKey(family: meaning.family.rawValue, side: side, steps: steps)
+    if let known = paths[key] { return known }
+    let result = meaning.path(side, steps)
+    paths[key] = result
+    return result
+  }
+
+  /// Runs a part of the check in each family, in the order of all outputs.
+  private mutating func inEachFamily(_ body: (inout Comparison, Meaning) -> Void) {
+    for meaning in [ipv4, ipv6] { body(&self, meaning) }
+  }
+
+  private var isExhausted: Bool { ipv4.diagram.isExhausted || ipv6.diagram.isExhausted }
+
+  private func steps(_ side: Int, _ hook: Hook) -> [Meaning.Step] {
+    (side == Self.baseSide ? base : policy).firewall?.path(of: hook) ?? []
+  }
 
   // MARK: Paths
 
   /// Everything along one path: what the base never accepts must not be accepted, and what it accepts up to a limit
   /// must have at least that limit.
   mutating func comparePath(_ hook: Hook, _ diagnostics: inout DiagnosticList) {
-    guard let before = base.fates(of: Self.everything, along: base.path(of: hook)) else {
-      undecided(hook, &diagnostics)
-      return
-    }
-    guard
-      let opened = policy.fates(
-        of: before.filter { $0.acceptance == .never }.map(\.box), along: policy.path(of: hook))
+    let everything = [Families.ipv4, .ipv6].map { PacketBox(all: $0) }
+    guard !KernelChanges.isUnknown(everything, hook, of: base.firewall),
+      !KernelChanges.isUnknown(everything, hook, of: policy.firewall)
     else {
       undecided(hook, &diagnostics)
       return
     }
     var reported: Set<String> = []
-    for fate in opened where fate.acceptance != .never {
-      report(fate, hook, "refuses", &reported, &diagnostics)
-    }
-    for limited in before where limited.acceptance == .sometimes {
-      guard let after = policy.fates(of: [limited.box], along: policy.path(of: hook)) else {
-        undecided(hook, &diagnostics)
-        return
+    let (old, new) = (steps(Self.baseSide, hook), steps(Self.policySide, hook))
+    inEachFamily { comparison, meaning in
+      let before = comparison.path(meaning, Self.baseSide, old)
+      let after = comparison.path(meaning, Self.policySide, new)
+      let excesses = Self.excesses(meaning, after, over: before)
+      if meaning.diagram.isExhausted { return }
+      for excess in excesses {
+        let what = excess.isOverLimit ? "accepts up to a limit alone" : "refuses"
+        let rest = comparison.notPermitted(excess.packets, hook, by: excess.name(hook, meaning), meaning)
+        comparison.report(rest, excess, hook, what, before, meaning, &reported, &diagnostics)
       }
-      for fate in after where !fate.isAtMost(limited) {
-        report(fate, hook, "accepts up to a limit alone", &reported, &diagnostics)
-      }
     }
+    if isExhausted { undecided(hook, &diagnostics) }
+  }
+
+  /// Packets that one rule accepts, and that the base does not or not as often.
+  private struct Excess {
+    /// 0: the chain's policy.
+    var label: UInt32
+    /// Whether the base accepts them up to a limit.
+    var isOverLimit: Bool
+    /// Truth values.
+    var packets: Diagram.Reference
+
+    func rule(_ meaning: Meaning) -> Rule? { label == 0 ? nil : meaning.rules[Int(label)] }
+
+    func name(_ hook: Hook, _ meaning: Meaning) -> String {
+      rule(meaning)?.id ?? "policy of \(hook.rawValue)"
+    }
+  }
+
+  private static func excesses(
+    _ meaning: Meaning, _ after: Diagram.Reference, over before: Diagram.Reference
+  ) -> [Excess] {
+    var order = LimiterOrder(meaning.diagram.outcomes, meaning.limiters)
+    // Of the terminals that stand for excess, the label and whether the base has a limit there.
+    let difference = meaning.diagram.combine(after, before, meaning.diagram.newOperation()) {
+      table, new, old in
+      let (more, less) = (table.acceptances(new), table.acceptances(old))
+      // Where there is no such packet in one of them, nothing is accepted that is not accepted in the other.
+      guard !more.isEmpty, !less.isEmpty, !order.isAtMost(new, old) else { return OutcomeTable.impossible }
+      return table.intern(
+        OutcomeTable.Outcome(
+          kind: .accept, detail: 0, first: table.deciding(new, isAccepted: true) ?? 0,
+          second: less.contains(.never) ? 0 : 1))
+    }
+    var result: [Excess] = []
+    for terminal in meaning.diagram.terminals(difference) where terminal != Diagram.impossible {
+      let outcome = meaning.diagram.outcomes[Diagram.outcome(terminal)]
+      let packets = meaning.diagram.map(difference, meaning.diagram.newOperation()) { _, number in
+        number == Diagram.outcome(terminal) ? OutcomeTable.isTrue : OutcomeTable.isFalse
+      }
+      result.append(Excess(label: outcome.first, isOverLimit: outcome.second == 1, packets: packets))
+    }
+    return result.sorted { ($0.isOverLimit ? 1 : 0, $0.label) < ($1.isOverLimit ? 1 : 0, $1.label) }
   }
 
   /// A packet taken out of connection tracking has no other state, so walks that differ there are about other
@@ -140,10 +251,11 @@ private struct Comparison {
 
   /// Every chain for itself: with equal translations a packet that all chains accept is accepted by all of the base.
   mutating func compareChains(_ diagnostics: inout DiagnosticList) {
-    let old = (base.firewall?.baseChains ?? []).filter { !$0.isNAT }
-    let new = (policy.firewall?.baseChains ?? []).filter { !$0.isNAT }
-    for chain in old {
-      let twin = new.first { $0.place == chain.place && $0.hook == chain.hook }
+    let old = base.firewall?.baseChains ?? []
+    let new = policy.firewall?.baseChains ?? []
+    for (index, chain) in old.enumerated() where !chain.isNAT {
+      let twinIndex = new.firstIndex { !$0.isNAT && $0.place == chain.place && $0.hook == chain.hook }
+      let twin = twinIndex.map { new[$0] }
       if let twin, twin.priority != chain.priority {
         // Before a translation and behind it stand other packets.
         diagnostics.report(
@@ -153,97 +265,107 @@ private struct Comparison {
             help: ["with NAT a chain keeps the priority that it has in the base, \(chain.priority)"]))
         continue
       }
-      guard let before = base.fates(of: Self.everything, along: [chain]),
-        let opened = policy.fates(
-          of: before.filter { $0.acceptance == .never }.map(\.box), along: twin.map { [$0] } ?? [])
-      else {
+      var reported: Set<String> = []
+      var changesMore = false
+      inEachFamily { comparison, meaning in
+        if let twinIndex {
+          changesMore =
+            changesMore
+            || Self.changesOtherwise(
+              meaning, meaning.chain(Self.policySide, .chain(twinIndex)),
+              meaning.chain(Self.baseSide, .chain(index)))
+        }
+        let before = comparison.path(meaning, Self.baseSide, [.chain(index)])
+        let after = comparison.path(meaning, Self.policySide, twinIndex.map { [.chain($0)] } ?? [])
+        let excesses = Self.excesses(meaning, after, over: before)
+        if meaning.diagram.isExhausted { return }
+        for excess in excesses {
+          let rule = excess.rule(meaning)
+          let name = rule?.id ?? "policy of \(chain.place)"
+          let rest = comparison.notPermittedHere(excess.packets, chain.hook, by: name, meaning)
+          guard let first = meaning.representative(of: rest), reported.insert(name).inserted else { continue }
+          diagnostics.report(
+            Diagnostic(
+              .extendsWidened, at: rule?.span ?? twin?.span ?? comparison.policy.span,
+              "`\(rule?.text ?? chain.place)` accepts packets that `\(chain.place)` of the base refuses",
+              help: [
+                "for example: \(Witness(from: first, hook: chain.hook).text)",
+                "a permission counts for packets that no translation has changed: add `status not dnat, snat`",
+              ]))
+        }
+      }
+      if isExhausted {
         undecided(chain.hook, &diagnostics)
         return
       }
-      var excess = opened.filter { $0.acceptance != .never }
-      for limited in before where limited.acceptance == .sometimes {
-        guard let after = policy.fates(of: [limited.box], along: twin.map { [$0] } ?? []) else {
-          undecided(chain.hook, &diagnostics)
-          return
-        }
-        excess += after.filter { !$0.isAtMost(limited) }
-      }
-      var reported: Set<String> = []
-      for fate in excess {
-        let name = fate.rule?.id ?? "policy of \(chain.place)"
-        guard let first = notPermittedHere(fate.box, chain.hook, by: name), reported.insert(name).inserted
-        else {
-          continue
-        }
+      if changesMore {
         diagnostics.report(
           Diagnostic(
-            .extendsWidened, at: fate.rule?.span ?? twin?.span ?? policy.span,
-            "`\(fate.rule?.text ?? chain.place)` accepts packets that `\(chain.place)` of the base refuses",
-            help: [
-              "for example: \(Witness(from: first, hook: chain.hook).text)",
-              "a permission counts for packets that no translation has changed: add `status not dnat, snat`",
-            ]))
+            .extendsUnproved, at: twin?.span ?? policy.span,
+            "could not tell whether later chains accept what `\(chain.place)` marks otherwise than in the base",
+            help: ["with NAT a chain sets the marks and code points that it sets in the base"]))
       }
     }
   }
 
-  /// A packet that is left when what the hook permits is taken away. A permission is about packets as they arrive, so
-  /// it counts for those that no translation has changed.
-  private mutating func notPermittedHere(_ box: PacketBox, _ hook: Hook, by name: String) -> PacketBox? {
-    let translated = PacketBox.statusBits.indices.filter {
-      [ConntrackStatus.dnat, .snat].contains(PacketBox.statusBits[$0])
-    }
-    let plain = (0..<(1 << PacketBox.statusBits.count)).filter { bits in
-      translated.allSatisfy { bits >> $0 & 1 == 0 }
-    }
-    let untouched = IntervalSet(plain.map { AddressRange(UInt128($0), UInt128($0)) })
-    func without(_ region: Region, _ boxes: [PacketBox]) -> (boxes: [PacketBox], isSmaller: Bool) {
-      guard region.hook == hook else { return (boxes, false) }
-      return boxes.subtracting(region.allBoxes.map { $0.narrowed(.status, untouched) }.filter { !$0.isEmpty })
-    }
-    var rest = [box]
-    for delegation in base.delegations {
-      guard case .packets(let region, _, _) = delegation.body else { continue }
-      let left = without(region, rest)
-      if left.isSmaller { policy.note(opened: name, by: delegation.text) }
-      rest = left.boxes
-    }
-    for index in policy.exceptions.indices {
-      guard case .packets(let region) = policy.exceptions[index].target else { continue }
-      let left = without(region, rest)
-      if left.isSmaller, !policy.exceptions[index].loosened.contains(name) {
-        policy.exceptions[index].loosened.append(name)
+  /// Whether packets go on with other marks or code points than they would in the base.
+  private static func changesOtherwise(
+    _ meaning: Meaning, _ after: Diagram.Reference, _ before: Diagram.Reference
+  ) -> Bool {
+    func changes(_ table: OutcomeTable, _ number: UInt32) -> Set<UInt32> {
+      let outcome = table[number]
+      return switch outcome.kind {
+      case .accept: [outcome.detail]
+      case .branch: changes(table, outcome.first).union(changes(table, outcome.second))
+      default: []
       }
-      rest = left.boxes
     }
-    return rest.first
+    let differs = meaning.diagram.combine(after, before, meaning.diagram.newOperation()) { table, new, old in
+      // What the base does not accept is reported for itself.
+      let (here, there) = (changes(table, new), changes(table, old))
+      return there.isEmpty || here.isSubset(of: there) ? OutcomeTable.isFalse : OutcomeTable.isTrue
+    }
+    return differs != Diagram.isFalse
+  }
+
+  /// What is left when what the hook permits is taken away. A permission is about packets as they arrive, so it counts
+  /// for those that no translation has changed.
+  private mutating func notPermittedHere(
+    _ packets: Diagram.Reference, _ hook: Hook, by name: String, _ meaning: Meaning
+  ) -> Diagram.Reference {
+    let untouched = meaning.region(places.untouched)
+    return notPermitted(packets, by: name, meaning) { region, index, meaning in
+      guard region.hook == hook else { return Diagram.isFalse }
+      let permitted = meaning.region(index)
+      return meaning.diagram.and(permitted, untouched)
+    }
   }
 
   private func undecided(_ hook: Hook, _ diagnostics: inout DiagnosticList) {
     diagnostics.report(
       Diagnostic(
         .extendsUnproved, at: policy.span,
-        "could not tell whether `\(hook.rawValue)` accepts more than that of the base: it takes more than \(Walk.budget) cuts",
+        "could not tell whether `\(hook.rawValue)` accepts more than that of the base: it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes",
         help: ["use fewer rules, or move what both have into chains of the base"]))
   }
 
-  /// Takes from an excess what is permitted, and reports the rest once for each rule that accepts it.
-  private mutating func report(
-    _ fate: Fate, _ hook: Hook, _ what: String, _ reported: inout Set<String>,
-    _ diagnostics: inout DiagnosticList
+  /// Reports what is left of an excess, once for each rule that accepts it.
+  private func report(
+    _ rest: Diagram.Reference, _ excess: Excess, _ hook: Hook, _ what: String, _ before: Diagram.Reference,
+    _ meaning: Meaning, _ reported: inout Set<String>, _ diagnostics: inout DiagnosticList
   ) {
-    let rule = fate.rule
-    let name = rule?.id ?? "policy of \(hook.rawValue)"
-    let rest = notPermitted([fate.box], hook, by: name)
-    guard let first = rest.first, reported.insert(name).inserted else { return }
-    let decided = base.fates(of: [first], along: base.path(of: hook))?.first { $0.acceptance != .always }
+    guard let first = meaning.representative(of: rest),
+      reported.insert(excess.name(hook, meaning)).inserted
+    else { return }
+    let rule = excess.rule(meaning)
+    let decided = meaning.finding(of: first, on: before).rule
     let message =
       rule.map { "`\($0.text)` accepts packets that the base \(what)" }
       ?? "`\(hook.rawValue)` accepts packets that the base \(what)"
     diagnostics.report(
       Diagnostic(
         .extendsWidened, at: rule?.span ?? policy.chainSpan(hook) ?? policy.span, message,
-        related: decided?.rule.map { [Diagnostic.Label($0.span, "`\($0.id)` decides in the base")] } ?? [],
+        related: decided.map { [Diagnostic.Label($0.span, "`\($0.id)` decides in the base")] } ?? [],
         help: [
           "for example: \(Witness(from: first, hook: hook).text)",
           "write an entry `packets: \(hook.rawValue) accept …` under `loosen`, or have the base delegate it",
@@ -252,45 +374,64 @@ private struct Comparison {
 
   // MARK: What is permitted
 
-  /// What is left of boxes on a path when the base's delegations and the policy's exceptions are taken away. Notes
+  /// What is left of packets on a path when the base's delegations and the policy's exceptions are taken away. Notes
   /// which of them were needed.
-  private mutating func notPermitted(_ boxes: [PacketBox], _ hook: Hook, by name: String) -> [PacketBox] {
-    var rest = boxes
-    for delegation in base.delegations {
-      guard case .packets(let region, _, _) = delegation.body else { continue }
-      let left = without(region, rest, hook)
-      if left.isSmaller { policy.note(opened: name, by: delegation.text) }
-      rest = left.boxes
-    }
-    for index in policy.exceptions.indices {
-      guard case .packets(let region) = policy.exceptions[index].target else { continue }
-      let left = without(region, rest, hook)
-      if left.isSmaller, !policy.exceptions[index].loosened.contains(name) {
-        policy.exceptions[index].loosened.append(name)
+  private mutating func notPermitted(
+    _ packets: Diagram.Reference, _ hook: Hook, by name: String, _ meaning: Meaning
+  ) -> Diagram.Reference {
+    let steps = steps(Self.baseSide, hook)
+    let baseChains = base.firewall?.baseChains ?? []
+    var known: [PathKey: Diagram.Reference] = [:]
+    return notPermitted(packets, by: name, meaning) { region, index, meaning in
+      let permitted = meaning.region(index)
+      if region.hook == hook { return permitted }
+      // A permission for one place of the path: of packets that the base accepts in all others.
+      let places: [Hook]
+      switch region.hook {
+      case .prerouting: places = [.ingress, .prerouting]
+      case .ingress, .postrouting: places = [region.hook]
+      case .input, .forward, .output: return Diagram.isFalse
       }
-      rest = left.boxes
+      func isPlace(_ step: Meaning.Step) -> Bool {
+        if case .chain(let index) = step { places.contains(baseChains[index].hook) } else { false }
+      }
+      guard steps.contains(where: isPlace) else { return Diagram.isFalse }
+      let others = steps.filter { !isPlace($0) }
+      let key = PathKey(family: meaning.family.rawValue, side: Self.baseSide, steps: others)
+      let path = known[key] ?? meaning.path(Self.baseSide, others)
+      known[key] = path
+      let accepted = Self.alwaysAccepted(path, meaning)
+      return meaning.diagram.and(permitted, accepted)
+    }
+  }
+
+  /// - Parameter permitted: of the packets of a permission, those that it permits here; truth values.
+  private mutating func notPermitted(
+    _ packets: Diagram.Reference, by name: String, _ meaning: Meaning,
+    _ permitted: (Region, Int, Meaning) -> Diagram.Reference
+  ) -> Diagram.Reference {
+    var rest = packets
+    for (delegation, index) in zip(base.delegations, places.baseDelegations) {
+      guard case .packets(let region, _, _) = delegation.body, let index else { continue }
+      let left = meaning.diagram.subtract(rest, permitted(region, index, meaning))
+      if left != rest { policy.note(opened: name, by: delegation.text) }
+      rest = left
+    }
+    for (number, index) in places.exceptions.enumerated() {
+      guard case .packets(let region) = policy.exceptions[number].target, let index else { continue }
+      let left = meaning.diagram.subtract(rest, permitted(region, index, meaning))
+      if left != rest, !policy.exceptions[number].loosened.contains(name) {
+        policy.exceptions[number].loosened.append(name)
+      }
+      rest = left
     }
     return rest
   }
 
-  private func without(_ region: Region, _ boxes: [PacketBox], _ hook: Hook) -> (
-    boxes: [PacketBox], isSmaller: Bool
-  ) {
-    let permitted = region.allBoxes
-    if region.hook == hook { return boxes.subtracting(permitted) }
-    // A permission for one place of the path: of packets that the base accepts in all others.
-    let places: [Hook]
-    switch region.hook {
-    case .prerouting: places = [.ingress, .prerouting]
-    case .ingress, .postrouting: places = [region.hook]
-    case .input, .forward, .output: return (boxes, false)
+  private static func alwaysAccepted(_ path: Diagram.Reference, _ meaning: Meaning) -> Diagram.Reference {
+    meaning.diagram.map(path, meaning.diagram.newOperation()) { table, number in
+      table.acceptances(number).isSubset(of: .always) ? OutcomeTable.isTrue : OutcomeTable.isFalse
     }
-    let path = base.path(of: hook)
-    guard path.contains(where: { places.contains($0.hook) }) else { return (boxes, false) }
-    let others = path.filter { !places.contains($0.hook) }
-    let inRegion = boxes.flatMap { box in permitted.compactMap { box.intersection($0) } }
-    guard let fates = base.fates(of: inRegion, along: others) else { return (boxes, false) }
-    return boxes.subtracting(fates.filter { $0.acceptance == .always }.map(\.box))
   }
 
   // MARK: The closed stage and delegations
@@ -298,23 +439,35 @@ private struct Comparison {
   /// The closed firewall before the policy is live lets in no more than the base's does, or the base's policy.
   mutating func compareClosedStage(_ diagnostics: inout DiagnosticList) {
     guard policy.boot.stage == .closed, base.boot.stage == .closed else { return }
-    let before = base.boot.input.filter(\.isEnabled).flatMap(\.allBoxes)
-    for rule in policy.boot.input where rule.isEnabled {
-      var rest = rule.allBoxes.subtracting(before).boxes
-      // Behind a translation the packet is not the one that arrived.
-      guard !base.isTranslating || rest.isEmpty,
-        let fates = base.fates(of: rest, along: base.path(of: .input))
-      else {
+    for (rule, index) in zip(policy.boot.input, places.closed) where rule.isEnabled {
+      var witness: PacketBox?
+      var isOpen = false
+      let isUnknown = KernelChanges.isUnknown(boxes[index], .input, of: base.firewall)
+      let steps = steps(Self.baseSide, .input)
+      inEachFamily { comparison, meaning in
+        let (asked, before) = (meaning.region(index), meaning.region(comparison.places.closedBase))
+        var rest = meaning.diagram.subtract(asked, before)
+        guard rest != Diagram.isFalse else { return }
+        // Behind a translation the packet is not the one that arrived.
+        guard !comparison.base.isTranslating, !isUnknown else {
+          isOpen = true
+          return
+        }
+        let path = comparison.path(meaning, Self.baseSide, steps)
+        rest = meaning.diagram.subtract(rest, Self.alwaysAccepted(path, meaning))
+        rest = comparison.notPermitted(rest, .input, by: rule.id, meaning)
+        witness = witness ?? meaning.representative(of: rest)
+      }
+      guard !isOpen, !isExhausted else {
         undecided(.input, &diagnostics)
         return
       }
-      rest = notPermitted(fates.filter { $0.acceptance != .always }.map(\.box), .input, by: rule.id)
-      guard let first = rest.first else { continue }
+      guard let witness else { continue }
       diagnostics.report(
         Diagnostic(
           .extendsWidened, at: rule.span, "the closed firewall would let in what the base refuses",
           help: [
-            "for example: \(Witness(from: first, hook: .input).text)",
+            "for example: \(Witness(from: witness, hook: .input).text)",
             "write an entry `packets: input accept …` under `loosen`",
           ]))
     }
@@ -322,25 +475,35 @@ private struct Comparison {
 
   /// A policy can pass on only what it may open itself.
   mutating func compareDelegations(_ diagnostics: inout DiagnosticList) {
-    for delegation in policy.delegations {
-      guard case .packets(let region, _, _) = delegation.body else { continue }
-      // Behind a translation the packet is not the one that arrived: there only what is passed on counts.
-      let path = base.isTranslating ? nil : base.path(of: region.hook)
-      guard
-        let fates = path.map({ base.fates(of: region.allBoxes, along: $0) }) ?? region.allBoxes.map(\.refused)
+    for (delegation, index) in zip(policy.delegations, places.delegations) {
+      guard case .packets(let region, _, _) = delegation.body, let index else { continue }
+      guard base.isTranslating || !KernelChanges.isUnknown(boxes[index], region.hook, of: base.firewall)
       else {
         undecided(region.hook, &diagnostics)
         return
       }
-      let rest = notPermitted(
-        fates.filter { $0.acceptance != .always }.map(\.box), region.hook, by: "delegate `\(delegation.text)`"
-      )
-      guard let first = rest.first else { continue }
+      var witness: PacketBox?
+      let steps = steps(Self.baseSide, region.hook)
+      inEachFamily { comparison, meaning in
+        var rest = meaning.region(index)
+        // Behind a translation the packet is not the one that arrived: there only what is passed on counts.
+        if !comparison.base.isTranslating {
+          let path = comparison.path(meaning, Self.baseSide, steps)
+          rest = meaning.diagram.subtract(rest, Self.alwaysAccepted(path, meaning))
+        }
+        rest = comparison.notPermitted(rest, region.hook, by: "delegate `\(delegation.text)`", meaning)
+        witness = witness ?? meaning.representative(of: rest)
+      }
+      if isExhausted {
+        undecided(region.hook, &diagnostics)
+        return
+      }
+      guard let witness else { continue }
       diagnostics.report(
         Diagnostic(
           .extendsWidened, at: delegation.span, "the base neither accepts nor delegates `\(delegation.text)`",
           help: [
-            "for example: \(Witness(from: first, hook: region.hook).text)",
+            "for example: \(Witness(from: witness, hook: region.hook).text)",
             "a policy can pass on what it may open itself: what its base delegates, or what it loosens",
           ]))
     }
@@ -380,19 +543,10 @@ extension HostPolicy {
     return rules
   }
 
-  /// The base chains a packet of a place meets, in the order it meets them (LANGUAGE.md §6.2).
-  func path(of hook: Hook) -> [BaseChain] {
-    let chains = firewall?.baseChains ?? []
-    return hook.path.flatMap { hook in
-      chains.filter { $0.hook == hook }.sorted { $0.priority < $1.priority }
-    }
+  /// Of the last chain of a place's own hook.
+  fileprivate func chainSpan(_ hook: Hook) -> SourceSpan? {
+    (firewall?.baseChains ?? []).filter { $0.hook == hook }.max { $0.priority < $1.priority }?.span
   }
-
-  func fates(of region: [PacketBox], along chains: [BaseChain]) -> [Fate]? {
-    Walk.fates(of: region, along: chains, through: firewall?.regularChains ?? [])
-  }
-
-  fileprivate func chainSpan(_ hook: Hook) -> SourceSpan? { path(of: hook).last { $0.hook == hook }?.span }
 }
 
 extension Region {
@@ -418,79 +572,15 @@ extension Rule {
   }
 }
 
-extension [PacketBox] {
-  fileprivate func subtracting(_ others: [PacketBox]) -> (boxes: [PacketBox], isSmaller: Bool) {
-    var rest = self
-    var isSmaller = false
-    for other in others where rest.contains(where: { $0.intersection(other) != nil }) {
-      isSmaller = true
-      rest = rest.flatMap { $0.subtracting(other) }
-    }
-    return (rest, isSmaller)
-  }
-}
-
-// MARK: Limits
-
-extension Fate {
-  /// Whether the packets are accepted no more often than by another fate, which a limit decides.
-  fileprivate func isAtMost(_ other: Fate) -> Bool {
-    switch acceptance {
-    case .never: return true
-    case .always: return false
-    case .sometimes: break
-    }
-    // Where only a limiter's share was let through, the rest still is not.
-    guard other.closedEnds.allSatisfy(closedEnds.contains) else { return false }
-    let accepting = limiters.filter { $0.outcome == .accept && other.closedEnds.contains($0.chain) }
-    let refusing = other.limiters.filter { $0.outcome != .accept }
-    let pairs =
-      accepting.map { limiter in (limiter, other.limiters.first { $0.isTwin(of: limiter) }) }
-      + refusing.map { limiter in (limiters.first { $0.isTwin(of: limiter) }, limiter as Limiter?) }
-    for (here, there) in pairs {
-      guard let here, let there, here.isAtLeastAsStrict(as: there) else { return false }
-    }
-    // Which limiter is asked first decides which packets the second one sees.
-    let common = limiters.filter { limiter in other.limiters.contains { $0.isTwin(of: limiter) } }.map(
-      \.ruleID)
-    let same = other.limiters.filter { limiter in limiters.contains { $0.isTwin(of: limiter) } }.map(\.ruleID)
-    return common == same
-  }
-}
-
-extension Limiter {
-  /// Whether both are the limiter of one rule, which counts its packets in one place.
-  fileprivate func isTwin(of other: Limiter) -> Bool {
-    ruleID == other.ruleID && chain == other.chain && way == other.way
-      && (outcome == .accept) == (other.outcome == .accept)
-  }
-
-  /// Whether no more gets past. Of limiters that are written otherwise, only rates, bursts and quotas are compared.
-  fileprivate func isAtLeastAsStrict(as other: Limiter) -> Bool {
-    if text == other.text { return limit == other.limit && quota == other.quota }
-    let words = Set((text + " " + other.text).split(separator: " "))
-    guard words.isDisjoint(with: ["per", "connections", "add", "update", "delete"]) else { return false }
-    return Self.isAtMost(limit, other.limit, accepts: outcome == .accept)
-      && Self.isAtMost(quota, other.quota, accepts: outcome == .accept)
-  }
-
-  private static func isAtMost(_ a: Limit?, _ b: Limit?, accepts: Bool) -> Bool {
-    guard let a, let b else { return a == nil && b == nil }
-    if a == b { return true }
-    // `accept … limit R` and `drop … limit over R` let through up to R; the other two forms have no such order.
-    guard a.isOver == b.isOver, a.isOver != accepts, a.rate.isBytes == b.rate.isBytes else { return false }
-    let (left, leftOverflow) = a.rate.amount.multipliedReportingOverflow(by: b.rate.seconds)
-    let (right, rightOverflow) = b.rate.amount.multipliedReportingOverflow(by: a.rate.seconds)
-    return !leftOverflow && !rightOverflow && left <= right && a.burst <= b.burst
-  }
-
-  private static func isAtMost(_ a: Quota?, _ b: Quota?, accepts: Bool) -> Bool {
-    guard let a, let b else { return a == nil && b == nil }
-    return a == b || (a.isOver == b.isOver && a.isOver != accepts && a.bytes <= b.bytes)
-  }
-}
-
 extension PacketBox {
-  /// As if nothing of it were accepted.
-  fileprivate var refused: Fate { Fate(box: self, acceptance: .never, isRejected: false, rule: nil) }
+  /// Those that no translation has changed.
+  fileprivate var untranslated: PacketBox {
+    let translated = Self.statusBits.indices.filter {
+      [ConntrackStatus.dnat, .snat].contains(Self.statusBits[$0])
+    }
+    let plain = (0..<(1 << Self.statusBits.count)).filter { bits in
+      translated.allSatisfy { bits >> $0 & 1 == 0 }
+    }
+    return narrowed(.status, IntervalSet(plain.map { AddressRange(UInt128($0), UInt128($0)) }))
+  }
 }

@@ -89,8 +89,8 @@ struct Witness {
   }
 
   // Documentation prefixes: RFC 5737 TEST-NET-3 and TEST-NET-1, RFC 3849.
-  private static let outside: [UInt128] = [0xcb00_7109, 0x2001_0db8_0000_0000_0000_0000_0000_0009]
-  private static let inside: [UInt128] = [0xc000_0201, 0x2001_0db8_0001_0000_0000_0000_0000_0001]
+  static let outside: [UInt128] = [0xcb00_7109, 0x2001_0db8_0000_0000_0000_0000_0000_0009]
+  static let inside: [UInt128] = [0xc000_0201, 0x2001_0db8_0001_0000_0000_0000_0000_0001]
 
   private static func address(
     _ set: IntervalSet<UInt128>, _ family: Families, preferring usual: [UInt128]

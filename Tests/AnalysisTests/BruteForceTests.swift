@@ -128,17 +128,25 @@ private struct Packet {
 /// What a packet may meet: every choice of every limiter, tried one after the other.
 ///
 /// Nil: `notrack` takes the packet out of tracking, so that one of its state does not exist.
-private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularChain]) -> Set<ChainPolicy>? {
+private func outcomes(
+  _ packet: Packet, _ chains: [BaseChain], _ regular: [RegularChain]
+) -> Set<ChainPolicy>? {
   typealias Outcome = Set<ChainPolicy>?
+  guard let chain = chains.first else { return [.accept] }
+  func end(_ policy: ChainPolicy, _ packet: Packet) -> Outcome {
+    policy == .accept ? outcomes(packet, Array(chains.dropFirst()), regular) : [policy]
+  }
   /// A chain, and what its end is for a packet: the policy of a pair of zones, or what is behind the jump.
   func enter(_ name: String, _ packet: Packet, behind: (Packet) -> Outcome) -> Outcome {
     guard let chain = regular.first(where: { $0.name == name }) else { return [] }
-    return decide(chain.rules[...], packet) { packet in chain.policy.map { [$0] } ?? behind(packet) }
+    return decide(chain.rules[...], packet) { packet in
+      chain.policy.map { end($0, packet) } ?? behind(packet)
+    }
   }
   func either(_ a: Outcome, _ b: Outcome) -> Outcome {
     a == nil && b == nil ? nil : (a ?? []).union(b ?? [])
   }
-  func decide(_ rules: ArraySlice<Rule>, _ packet: Packet, end: (Packet) -> Outcome) -> Outcome {
+  func decide(_ rules: ArraySlice<Rule>, _ packet: Packet, behind: (Packet) -> Outcome) -> Outcome {
     for (index, rule) in zip(rules.indices, rules) {
       guard rule.families.contains(packet.family), rule.matches.allSatisfy(packet.meets) else { continue }
       let rest = rules[(index + 1)...]
@@ -148,22 +156,22 @@ private func outcomes(_ packet: Packet, _ chain: BaseChain, _ regular: [RegularC
       var verdict = rule.verdict
       if case .dispatch(let map) = verdict { verdict = packet.verdict(of: map) ?? .continue }
       switch verdict {
-      case .continue, .dispatch: reached = decide(rest, changed, end: end)
+      case .continue, .dispatch: reached = decide(rest, changed, behind: behind)
       case .notrack:
         let isUntracked = packet.state == .untracked && packet.connectionMark == nil && !packet.isDNAT
-        reached = isUntracked ? decide(rest, changed, end: end) : nil
-      case .accept, .translate: reached = [.accept]
+        reached = isUntracked ? decide(rest, changed, behind: behind) : nil
+      case .accept, .translate: reached = end(.accept, changed)
       case .drop: reached = [.drop]
       case .reject: reached = [.reject]
-      case .return: reached = end(changed)
-      case .jump(let name): reached = enter(name, changed) { decide(rest, $0, end: end) }
-      case .goto(let name): reached = enter(name, changed, behind: end)
+      case .return: reached = behind(changed)
+      case .jump(let name): reached = enter(name, changed) { decide(rest, $0, behind: behind) }
+      case .goto(let name): reached = enter(name, changed, behind: behind)
       }
-      return rule.limit == nil ? reached : either(reached, decide(rest, packet, end: end))
+      return rule.limit == nil ? reached : either(reached, decide(rest, packet, behind: behind))
     }
-    return end(packet)
+    return behind(packet)
   }
-  return decide(chain.rules[...], packet) { _ in [chain.policy] }
+  return decide(chain.rules[...], packet) { end(chain.policy, $0) }
 }
 
 private let source = SourceID(0)
@@ -336,54 +344,118 @@ private struct Seeded: RandomNumberGenerator {
   }
 }
 
-@Test("the symbolic walk agrees with a packet-by-packet loop", arguments: 0..<400)
-func walkAgreesWithBruteForce(seed: Int) throws {
-  var random = Seeded(state: UInt64(seed))
-  let chain = randomChain(&random)
-  var regular = randomRegularChains(&random)
-  // As a pair of zones has.
-  for index in regular.indices where Int.random(in: 0..<4, using: &random) == 0 {
-    regular[index].policy = [.accept, .drop, .reject].randomElement(using: &random)
-  }
-  let rules = chain.rules + regular.flatMap(\.rules)
-  let copiesMarks = rules.contains { $0.changes.restoresMark || $0.changes.savesMark }
-  guard
-    let fates = Walk.fates(
-      of: [PacketBox(all: .ipv4), PacketBox(all: .ipv6)], along: [chain], through: regular)
-  else {
-    // Only where the relation of two marks counts.
-    #expect(copiesMarks)
-    return
-  }
-  // What a limiter changes goes on beside what it does not.
-  let splits = rules.contains { $0.limit != nil && !$0.changes.isEmpty }
-  for _ in 0..<60 {
-    let packet = randomPacket(&random)
-    let hits = fates.filter { $0.box.intersection(packet.box) != nil }
-    guard let expected = outcomes(packet, chain, regular) else {
-      if !splits { #expect(hits.isEmpty, "\(packet) under \(chain.rules) with \(regular)") }
-      continue
-    }
-    let acceptance: Fate.Acceptance =
-      expected == [.accept] ? .always : expected.contains(.accept) ? .sometimes : .never
-    if splits {
-      // Together they never claim more than what is.
-      try #require(!hits.isEmpty)
-      if hits.allSatisfy({ $0.acceptance == .never }) { #expect(acceptance == .never) }
-      if hits.allSatisfy({ $0.acceptance == .always }) { #expect(acceptance == .always) }
-      if hits.allSatisfy({ $0.acceptance == .sometimes }) { #expect(acceptance == .sometimes) }
-      if hits.contains(where: { $0.acceptance != .never }) { #expect(acceptance != .never) }
-      continue
-    }
-    // Fates are disjoint and cover everything.
-    try #require(hits.count == 1, "\(packet)")
-    #expect(hits[0].acceptance == acceptance, "\(packet) under \(chain.rules) with \(regular)")
-    if acceptance == .never { #expect(hits[0].isRejected == (expected == [.reject])) }
+/// All that an outcome may be; nil: there is no such packet.
+private func leaves(_ number: UInt32, _ table: OutcomeTable) -> Set<ChainPolicy>? {
+  let outcome = table[number]
+  switch outcome.kind {
+  case .accept: return [.accept]
+  case .drop: return [.drop]
+  case .reject: return [.reject]
+  case .impossible: return nil
+  case .branch: return leaves(outcome.first, table)?.union(leaves(outcome.second, table) ?? [])
+  case .pass, .returned, .miss: return []
   }
 }
 
-/// Alterations on the way through two chains: what the first one sets, the second one sees.
-@Test func marksAreCarriedFromChainToChain() throws {
+/// One firewall's diagram in one family.
+private final class Judge {
+  private let meaning: Meaning
+  private let path: Diagram.Reference
+
+  init(_ family: Families, _ chains: [BaseChain], _ regular: [RegularChain], region: [PacketBox] = []) {
+    let firewall = Firewall(baseChains: chains, regularChains: regular, span: nowhere)
+    meaning = Meaning(family, [firewall], regions: [region], isLabelled: false)
+    path = meaning.path(0, chains.indices.map { Meaning.Step.chain($0) })
+  }
+
+  var isExhausted: Bool { meaning.diagram.isExhausted }
+
+  func outcome(_ box: PacketBox) -> Set<ChainPolicy>? {
+    leaves(meaning.outcome(of: box, on: path), meaning.diagram.outcomes)
+  }
+
+  /// All that the region's packets may meet.
+  var acceptances: Set<UInt8> {
+    let packets = meaning.region(0)
+    let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
+    let all = meaning.diagram.terminals(outcomes).map {
+      meaning.diagram.outcomes.acceptances(Diagram.outcome($0)).rawValue
+    }
+    return Set(all.filter { $0 != 0 })
+  }
+
+  private var accepted: Diagram.Reference {
+    meaning.diagram.map(path, meaning.diagram.newOperation()) { table, number in
+      table[number].kind == .accept ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+  }
+
+  /// Whether what is accepted is the region.
+  var acceptsTheRegion: Bool {
+    let region = meaning.region(0)
+    return accepted == region
+  }
+
+  var acceptedPackets: PacketBox? { meaning.representative(of: accepted) }
+}
+
+/// A chain of prerouting now and then, which may change what the other one sees.
+private func randomPath(_ random: inout some RandomNumberGenerator) -> [BaseChain] {
+  let chain = randomChain(&random)
+  guard Int.random(in: 0..<3, using: &random) == 0 else { return [chain] }
+  var first = randomChain(&random)
+  first.hook = .prerouting
+  return [first, chain]
+}
+
+@Test("diagrams agree with a packet-by-packet loop", arguments: 0..<100)
+func diagramsAgreeWithBruteForce(batch: Int) throws {
+  for seed in (batch * 40)..<(batch * 40 + 40) {
+    var random = Seeded(state: UInt64(seed))
+    let chains = randomPath(&random)
+    var regular = randomRegularChains(&random)
+    // As a pair of zones has.
+    for index in regular.indices where Int.random(in: 0..<4, using: &random) == 0 {
+      regular[index].policy = [.accept, .drop, .reject].randomElement(using: &random)
+    }
+    let (ipv4, ipv6) = (Judge(.ipv4, chains, regular), Judge(.ipv6, chains, regular))
+    try #require(!ipv4.isExhausted && !ipv6.isExhausted)
+    for _ in 0..<30 {
+      let packet = randomPacket(&random)
+      let found = (packet.family == .ipv4 ? ipv4 : ipv6).outcome(packet.box)
+      let expected = outcomes(packet, chains, regular)
+      #expect(found == expected, "seed \(seed): \(packet)")
+    }
+  }
+}
+
+/// Two spellings of the meaning of clauses: sets of boxes and conditions of a diagram.
+@Test("a clause is the same as boxes and as a condition", arguments: 0..<100)
+func clausesAsBoxesAndAsConditions(batch: Int) {
+  for seed in (batch * 20)..<(batch * 20 + 20) {
+    var random = Seeded(state: UInt64(seed) &+ 3_000_000)
+    let matches = (0..<Int.random(in: 1...3, using: &random)).map { _ in randomMatch(&random) }
+    for family in [Families.ipv4, .ipv6] {
+      let boxes = Guard(matches: matches, family: family).boxes
+      var rule = Rule(id: "r", name: nil, text: "", verdict: .accept, span: nowhere)
+      rule.matches = matches
+      let chain = BaseChain(hook: .input, priority: 0, policy: .drop, rules: [rule], span: nowhere)
+      let judge = Judge(family, [chain], [], region: boxes)
+      #expect(judge.acceptsTheRegion, "\(matches)")
+      let isNothing = boxes.allSatisfy(\.isEmpty)
+      guard let box = judge.acceptedPackets else {
+        #expect(isNothing, "\(matches)")
+        continue
+      }
+      let isInside = boxes.contains { $0.intersection(box) != nil }
+      #expect(isInside, "\(matches)")
+      #expect(judge.outcome(box) == [.accept], "\(matches)")
+    }
+  }
+}
+
+/// Alterations on the way through two chains: what the first one sets or copies, the second one sees.
+@Test func marksAreCarriedFromChainToChain() {
   func chain(_ hook: Hook, _ policy: ChainPolicy, _ rules: [Rule]) -> BaseChain {
     BaseChain(hook: hook, priority: -5, policy: policy, rules: rules, span: nowhere)
   }
@@ -396,17 +468,20 @@ func walkAgreesWithBruteForce(seed: Int) throws {
   let web = Match(.ports(.destination, protocols: [6], PortSet([AddressRange(80, 80)])))
   let isMarked = Match(.mark(.mark, MarkValues([AddressRange(0x10, 0x10)], mask: 0xf0)))
   let region = Guard(matches: [web], family: .ipv4).boxes
+  let (always, never) = (Acceptances.always.rawValue, Acceptances.never.rawValue)
+  func acceptances(_ chains: [BaseChain], of region: [PacketBox]) -> Set<UInt8> {
+    Judge(.ipv4, chains, [], region: region).acceptances
+  }
   let setting = chain(.prerouting, .accept, [rule(.continue, web) { $0.mark = 0x15 }])
   let asking = chain(.input, .drop, [rule(.accept, isMarked)])
-  let fates = try #require(Walk.fates(of: region, along: [setting, asking]))
-  #expect(fates.allSatisfy { $0.acceptance == .always })
-  let others = try #require(Walk.fates(of: region, along: [asking]))
-  #expect(others.contains { $0.acceptance == .never } && others.contains { $0.acceptance == .always })
-  // A copied mark is not known.
+  #expect(acceptances([setting, asking], of: region) == [always])
+  #expect(acceptances([asking], of: region) == [always, never])
+  // A copied mark is that of the connection.
   let restoring = chain(.prerouting, .accept, [rule(.continue) { $0.restoresMark = true }])
-  #expect(Walk.fates(of: region, along: [restoring, asking]) == nil)
-  // One that nobody asks for does no harm.
-  #expect(Walk.fates(of: region, along: [restoring, chain(.input, .drop, [rule(.accept, web)])]) != nil)
+  #expect(acceptances([restoring, asking], of: region) == [always, never])
+  let isOfMarked = Match(.mark(.connmark, MarkValues([AddressRange(0x15, 0x15)])))
+  #expect(
+    acceptances([restoring, asking], of: Guard(matches: [web, isOfMarked], family: .ipv4).boxes) == [always])
 }
 
 // MARK: Refinement
@@ -488,7 +563,7 @@ func refinementIsSound(seed: Int) throws {
   let child = edited(chain, &random)
   let found = findings(host(child, regular), from: base)
   for packet in (0..<200).map({ _ in randomPacket(&random) }) {
-    let (before, after) = (rank(outcomes(packet, chain, regular)), rank(outcomes(packet, child, regular)))
+    let (before, after) = (rank(outcomes(packet, [chain], regular)), rank(outcomes(packet, [child], regular)))
     guard after > before else { continue }
     #expect(found.contains(.extendsWidened), "\(packet) is accepted by \(child) and not by \(chain)")
     break
@@ -527,7 +602,7 @@ func permittedRegions(seed: Int) throws {
   }
   let found = findings(policy, from: base)
   for packet in (0..<300).map({ _ in randomPacket(&random) }) {
-    let isWider = rank(outcomes(packet, child, regular)) > rank(outcomes(packet, chain, regular))
+    let isWider = rank(outcomes(packet, [child], regular)) > rank(outcomes(packet, [chain], regular))
     guard isWider, !matches.allSatisfy(packet.meets) else { continue }
     #expect(
       found.contains(.extendsWidened),

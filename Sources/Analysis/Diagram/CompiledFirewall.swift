@@ -1,0 +1,161 @@
+import PolicyModel
+
+/// A firewall with its sets named, for one family.
+struct CompiledFirewall {
+  struct Translated {
+    /// Nil: everything the rule is about.
+    var condition: GuardForm?
+    var alteration: PacketAlteration
+  }
+
+  struct CompiledRule {
+    var rule: Rule
+    /// In the meaning's list of rules, from 1.
+    var label: UInt32
+    var condition: GuardForm
+    /// Of a verdict map, in the order of its entries.
+    var keys: [GuardForm] = []
+    var translations: [Translated] = []
+  }
+
+  struct Chain {
+    var rules: [CompiledRule]
+    /// Nil: the rest goes back to the caller.
+    var policy: ChainPolicy?
+    var isNAT = false
+    var hook: Hook?
+  }
+
+  var baseChains: [Chain] = []
+  var regularChains: [String: Chain] = [:]
+}
+
+/// Conditions that the kernel's own steps ask for.
+struct KernelForms {
+  /// Connection tracking has not seen the packet.
+  var untracked: GuardForm
+  /// The packet opens a connection.
+  var new: GuardForm
+  /// It is of a known connection.
+  var known: GuardForm
+}
+
+extension GuardCompiler {
+  /// - Parameter rules: to which all rules are added; a label is a place in it.
+  mutating func compile(_ firewall: Firewall?, _ rules: inout [Rule]) -> CompiledFirewall {
+    var result = CompiledFirewall()
+    for chain in firewall?.baseChains ?? [] {
+      result.baseChains.append(
+        CompiledFirewall.Chain(
+          rules: compile(chain.rules, &rules), policy: chain.policy, isNAT: chain.isNAT, hook: chain.hook))
+    }
+    for chain in firewall?.regularChains ?? [] {
+      result.regularChains[chain.name] = CompiledFirewall.Chain(
+        rules: compile(chain.rules, &rules), policy: chain.policy)
+    }
+    return result
+  }
+
+  private mutating func compile(_ list: [Rule], _ rules: inout [Rule]) -> [CompiledFirewall.CompiledRule] {
+    var result: [CompiledFirewall.CompiledRule] = []
+    result.reserveCapacity(list.count)
+    for rule in list {
+      let label = UInt32(rules.count)
+      rules.append(rule)
+      guard rule.isEnabled, rule.families.contains(family) else { continue }
+      var compiled = CompiledFirewall.CompiledRule(rule: rule, label: label, condition: form(rule.matches))
+      if let value = rule.changes.dscp {
+        _ = member(.dscp, IntervalSet([AddressRange(UInt128(value), UInt128(value))]))
+      }
+      switch rule.verdict {
+      case .dispatch(let map):
+        compiled.condition = presence(of: map)
+        compiled.keys = map.entries.map { entry in .any(entry.keys.map { form($0, of: map) }) }
+      case .translate(let translation): compiled.translations = translated(translation)
+      default: break
+      }
+      result.append(compiled)
+    }
+    return result
+  }
+
+  mutating func kernelForms() -> KernelForms {
+    func state(_ states: [ConntrackStates]) -> GuardForm {
+      let indices = PacketBox.states.indices.filter { states.contains(PacketBox.states[$0]) }
+      return member(.state, IntervalSet(indices.map { AddressRange(UInt128($0), UInt128($0)) }))
+    }
+    return KernelForms(
+      untracked: .all([
+        state([.untracked]), member(.status, IntervalSet([AddressRange(0, 0)])), .not(.hasConnection),
+      ]),
+      new: state([.new]), known: state([.established, .related]))
+  }
+
+  // MARK: Translation
+
+  private mutating func written(
+    _ field: PacketBox.Field, _ values: IntervalSet<UInt128>
+  ) -> PacketAlteration.Written {
+    PacketAlteration.Written(field: field.rawValue, set: atoms.add(values, field.rawValue))
+  }
+
+  private static func unknown(_ fields: PacketBox.Field...) -> [PacketAlteration.Written] {
+    fields.map { PacketAlteration.Written(field: $0.rawValue, set: nil) }
+  }
+
+  /// What the routing table says of a new destination is not known.
+  private static func route(_ written: [PacketAlteration.Written]) -> PacketAlteration {
+    var alteration = PacketAlteration()
+    alteration.written =
+      written + unknown(.destinationType) + [PacketAlteration.Written(field: DiagramField.output, set: nil)]
+    alteration.written.sort { $0.field < $1.field }
+    alteration.mayBeElsewhere = true
+    return alteration
+  }
+
+  private mutating func translated(_ translation: Translation) -> [CompiledFirewall.Translated] {
+    func range(_ ports: AddressRange<UInt16>) -> IntervalSet<UInt128> {
+      IntervalSet([AddressRange(UInt128(ports.lower), UInt128(ports.upper))])
+    }
+    var alteration = PacketAlteration()
+    switch translation {
+    case .masquerade:
+      alteration.written = Self.unknown(.sourcePort, .sourceAddress, .sourceType)
+    case .source(let target):
+      // The port stays if it is free; else the kernel takes another.
+      let port =
+        target.ports.map { written(.sourcePort, range($0)) } ?? Self.unknown(.sourcePort)[0]
+      alteration.written =
+        [port, written(.sourceAddress, Self.values(of: target.addresses))] + Self.unknown(.sourceType)
+    case .redirect(let port):
+      // To an address of the interface that it came in by, or of loopback.
+      alteration.written =
+        (port.map { [written(.destinationPort, range(AddressRange($0, $0)))] } ?? [])
+        + Self.unknown(.destinationAddress)
+        + [written(.destinationType, IntervalSet([AddressRange(0, 0)]))]
+    case .destination(let target):
+      var fields = [written(.destinationAddress, Self.values(of: target.addresses))]
+      if let ports = target.ports { fields.append(written(.destinationPort, range(ports))) }
+      return [CompiledFirewall.Translated(condition: nil, alteration: Self.route(fields))]
+    case .destinationByPort(let targets):
+      return targets.map { target in
+        let fields = [
+          written(.destinationAddress, Self.values(of: target.address)),
+          written(.destinationPort, range(AddressRange(target.targetPort, target.targetPort))),
+        ]
+        return CompiledFirewall.Translated(
+          condition: member(.destinationPort, range(AddressRange(target.port, target.port))),
+          alteration: Self.route(fields))
+      }
+    }
+    alteration.written.sort { $0.field < $1.field }
+    return [CompiledFirewall.Translated(condition: nil, alteration: alteration)]
+  }
+
+  private static func values(of addresses: NATAddresses) -> IntervalSet<UInt128> {
+    switch addresses {
+    case .ipv4(let range): IntervalSet([AddressRange(UInt128(range.lower), UInt128(range.upper))])
+    case .ipv6(let range): IntervalSet([range])
+    }
+  }
+}

@@ -1,0 +1,488 @@
+import PolicyModel
+
+/// Hash-consed decision diagrams over the classes of each field, and over the bits of marks.
+///
+/// A terminal is an outcome (``OutcomeTable``) or a truth value. Equal functions are equal numbers. Nothing is ever
+/// freed: a diagram lives as long as one question does.
+struct Diagram: ~Copyable {
+  /// A node, or a terminal if the top bit is set.
+  typealias Reference = UInt32
+
+  private struct Node: BitwiseCopyable {
+    var variable: UInt32
+    var low: Reference
+    var high: Reference
+  }
+
+  /// The last result of an operation on some operands; what is overwritten is computed again.
+  private struct Entry: BitwiseCopyable {
+    var a: UInt32
+    var b: UInt32
+    var c: UInt32
+    var result: Reference
+  }
+
+  let atoms: AtomTable
+  let layout: DiagramLayout
+  var outcomes = OutcomeTable()
+
+  // Number 0 is none.
+  private var nodes = FlatBuffer<Node>(capacity: 1 << 12)
+  /// By node: the first variable that an outcome below it alters.
+  private var altered = FlatBuffer<UInt32>(capacity: 1 << 12)
+  private var alteredByOutcome: [UInt32] = []
+  private var table = FlatBuffer<Reference>(repeating: 0, count: 1 << 13)
+  private var cache = FlatBuffer<Entry>(repeating: Entry(a: 0, b: 0, c: 0, result: 0), count: 1 << 13)
+  private let budget: Int
+  /// Whether nodes ran out; every result since then is worthless.
+  private(set) var isExhausted = false
+  private var operations: UInt32 = 2
+
+  /// Nodes, about 30 bytes each with their tables.
+  static let defaultBudget = 24_000_000
+
+  init(_ atoms: consuming AtomTable, order: [Int] = DiagramField.order, budget: Int = Diagram.defaultBudget) {
+    layout = DiagramLayout(atoms, order: order)
+    self.atoms = atoms
+    self.budget = budget
+    nodes.append(Node(variable: 0, low: 0, high: 0))
+    altered.append(.max)
+  }
+
+  var nodeCount: Int { nodes.count }
+
+  // MARK: Nodes
+
+  private static let terminalBit: UInt32 = 1 << 31
+
+  static let isFalse = terminalBit | OutcomeTable.isFalse
+  static let isTrue = terminalBit | OutcomeTable.isTrue
+  static let pass = terminalBit | OutcomeTable.pass
+  static let impossible = terminalBit | OutcomeTable.impossible
+
+  @inline(__always)
+  static func isTerminal(_ reference: Reference) -> Bool { reference >= terminalBit }
+
+  static func terminal(_ outcome: UInt32) -> Reference { terminalBit | outcome }
+
+  static func outcome(_ terminal: Reference) -> UInt32 { terminal & ~terminalBit }
+
+  mutating func terminal(_ outcome: OutcomeTable.Outcome) -> Reference {
+    Self.terminal(outcomes.intern(outcome))
+  }
+
+  /// Of the root; of terminals larger than any.
+  @inline(__always)
+  func variable(_ reference: Reference) -> UInt32 {
+    Self.isTerminal(reference) ? .max : nodes[Int(reference)].variable
+  }
+
+  func children(_ reference: Reference) -> (low: Reference, high: Reference) {
+    let node = nodes[Int(reference)]
+    return (node.low, node.high)
+  }
+
+  @inline(__always)
+  private func cofactors(_ reference: Reference, _ variable: UInt32) -> (low: Reference, high: Reference) {
+    guard !Self.isTerminal(reference) else { return (reference, reference) }
+    let node = nodes[Int(reference)]
+    return node.variable == variable ? (node.low, node.high) : (reference, reference)
+  }
+
+  @inline(__always)
+  private static func hash(_ a: UInt32, _ b: UInt32, _ c: UInt32) -> Int {
+    var hash = (UInt64(a) << 32 | UInt64(b)) &* 0x9e37_79b9_7f4a_7c15
+    hash ^= UInt64(c) &* 0xc2b2_ae3d_27d4_eb4f
+    hash ^= hash >> 32
+    hash = hash &* 0xff51_afd7_ed55_8ccd
+    return Int(truncatingIfNeeded: hash >> 33)
+  }
+
+  mutating func node(_ variable: UInt32, _ low: Reference, _ high: Reference) -> Reference {
+    if low == high { return low }
+    var slot = Self.hash(low, high, variable) & (table.count - 1)
+    while true {
+      let found = table[slot]
+      if found == 0 { break }
+      let node = nodes[Int(found)]
+      if node.low == low, node.high == high, node.variable == variable { return found }
+      slot = (slot + 1) & (table.count - 1)
+    }
+    guard nodes.count < budget else {
+      isExhausted = true
+      return low
+    }
+    let reference = UInt32(nodes.count)
+    nodes.append(Node(variable: variable, low: low, high: high))
+    altered.append(min(firstAltered(low), firstAltered(high)))
+    table[slot] = reference
+    if nodes.count * 2 > table.count { grow() }
+    return reference
+  }
+
+  /// The first variable that an outcome below alters; larger than any, if none does.
+  @inline(__always)
+  private mutating func firstAltered(_ reference: Reference) -> UInt32 {
+    guard Self.isTerminal(reference) else { return altered[Int(reference)] }
+    let number = Int(Self.outcome(reference))
+    if number >= alteredByOutcome.count { extendAltered() }
+    return alteredByOutcome[number]
+  }
+
+  private mutating func extendAltered() {
+    for number in alteredByOutcome.count..<outcomes.outcomes.count {
+      let outcome = outcomes[UInt32(number)]
+      switch outcome.kind {
+      case .accept, .pass, .returned:
+        alteredByOutcome.append(layout.firstAltered(by: outcomes.alterations[Int(outcome.detail)]))
+      case .branch:
+        alteredByOutcome.append(
+          min(alteredByOutcome[Int(outcome.first)], alteredByOutcome[Int(outcome.second)]))
+      case .drop, .reject, .impossible, .miss: alteredByOutcome.append(.max)
+      }
+    }
+  }
+
+  private mutating func grow() {
+    var larger = FlatBuffer<Reference>(repeating: 0, count: table.count * 2)
+    for index in 1..<nodes.count {
+      let node = nodes[index]
+      var slot = Self.hash(node.low, node.high, node.variable) & (larger.count - 1)
+      while larger[slot] != 0 { slot = (slot + 1) & (larger.count - 1) }
+      larger[slot] = UInt32(index)
+    }
+    table = larger
+    guard cache.count < 1 << 21 else { return }
+    var entries = FlatBuffer<Entry>(repeating: Entry(a: 0, b: 0, c: 0, result: 0), count: cache.count * 2)
+    for index in 0..<cache.count where cache[index].a != 0 {
+      let entry = cache[index]
+      entries[Self.hash(entry.a, entry.b, entry.c) & (entries.count - 1)] = entry
+    }
+    cache = entries
+  }
+
+  /// Operations by number in the third place of the cache, where nodes stay below 1 << 31 and terminals below
+  /// 0xc000_0000.
+  enum Operation {
+    static let branch: UInt32 = 0xc000_0000
+    static let alter: UInt32 = 0xd000_0000
+    static let named: UInt32 = 0xe000_0000
+
+    static func compose(_ onward: Onward) -> UInt32 { onward == .pass ? named | 1 : named | 2 }
+  }
+
+  /// A number for an operation that was never used before.
+  mutating func newOperation() -> UInt32 {
+    operations += 1
+    return Operation.named | operations
+  }
+
+  @inline(__always)
+  func known(_ a: UInt32, _ b: UInt32, _ c: UInt32) -> Reference? {
+    let entry = cache[Self.hash(a, b, c) & (cache.count - 1)]
+    return entry.a == a && entry.b == b && entry.c == c ? entry.result : nil
+  }
+
+  @inline(__always)
+  mutating func remember(_ a: UInt32, _ b: UInt32, _ c: UInt32, _ result: Reference) {
+    cache[Self.hash(a, b, c) & (cache.count - 1)] = Entry(a: a, b: b, c: c, result: result)
+  }
+
+  // MARK: Truth values
+
+  /// `condition` is a diagram of truth values.
+  mutating func choose(_ condition: Reference, _ then: Reference, _ otherwise: Reference) -> Reference {
+    if condition == Self.isTrue || then == otherwise { return then }
+    if condition == Self.isFalse { return otherwise }
+    if then == Self.isTrue, otherwise == Self.isFalse { return condition }
+    if let result = known(condition, then, otherwise) { return result }
+    if isExhausted { return otherwise }
+    let top = min(variable(condition), variable(then), variable(otherwise))
+    let (conditions, thens, others) = (
+      cofactors(condition, top), cofactors(then, top), cofactors(otherwise, top)
+    )
+    let low = choose(conditions.low, thens.low, others.low)
+    let high = choose(conditions.high, thens.high, others.high)
+    let result = node(top, low, high)
+    remember(condition, then, otherwise, result)
+    return result
+  }
+
+  mutating func and(_ a: Reference, _ b: Reference) -> Reference { choose(a, b, Self.isFalse) }
+
+  mutating func or(_ a: Reference, _ b: Reference) -> Reference { choose(a, Self.isTrue, b) }
+
+  mutating func not(_ a: Reference) -> Reference { choose(a, Self.isFalse, Self.isTrue) }
+
+  mutating func subtract(_ a: Reference, _ b: Reference) -> Reference { choose(b, Self.isFalse, a) }
+
+  // MARK: Sets of values
+
+  /// `hit` where the field is in the set, else `miss`; both ask only for what comes later.
+  mutating func test(
+    _ field: Int, _ members: [UInt32], _ hit: Reference, _ miss: Reference
+  ) -> Reference {
+    test(
+      layout.first[field], layout.bits[field], base: 0, count: layout.classCount[field], members, 0,
+      members.count, hit, miss)
+  }
+
+  private mutating func test(
+    _ variable: UInt32, _ bits: Int, base: Int, count: Int, _ members: [UInt32], _ start: Int, _ end: Int,
+    _ hit: Reference, _ miss: Reference
+  ) -> Reference {
+    if start == end { return miss }
+    let size = min(1 << bits, count - base)
+    if end - start == size { return hit }
+    // Numbers past the last class stand for it, so that equal sets are equal diagrams.
+    let middle = base + (1 << (bits - 1))
+    if middle >= count {
+      // The upper half is all padding: what the last class is.
+      let low = test(variable + 1, bits - 1, base: base, count: count, members, start, end, hit, miss)
+      let isLast = members[end - 1] == UInt32(count - 1)
+      return node(variable, low, isLast ? hit : miss)
+    }
+    var (low, high) = (start, end)
+    while low < high {
+      let index = (low + high) / 2
+      if Int(members[index]) < middle { low = index + 1 } else { high = index }
+    }
+    let left = test(variable + 1, bits - 1, base: base, count: count, members, start, low, hit, miss)
+    let right = test(variable + 1, bits - 1, base: middle, count: count, members, low, end, hit, miss)
+    return node(variable, left, right)
+  }
+
+  /// Whether a bit of a mark is set.
+  mutating func bit(_ variable: UInt32) -> Reference { node(variable, Self.isFalse, Self.isTrue) }
+
+  // MARK: Generic operations
+
+  /// A diagram with its terminals replaced.
+  mutating func map(_ a: Reference, _ operation: UInt32, _ leaf: (inout OutcomeTable, UInt32) -> UInt32)
+    -> Reference
+  {
+    if Self.isTerminal(a) { return Self.terminal(leaf(&outcomes, Self.outcome(a))) }
+    if let result = known(a, 0, operation) { return result }
+    let node = nodes[Int(a)]
+    let low = map(node.low, operation, leaf)
+    let high = map(node.high, operation, leaf)
+    let result = self.node(node.variable, low, high)
+    remember(a, 0, operation, result)
+    return result
+  }
+
+  /// Two diagrams as one, by a function of their terminals.
+  mutating func combine(
+    _ a: Reference, _ b: Reference, _ operation: UInt32,
+    _ leaf: (inout OutcomeTable, UInt32, UInt32) -> UInt32
+  ) -> Reference {
+    if Self.isTerminal(a), Self.isTerminal(b) {
+      return Self.terminal(leaf(&outcomes, Self.outcome(a), Self.outcome(b)))
+    }
+    if let result = known(a, b, operation) { return result }
+    if isExhausted { return Self.isFalse }
+    let top = min(variable(a), variable(b))
+    let (left, right) = (cofactors(a, top), cofactors(b, top))
+    let low = combine(left.low, right.low, operation, leaf)
+    let high = combine(left.high, right.high, operation, leaf)
+    let result = node(top, low, high)
+    remember(a, b, operation, result)
+    return result
+  }
+
+  /// A question to an oracle, whose answers lead to two diagrams.
+  mutating func branch(_ oracle: UInt32, _ a: Reference, _ b: Reference) -> Reference {
+    if a == b || b == Self.impossible { return a }
+    if a == Self.impossible { return b }
+    if Self.isTerminal(a), Self.isTerminal(b) {
+      return Self.terminal(outcomes.branch(oracle, Self.outcome(a), Self.outcome(b)))
+    }
+    let operation = Operation.branch | oracle
+    if let result = known(a, b, operation) { return result }
+    if isExhausted { return b }
+    let top = min(variable(a), variable(b))
+    let (left, right) = (cofactors(a, top), cofactors(b, top))
+    let low = branch(oracle, left.low, right.low)
+    let high = branch(oracle, left.high, right.high)
+    let result = node(top, low, high)
+    remember(a, b, operation, result)
+    return result
+  }
+
+  // MARK: One behind the other
+
+  /// What goes on behind the first diagram.
+  enum Onward {
+    /// What no rule has decided, to the next rule.
+    case pass
+    /// What a base chain accepts, to the next base chain.
+    case accept
+  }
+
+  /// What the first leaves open, the second decides. Associative.
+  mutating func compose(_ a: Reference, _ b: Reference, _ onward: Onward) -> Reference {
+    if Self.isTerminal(a) { return continued(a, b, onward) }
+    if onward == .pass, b == Self.pass { return a }
+    if let result = known(a, b, Operation.compose(onward)) { return result }
+    if isExhausted { return a }
+    let top = min(variable(a), variable(b))
+    let result: Reference
+    if top < firstAltered(a) {
+      let (left, right) = (cofactors(a, top), cofactors(b, top))
+      let low = compose(left.low, right.low, onward)
+      let high = compose(left.high, right.high, onward)
+      result = node(top, low, high)
+    } else {
+      // What the second asks for is no longer what came: it is asked behind each outcome of the first.
+      let node = nodes[Int(a)]
+      let low = compose(node.low, b, onward)
+      let high = compose(node.high, b, onward)
+      result = ordered(node.variable, low, high)
+    }
+    remember(a, b, Operation.compose(onward), result)
+    return result
+  }
+
+  private mutating func continued(_ terminal: Reference, _ b: Reference, _ onward: Onward) -> Reference {
+    let outcome = outcomes[Self.outcome(terminal)]
+    switch (outcome.kind, onward) {
+    case (.branch, _):
+      if let result = known(terminal, b, Operation.compose(onward)) { return result }
+      let first = continued(Self.terminal(outcome.first), b, onward)
+      let second = continued(Self.terminal(outcome.second), b, onward)
+      let result = branch(outcome.detail, first, second)
+      remember(terminal, b, Operation.compose(onward), result)
+      return result
+    case (.pass, .pass), (.accept, .accept): return behind(outcome.detail, b)
+    default: return terminal
+    }
+  }
+
+  // MARK: Alterations
+
+  /// A diagram of what rules ask of an altered packet, in terms of the packet as it came.
+  mutating func behind(_ number: UInt32, _ a: Reference) -> Reference {
+    guard number != 0 else { return a }
+    let alteration = outcomes.alterations[Int(number)]
+    var result = a
+    for written in alteration.written {
+      let values =
+        written.set.map {
+          test(written.field, atoms.classes(of: $0, written.field), Self.isTrue, Self.isFalse)
+        }
+        ?? Self.isTrue
+      result = anyOf(result, values, written.field, Operation.alter | 0x0fff_ff00 | UInt32(written.field))
+    }
+    return replaced(number, alteration, result)
+  }
+
+  /// Each value of a set of a field, and no one knows which.
+  private mutating func anyOf(
+    _ a: Reference, _ values: Reference, _ field: Int, _ operation: UInt32
+  ) -> Reference {
+    let variable = variable(a)
+    if variable >= layout.end(field) { return a }
+    if let result = known(a, values, operation) { return result }
+    let result: Reference
+    if variable < layout.first[field] {
+      let node = nodes[Int(a)]
+      let low = anyOf(node.low, values, field, operation)
+      let high = anyOf(node.high, values, field, operation)
+      result = self.node(variable, low, high)
+    } else {
+      let top = min(variable, self.variable(values))
+      let (own, kept) = (cofactors(a, top), cofactors(values, top))
+      if kept.low == Self.isFalse {
+        result = anyOf(own.high, kept.high, field, operation)
+      } else if kept.high == Self.isFalse {
+        result = anyOf(own.low, kept.low, field, operation)
+      } else {
+        let low = anyOf(own.low, kept.low, field, operation)
+        let high = anyOf(own.high, kept.high, field, operation)
+        result = branch(Oracle.unknown, low, high)
+      }
+    }
+    remember(a, values, operation, result)
+    return result
+  }
+
+  private mutating func replaced(
+    _ number: UInt32, _ alteration: PacketAlteration, _ a: Reference
+  ) -> Reference {
+    if Self.isTerminal(a) { return Self.terminal(outcomes.prefixed(number, Self.outcome(a))) }
+    if let result = known(a, 0, Operation.alter | number) { return result }
+    if isExhausted { return a }
+    let node = nodes[Int(a)]
+    let meaning = layout.meaning(node.variable)
+    let result: Reference
+    switch (meaning.field, alteration.mark, alteration.connectionMark) {
+    case (DiagramLayout.mark, let mark, _) where mark != .packet:
+      result = replaced(number, alteration, node.low, node.high, mark, meaning.bit)
+    case (DiagramLayout.connectionMark, _, let mark) where mark != .connection:
+      result = replaced(number, alteration, node.low, node.high, mark, meaning.bit)
+    case (PacketBox.Field.dscp.rawValue, _, _) where alteration.dscp != nil:
+      let field = PacketBox.Field.dscp.rawValue
+      let value = atoms.classIndex(of: UInt128(alteration.dscp ?? 0), field)
+      let isSet = value >> UInt32(layout.bits[field] - 1 - meaning.bit) & 1 == 1
+      result = replaced(number, alteration, isSet ? node.high : node.low)
+    default:
+      let low = replaced(number, alteration, node.low)
+      let high = replaced(number, alteration, node.high)
+      result = ordered(node.variable, low, high)
+    }
+    remember(a, 0, Operation.alter | number, result)
+    return result
+  }
+
+  /// A question for a bit of a mark that has another value now.
+  private mutating func replaced(
+    _ number: UInt32, _ alteration: PacketAlteration, _ low: Reference, _ high: Reference,
+    _ mark: PacketAlteration.Mark, _ bit: Int
+  ) -> Reference {
+    switch mark {
+    case .value(let value):
+      return replaced(number, alteration, value >> UInt32(31 - bit) & 1 == 1 ? high : low)
+    case .packet, .connection:
+      let low = replaced(number, alteration, low)
+      let high = replaced(number, alteration, high)
+      return ordered(mark == .packet ? layout.markBit(bit) : layout.connectionMarkBit(bit), low, high)
+    }
+  }
+
+  /// A node whose children may ask for what comes before it.
+  private mutating func ordered(_ variable: UInt32, _ low: Reference, _ high: Reference) -> Reference {
+    if variable < min(self.variable(low), self.variable(high)) { return node(variable, low, high) }
+    return choose(bit(variable), high, low)
+  }
+
+  // MARK: Reading
+
+  /// The terminal of one packet.
+  func terminal(_ a: Reference, _ value: (UInt32) -> Bool) -> Reference {
+    var reference = a
+    while !Self.isTerminal(reference) {
+      let node = nodes[Int(reference)]
+      reference = value(node.variable) ? node.high : node.low
+    }
+    return reference
+  }
+
+  /// All terminals that some packet leads to, in the order of the diagram.
+  func terminals(_ a: Reference) -> [Reference] {
+    var seen = FlatBuffer<Bool>(repeating: false, count: nodes.count)
+    var seenTerminals: Set<Reference> = []
+    var result: [Reference] = []
+    var waiting = [a]
+    while let reference = waiting.popLast() {
+      if Self.isTerminal(reference) {
+        if seenTerminals.insert(reference).inserted { result.append(reference) }
+      } else if !seen[Int(reference)] {
+        seen[Int(reference)] = true
+        let node = nodes[Int(reference)]
+        waiting.append(node.high)
+        waiting.append(node.low)
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,57 @@
+import PolicyModel
+
+/// The fields of a packet as a diagram orders them.
+///
+/// Marks are not among them: masks ask for their bits one by one, and they stand in a diagram bit by bit.
+enum DiagramField {
+  /// `PacketBox.Field` by number, then the two interfaces.
+  static let input = PacketBox.Field.allCases.count
+  static let output = input + 1
+  static let count = output + 1
+
+  /// The largest value; what a packet lacks is a value too.
+  static func maximum(_ field: Int, _ family: Families) -> UInt128 {
+    guard let number = PacketBox.Field(rawValue: field) else { return .max }
+    return PacketBox.universe(number, family).ranges.last?.upper ?? 0
+  }
+
+  /// From the root down. What most rules ask for and few values part comes first (facts of the design: the order
+  /// decides the size).
+  static let order: [Int] =
+    [input, output]
+    + ([
+      .state, .transportProtocol, .icmp, .destinationPort, .sourceAddress, .destinationAddress, .sourcePort,
+      .status, .sourceType, .destinationType, .tcpFlags, .fragment, .spoofed, .ipsec, .packetType, .user,
+      .group, .sourceLink, .destinationLink, .dscp, .timeToLive, .length, .hour, .day,
+    ] as [PacketBox.Field]).map(\.rawValue)
+}
+
+/// Interface names as numbers of the same order: up to 15 bytes, the first one highest.
+enum NameNumber {
+  static func of(_ name: String) -> UInt128 { of(bytes: name.utf8) }
+
+  static func of(bytes: some Sequence<UInt8>) -> UInt128 {
+    var number: UInt128 = 0
+    var shift: UInt128 = 120
+    for byte in bytes.prefix(15) {
+      number |= UInt128(byte) << shift
+      shift -= 8
+    }
+    return number
+  }
+
+  static func range(_ pattern: InterfacePattern) -> AddressRange<UInt128> {
+    let first = of(pattern.name)
+    guard pattern.isPrefix else { return AddressRange(first, first) }
+    let free = UInt128(16 - min(pattern.name.utf8.count, 15)) * 8
+    return AddressRange(first, free >= 128 ? .max : first | ((UInt128(1) << free) - 1))
+  }
+
+  /// Bytes of a bound: one past a name is the name and a NUL, as `NameSet` has it.
+  static func bytes(_ number: UInt128) -> [UInt8] {
+    if number & 0xff == 1 { return bytes(number - 1) + [0] }
+    var bytes: [UInt8] = (0..<16).map { UInt8(truncatingIfNeeded: number >> UInt128(120 - $0 * 8)) }
+    while bytes.last == 0 { bytes.removeLast() }
+    return bytes
+  }
+}

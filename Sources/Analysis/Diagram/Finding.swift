@@ -1,0 +1,63 @@
+import PolicyModel
+
+/// A packet with what becomes of it.
+struct Finding {
+  var box: PacketBox
+  var acceptances: Acceptances
+  /// Whether every refusal is a reject.
+  var isRejected: Bool
+  /// The rule that decides so, or nil for a chain's policy.
+  var rule: Rule?
+}
+
+extension Meaning {
+  /// Of the packets of a region that a path does with as `holds` says, one.
+  ///
+  /// - Parameters:
+  ///   - region: truth values.
+  ///   - path: outcomes.
+  func finding(
+    in region: Diagram.Reference, on path: Diagram.Reference, _ holds: (OutcomeTable, UInt32) -> Bool
+  ) -> Finding? {
+    let wanted = diagram.map(path, diagram.newOperation()) { table, number in
+      holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+    let hits = diagram.and(region, wanted)
+    guard let box = representative(of: hits) else { return nil }
+    return finding(of: box, on: path)
+  }
+
+  /// What becomes of packets that are alike for every rule.
+  func finding(of box: PacketBox, on path: Diagram.Reference) -> Finding {
+    let outcome = outcome(of: box, on: path)
+    let table = diagram.outcomes
+    let acceptances = table.acceptances(outcome)
+    let label = table.deciding(outcome, isAccepted: !acceptances.contains(.never)) ?? 0
+    return Finding(
+      box: box, acceptances: acceptances, isRejected: table.isRejecting(outcome),
+      rule: label == 0 ? nil : rules[Int(label)])
+  }
+
+  func outcome(of box: PacketBox, on path: Diagram.Reference) -> UInt32 {
+    Diagram.outcome(diagram.terminal(path) { bit(of: box, $0) })
+  }
+
+  /// What a packet of a box answers to one variable.
+  private func bit(of box: PacketBox, _ variable: UInt32) -> Bool {
+    let (field, bit) = diagram.layout.meaning(variable)
+    switch field {
+    case DiagramLayout.hasConnection:
+      return !box.connectionMark.cubes.isEmpty && !box.connectionMark.includesAbsent
+    case DiagramLayout.mark: return (box.mark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
+    case DiagramLayout.connectionMark: return (box.connectionMark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
+    default:
+      let values =
+        field == DiagramField.input
+        ? box.inputInterface.numbers
+        : field == DiagramField.output
+          ? box.outputInterface.numbers : box[PacketBox.Field(rawValue: field) ?? .day]
+      let index = diagram.atoms.classIndex(of: values.ranges.first?.lower ?? 0, field)
+      return index >> UInt32(diagram.layout.bits[field] - 1 - bit) & 1 == 1
+    }
+  }
+}

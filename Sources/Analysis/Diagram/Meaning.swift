@@ -1,0 +1,377 @@
+import PolicyModel
+
+/// What firewalls do with packets of one family: their chains as diagrams over common classes.
+final class Meaning {
+  /// A limiter, as one policy asks it.
+  struct Limiter {
+    var policy: Int
+    var rule: Rule
+  }
+
+  var diagram: Diagram
+  /// By label; label 0 is none.
+  let rules: [Rule]
+  /// By oracle; oracle 0 is the unknown.
+  private(set) var limiters: [Limiter?] = [nil]
+  let firewalls: [CompiledFirewall]
+  let forms: KernelForms
+  private let regions: [GuardForm]
+  /// Whether leaves say which rule decides. It takes more nodes.
+  private let isLabelled: Bool
+  /// Whether a limiter is what it says, and not the rule that it stands in.
+  private let comparesLimiters: Bool
+  private var oracles: [OracleKey: UInt32] = [:]
+  private var chains: [ChainKey: Diagram.Reference] = [:]
+  private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
+
+  private struct OracleKey: Hashable {
+    var policy: Int
+    var rule: String
+    var words: String
+  }
+
+  private struct ChainKey: Hashable {
+    var policy: Int
+    var name: String
+  }
+
+  /// - Parameters:
+  ///   - regions: All that will be asked about, as boxes; asked for by their place in this list.
+  init(
+    _ family: Families, _ firewalls: [Firewall?], regions: [[PacketBox]], isLabelled: Bool,
+    comparesLimiters: Bool = false, budget: Int = Diagram.defaultBudget
+  ) {
+    var compiler = GuardCompiler(family)
+    // Label 0 stands for a chain's policy.
+    var rules: [Rule] = []
+    if let first = firewalls.lazy.compactMap({ $0?.rules.first }).first { rules.append(first) }
+    var compiled: [CompiledFirewall] = []
+    for (policy, firewall) in firewalls.enumerated() {
+      compiler.policy = policy
+      compiled.append(compiler.compile(firewall, &rules))
+    }
+    self.firewalls = compiled
+    self.rules = rules
+    forms = compiler.kernelForms()
+    self.regions = regions.map { compiler.form($0) }
+    self.isLabelled = isLabelled
+    self.comparesLimiters = comparesLimiters
+    var atoms = compiler.finished()
+    atoms.finish()
+    diagram = Diagram(atoms, budget: budget)
+  }
+
+  var family: Families { diagram.atoms.family }
+
+  func region(_ index: Int) -> Diagram.Reference { diagram.condition(regions[index]) }
+
+  // MARK: Paths
+
+  /// One chain of a path.
+  enum Step: Hashable {
+    /// In the policy's list of base chains.
+    case chain(Int)
+    /// Translation without rules: of what other hooks have translated.
+    case translation(Hook)
+  }
+
+  /// Where packets go whose destination was translated, beside the path of those that were not.
+  struct Elsewhere {
+    /// Steps of the path before the routing decision.
+    var after: Int
+    var steps: [Step]
+  }
+
+  /// What becomes of a packet on a path of base chains.
+  func path(_ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil) -> Diagram.Reference {
+    guard let elsewhere else { return withoutAlterations(composed(policy, steps[...])) }
+    let before = composed(policy, steps[..<elsewhere.after])
+    let onPath = diagram.compose(before, composed(policy, steps[elsewhere.after...]), .accept)
+    let isElsewhere = mayBeElsewhere(before)
+    guard isElsewhere != Diagram.isFalse else { return withoutAlterations(onPath) }
+    let other = diagram.compose(before, composed(policy, elsewhere.steps[...]), .accept)
+    let both = diagram.branch(Oracle.unknown, withoutAlterations(onPath), withoutAlterations(other))
+    return diagram.choose(isElsewhere, both, withoutAlterations(onPath))
+  }
+
+  /// From the last chain to the first: what a translation writes is one value for all that follows.
+  private func composed(_ policy: Int, _ steps: ArraySlice<Step>) -> Diagram.Reference {
+    var result: Diagram.Reference?
+    for step in steps.reversed() {
+      let chain = chain(policy, step)
+      result = result.map { diagram.compose(chain, $0, .accept) } ?? chain
+    }
+    return result ?? diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+  }
+
+  private func mayBeElsewhere(_ a: Diagram.Reference) -> Diagram.Reference {
+    func holds(_ table: OutcomeTable, _ number: UInt32) -> Bool {
+      let outcome = table[number]
+      return switch outcome.kind {
+      case .branch: holds(table, outcome.first) || holds(table, outcome.second)
+      case .accept: table.alterations[Int(outcome.detail)].mayBeElsewhere
+      default: false
+      }
+    }
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+  }
+
+  /// Behind the last chain it does not matter what a packet has become.
+  func withoutAlterations(_ a: Diagram.Reference) -> Diagram.Reference {
+    var memo: [UInt32: UInt32] = [:]
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      table.map(number, &memo) { _, outcome in
+        var outcome = outcome
+        if outcome.kind == .accept { outcome.detail = 0 }
+        return outcome
+      }
+    }
+  }
+
+  // MARK: Chains
+
+  /// One base chain for itself; what it accepts goes on altered.
+  func chain(_ policy: Int, _ step: Step) -> Diagram.Reference {
+    let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+    switch step {
+    case .translation(let hook): return translating(hook, accept)
+    case .chain(let index):
+      let key = ChainKey(policy: policy, name: "\(index)")
+      if let known = chains[key] { return known }
+      let chain = firewalls[policy].baseChains[index]
+      var result = decisions(policy, chain.rules)
+      result = ended(result, by: chain.policy ?? .accept)
+      if chain.isNAT, let hook = chain.hook { result = translating(hook, result) }
+      chains[key] = result
+      return result
+    }
+  }
+
+  /// Of a nat chain: only packets that open a connection come to its rules. The others are accepted; those of known
+  /// connections with whatever addresses their first packet has got.
+  private func translating(_ hook: Hook, _ rules: Diagram.Reference) -> Diagram.Reference {
+    let isDestination = hook == .prerouting || hook == .output
+    var alteration = PacketAlteration()
+    let fields: [Int] =
+      isDestination
+      ? [
+        PacketBox.Field.destinationPort.rawValue, PacketBox.Field.destinationAddress.rawValue,
+        PacketBox.Field.destinationType.rawValue, DiagramField.output,
+      ]
+      : [PacketBox.Field.sourcePort, .sourceAddress, .sourceType].map(\.rawValue)
+    alteration.written = fields.sorted().map { PacketAlteration.Written(field: $0, set: nil) }
+    alteration.mayBeElsewhere = isDestination
+    let number = diagram.outcomes.number(of: alteration)
+    let known = diagram.terminal(OutcomeTable.Outcome(kind: .accept, detail: number))
+    let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+    let states = states()
+    let others = diagram.choose(states.known, known, accept)
+    return diagram.choose(states.new, rules, others)
+  }
+
+  private func states() -> (
+    untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference
+  ) {
+    if let tracked { return tracked }
+    let result = (
+      diagram.condition(forms.untracked), diagram.condition(forms.new), diagram.condition(forms.known)
+    )
+    tracked = result
+    return result
+  }
+
+  /// What a chain's policy decides, at its end and behind `return`.
+  private func ended(_ a: Diagram.Reference, by policy: ChainPolicy) -> Diagram.Reference {
+    var memo: [UInt32: UInt32] = [:]
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      table.map(number, &memo) { _, outcome in
+        guard outcome.kind == .pass || outcome.kind == .returned else { return outcome }
+        return switch policy {
+        case .accept: OutcomeTable.Outcome(kind: .accept, detail: outcome.detail)
+        case .drop: OutcomeTable.Outcome(kind: .drop)
+        case .reject: OutcomeTable.Outcome(kind: .reject)
+        }
+      }
+    }
+  }
+
+  private func turned(
+    _ a: Diagram.Reference, _ from: OutcomeTable.Kind, _ to: OutcomeTable.Kind
+  ) -> Diagram.Reference {
+    var memo: [UInt32: UInt32] = [:]
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      table.map(number, &memo) { _, outcome in
+        var outcome = outcome
+        if outcome.kind == from { outcome.kind = to }
+        return outcome
+      }
+    }
+  }
+
+  /// A regular chain: its end and `return` leave it.
+  private func regular(_ policy: Int, _ name: String) -> Diagram.Reference {
+    let key = ChainKey(policy: policy, name: "chain \(name)")
+    if let known = chains[key] { return known }
+    guard let chain = firewalls[policy].regularChains[name] else {
+      // INVARIANT: the checker lets rules lead to chains that are there.
+      return diagram.terminal(OutcomeTable.Outcome(kind: .returned))
+    }
+    var result = decisions(policy, chain.rules)
+    if let policy = chain.policy {
+      result = ended(result, by: policy)
+    } else {
+      result = turned(result, .pass, .returned)
+    }
+    chains[key] = result
+    return result
+  }
+
+  /// Rules one behind the other, combined by halves: the parts stay small, and the order of combining does not
+  /// matter.
+  private func decisions(_ policy: Int, _ rules: [CompiledFirewall.CompiledRule]) -> Diagram.Reference {
+    var parts: [Diagram.Reference] = []
+    parts.reserveCapacity(rules.count)
+    for rule in rules { parts.append(decision(policy, rule)) }
+    return composed(parts)
+  }
+
+  func composed(_ parts: [Diagram.Reference]) -> Diagram.Reference {
+    guard !parts.isEmpty else { return Diagram.pass }
+    var parts = parts
+    while parts.count > 1 {
+      var next: [Diagram.Reference] = []
+      next.reserveCapacity((parts.count + 1) / 2)
+      for index in stride(from: 0, to: parts.count, by: 2) {
+        next.append(
+          index + 1 < parts.count ? diagram.compose(parts[index], parts[index + 1], .pass) : parts[index])
+      }
+      parts = next
+    }
+    return parts[0]
+  }
+
+  // MARK: Rules
+
+  /// What one rule decides, and `pass` where it does not.
+  func decision(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
+    let rule = compiled.rule
+    var hit: Diagram.Reference
+    switch rule.verdict {
+    case .dispatch(let map): hit = dispatch(policy, compiled, map)
+    case .translate: hit = translation(compiled)
+    case .notrack: hit = diagram.choose(states().untracked, Diagram.pass, Diagram.impossible)
+    default: hit = decision(policy, rule.verdict, compiled.label)
+    }
+    if !rule.changes.isEmpty { hit = changed(rule.changes, hit) }
+    if rule.limit != nil || rule.quota != nil {
+      hit = diagram.branch(oracle(policy, rule), hit, Diagram.pass)
+    }
+    if Diagram.isTerminal(hit) { return diagram.guarded(compiled.condition, hit, Diagram.pass) }
+    let condition = diagram.condition(compiled.condition)
+    return diagram.choose(condition, hit, Diagram.pass)
+  }
+
+  private func decision(_ policy: Int, _ verdict: Verdict, _ label: UInt32) -> Diagram.Reference {
+    let label = isLabelled ? label : OutcomeTable.unlabelled
+    switch verdict {
+    case .accept: return diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: label))
+    case .drop: return diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: label))
+    case .reject(let kind):
+      let detail = UInt32(RejectKind.allCases.firstIndex(of: kind) ?? 0)
+      return diagram.terminal(OutcomeTable.Outcome(kind: .reject, detail: detail, first: label))
+    case .return: return diagram.terminal(OutcomeTable.Outcome(kind: .returned))
+    case .jump(let name):
+      let chain = regular(policy, name)
+      return turned(chain, .returned, .pass)
+    case .goto(let name): return regular(policy, name)
+    // INVARIANT: these are no single verdict of a map; a rule with them is seen to above.
+    case .continue, .dispatch, .translate, .notrack: return Diagram.pass
+    }
+  }
+
+  func changed(_ changes: Changes, _ hit: Diagram.Reference) -> Diagram.Reference {
+    let with = diagram.outcomes.number(of: PacketAlteration(changes, hasConnection: true))
+    let without = diagram.outcomes.number(of: PacketAlteration(changes, hasConnection: false))
+    let connected = diagram.behind(with, hit)
+    if with == without { return connected }
+    let unconnected = diagram.behind(without, hit)
+    return diagram.choose(diagram.bit(diagram.layout.hasConnectionBit), connected, unconnected)
+  }
+
+  private func translation(_ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
+    var result = Diagram.pass
+    let label = isLabelled ? compiled.label : OutcomeTable.unlabelled
+    for translated in compiled.translations.reversed() {
+      let number = diagram.outcomes.number(of: translated.alteration)
+      let leaf = diagram.terminal(OutcomeTable.Outcome(kind: .accept, detail: number, first: label))
+      guard let form = translated.condition else {
+        result = leaf
+        continue
+      }
+      let condition = diagram.condition(form)
+      result = diagram.choose(condition, leaf, result)
+    }
+    return result
+  }
+
+  /// A verdict map; the packets that have its fields are the rule's condition.
+  private func dispatch(
+    _ policy: Int, _ compiled: CompiledFirewall.CompiledRule, _ map: VerdictMap
+  ) -> Diagram.Reference {
+    let miss = diagram.terminal(OutcomeTable.Outcome(kind: .miss))
+    var lines: [Diagram.Reference] = []
+    for (entry, form) in zip(map.entries, compiled.keys) {
+      let hit = decision(policy, entry.verdict, compiled.label)
+      let condition = diagram.condition(form)
+      lines.append(diagram.choose(condition, hit, miss))
+    }
+    // No packet meets two lines.
+    let operation = diagram.newOperation()
+    while lines.count > 1 {
+      var next: [Diagram.Reference] = []
+      for index in stride(from: 0, to: lines.count, by: 2) {
+        guard index + 1 < lines.count else {
+          next.append(lines[index])
+          continue
+        }
+        next.append(
+          diagram.combine(lines[index], lines[index + 1], operation) { table, a, b in
+            table[a].kind == .miss ? b : a
+          })
+      }
+      lines = next
+    }
+    let otherwise = decision(policy, map.otherwise, compiled.label)
+    guard let first = lines.first else { return otherwise }
+    let isMissed = diagram.map(first, diagram.newOperation()) { table, number in
+      table[number].kind == .miss ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+    return diagram.choose(isMissed, otherwise, first)
+  }
+
+  private func oracle(_ policy: Int, _ rule: Rule) -> UInt32 {
+    let key =
+      comparesLimiters
+      ? OracleKey(policy: 0, rule: "", words: Self.words(of: rule))
+      : OracleKey(policy: policy, rule: rule.id, words: "")
+    if let known = oracles[key] { return known }
+    let oracle = UInt32(limiters.count)
+    limiters.append(Limiter(policy: policy, rule: rule))
+    oracles[key] = oracle
+    return oracle
+  }
+
+  /// All that a rule says about how often it is met.
+  private static func words(of rule: Rule) -> String {
+    var words: [String] = []
+    if let limit = rule.limit {
+      words.append(
+        "limit \(limit.isOver) \(limit.rate.amount) \(limit.rate.isBytes) \(limit.rate.seconds) \(limit.burst)"
+      )
+    }
+    if let quota = rule.quota { words.append("quota \(quota.isOver) \(quota.bytes)") }
+    return words.joined(separator: ", ")
+  }
+}

@@ -1,0 +1,122 @@
+import PolicyModel
+
+/// A way that rules may take without the packet deciding it.
+enum Oracle {
+  /// Something that is not known, such as the address a translation takes.
+  static let unknown: UInt32 = 0
+}
+
+/// What becomes of a packet: a leaf, or a question to a limiter with what follows from either answer.
+///
+/// Equal outcomes are equal numbers. Numbers are those of the diagram's terminals.
+struct OutcomeTable {
+  enum Kind: UInt8 {
+    case accept
+    case drop
+    case reject
+    /// No rule of the chain has decided: the next one is asked.
+    case pass
+    /// The chain is left, and its caller goes on.
+    case returned
+    /// There is no such packet.
+    case impossible
+    /// Of a verdict map: no line of it.
+    case miss
+    /// A limiter decides between `first`, where the rule it stands in is met, and `second`.
+    case branch
+  }
+
+  struct Outcome: Hashable {
+    var kind: Kind
+    /// accept, pass, returned: the number of the alteration. reject: its kind. branch: the oracle.
+    var detail: UInt32 = 0
+    /// accept, drop, reject: the deciding rule, if labels are kept. branch: if the answer is yes.
+    var first: UInt32 = 0
+    /// branch: if the answer is no.
+    var second: UInt32 = 0
+  }
+
+  static let unlabelled: UInt32 = 0
+
+  private(set) var outcomes: [Outcome] = []
+  private var numbers: [Outcome: UInt32] = [:]
+  private(set) var alterations: [PacketAlteration] = []
+  private var alterationNumbers: [PacketAlteration: UInt32] = [:]
+
+  static let isFalse: UInt32 = 0
+  static let isTrue: UInt32 = 1
+  /// `pass` without any alteration.
+  static let pass: UInt32 = 2
+  static let impossible: UInt32 = 3
+
+  init() {
+    // The two truth values are terminals that mean no outcome.
+    for outcome in [
+      Outcome(kind: .miss, detail: .max), Outcome(kind: .miss, detail: .max - 1), Outcome(kind: .pass),
+      Outcome(kind: .impossible),
+    ] {
+      _ = intern(outcome)
+    }
+    _ = number(of: PacketAlteration())
+  }
+
+  subscript(number: UInt32) -> Outcome { outcomes[Int(number)] }
+
+  mutating func intern(_ outcome: Outcome) -> UInt32 {
+    if let number = numbers[outcome] { return number }
+    let number = UInt32(outcomes.count)
+    outcomes.append(outcome)
+    numbers[outcome] = number
+    return number
+  }
+
+  mutating func number(of alteration: PacketAlteration) -> UInt32 {
+    if let number = alterationNumbers[alteration] { return number }
+    let number = UInt32(alterations.count)
+    alterations.append(alteration)
+    alterationNumbers[alteration] = number
+    return number
+  }
+
+  mutating func branch(_ oracle: UInt32, _ first: UInt32, _ second: UInt32) -> UInt32 {
+    if first == second { return first }
+    // What the limiter let by is no packet, so it has not.
+    if first == Self.impossible { return second }
+    if second == Self.impossible { return first }
+    // The unknown has no yes and no.
+    let isSwapped = oracle == Oracle.unknown && first > second
+    return intern(
+      Outcome(
+        kind: .branch, detail: oracle, first: isSwapped ? second : first, second: isSwapped ? first : second))
+  }
+
+  /// An outcome, its leaves replaced.
+  mutating func map(
+    _ number: UInt32, _ memo: inout [UInt32: UInt32], _ leaf: (inout OutcomeTable, Outcome) -> Outcome
+  ) -> UInt32 {
+    if let known = memo[number] { return known }
+    let outcome = self[number]
+    let result: UInt32
+    if outcome.kind == .branch {
+      let first = map(outcome.first, &memo, leaf)
+      let second = map(outcome.second, &memo, leaf)
+      result = branch(outcome.detail, first, second)
+    } else {
+      result = number <= Self.isTrue ? number : intern(leaf(&self, outcome))
+    }
+    memo[number] = result
+    return result
+  }
+
+  /// An outcome that is met only after an alteration.
+  mutating func prefixed(_ alteration: UInt32, _ number: UInt32) -> UInt32 {
+    var memo: [UInt32: UInt32] = [:]
+    return map(number, &memo) { table, outcome in
+      guard [.accept, .pass, .returned].contains(outcome.kind) else { return outcome }
+      var outcome = outcome
+      let first = table.alterations[Int(alteration)]
+      outcome.detail = table.number(of: first.followed(by: table.alterations[Int(outcome.detail)]))
+      return outcome
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import PolicyModel
+
+extension Firewall {
+  /// The chains of one hook, in the order a packet meets them.
+  func steps(of hook: Hook) -> [Meaning.Step] {
+    var steps = baseChains.indices.filter { baseChains[$0].hook == hook }.map { index in
+      let chain = baseChains[index]
+      let priority = chain.isNAT ? Self.translationPriority(of: hook) : chain.priority
+      return (priority: priority, step: Meaning.Step.chain(index))
+    }
+    if isTranslating, hook != .ingress, hook != .forward,
+      !baseChains.contains(where: { $0.hook == hook && $0.isNAT })
+    {
+      // What another hook has translated is translated back here.
+      steps.append((Self.translationPriority(of: hook), .translation(hook)))
+    }
+    return steps.sorted { $0.priority < $1.priority }.map(\.step)
+  }
+
+  /// The chains that a packet of a place meets (LANGUAGE.md §6.2).
+  func path(of hook: Hook) -> [Meaning.Step] { hook.path.flatMap(steps) }
+
+  /// The same without what comes behind the place's own hook.
+  func pathToEnd(of hook: Hook) -> [Meaning.Step] {
+    hook.path.prefix { $0 != hook }.flatMap(steps) + steps(of: hook)
+  }
+
+  /// Where the routing decision may send packets of a path whose destination was translated.
+  func elsewhere(than hook: Hook) -> Meaning.Elsewhere? {
+    guard isTranslating else { return nil }
+    let before = [Hook.ingress, .prerouting].flatMap(steps).count
+    return switch hook {
+    case .input: Meaning.Elsewhere(after: before, steps: [Hook.forward, .postrouting].flatMap(steps))
+    case .forward: Meaning.Elsewhere(after: before, steps: steps(of: .input))
+    default: nil
+    }
+  }
+
+  /// Nat chains of all priorities are called from here: NF_IP_PRI_NAT_DST, NF_IP_PRI_NAT_SRC of
+  /// linux/netfilter_ipv4.h (`nf_nat_register_fn`).
+  private static func translationPriority(of hook: Hook) -> Int32 {
+    hook == .prerouting || hook == .output ? -100 : 100
+  }
+
+  var isTranslating: Bool {
+    rules.contains { if case .translate = $0.verdict { true } else { false } }
+  }
+}
+
+/// What the kernel itself changes between two places of a path.
+enum KernelChanges {
+  /// Whether a path asks twice for a field that is another one by then: a forwarded packet loses one of its TTL
+  /// before `forward`, and fragments are one packet behind −400 in prerouting.
+  ///
+  /// What a regular chain asks counts for each base chain that leads anywhere.
+  static func isUnknown(_ region: [PacketBox], _ hook: Hook, of firewall: Firewall?) -> Bool {
+    guard let firewall else { return false }
+    let chains = hook.path.flatMap { hook in firewall.baseChains.filter { $0.hook == hook } }
+    func isNarrowed(_ field: PacketBox.Field) -> Bool {
+      region.contains { $0[field] != PacketBox.universe(field, $0.family) }
+    }
+    func asks(_ chains: [BaseChain], _ holds: (Match.Condition) -> Bool) -> Bool {
+      chains.contains { chain in
+        let leads = chain.rules.contains { !$0.verdict.targets.isEmpty }
+        return (chain.rules + (leads ? firewall.regularChains.flatMap(\.rules) : [])).contains {
+          $0.isEnabled && $0.matches.contains { holds($0.condition) }
+        }
+      }
+    }
+    let isArrival = { (chain: BaseChain) in chain.hook == .ingress || chain.hook == .prerouting }
+    let isRaw = { (chain: BaseChain) in
+      chain.hook == .ingress || chain.hook == .prerouting && chain.priority < -400
+    }
+    func isTwice(
+      _ field: PacketBox.Field, isEarly: (BaseChain) -> Bool, _ holds: (Match.Condition) -> Bool
+    ) -> Bool {
+      let isEarlier = isNarrowed(field) || asks(chains.filter(isEarly), holds)
+      return isEarlier && asks(chains.filter { !isEarly($0) }, holds)
+    }
+    if chains.contains(where: { $0.hook == .forward }),
+      isTwice(.timeToLive, isEarly: isArrival, { if case .timeToLive = $0 { true } else { false } })
+    {
+      return true
+    }
+    guard chains.contains(where: isRaw) else { return false }
+    return isTwice(.length, isEarly: isRaw) { if case .length = $0 { true } else { false } }
+      || isTwice(.fragment, isEarly: isRaw) { $0 == .fragment }
+  }
+}

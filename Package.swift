@@ -181,7 +181,7 @@ let package = Package(
         "PolicyModel",
         "PolicySamples", "SHA2",
       ],
-      exclude: ["Cases", "Findings"]),
+      exclude: ["Cases", "Differences", "Findings"]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

@@ -39,7 +39,7 @@ package enum Analysis {
 }
 
 /// The state of one proof run over one policy.
-private struct Prover {
+struct Prover {
   let policy: HostPolicy
   let firewall: Firewall
   var summary = ProofSummary()
@@ -49,7 +49,7 @@ private struct Prover {
   private var regions: [RegionKey: Int] = [:]
   private var paths: [PathKey: Diagram.Reference] = [:]
 
-  private enum Kind: Hashable {
+  enum Kind: Hashable {
     /// Packets that a statement is about.
     case stated
     /// Those that open what must stay reachable, and those that answer them.
@@ -119,14 +119,19 @@ private struct Prover {
 
   // MARK: Asking
 
+  /// Whether a stated region is about any packet.
+  func hasPackets(_ region: Region) -> Bool {
+    regions[Self.key(.stated, region)].map { isEmpty[$0] == false } ?? false
+  }
+
   /// One packet of a region that a place does with as `holds` says, in either family.
-  private enum Answer {
+  enum Answer {
     case none
     case found(Finding)
     case unknown
   }
 
-  private mutating func ask(
+  mutating func ask(
     _ kind: Kind, _ region: Region, at hook: Hook, isWhole: Bool = true,
     _ holds: (OutcomeTable, UInt32) -> Bool
   ) -> Answer {

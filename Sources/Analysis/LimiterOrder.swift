@@ -2,7 +2,7 @@ import PolicyModel
 
 /// Which of two outcomes accepts no more often, limiter by limiter.
 struct LimiterOrder {
-  let table: OutcomeTable
+  var table: OutcomeTable
   /// By oracle.
   let limiters: [Meaning.Limiter?]
   private var memo: [Pair: Bool] = [:]
@@ -12,9 +12,13 @@ struct LimiterOrder {
     var right: UInt32
   }
 
-  init(_ table: OutcomeTable, _ limiters: [Meaning.Limiter?]) {
+  /// Whether limiters of two rules are compared by what they say, and not only those of one rule.
+  private let comparesRules: Bool
+
+  init(_ table: OutcomeTable, _ limiters: [Meaning.Limiter?], comparesRules: Bool = false) {
     self.table = table
     self.limiters = limiters
+    self.comparesRules = comparesRules
   }
 
   /// Whether whatever the limiters of both answer, what the left one accepts the right one accepts.
@@ -39,8 +43,10 @@ struct LimiterOrder {
     guard a.kind == .branch, b.kind == .branch, let here = limiters[Int(a.detail)],
       let there = limiters[Int(b.detail)]
     else { return false }
-    if here.rule.id == there.rule.id {
-      guard let order = Self.order(here.rule, there.rule) else { return false }
+    if a.detail == b.detail || comparesRules || here.rule.id == there.rule.id {
+      guard let order = a.detail == b.detail ? .equal : Self.order(here.rule, there.rule) else {
+        return false
+      }
       guard isAtMost(a.first, b.first), isAtMost(a.second, b.second) else { return false }
       switch order {
       case .equal: return true
@@ -49,16 +55,16 @@ struct LimiterOrder {
       case .more: return isAtMost(a.first, b.second)
       }
     }
-    if !asks(right, sameAs: here.rule) { return isAtMost(a.first, right) && isAtMost(a.second, right) }
-    if !asks(left, sameAs: there.rule) { return isAtMost(left, b.first) && isAtMost(left, b.second) }
+    if !asks(right, a.detail, here.rule) { return isAtMost(a.first, right) && isAtMost(a.second, right) }
+    if !asks(left, b.detail, there.rule) { return isAtMost(left, b.first) && isAtMost(left, b.second) }
     return false
   }
 
-  private func asks(_ number: UInt32, sameAs rule: Rule) -> Bool {
+  private func asks(_ number: UInt32, _ oracle: UInt32, _ rule: Rule) -> Bool {
     let outcome = table[number]
     guard outcome.kind == .branch else { return false }
-    return limiters[Int(outcome.detail)]?.rule.id == rule.id || asks(outcome.first, sameAs: rule)
-      || asks(outcome.second, sameAs: rule)
+    return outcome.detail == oracle || limiters[Int(outcome.detail)]?.rule.id == rule.id
+      || asks(outcome.first, oracle, rule) || asks(outcome.second, oracle, rule)
   }
 
   private enum Order {

@@ -69,10 +69,7 @@ struct Witness {
     }
     for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
       if let link = value(field, unless: PacketBox.absentLink) {
-        let bytes = LinkAddress(UInt64(truncatingIfNeeded: link)).bytes
-        words.append(
-          "ether \(word) "
-            + bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":"))
+        words.append("ether \(word) \(Self.link(link))")
       }
     }
     if let second = value(.hour, unless: 43_200) {
@@ -88,6 +85,26 @@ struct Witness {
     return words
   }
 
+  /// The values of a field that a reader would expect, the first one first.
+  static func usual(_ field: PacketBox.Field, _ family: Families) -> [UInt128] {
+    switch field {
+    case .transportProtocol: [6, 17, 1, 58]
+    case .sourceAddress: outside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }
+    case .destinationAddress: inside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }
+    case .sourcePort: [40_000, 1]
+    case .destinationPort: [22, 80, 443, 8080, 1]
+    case .state: [3, 4, 1, 2, 0]
+    case .tcpFlags: [2]
+    case .timeToLive: [64]
+    case .length: [60]
+    case .sourceLink, .destinationLink: [PacketBox.absentLink]
+    case .hour: [43_200]
+    case .day: [1]
+    case .sourceType: [2]
+    default: [0]
+    }
+  }
+
   // Documentation prefixes: RFC 5737 TEST-NET-3 and TEST-NET-1, RFC 3849.
   static let outside: [UInt128] = [0xcb00_7109, 0x2001_0db8_0000_0000_0000_0000_0000_0009]
   static let inside: [UInt128] = [0xc000_0201, 0x2001_0db8_0001_0000_0000_0000_0000_0001]
@@ -98,7 +115,16 @@ struct Witness {
     let value =
       usual.first { set.contains($0) && (family == .ipv6) == ($0 > UInt128(UInt32.max)) }
       ?? set.ranges.first?.lower ?? 0
-    return family == .ipv4 ? ipv4Text(UInt32(truncatingIfNeeded: value)) : ipv6Text(value)
+    return address(value, family)
+  }
+
+  static func address(_ value: UInt128, _ family: Families) -> String {
+    family == .ipv4 ? ipv4Text(UInt32(truncatingIfNeeded: value)) : ipv6Text(value)
+  }
+
+  static func link(_ value: UInt128) -> String {
+    LinkAddress(UInt64(truncatingIfNeeded: value)).bytes
+      .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
   }
 
   private static func port(_ set: IntervalSet<UInt128>, preferring usual: [UInt128]) -> UInt128? {
@@ -114,7 +140,7 @@ struct Witness {
     return order.first { set.contains($0.0) }?.1 ?? ""
   }
 
-  private static func protocolName(_ number: UInt128) -> String {
+  static func protocolName(_ number: UInt128) -> String {
     switch number {
     case 1: "icmp"
     case 6: "tcp"

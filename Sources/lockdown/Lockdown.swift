@@ -13,8 +13,9 @@ struct Lockdown: ParsableCommand {
       """,
     version: "lockdown \(Version.text)",
     subcommands: [
-      CompileCommand.self, CheckCommand.self, FormatCommand.self, ApplyCommand.self,
-      InspectCommand.self, SandboxCommand.self, DigestCommand.self, SchemaCommand.self,
+      CompileCommand.self, CheckCommand.self, DiffCommand.self, QueryCommand.self, ExplainCommand.self,
+      FormatCommand.self, ApplyCommand.self, InspectCommand.self, SandboxCommand.self, DigestCommand.self,
+      SchemaCommand.self,
     ])
 
   /// Parses and runs; DESIGN §8 fixes the exit codes, 64 for a wrong command line among them.

@@ -5,7 +5,7 @@ import Testing
 @testable import Analysis
 
 /// A packet as plain values, judged by a plain first-match loop: the oracle knows no boxes.
-private struct Packet {
+struct Packet {
   var family: Families
   var number: UInt8
   /// Nil: a later fragment, or a protocol without ports.
@@ -128,7 +128,7 @@ private struct Packet {
 /// What a packet may meet: every choice of every limiter, tried one after the other.
 ///
 /// Nil: `notrack` takes the packet out of tracking, so that one of its state does not exist.
-private func outcomes(
+func outcomes(
   _ packet: Packet, _ chains: [BaseChain], _ regular: [RegularChain]
 ) -> Set<ChainPolicy>? {
   typealias Outcome = Set<ChainPolicy>?
@@ -175,9 +175,9 @@ private func outcomes(
 }
 
 private let source = SourceID(0)
-private let nowhere = SourceSpan(source, 0, 0)
+let nowhere = SourceSpan(source, 0, 0)
 
-private func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
+func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   let isNegated = Bool.random(using: &random)
   let condition: Match.Condition
   switch Int.random(in: 0..<14, using: &random) {
@@ -230,7 +230,7 @@ private func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   return Match(condition, isNegated: isNegated)
 }
 
-private func randomMap(_ random: inout some RandomNumberGenerator, _ targets: [String]) -> VerdictMap {
+func randomMap(_ random: inout some RandomNumberGenerator, _ targets: [String]) -> VerdictMap {
   let ports: [VerdictMap.Part] = [
     .ports(PortSet([AddressRange(1, 1)])), .ports(PortSet([AddressRange(2, 3)])),
     .ports(PortSet([AddressRange(5, 9)])),
@@ -259,7 +259,7 @@ private func randomMap(_ random: inout some RandomNumberGenerator, _ targets: [S
     otherwise: verdicts.randomElement(using: &random) ?? .drop)
 }
 
-private func randomRules(
+func randomRules(
   _ random: inout some RandomNumberGenerator, place: String, targets: [String]
 ) -> [Rule] {
   let verdicts: [Verdict] =
@@ -289,17 +289,17 @@ private func randomRules(
   }
 }
 
-private func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
+func randomChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
   let policies: [ChainPolicy] = [.accept, .drop, .reject]
   return BaseChain(
     hook: .input, priority: -5, policy: policies.randomElement(using: &random) ?? .drop,
     rules: randomRules(&random, place: "input", targets: regularNames), span: nowhere)
 }
 
-private let regularNames = ["a", "b", "c"]
+let regularNames = ["a", "b", "c"]
 
 /// Each leads to the ones behind it only.
-private func randomRegularChains(_ random: inout some RandomNumberGenerator) -> [RegularChain] {
+func randomRegularChains(_ random: inout some RandomNumberGenerator) -> [RegularChain] {
   regularNames.indices.map { index in
     let rules = randomRules(
       &random, place: regularNames[index], targets: Array(regularNames[(index + 1)...]))
@@ -307,7 +307,7 @@ private func randomRegularChains(_ random: inout some RandomNumberGenerator) -> 
   }
 }
 
-private func randomPacket(_ random: inout some RandomNumberGenerator) -> Packet {
+func randomPacket(_ random: inout some RandomNumberGenerator) -> Packet {
   let state = [ConntrackStates.new, .established, .invalid, .untracked].randomElement(using: &random) ?? .new
   let hasEntry = state == .new || state == .established
   let (isDNAT, user): (Bool, UInt32?) =
@@ -332,7 +332,7 @@ private func randomPacket(_ random: inout some RandomNumberGenerator) -> Packet 
 }
 
 /// splitmix64, so that a failure can be repeated.
-private struct Seeded: RandomNumberGenerator {
+struct Seeded: RandomNumberGenerator {
   var state: UInt64
 
   mutating func next() -> UInt64 {
@@ -345,7 +345,7 @@ private struct Seeded: RandomNumberGenerator {
 }
 
 /// All that an outcome may be; nil: there is no such packet.
-private func leaves(_ number: UInt32, _ table: OutcomeTable) -> Set<ChainPolicy>? {
+func leaves(_ number: UInt32, _ table: OutcomeTable) -> Set<ChainPolicy>? {
   let outcome = table[number]
   switch outcome.kind {
   case .accept: return [.accept]
@@ -400,7 +400,7 @@ private final class Judge {
 }
 
 /// A chain of prerouting now and then, which may change what the other one sees.
-private func randomPath(_ random: inout some RandomNumberGenerator) -> [BaseChain] {
+func randomPath(_ random: inout some RandomNumberGenerator) -> [BaseChain] {
   let chain = randomChain(&random)
   guard Int.random(in: 0..<3, using: &random) == 0 else { return [chain] }
   var first = randomChain(&random)
@@ -494,7 +494,7 @@ private func host(_ chain: BaseChain, _ regular: [RegularChain]) -> HostPolicy {
 
 /// Without what changes packets: the refinement of policies that do is refused or walked the same way, and "no such
 /// packet" has no rank.
-private func plain(_ rules: [Rule]) -> [Rule] {
+func plain(_ rules: [Rule]) -> [Rule] {
   rules.map { rule in
     var rule = rule
     rule.changes = Changes()
@@ -503,20 +503,20 @@ private func plain(_ rules: [Rule]) -> [Rule] {
   }
 }
 
-private func plainChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
+func plainChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
   var chain = randomChain(&random)
   chain.rules = plain(chain.rules)
   return chain
 }
 
-private func plainRegularChains(_ random: inout some RandomNumberGenerator) -> [RegularChain] {
+func plainRegularChains(_ random: inout some RandomNumberGenerator) -> [RegularChain] {
   randomRegularChains(&random).map { chain in
     RegularChain(name: chain.name, rules: plain(chain.rules), span: nowhere)
   }
 }
 
 /// Rules added, taken out and changed, and now and then another policy.
-private func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerator) -> BaseChain {
+func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerator) -> BaseChain {
   var chain = chain
   for index in 0..<Int.random(in: 1...2, using: &random) {
     let place = Int.random(in: 0...chain.rules.count, using: &random)
@@ -541,7 +541,7 @@ private func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerat
 }
 
 /// Nil: there is no such packet.
-private func rank(_ outcomes: Set<ChainPolicy>?) -> Int {
+func rank(_ outcomes: Set<ChainPolicy>?) -> Int {
   guard let outcomes else { return -1 }
   return outcomes == [.accept] ? 2 : outcomes.contains(.accept) ? 1 : 0
 }

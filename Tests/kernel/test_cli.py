@@ -17,7 +17,8 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
-COMMANDS = ("", "compile", "check", "fmt", "apply", "inspect", "sandbox", "digest", "schema")
+COMMANDS = ("", "compile", "check", "diff", "query", "explain", "fmt", "apply", "inspect", "sandbox", "digest",
+            "schema")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates
@@ -808,3 +809,89 @@ mounts:
         before = state()
         self.call("sandbox", "out/policy.bundle", "--probe")
         self.assertEqual(state(), before)
+
+
+class Questions(CommandLine):
+    """`diff`, `query` and `explain`: exit codes, formats and bad inputs."""
+
+    OLD = """policy: web
+language: 1
+target: { kernel: "6.1" }
+management: none
+define:
+  admin: [10.20.0.0/16]
+  none: { addresses: [] }
+firewall:
+  input:
+    policy: drop
+    rules:
+      - replies: accept established, related
+      - ssh: accept tcp 22 from $admin
+      - ping: accept icmp echo-request limit 10/second
+sysctl:
+  kernel.kptr_restrict: 2
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.write("old.cos", self.OLD)
+        self.write("new.cos", self.OLD.replace("tcp 22 from", "tcp 22, 8080 from"))
+        self.write("broken.cos", self.OLD.replace("accept tcp 22", "accept tpc 22"))
+
+    def test_diff(self):
+        done = self.call("diff", "old.cos", "new.cos", status=1)
+        self.assertIn("widened: input: dropped → accepted\n  ipv4 tcp 8080 not established, related from $admin\n",
+                      done.stdout)
+        self.assertIn("old: old.cos:10: input/closing: drop count\n", done.stdout)
+        self.assertIn("new: new.cos:13: input/ssh: accept tcp 22, 8080 from $admin\n", done.stdout)
+        self.call("diff", "old.cos", "new.cos", "--fail-on", "widen", status=1)
+        self.call("diff", "new.cos", "old.cos", "--fail-on", "widen", status=0)
+        self.call("diff", "new.cos", "old.cos", "--fail-on", "observe", status=0)
+        self.assertEqual(self.call("diff", "old.cos", "old.cos").stdout, "old.cos and old.cos mean the same\n")
+        value = json.loads(self.call("diff", "old.cos", "new.cos", "--format", "json", status=1).stdout)
+        self.assertEqual([change["direction"] for change in value["changes"]], ["widened"])
+        self.assertFalse(value["same"])
+        self.assertIn("| widened | input |", self.call("diff", "old.cos", "new.cos", "--format", "markdown",
+                                                       status=1).stdout)
+
+    def test_query(self):
+        self.assertIn("holds\n", self.call("query", "old.cos", "input accept tcp 22 from $admin").stdout)
+        done = self.call("query", "old.cos", "input accept tcp 22 from 10.0.0.0/8", status=1)
+        self.assertIn("does not hold\naccepted: some of the packets\nyes: tcp from 10.20.0.0 ", done.stdout)
+        self.assertIn("decided by old.cos:13: input/ssh", done.stdout)
+        self.assertIn("up to a limit", self.call("query", "old.cos", "input accept icmp echo-request").stdout)
+        self.call("query", "old.cos", "sysctl kernel.kptr_restrict at least 1")
+        self.call("query", "old.cos", "sysctl kernel.kptr_restrict is 1", status=1)
+        value = json.loads(self.call("query", "old.cos", "input drop udp", "--format", "json").stdout)
+        self.assertEqual((value["holds"], value["accepted"], value["yes"]), (True, "none", None))
+
+    def test_explain(self):
+        done = self.call("explain", "old.cos", "input tcp 22 from 10.20.1.2 in eth0")
+        self.assertEqual(done.stdout, """input: tcp from 10.20.1.2 port 40000 to 192.0.2.1 port 22 in eth0 new
+  old.cos:13: input/ssh: accept tcp 22 from $admin
+    accepted here
+accepted
+""")
+        self.assertTrue(self.call("explain", "old.cos", "input udp 53").stdout.endswith("\ndropped\n"))
+        value = json.loads(self.call("explain", "old.cos", "icmp echo-request", "--format", "json").stdout)
+        self.assertEqual(value["outcome"], "accepted up to a limit, else dropped")
+
+    def test_bad_inputs(self):
+        for command in (["diff", "old.cos"], ["query"], ["explain"]):
+            rest = [] if command[0] == "diff" else ["input tcp 22" if command[0] == "explain" else "input drop udp"]
+            if command[0] == "diff":
+                self.call("diff", "old.cos", "missing.cos", status=3)
+                self.assertIn("tpc", self.call("diff", "old.cos", "broken.cos", status=1).stderr)
+                self.call("diff", "old.cos", status=64)
+                self.call("diff", "-", "-", status=64)
+                continue
+            self.call(*command, "missing.cos", *rest, status=3)
+            self.assertIn("tpc", self.call(*command, "broken.cos", *rest, status=1).stderr)
+            self.call(*command, "old.cos", status=64)
+        self.assertIn("<question>:1:", self.call("query", "old.cos", "input accept tpc 22", status=1).stderr)
+        self.assertIn("expect/empty-region", self.call("query", "old.cos", "input drop tcp 22 from $none",
+                                                       status=1).stderr)
+        self.assertIn("define/", self.call("explain", "old.cos", "input from $nobody", status=1).stderr)
+        self.call("compile", "old.cos", "-o", "out")
+        for arguments in (["diff", "old.cos", "out/policy.bundle"], ["query", "out/policy.bundle", "input drop udp"]):
+            self.assertIn("is a bundle", self.call(*arguments, status=3).stderr)

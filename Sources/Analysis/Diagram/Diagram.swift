@@ -290,6 +290,26 @@ struct Diagram: ~Copyable {
     return result
   }
 
+  /// As `combine` to truth values, where equal outcomes make no difference.
+  mutating func difference(
+    _ a: Reference, _ b: Reference, _ operation: UInt32,
+    _ leaf: (inout OutcomeTable, UInt32, UInt32) -> UInt32
+  ) -> Reference {
+    if a == b { return Self.isFalse }
+    if Self.isTerminal(a), Self.isTerminal(b) {
+      return Self.terminal(leaf(&outcomes, Self.outcome(a), Self.outcome(b)))
+    }
+    if let result = known(a, b, operation) { return result }
+    if isExhausted { return Self.isFalse }
+    let top = min(variable(a), variable(b))
+    let (left, right) = (cofactors(a, top), cofactors(b, top))
+    let low = difference(left.low, right.low, operation, leaf)
+    let high = difference(left.high, right.high, operation, leaf)
+    let result = node(top, low, high)
+    remember(a, b, operation, result)
+    return result
+  }
+
   /// A question to an oracle, whose answers lead to two diagrams.
   mutating func branch(_ oracle: UInt32, _ a: Reference, _ b: Reference) -> Reference {
     if a == b || b == Self.impossible { return a }

@@ -17,7 +17,9 @@ final class Meaning {
   let forms: KernelForms
   private let regions: [GuardForm]
   /// Whether leaves say which rule decides. It takes more nodes.
-  private let isLabelled: Bool
+  private var isLabelled: Bool
+  /// Rules that meet nothing of it are left out; nil: none is.
+  private var scope: Diagram.Reference?
   /// Whether a limiter is what it says, and not the rule that it stands in.
   private let comparesLimiters: Bool
   private var oracles: [OracleKey: UInt32] = [:]
@@ -63,6 +65,20 @@ final class Meaning {
 
   var family: Families { diagram.atoms.family }
 
+  /// From now on leaves say which rule decides, and what is outside of a region may be anything.
+  ///
+  /// - Parameter scope: truth values of packets as they come.
+  func label(within scope: Diagram.Reference) {
+    isLabelled = true
+    // What rules change is not what came, and a rule may meet what its guard does not name.
+    let isChanging = rules.contains { rule in
+      if case .translate = rule.verdict { return true }
+      return !rule.changes.isEmpty
+    }
+    self.scope = isChanging ? nil : scope
+    chains = [:]
+  }
+
   func region(_ index: Int) -> Diagram.Reference { diagram.condition(regions[index]) }
 
   // MARK: Paths
@@ -83,8 +99,13 @@ final class Meaning {
   }
 
   /// What becomes of a packet on a path of base chains.
-  func path(_ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil) -> Diagram.Reference {
-    guard let elsewhere else { return withoutAlterations(composed(policy, steps[...])) }
+  func path(
+    _ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil, keepsAlterations: Bool = false
+  ) -> Diagram.Reference {
+    guard let elsewhere else {
+      let path = composed(policy, steps[...])
+      return keepsAlterations ? path : withoutAlterations(path)
+    }
     let before = composed(policy, steps[..<elsewhere.after])
     let onPath = diagram.compose(before, composed(policy, steps[elsewhere.after...]), .accept)
     let isElsewhere = mayBeElsewhere(before)
@@ -233,7 +254,13 @@ final class Meaning {
   private func decisions(_ policy: Int, _ rules: [CompiledFirewall.CompiledRule]) -> Diagram.Reference {
     var parts: [Diagram.Reference] = []
     parts.reserveCapacity(rules.count)
-    for rule in rules { parts.append(decision(policy, rule)) }
+    for rule in rules {
+      if let scope {
+        let condition = diagram.condition(rule.condition)
+        if diagram.and(scope, condition) == Diagram.isFalse { continue }
+      }
+      parts.append(decision(policy, rule))
+    }
     return composed(parts)
   }
 
@@ -363,15 +390,15 @@ final class Meaning {
     return oracle
   }
 
-  /// All that a rule says about how often it is met.
-  private static func words(of rule: Rule) -> String {
+  /// All that a rule says about how often it is met, in its own words.
+  static func words(of rule: Rule) -> String {
     var words: [String] = []
     if let limit = rule.limit {
-      words.append(
-        "limit \(limit.isOver) \(limit.rate.amount) \(limit.rate.isBytes) \(limit.rate.seconds) \(limit.burst)"
-      )
+      let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"
+      let (over, bytes) = (limit.isOver ? "over " : "", limit.rate.isBytes ? "bytes" : "")
+      words.append("limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)")
     }
-    if let quota = rule.quota { words.append("quota \(quota.isOver) \(quota.bytes)") }
+    if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
     return words.joined(separator: ", ")
   }
 }

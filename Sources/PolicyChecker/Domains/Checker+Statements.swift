@@ -38,6 +38,14 @@ extension Checker {
     return .regions(regions)
   }
 
+  /// A region that may name its place; else that is `input`.
+  mutating func region(_ scalar: SyntaxScalar) -> Region? {
+    guard let parsed = RegionSyntax.parseManagement(scalar, diagnostics: &diagnostics),
+      let (place, matches, families) = place(parsed.place ?? Spanned(.hook("input"), scalar.span))
+    else { return nil }
+    return region(parsed.region, at: place, matches, families)
+  }
+
   // MARK: Statements
 
   mutating func statements(_ node: SyntaxNode?, in list: StatementList) -> [Statement] {
@@ -69,7 +77,7 @@ extension Checker {
     return statements
   }
 
-  private mutating func body(
+  mutating func body(
     _ syntax: StatementSyntax, _ span: SourceSpan, in list: StatementList
   ) -> Statement.Body? {
     switch syntax {

@@ -50,6 +50,11 @@ struct PolicyFiles {
     file == other || reach[file]?.contains(other) == true
   }
 
+  /// Lets a text that stands in no file see what a file and those that it names define.
+  mutating func show(_ file: SourceID, to question: SourceID) {
+    reach[question] = (reach[file] ?? []).union([file])
+  }
+
   /// The policies from the root to a file, each the base of the next.
   func line(to file: PolicyFile) -> [PolicyFile] {
     var line = [file]

@@ -1,0 +1,116 @@
+import Diagnostics
+package import PolicyModel
+
+/// What a policy does with the packets that a question is about.
+package struct PacketAnswer: Sendable {
+  package enum Share: String, Sendable {
+    case every
+    case some
+    case none
+  }
+
+  package struct Example: Sendable {
+    package var packet: String
+    package var rule: Rule?
+  }
+
+  /// Nil: could not tell.
+  package var holds: Bool?
+  /// How much of the region is accepted, if only up to a limit.
+  package var share: Share
+  /// Whether a limit decides about some of what is accepted.
+  package var isLimited: Bool
+  /// An accepted packet, and one that is refused or may be.
+  package var yes: Example?
+  package var no: Example?
+}
+
+extension Analysis {
+  /// Decides one statement about packets; nil if no packet is in its region.
+  package static func answer(_ statement: Statement, for policy: HostPolicy) -> PacketAnswer? {
+    guard case .packets(let region, _, _) = statement.body else { return nil }
+    var asked = policy
+    asked.management = .none
+    asked.expectations = [statement]
+    asked.guarantees = []
+    var prover = Prover(policy: asked)
+    guard prover.hasPackets(region) else { return nil }
+    func example(_ finding: Finding) -> PacketAnswer.Example {
+      PacketAnswer.Example(packet: Witness(from: finding.box, hook: region.hook).text, rule: finding.rule)
+    }
+    var isUnknown = false
+    func find(_ holds: (Acceptances) -> Bool) -> Finding? {
+      switch prover.ask(.stated, region, at: region.hook, { holds($0.acceptances($1)) }) {
+      case .found(let finding): return finding
+      case .none: return nil
+      case .unknown:
+        isUnknown = true
+        return nil
+      }
+    }
+    let always = find { $0 == .always }
+    let sometimes = find { $0.contains(.sometimes) }
+    let never = find { $0.contains(.never) }
+    let accepted = always ?? sometimes ?? find { $0.contains(.always) }
+    var diagnostics = DiagnosticList()
+    prover.prove(statement, failure: .expectFailed, what: "query", &diagnostics)
+    return PacketAnswer(
+      holds: isUnknown ? nil : diagnostics.all.isEmpty,
+      share: accepted == nil ? .none : never == nil ? .every : .some, isLimited: sometimes != nil,
+      yes: accepted.map(example), no: (never ?? sometimes).map(example))
+  }
+
+  /// Follows one packet of a region; nil if there is none, or nobody can tell.
+  package static func path(of region: Region, in policy: HostPolicy) -> PacketPath? {
+    var asked = policy
+    asked.management = .none
+    asked.guarantees = []
+    asked.expectations = [
+      Statement(name: nil, body: .packets(region, .plain, .accept), text: region.text, span: region.span)
+    ]
+    var prover = Prover(policy: asked)
+    guard prover.hasPackets(region),
+      case .found(let finding) = prover.ask(.stated, region, at: region.hook, { !$0.acceptances($1).isEmpty })
+    else { return nil }
+    let point = finding.box.point
+    let firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
+    var tracer = PathTracer(firewall, point)
+    tracer.follow(firewall.path(of: region.hook))
+    let outcome: String
+    switch finding.acceptances {
+    case .always: outcome = "accepted"
+    case .never: outcome = finding.isRejected ? "rejected" : "dropped"
+    case .sometimes: outcome = "accepted up to a limit, else \(finding.isRejected ? "rejected" : "dropped")"
+    default: outcome = "accepted or not: it depends on what a translation makes of it"
+    }
+    return PacketPath(
+      packet: Witness(from: finding.box, hook: region.hook).text, hook: region.hook, steps: tracer.steps,
+      outcome: outcome, isAccepted: !finding.acceptances.contains(.never))
+  }
+}
+
+extension PacketBox {
+  /// One packet of the box: the one that ``Witness`` names.
+  var point: PacketBox {
+    func point(_ value: UInt128) -> IntervalSet<UInt128> { IntervalSet([AddressRange(value, value)]) }
+    var result = self
+    for field in Field.allCases {
+      let usual = Witness.usual(field, family)
+      let value = usual.first { self[field].contains($0) } ?? self[field].ranges.first?.lower ?? 0
+      result[field] = point(value)
+    }
+    if let name = inputInterface.sample(preferring: ["eth0", "lo"]) {
+      result.inputInterface = .exactly(name)
+    }
+    if let name = outputInterface.sample(preferring: ["eth0", "lo"]) {
+      result.outputInterface = .exactly(name)
+    }
+    if let value = mark.sample { result.mark = MarkSet(MarkValues([AddressRange(value, value)])) }
+    if connectionMark.includesAbsent {
+      result.connectionMark = .absent
+    } else if let value = connectionMark.sample {
+      result.connectionMark = MarkSet(MarkValues([AddressRange(value, value)]))
+    }
+    return result
+  }
+}

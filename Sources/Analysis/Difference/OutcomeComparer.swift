@@ -1,0 +1,116 @@
+import PolicyModel
+
+/// How two outcomes differ; numbers are of one table.
+struct OutcomeComparer {
+  private var order: LimiterOrder
+  private let limiters: [Meaning.Limiter?]
+  private var known: [Pair: PacketDifference.Direction?] = [:]
+
+  private struct Pair: Hashable {
+    var old: UInt32
+    var new: UInt32
+  }
+
+  init(_ meaning: Meaning) {
+    limiters = meaning.limiters
+    order = LimiterOrder(meaning.diagram.outcomes, meaning.limiters, comparesRules: true)
+  }
+
+  /// Nil: they do not differ.
+  mutating func verdict(_ old: UInt32, _ new: UInt32, _ table: OutcomeTable) -> PacketDifference.Direction? {
+    if old == new { return nil }
+    if let verdict = known[Pair(old: old, new: new)] { return verdict }
+    let verdict = compare(old, new, table)
+    known[Pair(old: old, new: new)] = .some(verdict)
+    return verdict
+  }
+
+  private mutating func compare(
+    _ old: UInt32, _ new: UInt32, _ table: OutcomeTable
+  ) -> PacketDifference.Direction? {
+    let (before, after) = (table.acceptances(old), table.acceptances(new))
+    // No such packet: it is tracked in one of them only.
+    if before.isEmpty || after.isEmpty { return before == after ? nil : .incomparable }
+    if !table.isUnknown(old), !table.isUnknown(new) {
+      order.table = table
+      let (isLess, isMore) = (order.isAtMost(new, old), order.isAtMost(old, new))
+      if isLess != isMore { return isLess ? .narrowed : .widened }
+      if !isLess { return .incomparable }
+    } else if before != after {
+      return .incomparable
+    }
+    let (first, second) = (leaves(old, table), leaves(new, table))
+    if first == second { return nil }
+    // Packets that are delivered with other addresses are others for whoever gets them.
+    return translations(first, table) == translations(second, table) ? .visible : .incomparable
+  }
+
+  private func translations(
+    _ leaves: Set<OutcomeTable.Outcome>, _ table: OutcomeTable
+  ) -> Set<[PacketAlteration.Written]> {
+    Set(
+      leaves.compactMap { outcome in
+        outcome.kind == .accept ? table.alterations[Int(outcome.detail)].written : nil
+      })
+  }
+
+  /// All ends, without labels.
+  private func leaves(_ number: UInt32, _ table: OutcomeTable) -> Set<OutcomeTable.Outcome> {
+    var outcome = table[number]
+    if outcome.kind == .branch {
+      return leaves(outcome.first, table).union(leaves(outcome.second, table))
+    }
+    outcome.first = 0
+    return [outcome]
+  }
+
+  func label(_ number: UInt32, _ table: OutcomeTable) -> UInt32 {
+    table.deciding(number, isAccepted: !table.acceptances(number).contains(.never)) ?? 0
+  }
+
+  func text(_ number: UInt32, _ table: OutcomeTable) -> String {
+    let acceptances = table.acceptances(number)
+    if acceptances.isEmpty { return "not tracked so" }
+    let ends = leaves(number, table).sorted { ($0.kind.rawValue, $0.detail) < ($1.kind.rawValue, $1.detail) }
+    let texts = ends.map { Self.text($0, table) }
+    let all = texts.enumerated().filter { !texts[..<$0.offset].contains($0.element) }.map(\.element)
+      .joined(separator: " or ")
+    let asked = oracles(number, table)
+    let limits = asked.compactMap { limiters[Int($0)].map { Meaning.words(of: $0.rule) } }
+    return limits.isEmpty ? all : all + " by " + limits.joined(separator: ", ")
+  }
+
+  private func oracles(_ number: UInt32, _ table: OutcomeTable) -> [UInt32] {
+    let outcome = table[number]
+    guard outcome.kind == .branch else { return [] }
+    let all = [outcome.detail] + oracles(outcome.first, table) + oracles(outcome.second, table)
+    var seen: Set<UInt32> = []
+    return all.filter { seen.insert($0).inserted }
+  }
+
+  private static func text(_ outcome: OutcomeTable.Outcome, _ table: OutcomeTable) -> String {
+    switch outcome.kind {
+    case .drop: return "dropped"
+    case .reject:
+      let kind = RejectKind.allCases[Int(outcome.detail)]
+      return kind == .automatic ? "rejected" : "rejected with \(kind.rawValue)"
+    case .accept:
+      let alteration = table.alterations[Int(outcome.detail)]
+      var words: [String] = []
+      switch alteration.mark {
+      case .value(let value): words.append("mark 0x\(String(value, radix: 16))")
+      case .connection: words.append("its connection's mark")
+      case .packet: break
+      }
+      switch alteration.connectionMark {
+      case .value(let value): words.append("connmark 0x\(String(value, radix: 16))")
+      case .packet: words.append("its mark saved")
+      case .connection: break
+      }
+      if let dscp = alteration.dscp { words.append("dscp \(dscp)") }
+      if !alteration.written.isEmpty { words.append("other addresses") }
+      return words.isEmpty ? "accepted" : "accepted with " + words.joined(separator: ", ")
+    default: return "undecided"
+    }
+  }
+}

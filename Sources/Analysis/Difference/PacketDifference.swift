@@ -1,0 +1,276 @@
+package import Diagnostics
+package import PolicyModel
+
+/// What two policies do otherwise to packets.
+package struct PacketDifference: Sendable {
+  package enum Direction: String, Sendable, CaseIterable {
+    /// More is accepted, or the same more often.
+    case widened
+    /// Neither more nor less, or not known which.
+    case incomparable
+    case narrowed
+    /// As much is accepted, and it can be seen that something changed: dropped or rejected, another mark.
+    case visible
+  }
+
+  package struct RuleReference: Sendable, Equatable {
+    package var id: String
+    package var text: String
+    package var span: SourceSpan
+  }
+
+  /// Packets that one rule of the old policy and one of the new decide differently.
+  package struct Change: Sendable {
+    package var direction: Direction
+    /// `input`, `forward`, `output`, or a chain that is compared for itself.
+    package var place: String
+    package var before: String
+    package var after: String
+    /// Nil: the policy of a chain decides.
+    package var oldRule: RuleReference?
+    package var newRule: RuleReference?
+    /// An irredundant cover, in the words of the language; empty text: all packets.
+    package var regions: [String]
+    /// Whether `regions` are all.
+    package var isComplete: Bool
+    package var witness: String
+    /// Whether packets that open a flow are among them.
+    package var opensFlows: Bool
+  }
+
+  package struct Unknown: Sendable {
+    package var place: String
+    package var reason: String
+  }
+
+  /// Flow-opening ones first, then by direction, place and rules.
+  package var changes: [Change] = []
+  package var unknown: [Unknown] = []
+
+  /// Regions of one change that are written out.
+  package static let regionLimit = 64
+
+  package init(from old: HostPolicy, to new: HostPolicy, budget: Int? = nil) {
+    var run = DifferenceRun(old, new, budget: budget ?? Diagram.defaultBudget)
+    run.compare()
+    changes = run.sortedChanges
+    unknown = run.unknown
+  }
+}
+
+/// One comparison, family by family.
+private struct DifferenceRun {
+  typealias Change = PacketDifference.Change
+
+  private let old: HostPolicy
+  private let new: HostPolicy
+  private let budget: Int
+  var unknown: [PacketDifference.Unknown] = []
+  private var found: [Key: Found] = [:]
+
+  private struct Key: Hashable {
+    var place: String
+    var direction: PacketDifference.Direction
+    var before: String
+    var after: String
+    var oldRule: String?
+    var newRule: String?
+  }
+
+  /// By family, because their addresses are others.
+  private struct Found {
+    var order: [Int]
+    var change: Change
+    var regions: [Families.RawValue: [String]] = [:]
+  }
+
+  init(_ old: HostPolicy, _ new: HostPolicy, budget: Int) {
+    self.old = old
+    self.new = new
+    self.budget = budget
+  }
+
+  /// One place to compare: the chains of both sides.
+  private struct Place {
+    var name: String
+    var hook: Hook
+    var old: [Meaning.Step]
+    var new: [Meaning.Step]
+  }
+
+  mutating func compare() {
+    let places = places()
+    for family in [Families.ipv4, .ipv6] {
+      let meaning = Meaning(
+        family, [old.firewall, new.firewall], regions: [], isLabelled: false, comparesLimiters: true,
+        budget: budget)
+      var changed: [(place: Place, packets: Diagram.Reference)] = []
+      for place in places {
+        let packets = differing(place, meaning)
+        if meaning.diagram.isExhausted { break }
+        if packets != Diagram.isFalse { changed.append((place, packets)) }
+      }
+      if !meaning.diagram.isExhausted, !changed.isEmpty {
+        var all = Diagram.isFalse
+        for (_, packets) in changed { all = meaning.diagram.or(all, packets) }
+        meaning.label(within: all)
+        for (place, packets) in changed { explain(place, packets, meaning) }
+      }
+      if meaning.diagram.isExhausted {
+        unknown.append(
+          PacketDifference.Unknown(
+            place: family == .ipv4 ? "ipv4" : "ipv6", reason: "it takes more than \(budget) nodes"))
+      }
+    }
+  }
+
+  // MARK: Places
+
+  private mutating func places() -> [Place] {
+    var places: [Place] = []
+    var single: [String: Bool] = [:]
+    for hook in [Hook.input, .forward, .output] {
+      let isWhole = ![old, new].contains { policy in
+        policy.firewall?.isTranslating ?? false
+          || KernelChanges.isUnknown(
+            [Families.ipv4, .ipv6].map { PacketBox(all: $0) }, hook, of: policy.firewall)
+      }
+      if isWhole {
+        places.append(
+          Place(
+            name: hook.rawValue, hook: hook, old: old.firewall?.path(of: hook) ?? [],
+            new: new.firewall?.path(of: hook) ?? []))
+        continue
+      }
+      // What a packet is changes on the way, so each chain is compared for the packets that come to it.
+      for place in chains(of: hook) where single.updateValue(true, forKey: place.name) == nil {
+        places.append(place)
+      }
+    }
+    return places
+  }
+
+  private mutating func chains(of hook: Hook) -> [Place] {
+    let (before, after) = (old.firewall?.baseChains ?? [], new.firewall?.baseChains ?? [])
+    func order(_ chains: [BaseChain], _ hook: Hook) -> [String] {
+      chains.filter { $0.hook == hook }.sorted { $0.priority < $1.priority }.map(\.place)
+    }
+    var places: [Place] = []
+    for hook in hook.path {
+      let (first, second) = (order(before, hook), order(after, hook))
+      if first.filter(second.contains) != second.filter(first.contains) {
+        unknown.append(
+          PacketDifference.Unknown(
+            place: hook.rawValue, reason: "its chains stand in another order, and packets change between them"
+          ))
+        continue
+      }
+      for name in first + second.filter({ !first.contains($0) }) {
+        func step(_ chains: [BaseChain]) -> [Meaning.Step] {
+          chains.firstIndex { $0.hook == hook && $0.place == name }.map { [.chain($0)] } ?? []
+        }
+        places.append(Place(name: "chain \(name)", hook: hook, old: step(before), new: step(after)))
+      }
+    }
+    return places
+  }
+
+  // MARK: Comparison
+
+  /// Truth values: packets with another outcome.
+  private func differing(_ place: Place, _ meaning: Meaning) -> Diagram.Reference {
+    let before = meaning.path(0, place.old, keepsAlterations: true)
+    let after = meaning.path(1, place.new, keepsAlterations: true)
+    var order = OutcomeComparer(meaning)
+    return meaning.diagram.difference(before, after, meaning.diagram.newOperation()) { table, old, new in
+      order.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
+    }
+  }
+
+  private mutating func explain(_ place: Place, _ packets: Diagram.Reference, _ meaning: Meaning) {
+    let before = meaning.path(0, place.old, keepsAlterations: true)
+    let after = meaning.path(1, place.new, keepsAlterations: true)
+    var comparer = OutcomeComparer(meaning)
+    var kinds: [Key: Int] = [:]
+    var list: [(key: Key, rules: (UInt32, UInt32))] = []
+    let groups = meaning.diagram.combine(before, after, meaning.diagram.newOperation()) { table, old, new in
+      guard let direction = comparer.verdict(old, new, table) else { return OutcomeTable.impossible }
+      let labels = (comparer.label(old, table), comparer.label(new, table))
+      let key = Key(
+        place: place.name, direction: direction, before: comparer.text(old, table),
+        after: comparer.text(new, table), oldRule: "\(labels.0)", newRule: "\(labels.1)")
+      let number = kinds[key] ?? list.count
+      if number == list.count {
+        kinds[key] = number
+        list.append((key, labels))
+      }
+      return table.intern(OutcomeTable.Outcome(kind: .miss, detail: UInt32(number)))
+    }
+    let inside = meaning.diagram.choose(packets, groups, Diagram.impossible)
+    let text = RegionText(meaning, old.addressSets + new.addressSets)
+    for (number, entry) in list.enumerated() {
+      let region = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
+        table[outcome].kind == .miss && table[outcome].detail == UInt32(number)
+          ? OutcomeTable.isTrue : OutcomeTable.isFalse
+      }
+      guard let box = meaning.representative(of: region) else { continue }
+      let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: PacketDifference.regionLimit)
+      add(
+        entry.key, entry.rules, place, box, cubes.map(text.text), isComplete: isComplete, meaning)
+    }
+  }
+
+  private mutating func add(
+    _ key: Key, _ labels: (UInt32, UInt32), _ place: Place, _ box: PacketBox, _ regions: [String],
+    isComplete: Bool, _ meaning: Meaning
+  ) {
+    func reference(_ label: UInt32) -> PacketDifference.RuleReference? {
+      guard label != 0 else { return nil }
+      let rule = meaning.rules[Int(label)]
+      return PacketDifference.RuleReference(id: rule.id, text: rule.text, span: rule.span)
+    }
+    // Labels are those of one family's meaning; ids are the same in both.
+    var key = key
+    let (oldRule, newRule) = (reference(labels.0), reference(labels.1))
+    key.oldRule = oldRule?.id
+    key.newRule = newRule?.id
+    let opensFlows = [3, 4].contains { box[.state].contains($0) }
+    let directions = PacketDifference.Direction.allCases
+    let order = [
+      opensFlows ? 0 : 1, directions.firstIndex(of: key.direction) ?? 0,
+      Hook.allCases.firstIndex(of: place.hook) ?? 0, Int(labels.1), Int(labels.0),
+    ]
+    var entry =
+      found[key]
+      ?? Found(
+        order: order,
+        change: Change(
+          direction: key.direction, place: key.place, before: key.before, after: key.after, oldRule: oldRule,
+          newRule: newRule, regions: [], isComplete: true,
+          witness: Witness(from: box, hook: place.hook).text, opensFlows: opensFlows))
+    if opensFlows, !entry.change.opensFlows {
+      entry.change.opensFlows = true
+      entry.change.witness = Witness(from: box, hook: place.hook).text
+      entry.order = order
+    }
+    entry.regions[meaning.family.rawValue, default: []] += regions
+    entry.change.isComplete = entry.change.isComplete && isComplete
+    found[key] = entry
+  }
+
+  var sortedChanges: [Change] {
+    found.values.map { entry in
+      var change = entry.change
+      let ipv4 = entry.regions[Families.ipv4.rawValue] ?? []
+      let ipv6 = entry.regions[Families.ipv6.rawValue] ?? []
+      func inFamily(_ word: String, _ text: String) -> String { text.isEmpty ? word : "\(word) \(text)" }
+      // What both families have needs no word for the family.
+      change.regions =
+        ipv4.map { ipv6.contains($0) ? $0 : inFamily("ipv4", $0) }
+        + ipv6.filter { !ipv4.contains($0) }.map { inFamily("ipv6", $0) }
+      return (entry.order, change)
+    }.sorted { a, b in
+      a.0 == b.0 ? a.1.regions.lexicographicallyPrecedes(b.1.regions) : a.0.lexicographicallyPrecedes(b.0)
+    }.map(\.1)
+  }
+}

@@ -1,0 +1,291 @@
+import PolicyModel
+
+/// A cube in the words of the language, as far as it has words for it.
+struct RegionText {
+  private let meaning: Meaning
+  /// By field: the classes of each definition's addresses.
+  private var names: [Int: [(classes: [UInt32], name: String)]] = [:]
+
+  /// How many elements of a list are shown.
+  static let shown = 6
+
+  init(_ meaning: Meaning, _ definitions: [NamedAddressSet]) {
+    self.meaning = meaning
+    let isIPv4 = meaning.family == .ipv4
+    for field in [PacketBox.Field.sourceAddress, .destinationAddress] {
+      var seen: Set<String> = []
+      for definition in definitions {
+        let values =
+          isIPv4
+          ? IntervalSet(definition.addresses.ipv4.map { AddressRange(UInt128($0.lower), UInt128($0.upper)) })
+          : IntervalSet(definition.addresses.ipv6)
+        guard !values.isEmpty, let number = meaning.diagram.atoms.number(of: values, field.rawValue),
+          seen.insert(definition.name).inserted
+        else { continue }
+        names[field.rawValue, default: []].append(
+          (meaning.diagram.atoms.classes(of: number, field.rawValue), definition.name))
+      }
+    }
+  }
+
+  /// Clauses in the order of canonical text; empty for all packets.
+  func text(of cube: Cube) -> String {
+    var words: [String] = []
+    var classes: [Int: [UInt32]] = [:]
+    for literal in cube.members { classes[literal.field] = literal.classes }
+    func clause(_ field: PacketBox.Field, _ text: (IntervalSet<UInt128>, Bool) -> String?) {
+      guard let members = classes[field.rawValue] else { return }
+      let (values, isNegated) = values(members, field.rawValue)
+      if let text = text(values, isNegated) { words.append(text) }
+    }
+    let protocols = classes[PacketBox.Field.transportProtocol.rawValue].map {
+      values($0, PacketBox.Field.transportProtocol.rawValue)
+    }
+    if let (numbers, isNegated) = protocols {
+      words.append(
+        (isNegated ? "not " : "")
+          + Self.list(numbers) { range in
+            range.lower == range.upper
+              ? Self.protocolName(range.lower) : "protocol \(range.lower)-\(range.upper)"
+          })
+    }
+    let hasSingleProtocol = protocols.map { !$0.isNegated } ?? false
+    clause(.destinationPort) { (hasSingleProtocol ? "" : "to port ") + Self.ports($0, $1) }
+    clause(.icmp) { (hasSingleProtocol ? "" : "type ") + Self.types($0, $1) }
+    clause(.state) { values, isNegated in
+      let names = ["invalid", "established", "related", "new", "untracked"]
+      return (isNegated ? "not " : "")
+        + names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
+    }
+    words += address(.sourceAddress, "from", classes)
+    clause(.sourcePort) { "from port " + Self.ports($0, $1) }
+    words += address(.destinationAddress, "to", classes)
+    for (field, word) in [(PacketBox.Field.sourceType, "from"), (.destinationType, "to")] {
+      clause(field) { values, isNegated in
+        let names = ["local", "broadcast", "neither local nor broadcast"]
+        return "\(word) \(isNegated ? "not " : "")"
+          + names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
+      }
+    }
+    for (field, word) in [(DiagramField.input, "in"), (DiagramField.output, "out")] {
+      guard let members = classes[field] else { continue }
+      let (values, isNegated) = values(members, field)
+      words.append("\(word) \(isNegated ? "not " : "")" + Self.names(values))
+    }
+    for (field, word) in [(PacketBox.Field.user, "user"), (.group, "group")] {
+      clause(field) { values, isNegated in
+        "\(word) \(isNegated ? "not " : "")"
+          + Self.list(values) {
+            $0.upper == PacketBox.absentID && $0.lower == $0.upper ? "none" : Self.range($0)
+          }
+      }
+    }
+    clause(.status) { Self.status($0, $1) }
+    clause(.tcpFlags) { Self.flags($0, $1) }
+    for (field, word) in [
+      (PacketBox.Field.dscp, "dscp"), (.timeToLive, "ttl"), (.length, "length"), (.hour, "second of the day"),
+    ] {
+      clause(field) { "\(word) \($1 ? "not " : "")" + Self.list($0, Self.range) }
+    }
+    clause(.packetType) { values, isNegated in
+      "type \(isNegated ? "not " : "")" + Self.named(values, PacketTypes.names)
+    }
+    clause(.day) { values, isNegated in "days \(isNegated ? "not " : "")" + Self.named(values, Weekdays.names)
+    }
+    for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
+      clause(field) { values, isNegated in
+        "ether \(word) \(isNegated ? "not " : "")"
+          + Self.list(values) { range in
+            range.lower == PacketBox.absentLink ? "none" : Witness.link(range.lower)
+          }
+      }
+    }
+    for (field, word) in [(PacketBox.Field.fragment, "fragment"), (.spoofed, "spoofed"), (.ipsec, "ipsec")] {
+      clause(field) { values, isNegated in values.contains(1) != isNegated ? word : "not \(word)" }
+    }
+    words += marks(cube)
+    return words.joined(separator: " ")
+  }
+
+  /// The values of classes, or of the others if those are fewer.
+  private func values(_ members: [UInt32], _ field: Int) -> (values: IntervalSet<UInt128>, isNegated: Bool) {
+    let isMember = Set(members)
+    let inside = meaning.diagram.atoms.values(field) { isMember.contains($0) }
+    let outside = meaning.diagram.atoms.values(field) { !isMember.contains($0) }
+    return outside.ranges.count < inside.ranges.count ? (outside, true) : (inside, false)
+  }
+
+  private func address(_ field: PacketBox.Field, _ word: String, _ classes: [Int: [UInt32]]) -> [String] {
+    guard let members = classes[field.rawValue] else { return [] }
+    let count = UInt32(meaning.diagram.layout.classCount[field.rawValue])
+    for (known, name) in names[field.rawValue] ?? [] {
+      if known == members { return ["\(word) $\(name)"] }
+      let others = Set(known)
+      if known.count + members.count == Int(count), members.allSatisfy({ !others.contains($0) }) {
+        return ["\(word) not $\(name)"]
+      }
+    }
+    let (values, isNegated) = values(members, field.rawValue)
+    return ["\(word) \(isNegated ? "not " : "")" + Self.addresses(values, meaning.family)]
+  }
+
+  private func marks(_ cube: Cube) -> [String] {
+    var words: [String] = []
+    for field in [DiagramLayout.mark, DiagramLayout.connectionMark] {
+      var (value, mask): (UInt32, UInt32) = (0, 0)
+      for literal in cube.bits {
+        let meaning = meaning.diagram.layout.meaning(literal.variable)
+        guard meaning.field == field else { continue }
+        mask |= 1 << UInt32(31 - meaning.bit)
+        if literal.isSet { value |= 1 << UInt32(31 - meaning.bit) }
+      }
+      guard mask != 0 else { continue }
+      let word = field == DiagramLayout.mark ? "mark" : "connmark"
+      words.append(
+        "\(word) 0x\(String(value, radix: 16))" + (mask == .max ? "" : "/0x\(String(mask, radix: 16))"))
+    }
+    let connection = cube.bits.first {
+      meaning.diagram.layout.meaning($0.variable).field == DiagramLayout.hasConnection
+    }
+    if let connection, !connection.isSet { words.append("without a connection") }
+    return words
+  }
+
+  // MARK: Lists
+
+  private static func list(
+    _ values: IntervalSet<UInt128>, _ text: (AddressRange<UInt128>) -> String
+  ) -> String {
+    let ranges = values.ranges
+    let shown = ranges.prefix(Self.shown).map(text).joined(separator: ", ")
+    return ranges.count > Self.shown ? shown + " … and \(ranges.count - Self.shown) more" : shown
+  }
+
+  private static func range(_ range: AddressRange<UInt128>) -> String {
+    range.lower == range.upper ? "\(range.lower)" : "\(range.lower)-\(range.upper)"
+  }
+
+  private static func named(_ values: IntervalSet<UInt128>, _ names: [String]) -> String {
+    names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
+  }
+
+  private static func ports(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+    let absent = IntervalSet([AddressRange(PacketBox.absentPort, PacketBox.absentPort)])
+    // A clause about ports is about packets that have one, so "not" and "none" say the rest.
+    let present = values.subtracting(absent)
+    if present.isEmpty { return isNegated ? "known" : "unknown" }
+    let text = (isNegated ? "not " : "") + list(present, range)
+    guard values.contains(PacketBox.absentPort) else { return text }
+    return text + (isNegated ? " and known" : " or unknown")
+  }
+
+  private static func types(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+    let absent = IntervalSet([AddressRange(PacketBox.absentPort, PacketBox.absentPort)])
+    let present = values.subtracting(absent)
+    if present.isEmpty { return isNegated ? "known" : "unknown" }
+    let text =
+      (isNegated ? "not " : "")
+      + list(present) { range in
+        let (first, last) = (range.lower >> 8, range.upper >> 8)
+        if range.lower & 0xff == 0, range.upper & 0xff == 0xff {
+          return first == last ? "\(first)" : "\(first)-\(last)"
+        }
+        return range.lower == range.upper
+          ? "\(first)/\(range.lower & 0xff)" : "\(first)/\(range.lower & 0xff)-\(last)/\(range.upper & 0xff)"
+      }
+    guard values.contains(PacketBox.absentPort) else { return text }
+    return text + (isNegated ? " and known" : " or unknown")
+  }
+
+  private static func status(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+    let words = ["expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "dying"]
+    let all = UInt128(1 << words.count)
+    let set = Set((0..<all).filter { values.contains($0) })
+    for isInside in [true, false] {
+      let wanted = isInside ? set : Set((0..<all).filter { !set.contains($0) })
+      let bits = words.indices.filter { wanted.contains(1 << UInt128($0)) }
+      let mask = bits.reduce(UInt128(0)) { $0 | 1 << UInt128($1) }
+      if !bits.isEmpty, wanted == Set((0..<all).filter { $0 & mask != 0 }) {
+        let negation = isInside == isNegated ? "not " : ""
+        return "status \(negation)" + bits.map { words[$0] }.joined(separator: ", ")
+      }
+    }
+    return "status in \(isNegated ? Int(all) - set.count : set.count) of \(all) combinations"
+  }
+
+  private static func flags(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+    let inside = (UInt128(0)...255).filter { values.contains($0) }
+    func words(_ bits: UInt128) -> String {
+      let names = TCPFlags(rawValue: UInt8(truncatingIfNeeded: bits)).words
+      return names.isEmpty ? "none" : names.joined(separator: ", ")
+    }
+    if let first = inside.first {
+      let same = inside.reduce(UInt128(0xff)) { $0 & ~($1 ^ first) }
+      if inside.count == 1 << (8 - same.nonzeroBitCount), !values.contains(PacketBox.absentFlags) {
+        return "flags \(isNegated ? "not " : "")\(words(first & same)) of \(words(same))"
+      }
+    }
+    if inside.isEmpty { return isNegated ? "flags known" : "flags unknown" }
+    return "flags in \(isNegated ? 256 - inside.count : inside.count) of 256 combinations"
+  }
+
+  private static func protocolName(_ number: UInt128) -> String {
+    number == PacketBox.absentProtocol ? "without a transport protocol" : Witness.protocolName(number)
+  }
+
+  /// Patterns, as far as the intervals are such.
+  private static func names(_ values: IntervalSet<UInt128>) -> String {
+    let names = NameSet(numbers: values).intervals.map { interval -> String in
+      let lower = String(decoding: interval.lower.filter { $0 != 0 }, as: UTF8.self)
+      if let upper = interval.upper, upper == interval.lower + [0] { return lower }
+      var next = interval.lower
+      if let last = next.popLast() { next.append(last &+ 1) }
+      if interval.upper == next || interval.lower.isEmpty && interval.upper == nil { return lower + "*" }
+      let upper = interval.upper.map { String(decoding: $0.filter { $0 != 0 }, as: UTF8.self) }
+      let after = interval.lower.last == 0 ? "after \(lower)" : "\(lower)"
+      return upper.map { "names \(after) to before \($0)" } ?? "names \(after) and later"
+    }
+    let shown = names.prefix(Self.shown).joined(separator: ", ")
+    return names.count > Self.shown ? shown + " … and \(names.count - Self.shown) more" : shown
+  }
+
+  private static func addresses(_ values: IntervalSet<UInt128>, _ family: Families) -> String {
+    var texts: [String] = []
+    var rest = 0
+    for range in values.ranges {
+      guard texts.count < Self.shown else {
+        rest += 1
+        continue
+      }
+      texts += prefixes(range, family)
+    }
+    if texts.count > Self.shown {
+      rest += texts.count - Self.shown
+      texts = Array(texts.prefix(Self.shown))
+    }
+    return texts.joined(separator: ", ") + (rest > 0 ? " … and \(rest) more" : "")
+  }
+
+  /// As prefixes where those are few, else as a range.
+  private static func prefixes(_ range: AddressRange<UInt128>, _ family: Families) -> [String] {
+    let width: UInt128 = family == .ipv4 ? 32 : 128
+    var result: [String] = []
+    var start = range.lower
+    while true {
+      var bits = min(width, start == 0 ? width : UInt128(start.trailingZeroBitCount))
+      while bits > 0 {
+        let last = bits == 128 ? UInt128.max : start + ((1 << bits) - 1)
+        if last <= range.upper { break }
+        bits -= 1
+      }
+      let last = bits == 128 ? UInt128.max : start + ((1 << bits) - 1)
+      let address = Witness.address(start, family)
+      result.append(bits == 0 ? address : "\(address)/\(width - bits)")
+      if last >= range.upper { return result }
+      if result.count == 3 {
+        return ["\(Witness.address(range.lower, family))-\(Witness.address(range.upper, family))"]
+      }
+      start = last + 1
+    }
+  }
+}

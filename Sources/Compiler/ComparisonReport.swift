@@ -1,0 +1,201 @@
+internal import Analysis
+package import CanonicalJSON
+package import Diagnostics
+
+/// A comparison as people and tools read it.
+package struct ComparisonReport {
+  private let comparison: PolicyComparison
+  private let old: (name: String, sources: SourceFiles)
+  private let new: (name: String, sources: SourceFiles)
+
+  /// Regions of one change in a text; JSON has more.
+  private static let shownRegions = 8
+  /// Changes in a text.
+  private static let shownChanges = 200
+
+  package init(
+    _ comparison: PolicyComparison, old: (name: String, sources: SourceFiles),
+    new: (name: String, sources: SourceFiles)
+  ) {
+    self.comparison = comparison
+    self.old = old
+    self.new = new
+  }
+
+  // MARK: Judgement
+
+  package enum Threshold: String, CaseIterable, Sendable {
+    /// More may pass, or something may be weaker.
+    case widen
+    /// The same, or a change that can be seen from outside.
+    case observe
+    case any
+  }
+
+  /// 0: nothing of that kind, 1: something, 2: could not tell (DESIGN §8).
+  package func exitCode(failingOn threshold: Threshold) -> Int32 {
+    let counted: Set<PolicyComparison.Direction> =
+      switch threshold {
+      case .widen: [.widened, .incomparable]
+      case .observe: [.widened, .incomparable, .visible]
+      case .any: Set(PolicyComparison.Direction.allCases)
+      }
+    if directions.contains(where: counted.contains) { return 1 }
+    return comparison.packets.unknown.isEmpty ? 0 : 2
+  }
+
+  private var directions: [PolicyComparison.Direction] {
+    comparison.packets.changes.compactMap { PolicyComparison.Direction(rawValue: $0.direction.rawValue) }
+      + comparison.settings.map(\.direction)
+  }
+
+  private var summary: String {
+    let directions = directions
+    var words = PolicyComparison.Direction.allCases.compactMap { direction -> String? in
+      let count = directions.count { $0 == direction }
+      return count == 0 ? nil : "\(count) \(direction.rawValue)"
+    }
+    if !comparison.packets.unknown.isEmpty { words.append("\(comparison.packets.unknown.count) unknown") }
+    return words.joined(separator: ", ")
+  }
+
+  private var sameness: String { "\(old.name) and \(new.name) mean the same" }
+
+  // MARK: Text
+
+  package var text: String {
+    if comparison.isEmpty { return sameness + "\n" }
+    var lines: [String] = []
+    for unknown in comparison.packets.unknown {
+      lines += ["unknown: \(unknown.place): could not tell: \(unknown.reason)", ""]
+    }
+    for change in comparison.packets.changes.prefix(Self.shownChanges) {
+      lines.append(headline(change))
+      lines += regions(change).map { "  \($0)" }
+      lines.append("  for example: \(change.witness)")
+      lines.append("  old: \(decision(change.oldRule, old.sources))")
+      lines += ["  new: \(decision(change.newRule, new.sources))", ""]
+    }
+    let rest = comparison.packets.changes.count - Self.shownChanges
+    if rest > 0 { lines += ["… and \(rest) more changes of packets", ""] }
+    for direction in PolicyComparison.Direction.allCases {
+      let settings = comparison.settings.filter { $0.direction == direction }
+      for setting in settings {
+        lines.append("\(direction.rawValue): \(setting.domain) \(setting.text)")
+        if let place = place(setting.oldSpan, old.sources) { lines.append("  old: \(place)") }
+        if let place = place(setting.newSpan, new.sources) { lines.append("  new: \(place)") }
+      }
+      if !settings.isEmpty { lines.append("") }
+    }
+    lines.append(summary)
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private func headline(_ change: PacketDifference.Change) -> String {
+    let flows = change.opensFlows ? "" : " (no new flows)"
+    return "\(change.direction.rawValue): \(change.place): \(change.before) → \(change.after)\(flows)"
+  }
+
+  private func regions(_ change: PacketDifference.Change) -> [String] {
+    let texts = change.regions.map { $0.isEmpty ? "all packets" : $0 }
+    let rest = texts.count - Self.shownRegions
+    guard rest > 0 || !change.isComplete else { return texts }
+    return Array(texts.prefix(Self.shownRegions))
+      + [rest > 0 && change.isComplete ? "… and \(rest) more regions" : "… and more regions"]
+  }
+
+  private func decision(_ rule: PacketDifference.RuleReference?, _ sources: SourceFiles) -> String {
+    guard let rule else { return "no rule decides: the policy of a chain, or no chain" }
+    return [place(rule.span, sources), "\(rule.id): \(rule.text)"].compactMap { $0 }.joined(separator: ": ")
+  }
+
+  private func place(_ span: SourceSpan?, _ sources: SourceFiles) -> String? {
+    guard let span else { return nil }
+    let file = sources[span.source]
+    return "\(file.path):\(file.position(of: span.start).line)"
+  }
+
+  // MARK: Markdown
+
+  package var markdown: String {
+    if comparison.isEmpty { return "**\(sameness).**\n" }
+    var lines = ["**\(summary)**", ""]
+    if !comparison.packets.unknown.isEmpty {
+      lines += comparison.packets.unknown.map { "- could not tell: \($0.place): \($0.reason)" } + [""]
+    }
+    if !comparison.packets.changes.isEmpty {
+      lines += [
+        "| | place | was | is | packets | for example | decided by |", "|---|---|---|---|---|---|---|",
+      ]
+      for change in comparison.packets.changes.prefix(Self.shownChanges) {
+        let cells = [
+          change.direction.rawValue, change.place, change.before, change.after,
+          regions(change).map { "`\($0)`" }.joined(separator: "<br>"), "`\(change.witness)`",
+          "\(decision(change.oldRule, old.sources))<br>\(decision(change.newRule, new.sources))",
+        ]
+        lines.append("| " + cells.map(Self.escaped).joined(separator: " | ") + " |")
+      }
+      let rest = comparison.packets.changes.count - Self.shownChanges
+      if rest > 0 { lines += ["", "… and \(rest) more changes of packets"] }
+      lines.append("")
+    }
+    if !comparison.settings.isEmpty {
+      lines += ["| | domain | change |", "|---|---|---|"]
+      for direction in PolicyComparison.Direction.allCases {
+        for setting in comparison.settings where setting.direction == direction {
+          lines.append("| \(direction.rawValue) | \(setting.domain) | \(Self.escaped(setting.text)) |")
+        }
+      }
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func escaped(_ text: String) -> String {
+    String(text.flatMap { $0 == "|" ? "\\|" : String($0) })
+  }
+
+  // MARK: JSON
+
+  package var json: JSONValue {
+    .object([
+      .init("changes", .array(comparison.packets.changes.map(json))),
+      .init("new", .string(new.name)), .init("old", .string(old.name)),
+      .init("same", .bool(comparison.isEmpty)),
+      .init("settings", .array(comparison.settings.map(json))),
+      .init(
+        "unknown",
+        .array(
+          comparison.packets.unknown.map {
+            .object([.init("place", .string($0.place)), .init("reason", .string($0.reason))])
+          })),
+    ])
+  }
+
+  private func json(_ change: PacketDifference.Change) -> JSONValue {
+    .object([
+      .init("after", .string(change.after)), .init("before", .string(change.before)),
+      .init("direction", .string(change.direction.rawValue)),
+      .init("new-rule", json(change.newRule, new.sources)),
+      .init("old-rule", json(change.oldRule, old.sources)), .init("opens-flows", .bool(change.opensFlows)),
+      .init("place", .string(change.place)), .init("regions", .array(change.regions.map(JSONValue.string))),
+      .init("regions-complete", .bool(change.isComplete)), .init("witness", .string(change.witness)),
+    ])
+  }
+
+  private func json(_ rule: PacketDifference.RuleReference?, _ sources: SourceFiles) -> JSONValue {
+    guard let rule else { return .null }
+    return .object([
+      .init("id", .string(rule.id)), .init("line", place(rule.span, sources).map(JSONValue.string) ?? .null),
+      .init("text", .string(rule.text)),
+    ])
+  }
+
+  private func json(_ setting: PolicyComparison.Setting) -> JSONValue {
+    .object([
+      .init("direction", .string(setting.direction.rawValue)), .init("domain", .string(setting.domain)),
+      .init("new-line", place(setting.newSpan, new.sources).map(JSONValue.string) ?? .null),
+      .init("old-line", place(setting.oldSpan, old.sources).map(JSONValue.string) ?? .null),
+      .init("text", .string(setting.text)),
+    ])
+  }
+}

@@ -1,0 +1,44 @@
+import Analysis
+import ArgumentParser
+import CanonicalJSON
+import Compiler
+import PolicyModel
+
+struct QueryCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "query",
+    abstract: "Decide a statement about a policy, with packets that show it.",
+    discussion: """
+      The statement is written as under `expect`: `input accept tcp 8080 from 10.0.0.0/8`, `forward drop to $admin`, \
+      `sysctl kernel.kptr_restrict at least 1`. Definitions and zones are those of the policy. Without a state it is \
+      about packets that open a flow.
+
+      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run.
+      """)
+
+  @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "policy"))
+  var policy: String
+
+  @Argument(help: ArgumentHelp("What to decide.", valueName: "statement"))
+  var statement: String
+
+  @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
+  var format = OutputFormat.text
+
+  func run() throws {
+    let bytes = try CheckedSource.bytes(policy)
+    let answered = PolicyCompiler.query(
+      statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
+    guard let answer = answered.answer else {
+      CheckedSource.report(answered.diagnostics, answered.sources)
+      throw ExitCode(1)
+    }
+    let report = QueryReport(answer: answer, sources: answered.sources)
+    switch format {
+    case .text: StandardOutput.write(report.text)
+    case .json: StandardOutput.write(report.json)
+    }
+    let code: Int32 = report.holds.map { $0 ? 0 : 1 } ?? 2
+    if code != 0 { throw ExitCode(code) }
+  }
+}

@@ -1,0 +1,71 @@
+import Analysis
+import CanonicalJSON
+import Compiler
+import Diagnostics
+import PolicyModel
+
+/// An answer as people and tools read it.
+struct QueryReport {
+  let answer: StatementAnswer
+  let sources: SourceFiles
+
+  /// Nil: could not tell.
+  var holds: Bool? {
+    switch answer {
+    case .packets(_, let answer): answer.holds
+    case .setting(_, let failure): failure == nil
+    }
+  }
+
+  private var verdict: String { holds.map { $0 ? "holds" : "does not hold" } ?? "could not tell" }
+
+  var text: String {
+    switch answer {
+    case .setting(let statement, let failure):
+      return "\(statement.text): \(verdict)" + (failure.map { ": \($0)" } ?? "") + "\n"
+    case .packets(let statement, let answer):
+      var lines = ["\(statement.text): \(verdict)"]
+      if answer.holds != nil {
+        let limit = answer.isLimited ? ", up to a limit for some" : ""
+        lines.append("accepted: \(answer.share.rawValue) of the packets\(limit)")
+        if let yes = answer.yes { lines += example("yes", yes) }
+        if let no = answer.no { lines += example("no", no) }
+      }
+      return lines.joined(separator: "\n") + "\n"
+    }
+  }
+
+  private func example(_ word: String, _ example: PacketAnswer.Example) -> [String] {
+    let decided = example.rule.map { "  decided by \(place($0.span)): \($0.id): \($0.text)" }
+    return ["\(word): \(example.packet)", decided ?? "  no rule decides"]
+  }
+
+  private func place(_ span: SourceSpan) -> String {
+    let file = sources[span.source]
+    return "\(file.path):\(file.position(of: span.start).line)"
+  }
+
+  var json: JSONValue {
+    func json(_ example: PacketAnswer.Example?) -> JSONValue {
+      guard let example else { return .null }
+      return .object([
+        .init("line", example.rule.map { .string(place($0.span)) } ?? .null),
+        .init("packet", .string(example.packet)), .init("rule", example.rule.map { .string($0.id) } ?? .null),
+      ])
+    }
+    let holds = holds.map(JSONValue.bool) ?? .null
+    switch answer {
+    case .setting(let statement, let failure):
+      return .object([
+        .init("holds", holds), .init("reason", failure.map(JSONValue.string) ?? .null),
+        .init("statement", .string(statement.text)),
+      ])
+    case .packets(let statement, let answer):
+      return .object([
+        .init("accepted", .string(answer.share.rawValue)), .init("holds", holds),
+        .init("limited", .bool(answer.isLimited)), .init("no", json(answer.no)),
+        .init("statement", .string(statement.text)), .init("yes", json(answer.yes)),
+      ])
+    }
+  }
+}

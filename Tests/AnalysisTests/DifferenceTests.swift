@@ -1,0 +1,192 @@
+import PolicyModel
+import Testing
+
+@testable import Analysis
+
+/// Two firewalls in one family.
+private final class Pair {
+  private let meaning: Meaning
+  private let before: Diagram.Reference
+  private let after: Diagram.Reference
+
+  init(_ family: Families, _ old: BaseChain, _ new: BaseChain, _ regular: [RegularChain]) {
+    func firewall(_ chain: BaseChain) -> Firewall {
+      Firewall(baseChains: [chain], regularChains: regular, span: nowhere)
+    }
+    meaning = Meaning(
+      family, [firewall(old), firewall(new)], regions: [], isLabelled: false, comparesLimiters: true)
+    before = meaning.path(0, [.chain(0)], keepsAlterations: true)
+    after = meaning.path(1, [.chain(0)], keepsAlterations: true)
+  }
+
+  func direction(of box: PacketBox) -> PacketDifference.Direction? {
+    var comparer = OutcomeComparer(meaning)
+    return comparer.verdict(
+      meaning.outcome(of: box, on: before), meaning.outcome(of: box, on: after), meaning.diagram.outcomes)
+  }
+
+  /// Packets with another outcome.
+  var region: Diagram.Reference {
+    var comparer = OutcomeComparer(meaning)
+    return meaning.diagram.difference(before, after, meaning.diagram.newOperation()) { table, old, new in
+      comparer.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
+    }
+  }
+
+  func holds(_ region: Diagram.Reference, _ box: PacketBox) -> Bool {
+    meaning.outcome(of: box, on: region) == OutcomeTable.isTrue
+  }
+
+  /// What is wrong about a cover of a region; nil: it is one, of primes, and none is needless.
+  func fault(ofCoverOf region: Diagram.Reference) -> String? {
+    let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: 10_000)
+    guard isComplete else { return "not finished" }
+    func union(without index: Int?) -> Diagram.Reference {
+      var result = Diagram.isFalse
+      for other in cubes.indices where other != index {
+        result = meaning.diagram.or(result, meaning.diagram.diagram(of: cubes[other]))
+      }
+      return result
+    }
+    if union(without: nil) != region { return "not the region" }
+    for (index, cube) in cubes.enumerated() {
+      if union(without: index) == region { return "cube \(index) is needless" }
+      for (place, literal) in cube.members.enumerated() {
+        let count = UInt32(meaning.diagram.layout.classCount[literal.field])
+        for extra in (0..<count).filter({ !literal.classes.contains($0) }) {
+          var wider = cube
+          wider.members[place].classes = (literal.classes + [extra]).sorted()
+          let excess = meaning.diagram.subtract(meaning.diagram.diagram(of: wider), region)
+          if excess == Diagram.isFalse { return "cube \(index) is no prime" }
+        }
+      }
+      for literal in cube.bits {
+        var wider = cube
+        wider.bits.removeAll { $0.variable == literal.variable }
+        let excess = meaning.diagram.subtract(meaning.diagram.diagram(of: wider), region)
+        if excess == Diagram.isFalse { return "cube \(index) asks for a bit it need not" }
+      }
+    }
+    return nil
+  }
+}
+
+/// Nil: the same ends.
+private func expected(_ old: Set<ChainPolicy>, _ new: Set<ChainPolicy>) -> PacketDifference.Direction? {
+  let (before, after) = (rank(old), rank(new))
+  if before != after { return before < after ? .widened : .narrowed }
+  return old == new ? nil : .visible
+}
+
+@Test("each packet's change is what a packet-by-packet loop says", arguments: 0..<60)
+func differencesAgreeWithBruteForce(batch: Int) {
+  for seed in (batch * 20)..<(batch * 20 + 20) {
+    var random = Seeded(state: UInt64(seed) &+ 17_000_000)
+    var old = plainChain(&random)
+    let regular = plainRegularChains(&random).map { chain in
+      RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+    }
+    var new = edited(old, &random)
+    // Whose limiter is whose is no question of packets.
+    old.rules.removeAll { $0.limit != nil }
+    new.rules.removeAll { $0.limit != nil }
+    let (ipv4, ipv6) = (Pair(.ipv4, old, new, regular), Pair(.ipv6, old, new, regular))
+    let regions = (ipv4.region, ipv6.region)
+    for packet in (0..<40).map({ _ in randomPacket(&random) }) {
+      guard let before = outcomes(packet, [old], regular), let after = outcomes(packet, [new], regular) else {
+        continue
+      }
+      let isIPv4 = packet.family == .ipv4
+      let pair = isIPv4 ? ipv4 : ipv6
+      let direction = pair.direction(of: packet.box)
+      let isInside = pair.holds(isIPv4 ? regions.0 : regions.1, packet.box)
+      let wanted = expected(before, after)
+      #expect(direction == wanted, "seed \(seed): \(packet)")
+      #expect(isInside == (wanted != nil), "seed \(seed): \(packet)")
+    }
+  }
+}
+
+@Test("a cover is the region, of primes, and none is needless", arguments: 0..<40)
+func coversAreIrredundantPrimes(batch: Int) {
+  for seed in (batch * 5)..<(batch * 5 + 5) {
+    var random = Seeded(state: UInt64(seed) &+ 19_000_000)
+    let old = plainChain(&random)
+    let regular = plainRegularChains(&random)
+    let new = edited(old, &random)
+    for family in [Families.ipv4, .ipv6] {
+      let pair = Pair(family, old, new, regular)
+      let fault = pair.fault(ofCoverOf: pair.region)
+      #expect(fault == nil, "seed \(seed)")
+    }
+  }
+}
+
+/// Outcomes of a few leaves and two limiters.
+private struct Samples {
+  var table = OutcomeTable()
+  var all: [UInt32] = []
+
+  init() {
+    all = [OutcomeTable.Kind.accept, .drop, .reject].map { table.intern(OutcomeTable.Outcome(kind: $0)) }
+    for oracle in [UInt32(1), 2] {
+      let leaves = all
+      for first in leaves { for second in leaves { all.append(table.branch(oracle, first, second)) } }
+    }
+    all = Array(Set(all)).sorted()
+  }
+}
+
+@Test func acceptanceOfOutcomesIsThatOfTheirLeaves() {
+  let samples = Samples()
+  #expect(samples.all.count > 60)
+  for number in samples.all {
+    let ends = leaves(number, samples.table) ?? []
+    let wanted: Acceptances =
+      ends == [.accept] ? .always : ends.contains(.accept) ? .sometimes : .never
+    #expect(samples.table.acceptances(number) == wanted)
+    #expect(samples.table.isRejecting(number) == !ends.contains(.drop))
+  }
+}
+
+/// One behind the other is associative, whatever the outcomes.
+@Test func composingIsAssociative() {
+  let leaves = Leaves()
+  for a in leaves.all {
+    for b in leaves.all {
+      let both = leaves.compose(a, b)
+      for c in leaves.all {
+        let (left, right) = (leaves.compose(both, c), leaves.compose(a, leaves.compose(b, c)))
+        #expect(left == right)
+      }
+    }
+    let (behind, before) = (leaves.compose(a, Diagram.pass), leaves.compose(Diagram.pass, a))
+    #expect(behind == a)
+    #expect(before == a)
+  }
+}
+
+/// Diagrams of one outcome each.
+private final class Leaves {
+  private let meaning = Meaning(.ipv4, [nil], regions: [], isLabelled: false)
+  private(set) var all: [Diagram.Reference] = []
+
+  init() {
+    var mark = PacketAlteration()
+    mark.mark = .value(5)
+    let alteration = meaning.diagram.outcomes.number(of: mark)
+    var kinds = [OutcomeTable.Kind.accept, .drop, .reject, .pass, .returned].map {
+      OutcomeTable.Outcome(kind: $0)
+    }
+    kinds.append(OutcomeTable.Outcome(kind: .pass, detail: alteration))
+    kinds.append(OutcomeTable.Outcome(kind: .impossible))
+    let plain = kinds.map { meaning.diagram.terminal($0) }
+    var all = Set(plain)
+    for first in plain { for second in plain { all.insert(meaning.diagram.branch(1, first, second)) } }
+    self.all = all.sorted()
+  }
+
+  func compose(_ a: Diagram.Reference, _ b: Diagram.Reference) -> Diagram.Reference {
+    meaning.diagram.compose(a, b, .pass)
+  }
+}

@@ -1,0 +1,67 @@
+import CanonicalJSON
+import Compiler
+import Diagnostics
+import Foundation
+import PolicySamples
+import Testing
+
+/// Two policies and what is said about the way from one to the other: `old.cos` and `policy.cos` in a folder.
+@Suite struct DifferenceTests {
+  private struct NotChecked: Error, CustomStringConvertible {
+    var description: String
+  }
+
+  private func checked(_ name: String, in folder: CaseFolder) throws -> CheckedPolicy {
+    let bytes = Array(try Data(contentsOf: folder.url.appending(path: name)))
+    let checked = PolicyCompiler.check(path: name, bytes: bytes, reader: FolderReader(folder.url, as: name))
+    guard checked.policy != nil else {
+      throw NotChecked(description: PlainRenderer(files: checked.sources).render(checked.diagnostics.all))
+    }
+    return checked
+  }
+
+  private func report(from old: String, to new: String, in folder: CaseFolder) throws -> ComparisonReport {
+    let (before, after) = (try checked(old, in: folder), try checked(new, in: folder))
+    let (first, second) = (try #require(before.policy), try #require(after.policy))
+    return ComparisonReport(
+      PolicyComparison(from: first, to: second), old: (old, before.sources), new: (new, after.sources))
+  }
+
+  @Test func goldenFolders() throws {
+    let folders = try CaseFolder.all(in: "Differences")
+    #expect(folders.count >= 6)
+    for folder in folders {
+      let report = try report(from: "old.cos", to: "policy.cos", in: folder)
+      try folder.expect([
+        "diff.txt": Array(report.text.utf8), "diff.md": Array(report.markdown.utf8),
+        "diff.json": report.json.pretty(),
+      ])
+    }
+  }
+
+  @Test func aPolicyMeansTheSameAsItself() throws {
+    for name in ["Differences", "Cases"] {
+      for folder in try CaseFolder.all(in: name) {
+        let report = try report(from: "policy.cos", to: "policy.cos", in: folder)
+        #expect(report.text == "policy.cos and policy.cos mean the same\n", "\(folder.name)")
+        #expect(report.exitCode(failingOn: .any) == 0)
+      }
+    }
+  }
+
+  @Test func thresholds() throws {
+    let folders = try CaseFolder.all(in: "Differences")
+    func codes(_ name: String, reversed: Bool = false) throws -> [Int32] {
+      let folder = try #require(folders.first { $0.url.lastPathComponent == name })
+      let report =
+        try reversed
+        ? report(from: "policy.cos", to: "old.cos", in: folder)
+        : report(from: "old.cos", to: "policy.cos", in: folder)
+      return ComparisonReport.Threshold.allCases.map { report.exitCode(failingOn: $0) }
+    }
+    // Fewer packets are dropped; the other way it is narrower only.
+    #expect(try codes("flags") == [1, 1, 1])
+    #expect(try codes("flags", reversed: true) == [0, 0, 1])
+    #expect(try codes("same") == [0, 0, 0])
+  }
+}

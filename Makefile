@@ -51,16 +51,17 @@ generated: ## generated files are what their generators make
 bench: release ## ratios against named peers, one run
 	/usr/bin/python3 Benchmarks/run.py --write docs/benchmarks.md
 
-# Programs of libFuzzer, built apart: sanitizers change every object file. They are one flag: of two, as SwiftPM's
-# --sanitize gives them, the compiler forgets the first, and the programs would have no coverage to go by.
+# Programs of libFuzzer, built apart: sanitizers change every object file. SwiftPM must know of the
+# fuzzer, so that it gives the programs no main function; the compiler takes the last of several flags, so that both
+# sanitizers stand in one.
 FUZZERS := document rules lists bundles policies
 FUZZ := .build/fuzz
 SECONDS ?= 60
 
 fuzz: ## fuzz under ASan, SECONDS for each program, as in `make fuzz SECONDS=600`
 	@for name in $(FUZZERS); do \
-	  LOCKDOWN_FUZZ=1 $(SWIFT) build -c release --scratch-path $(FUZZ) -Xswiftc -sanitize=fuzzer,address \
-	    -Xswiftc -parse-as-library -Xswiftc -use-ld=lld --product fuzz-$$name; \
+	  LOCKDOWN_FUZZ=1 $(SWIFT) build -c release --scratch-path $(FUZZ) --sanitize fuzzer \
+	    -Xswiftc -sanitize=fuzzer,address -Xswiftc -use-ld=lld --product fuzz-$$name; \
 	done
 	@for name in $(FUZZERS); do \
 	  echo "fuzz-$$name: $(SECONDS) seconds"; \

@@ -279,7 +279,8 @@ extension DocumentParser {
     }
     var end = trimmedEnd(start, stop)
     if reason == .comment, let cut = accidentalComment(start, cutAt: stop), cut.isClosed {
-      reportAccidentalComment(start, stop, (plainEndTrimmed(start), false))
+      // Without a fix-it: what the quotes should hold may end at a comma.
+      reportAccidentalComment(start, stop, (cut.end, false))
       end = trimmedEnd(start, stop)
     }
     if bytes[end - 1] == 0x3a, end - start > 1 || reason != .colon {

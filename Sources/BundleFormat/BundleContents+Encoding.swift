@@ -58,6 +58,16 @@ extension BundleContents {
       writer.append(UInt32(systemCalls.program.count))
       writer.append(systemCalls.program)
     }
+    writer.begin(.late, count: late.count)
+    for item in late {
+      writer.append(UInt32(item.kind.rawValue))
+      writer.append(item.source)
+      writer.append(UInt32(item.name.count))
+      writer.append(UInt32(item.messages.reduce(0) { $0 + $1.bytes.count }))
+      writer.append(item.name)
+      writer.pad(to: 4)
+      for message in item.messages { writer.append(message.bytes) }
+    }
     return writer.finish(
       policyDigest: policyDigest, minimumKernel: minimumKernel, isManagementProved: isManagementProved)
   }
@@ -89,6 +99,12 @@ extension BundleContents {
     sourceMap = copy(reader.sourceMap)
     systemCalls = reader.systemCalls.map {
       BundleFilter(scope: $0.scope, flags: $0.flags, program: copy($0.program))
+    }
+    late = reader.late.map { item in
+      BundleLateItem(
+        kind: item.kind, name: copy(item.name),
+        messages: item.messages.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) },
+        source: item.source)
     }
   }
 }

@@ -16,6 +16,7 @@ package struct BundleContents: Equatable {
   package var mounts: [BundleMount]
   /// Nil: the policy has none.
   package var systemCalls: BundleFilter?
+  package var late: [BundleLateItem]
   /// What is in the policy but not in this bundle's power, one line each, for the status report.
   package var notEnforced: [[UInt8]]
   /// The text of `policy.map.json`.
@@ -30,6 +31,7 @@ package struct BundleContents: Equatable {
     sources = []
     sysctls = []
     mounts = []
+    late = []
     notEnforced = []
     sourceMap = []
   }
@@ -106,6 +108,26 @@ package struct BundleMount: Equatable {
     self.attributesCleared = attributesCleared
     self.isSelfBind = isSelfBind
     self.options = options
+    self.source = source
+  }
+}
+
+/// What can be done only when something is there that the kernel would miss before.
+package struct BundleLateItem: Equatable {
+  package typealias Kind = BundleLateKind
+
+  package var kind: BundleLateKind
+  /// Name of the device.
+  package var name: [UInt8]
+  /// A base chain, then its rules.
+  package var messages: [BundleMessage]
+  /// Index into `sources`, 1-based.
+  package var source: UInt32
+
+  package init(kind: BundleLateKind, name: [UInt8], messages: [BundleMessage], source: UInt32) {
+    self.kind = kind
+    self.name = name
+    self.messages = messages
     self.source = source
   }
 }

@@ -30,6 +30,12 @@ package enum BundleFilterScope: UInt8 {
   case services = 1
 }
 
+/// What a late item waits for.
+package enum BundleLateKind: UInt8 {
+  /// A network device: the messages of its own base chain.
+  case device = 1
+}
+
 package struct KernelRelease: Equatable {
   package var major: UInt16
   package var minor: UInt16

@@ -54,11 +54,12 @@ package enum BundleSection: UInt8, Sendable {
   case notEnforced = 7
   case sourceMap = 8
   case systemCalls = 9
+  case late = 10
 
   /// In the order of the file; every bundle has all of them.
   static let allInFile: [BundleSection] = [
     .policyName, .sources, .messageKinds, .messages, .sysctls, .mounts, .notEnforced, .sourceMap,
-    .systemCalls,
+    .systemCalls, .late,
   ]
 
   /// What messages call it.
@@ -74,6 +75,7 @@ package enum BundleSection: UInt8, Sendable {
     case .notEnforced: "not enforced"
     case .sourceMap: "source map"
     case .systemCalls: "system calls"
+    case .late: "late"
     }
   }
 }

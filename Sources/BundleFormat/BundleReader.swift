@@ -41,6 +41,13 @@ package final class BundleReader {
     package var program: Range<Int>
   }
 
+  package struct LateItem {
+    package var kind: BundleLateKind
+    package var name: Range<Int>
+    package var messages: [Message]
+    package var source: UInt32
+  }
+
   package let bytes: [UInt8]
   package let minimumKernel: KernelRelease
   package let isManagementProved: Bool
@@ -58,6 +65,7 @@ package final class BundleReader {
   package let notEnforced: [Range<Int>]
   package let sourceMap: Range<Int>
   package let systemCalls: Filter?
+  package let late: [LateItem]
 
   package init(_ bytes: [UInt8]) throws(BundleError) {
     let header = try BundleHeader(bytes)
@@ -86,6 +94,8 @@ package final class BundleReader {
     sourceMap = header.range(of: .sourceMap)
     systemCalls = try Self.readFilter(
       header.cursor(bytes, .systemCalls), count: header.count(of: .systemCalls))
+    late = try Self.readLate(
+      header.cursor(bytes, .late), count: header.count(of: .late), sourceCount: sources.count)
   }
 
   private static func readSources(_ start: ByteCursor, count: Int) throws(BundleError) -> [Source] {
@@ -108,7 +118,7 @@ package final class BundleReader {
     kinds: ByteCursor, messages: ByteCursor, count: Int, sourceCount: Int
   ) throws(BundleError) -> [Message] {
     var kinds = kinds
-    var check = MessageCheck(messages.bytes, sourceCount: sourceCount)
+    var check = MessageCheck(messages.bytes, .messages, sourceCount: sourceCount)
     var offset = messages.offset
     var list: [Message] = []
     list.reserveCapacity(count)
@@ -224,6 +234,40 @@ package final class BundleReader {
     try finish(cursor)
     try FilterCheck.check(cursor.bytes, program)
     return Filter(scope: scope, flags: flags, program: program)
+  }
+
+  private static func readLate(_ start: ByteCursor, count: Int, sourceCount: Int) throws(BundleError)
+    -> [LateItem]
+  {
+    var cursor = start
+    var list: [LateItem] = []
+    list.reserveCapacity(count)
+    for _ in 0..<count {
+      let offset = cursor.offset
+      let number: UInt32 = try cursor.integer()
+      guard number <= 0xff, let kind = BundleLateKind(rawValue: UInt8(number)) else {
+        throw BundleError(.late, at: offset, .badValue)
+      }
+      let source = try readSource(&cursor, sourceCount)
+      let nameLength: UInt32 = try cursor.integer()
+      let length: UInt32 = try cursor.integer()
+      let name = try cursor.text(nameLength)
+      try cursor.pad(to: 4)
+      let content = try cursor.take(Int(length))
+      var check = MessageCheck(cursor.bytes, .late, sourceCount: sourceCount)
+      var messages: [Message] = []
+      var next = content.lowerBound
+      while next < content.upperBound {
+        let message = try check.check(
+          at: next, end: content.upperBound, kind: messages.isEmpty ? .baseChain : .rule)
+        messages.append(message)
+        next = message.range.upperBound
+      }
+      guard messages.count > 1 else { throw BundleError(.late, at: offset, .countMismatch) }
+      list.append(LateItem(kind: kind, name: name, messages: messages, source: source))
+    }
+    try finish(cursor)
+    return list
   }
 
   private static func readSource(_ cursor: inout ByteCursor, _ sourceCount: Int) throws(BundleError) -> UInt32

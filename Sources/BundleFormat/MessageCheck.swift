@@ -4,8 +4,9 @@
 /// make the applier do elsewhere: other tables, other kinds of messages, other lengths.
 struct MessageCheck {
   private let bytes: [UInt8]
+  private let section: BundleSection
   private let sourceCount: Int
-  private var rank = -1
+  private var rank: Int
   private var previousKind: BundleMessageKind?
   /// Name of the set whose elements may follow.
   private var openSet: Range<Int>?
@@ -24,8 +25,11 @@ struct MessageCheck {
   // NFT_SET_ANONYMOUS.
   private static let anonymousFlag: UInt8 = 1
 
-  init(_ bytes: [UInt8], sourceCount: Int) {
+  /// - Parameter section: the messages of a whole batch, or some that come late, when the table is there.
+  init(_ bytes: [UInt8], _ section: BundleSection, sourceCount: Int) {
     self.bytes = bytes
+    self.section = section
+    rank = section == .late ? 0 : -1
     self.sourceCount = sourceCount
   }
 
@@ -65,7 +69,7 @@ struct MessageCheck {
   }
 
   private func error(_ offset: Int, _ reason: BundleError.Reason) -> BundleError {
-    BundleError(.messages, at: offset, reason)
+    BundleError(section, at: offset, reason)
   }
 
   // NFT_MSG_*, linux/netfilter/nf_tables.h.

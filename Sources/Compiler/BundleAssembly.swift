@@ -7,7 +7,8 @@ internal import Seccomp
 /// Puts together what the applier needs.
 enum BundleAssembly {
   static func bundle(
-    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage], items: ItemList,
+    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage],
+    deviceChains: [(device: String, messages: [EncodedMessage])], items: ItemList,
     filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
     let kernel = policy.target.kernel
@@ -16,7 +17,7 @@ enum BundleAssembly {
       minimumKernel: KernelRelease(
         major: UInt16(clamping: kernel.major), minor: UInt16(clamping: kernel.minor)))
     bundle.isManagementProved = isManagementProved
-    bundle.messages = messages.map { BundleMessage(kind: BundleMessage.Kind($0.kind), bytes: $0.bytes) }
+    bundle.messages = messages.map { BundleMessage($0) }
     bundle.sources = items.items.map { item in
       BundleSource(id: Array(item.id.utf8), place: Array("\(item.file):\(item.position.line)".utf8))
     }
@@ -37,6 +38,12 @@ enum BundleAssembly {
       BundleFilter(
         scope: policy.systemCalls?.scope == .services ? .services : .everyProcess, flags: Self.specAllow,
         program: program.flatMap(\.bytes))
+    }
+    let ids = (policy.firewall?.baseChains ?? []).flatMap { chain in chain.devices.map(chain.deviceRuleID) }
+    bundle.late = zip(deviceChains, ids).map { chain, id in
+      BundleLateItem(
+        kind: .device, name: Array(chain.device.utf8), messages: chain.messages.map { BundleMessage($0) },
+        source: items.index(of: id))
     }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap
@@ -73,6 +80,12 @@ extension FilterInstruction {
   fileprivate var bytes: [UInt8] {
     [UInt8(truncatingIfNeeded: code), UInt8(code >> 8), jumpTrue, jumpFalse]
       + (0..<4).map { UInt8(truncatingIfNeeded: k >> (8 * $0)) }
+  }
+}
+
+extension BundleMessage {
+  fileprivate init(_ message: EncodedMessage) {
+    self.init(kind: Kind(message.kind), bytes: message.bytes)
   }
 }
 

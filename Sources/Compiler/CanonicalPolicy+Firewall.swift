@@ -15,7 +15,9 @@ extension CanonicalPolicy {
       ("hook", .string(chain.hook.rawValue)),
       ("type", chain.isNAT ? "nat" : reroutes ? "route" : "filter"),
       ("priority", JSONValue(chain.priority)),
-      ("policy", .string(chain.policy.rawValue)), ("rules", .array(chain.rules.map { rule($0, &sets) })),
+      ("policy", .string(chain.policy.rawValue)),
+      ("devices", chain.devices.isEmpty ? nil : JSONValue(chain.devices)),
+      ("rules", .array(chain.rules.map { rule($0, &sets) })),
     ])
   }
 

@@ -16,9 +16,10 @@ package enum ChainDepth {
   /// One for each base chain from which the way is too long.
   package static func excesses(in ruleset: Ruleset) -> [Excess] {
     ruleset.tables.flatMap { table in
-      let chains = Dictionary(table.chains.map { ($0.name, $0) }) { first, _ in first }
+      let all = table.chains + table.deviceChains
+      let chains = Dictionary(all.map { ($0.name, $0) }) { first, _ in first }
       var lengths: [String: Int] = [:]
-      return table.chains.filter { $0.base != nil }.compactMap { base -> Excess? in
+      return all.filter { $0.base != nil }.compactMap { base -> Excess? in
         guard length(of: base, chains, &lengths) > maximum else { return nil }
         return excess(from: base, chains, lengths)
       }

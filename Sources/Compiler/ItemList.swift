@@ -19,6 +19,9 @@ struct ItemList {
   init(_ policy: HostPolicy, sources: SourceFiles) {
     self.sources = sources
     for rule in policy.firewall?.rules ?? [] { add(rule.id, rule.span) }
+    for chain in policy.firewall?.baseChains ?? [] {
+      for device in chain.devices { add(chain.deviceRuleID(device), chain.span) }
+    }
     for set in policy.addressSets { add(ItemID.set(set), set.span) }
     for setting in policy.sysctls { add(ItemID.sysctl(setting), setting.span) }
     for mount in policy.mounts { add(ItemID.mount(mount), mount.span) }

@@ -9,6 +9,12 @@ enum NotEnforced {
     for rule in policy.firewall?.rules ?? [] where !rule.isEnabled {
       list.append("rule `\(rule.id)`: `enabled: false`")
     }
+    for chain in policy.firewall?.baseChains ?? [] where !chain.devices.isEmpty {
+      let devices = chain.devices.map { "`\($0)`" }.joined(separator: ", ")
+      list.append(
+        "`\(chain.place)` on \(devices): bound when the device is there, by stage `late`, which this version does not have; "
+          + "`nft -f nftables-late.nft` does it")
+    }
     let waiting = policy.sysctls.filter { $0.strengthClass == .lossy || $0.strengthClass == .oneWay }
     if !waiting.isEmpty {
       // Those wait for stages that this version does not have.

@@ -64,8 +64,10 @@ package enum PolicyCompiler {
     guard !diagnostics.hasErrors else { return nil }
     let items = ItemList(policy, sources: sources)
     let messages: [EncodedMessage]
+    let deviceChains: [(device: String, messages: [EncodedMessage])]
     do {
       messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
+      deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: items.index)
     } catch {
       // The checker refuses what the kernel cannot hold; what it has missed must not become a bundle.
       diagnostics.report(
@@ -88,13 +90,14 @@ package enum PolicyCompiler {
     let notEnforced = NotEnforced.list(policy)
     let sourceMap = items.sourceMap.pretty()
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, items: items, filter: filter,
+      policy, digest: digest, messages: messages, deviceChains: deviceChains, items: items, filter: filter,
       isManagementProved: proofs.isManagementProved, notEnforced: notEnforced, sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
       .init(name: "policy.json", bytes: canonical.document(digest: digest).pretty()),
       .init(name: "policy.map.json", bytes: sourceMap),
       .init(name: "nftables.nft", bytes: Array(NFTText.print(ruleset).utf8)),
+      .init(name: "nftables-late.nft", bytes: Array(NFTText.printLate(ruleset).utf8)),
       .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
       .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
       .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),

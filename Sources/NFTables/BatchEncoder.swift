@@ -27,4 +27,21 @@ package enum BatchEncoder {
     }
     return batch.messages
   }
+
+  /// What each device's base chain is made of, once the device and the ruleset are there: a batch for each.
+  package static func encodeDeviceChains(
+    of ruleset: Ruleset, sourceIndex: (String) -> UInt32
+  ) throws(NFTablesError) -> [(device: String, messages: [EncodedMessage])] {
+    var batches: [(device: String, messages: [EncodedMessage])] = []
+    for table in ruleset.tables {
+      for chain in table.deviceChains {
+        guard let device = chain.base?.device else { continue }
+        var batch = BatchWriter()
+        try batch.write(
+          deviceChain: chain, of: table, expressions: \.expressions, sourceIndex: sourceIndex)
+        batches.append((device, batch.messages))
+      }
+    }
+    return batches
+  }
 }

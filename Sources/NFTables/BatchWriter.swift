@@ -57,6 +57,20 @@ struct BatchWriter: ~Copyable {
     }
   }
 
+  /// A device's own base chain with its rule, which looks up no set.
+  mutating func write(
+    deviceChain chain: Chain, of table: Table, expressions: (KernelRule) -> [Expression],
+    sourceIndex: (String) -> UInt32
+  ) throws(NFTablesError) {
+    let (tableName, family) = (try ExpressionEncoder.checkedName(table.name), table.family.rawValue)
+    try write(chain, table: tableName, family: family)
+    for rule in chain.rules {
+      try write(
+        rule, expressions: expressions(rule), chain: chain.name, table: tableName, family: family,
+        sequence: sourceIndex(rule.id), namedSets: [:])
+    }
+  }
+
   /// The first rule that looks up each named set: what the kernel says of a set is about that rule's line.
   private static func firstUsersOfSets(in table: Table) -> [String: String] {
     var users: [String: String] = [:]
@@ -77,6 +91,7 @@ struct BatchWriter: ~Copyable {
     try native.set(NFTNL_CHAIN_TABLE, string: table)
     try native.set(NFTNL_CHAIN_NAME, string: ExpressionEncoder.checkedName(chain.name))
     if let base = chain.base {
+      if let device = base.device { try native.set(NFTNL_CHAIN_DEV, string: device) }
       try native.set(NFTNL_CHAIN_TYPE, string: base.type.rawValue)
       native.set(NFTNL_CHAIN_HOOKNUM, base.hook)
       native.set(NFTNL_CHAIN_PRIO, base.priority)

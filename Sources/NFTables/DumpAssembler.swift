@@ -221,14 +221,18 @@ extension DumpedObject {
 }
 
 extension BaseHook {
-  /// Nil for a regular chain, and for what we never write: another type, a device, an odd number.
+  /// Nil for a regular chain, and for what we never write: another type, several devices, an odd number.
   init?(_ chain: Attributes) {
-    guard let hook = chain.nest(NFTA_CHAIN_HOOK), hook.holdsOnly([NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY]),
+    guard let hook = chain.nest(NFTA_CHAIN_HOOK),
+      hook.holdsOnly([NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY, NFTA_HOOK_DEV, NFTA_HOOK_DEVS]),
+      // One device is dumped in both forms, several in the second alone.
+      hook[NFTA_HOOK_DEVS] == nil || hook[NFTA_HOOK_DEV] != nil,
       let number = hook.uint32(NFTA_HOOK_HOOKNUM), let priority = hook.uint32(NFTA_HOOK_PRIORITY),
       let type = chain.string(NFTA_CHAIN_TYPE).flatMap(ChainType.init),
       let policy = chain.uint32(NFTA_CHAIN_POLICY), policy <= UInt32(NF_ACCEPT)
     else { return nil }
     self.init(
-      type: type, hook: number, priority: Int32(bitPattern: priority), accepts: policy == UInt32(NF_ACCEPT))
+      type: type, hook: number, priority: Int32(bitPattern: priority), accepts: policy == UInt32(NF_ACCEPT),
+      device: hook.string(NFTA_HOOK_DEV))
   }
 }

@@ -70,6 +70,7 @@ package struct DumpText {
         [
           "chain", chain.name, base.type.rawValue,
           "hook \(base.hook) priority \(base.priority) policy \(policy)",
+          base.device.map { "device \($0)" },
         ])
     } else {
       add(1, ["chain", chain.name, chain.isBase ? "unknown hook" : nil])

@@ -59,24 +59,30 @@ package struct BaseChain: Sendable {
   /// Netfilter priority, signed; lower runs first.
   package var priority: Int32
   package var policy: ChainPolicy
+  /// Of an ingress chain: the devices whose packets it sees, sorted; none elsewhere.
+  package var devices: [String]
   package var rules: [Rule]
   package var span: SourceSpan
 
   package init(
     name: String? = nil, hook: Hook, isNAT: Bool = false, priority: Int32, policy: ChainPolicy,
-    rules: [Rule], span: SourceSpan
+    devices: [String] = [], rules: [Rule], span: SourceSpan
   ) {
     self.name = name
     self.hook = hook
     self.isNAT = isNAT
     self.priority = priority
     self.policy = policy
+    self.devices = devices
     self.rules = rules
     self.span = span
   }
 
   /// The place of its rules' ids.
   package var place: String { isNAT ? "nat.\(hook.rawValue)" : name ?? hook.rawValue }
+
+  /// The id of the rule that leads a device's packets to this chain; no written name begins with `_`.
+  package func deviceRuleID(_ device: String) -> String { "\(place)/_\(device)" }
 }
 
 /// A chain that rules jump to. Its name is the place of its rules' ids.

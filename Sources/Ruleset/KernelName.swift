@@ -19,6 +19,15 @@ package enum KernelName {
     return place + "_" + (priority < 0 ? "m" : "p") + String(priority.magnitude)
   }
 
+  /// The base chain that one device has of an ingress chain. Its name is readable where nft reads it back and the
+  /// length allows.
+  static func deviceChain(_ chain: String, device: String) -> String {
+    let isPlain = device.utf8.allSatisfy { isNameByte($0) || $0 == UInt8(ascii: ".") }
+    let name = chain + "_" + device
+    return isPlain && !hasFormOfHash(device) && name.utf8.count <= maximumLength
+      ? name : chain + "_" + hashed(device)
+  }
+
   /// Five before the well-known priority, so that a chain of ours never ties with one of iptables-nft.
   package static func defaultPriority(of hook: Hook, isNAT: Bool = false) -> Int32 {
     if isNAT { return hook == .prerouting || hook == .output ? -105 : 95 }  // dstnat - 5, srcnat - 5

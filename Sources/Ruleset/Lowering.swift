@@ -6,7 +6,7 @@ package enum Lowering {
   /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
   ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
-    var chains = policy.firewall.map { lower($0) } ?? []
+    var (chains, deviceChains) = policy.firewall.map { lower($0) } ?? ([], [])
     var sets = sets(of: policy.addressSets, usedIn: chains)
     IntervalSets.nameByContent(&sets, in: &chains)
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
@@ -14,11 +14,12 @@ package enum Lowering {
     objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
     objects.sort { $0.name < $1.name }
     let table = Table(
-      family: .inet, name: KernelName.table, objects: objects, sets: sets, chains: chains)
+      family: .inet, name: KernelName.table, objects: objects, sets: sets, chains: chains,
+      deviceChains: deviceChains)
     return Ruleset(tables: [table])
   }
 
-  private static func lower(_ firewall: Firewall) -> [Chain] {
+  private static func lower(_ firewall: Firewall) -> (chains: [Chain], deviceChains: [Chain]) {
     let order = Hook.allCases
     let sorted = firewall.baseChains.sorted { a, b in
       (order.firstIndex(of: a.hook) ?? 0, a.isNAT ? 1 : 0, a.priority)
@@ -26,12 +27,24 @@ package enum Lowering {
     }
     var chains: [Chain] = []
     var generated: [Chain] = []
+    var deviceChains: [Chain] = []
     var names = ChainNames()
     for chain in sorted {
       let reroutes = firewall.reroutes(chain)
       let name = KernelName.baseChain(
         hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority, reroutes: reroutes)
-      let base = BaseHook(chain, reroutes: reroutes)
+      // The rules of an ingress chain stand once, in a chain that each device's own base chain leads to.
+      let base = chain.devices.isEmpty ? BaseHook(chain, reroutes: reroutes) : nil
+      deviceChains += chain.devices.map { device in
+        var base = BaseHook(chain, reroutes: reroutes)
+        base.device = device
+        var parts = Parts(
+          rule: Rule(
+            id: chain.deviceRuleID(device), name: nil, text: "", verdict: .jump(chain.place),
+            span: chain.span))
+        let leading = parts.rule(Conjunction(), [.verdict(.jump(name))])
+        return Chain(name: KernelName.deviceChain(name, device: device), base: base, rules: [leading])
+      }
       chains.append(
         lower(
           chain.rules, to: Chain(name: name, base: base, rules: []), policy: chain.policy, &names, &generated)
@@ -43,7 +56,7 @@ package enum Lowering {
         lower(
           chain.rules, to: Chain(name: name, base: nil, rules: []), policy: chain.policy, &names, &generated))
     }
-    return chains + generated
+    return (chains + generated, deviceChains)
   }
 
   /// The chain with its rules; what they need besides goes to `generated`.

@@ -30,10 +30,13 @@ package struct Table: Sendable, Equatable {
   /// Base chains in hook order, then the policy's regular chains by name, then generated ones in the order of
   /// first use.
   package var chains: [Chain]
+  /// Base chains that are bound to a device each, and lead to one of `chains`. The kernel refuses them, and all
+  /// that is sent with them, where the device is missing: they are sent apart, late, when it is there.
+  package var deviceChains: [Chain]
 
   package init(
     family: TableFamily, name: String, comment: String? = "lockdown", objects: [NamedObject],
-    sets: [KernelSet], chains: [Chain]
+    sets: [KernelSet], chains: [Chain], deviceChains: [Chain] = []
   ) {
     self.family = family
     self.name = name
@@ -41,6 +44,7 @@ package struct Table: Sendable, Equatable {
     self.objects = objects
     self.sets = sets
     self.chains = chains
+    self.deviceChains = deviceChains
   }
 }
 
@@ -85,9 +89,12 @@ package struct BaseHook: Sendable, Equatable {
   package var priority: Int32
   /// The kernel's policy: true accepts.
   package var accepts: Bool
+  /// Of the ingress hook: the device whose packets it sees.
+  package var device: String?
 
-  package init(type: ChainType, hook: UInt32, priority: Int32, accepts: Bool) {
+  package init(type: ChainType, hook: UInt32, priority: Int32, accepts: Bool, device: String? = nil) {
     self.type = type
+    self.device = device
     self.hook = hook
     self.priority = priority
     self.accepts = accepts

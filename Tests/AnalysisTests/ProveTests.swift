@@ -53,6 +53,33 @@ private func proved(_ policy: HostPolicy) -> (summary: ProofSummary, diagnostics
   #expect(result.diagnostics.isEmpty)
 }
 
+/// A chain of one device says nothing about the packets of others.
+@Test func ingressCountsForItsDevicesOnly() throws {
+  var subject = policy(input: [rule("input/ssh", .accept, tcp(22))])
+  let drop = rule("ingress/closing", .drop)
+  subject.firewall?.baseChains.append(
+    BaseChain(
+      hook: .ingress, priority: -5, policy: .drop, devices: ["eth0", "eth2"], rules: [drop], span: span(3)))
+  func interface(_ name: String) -> Match { Match(.interfaces(.input, [InterfacePattern(name)])) }
+  func findings(_ name: String, _ outcome: Statement.Outcome) -> [DiagnosticID] {
+    subject.management = .none
+    subject.expectations = [
+      Statement(
+        name: nil, body: .packets(region(.input, "tcp 22", tcp(22), interface(name)), .plain, outcome),
+        text: "tcp 22", span: span(4))
+    ]
+    return proved(subject).diagnostics.map(\.id)
+  }
+  #expect(findings("eth0", .drop) == [])
+  #expect(findings("eth2", .drop) == [])
+  #expect(findings("eth1", .accept) == [])
+  #expect(findings("eth0", .accept) == [.expectFailed])
+  #expect(findings("eth1", .drop) == [.expectFailed])
+  subject.expectations = []
+  subject.management = .regions([region(.input, "tcp 22", tcp(22))])
+  #expect(proved(subject).diagnostics.map(\.id) == [.managementUnreachable])
+}
+
 @Test func managementUpToALimitIsProvedAndListed() {
   var subject = policy(input: [rule("input/ssh", .accept, tcp(22), limit: slow)])
   subject.management = .regions([region(.input, "tcp 22", tcp(22))])

@@ -20,13 +20,13 @@ import Testing
   @Test func headerLayout() {
     #expect(Array(bytes[0..<8]) == [0x89] + Array("LKD\r\n\u{1a}\n".utf8))
     #expect(
-      Array(bytes[8..<16]) == [1, 0, 1, 1, 0, 0, 9, 0], "version, byte order, flags, architecture, sections")
+      Array(bytes[8..<16]) == [1, 0, 1, 1, 0, 0, 10, 0], "version, byte order, flags, architecture, sections")
     #expect(Array(bytes[16..<24]) == SampleBundle.littleEndian(UInt64(bytes.count)))
     #expect(Array(bytes[24..<32]) == [5, 0, 10, 0, 0, 0, 0, 0])
     #expect(Array(bytes[32..<64]) == SampleBundle.contents.policyDigest)
     #expect(Array(bytes[64..<96]) == Self.checksum(bytes))
     #expect(
-      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x38, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
+      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x50, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
   }
 
   @Test func messagesLieOneBehindTheOther() throws {
@@ -74,6 +74,26 @@ import Testing
     #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
     contents.systemCalls = BundleFilter(scope: .everyProcess, flags: 5, program: end)
     #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
+  }
+
+  /// A late item holds one base chain of our table and rules that lead from it, and nothing else.
+  @Test func lateItemsAreChecked() throws {
+    func error(_ change: (inout BundleLateItem) -> Void) -> BundleError? {
+      var contents = SampleBundle.contents
+      change(&contents.late[0])
+      let bytes = contents.encoded()
+      return #expect(throws: BundleError.self) { try BundleReader(bytes) }
+    }
+    #expect(error { $0.messages = [] }?.reason == .countMismatch)
+    #expect(error { $0.messages.removeLast() }?.reason == .countMismatch)
+    #expect(error { $0.messages.removeFirst() }?.reason == .badMessageType)
+    #expect(error { $0.messages.reverse() }?.reason == .badMessageType)
+    #expect(error { $0.messages.insert(SampleBundle.messages[2], at: 0) }?.reason == .kindMismatch)
+    #expect(error { $0.messages.append(SampleBundle.messages[0]) }?.reason == .badMessageType)
+    #expect(error { $0.source = 9 }?.reason == .unknownSource)
+    #expect(error { $0.source = 9 }?.section == .late)
+    #expect(error { $0.name = [] } != nil)
+    #expect(error { $0.name = [0x65, 0x0a] } != nil)
   }
 
   @Test func everyTruncationIsRefused() {

@@ -112,6 +112,12 @@ import Testing
       return [contents.systemCalls].compactMap { $0 }.map {
         [String($0.flags), String($0.scope.rawValue), text($0.program)]
       }
+    case "late":
+      return contents.late.map {
+        [
+          String($0.kind.rawValue), String($0.source), text($0.name), text($0.messages.flatMap(\.bytes)),
+        ]
+      }
     default: return []
     }
   }

@@ -35,8 +35,21 @@ enum SampleBundle {
         0,
         0, 0x26, 0, 5, 0,
       ])
+    contents.late = [
+      BundleLateItem(kind: .device, name: Array("eth0".utf8), messages: deviceMessages, source: 1)
+    ]
     return contents
   }()
+
+  /// A base chain with NFTA_HOOK_DEV, and a rule that leads from it.
+  static let deviceMessages: [BundleMessage] = [
+    message(
+      .baseChain, 3, 0x401, 0,
+      string(1, "lockdown") + string(3, "ingress_eth0")
+        + nest(4, number(1, 5) + number(2, 0xffff_fffb) + string(3, "eth0")) + number(5, 1)
+        + string(7, "filter")),
+    message(.rule, 6, 0xc01, 1, string(1, "lockdown") + string(2, "ingress_eth0") + nest(4, [])),
+  ]
 
   static let messages: [BundleMessage] = [
     // NFTA_TABLE_NAME, NFTA_TABLE_FLAGS.

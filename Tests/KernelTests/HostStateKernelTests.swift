@@ -39,7 +39,7 @@ struct HostStateKernelTests {
       result.output == """
         2 docker a 2 0
         1 firewalld c 4 110
-        5 edge d ?
+        5 edge d 0 5
         table inet lockdown flags 0
           chain input filter hook 1 priority -5 policy drop
 

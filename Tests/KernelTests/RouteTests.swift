@@ -92,8 +92,31 @@ struct RouteTests {
     #expect(!batch.dump.contains("unknown"), "\(name): an expression nobody understands")
     let sent = DumpText(showsLabels: false).print(try StoredBatch.decode(messages))
     #expect(difference(text: sent, batch: batch.dump) == nil, "\(name): sent and dumped")
+    try compareLateRoutes(of: ruleset, messages, name)
     let rules = ruleset.tables.flatMap(\.chains).flatMap(\.rules).count
     #expect(batch.dump.split(separator: "\n").count { $0.hasPrefix("    rule") } == rules)
+  }
+
+  /// The same for the chains of devices, which are loaded behind the rest: as text twice, each batch once.
+  private static func compareLateRoutes(of ruleset: Ruleset, _ messages: [[UInt8]], _ name: String) throws {
+    let late = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: { _ in 1 })
+    guard !late.isEmpty else { return }
+    let directory = try TemporaryDirectory()
+    let links = Set(late.map(\.device)).sorted().enumerated()
+      .map { "ip link add '\($1)' type veth peer name peer\($0)" }.joined(separator: "; ")
+    let main = try directory.file("ruleset.nft", contents: Data(NFTText.print(ruleset).utf8))
+    let behind = try directory.file("late.nft", contents: Data(NFTText.printLate(ruleset).utf8))
+    let text = try loaded(
+      by: "\(links); nft -f \(main.path); nft -f \(behind.path); nft -f \(behind.path)")
+    var command = "\(links)"
+    for (index, batch) in ([messages] + late.map { $0.messages.map(\.bytes) }).enumerated() {
+      let file = try directory.file("batch\(index)", contents: Data(batch.joined()))
+      command += "; \"$PROBE\" send \(file.path)"
+    }
+    let batch = try loaded(by: command)
+    #expect(difference(text: text.dump, batch: batch.dump) == nil, "\(name): late expressions")
+    #expect(difference(text: text.listing, batch: batch.listing) == nil, "\(name): late listing")
+    #expect(late.allSatisfy { batch.dump.contains("device \($0.device)") }, "\(name): devices")
   }
 
   @Test func labelsComeBackFromTheKernel() throws {

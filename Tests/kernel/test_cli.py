@@ -580,7 +580,7 @@ class OutputDirectory(CommandLine):
         self.assertEqual(
             set(self.files("cos.compiled")),
             {"policy.bundle", "policy.json", "policy.map.json", "nftables.nft", "sysctl.conf", "modprobe.conf",
-             "mounts.fstab", "seccomp.json", "cmdline.txt"})
+             "mounts.fstab", "seccomp.json", "cmdline.txt", "nftables-late.nft"})
 
     def test_standard_input(self):
         self.call("compile", "cos.cos", "-o", "one")

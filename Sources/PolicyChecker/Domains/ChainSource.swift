@@ -10,6 +10,8 @@ struct ChainSource {
     var hook: Hook
     var isNAT = false
     var priority: Int32
+    /// Of an ingress chain.
+    var devices: [String] = []
   }
 
   /// The place of its rules' ids.

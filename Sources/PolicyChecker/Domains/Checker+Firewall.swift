@@ -8,7 +8,7 @@ extension Checker {
     guard let entry, entry.value.mapping != nil else { return nil }
     // All chains are read before any is resolved: a rule must hold in every hook that reaches it.
     var sources: [ChainSource] = []
-    for hook in Hook.allCases where hook != .ingress {
+    for hook in Hook.allCases {
       if let chain = entry.value.entry(hook.rawValue) { sources.append(source(of: chain, at: hook)) }
     }
     let nat = entry.value.entry("nat")?.value
@@ -100,14 +100,17 @@ extension Checker {
     }
     let priority =
       priority(node.entry("priority")?.value.scalar, default: hook.defaultPriority) ?? hook.defaultPriority
+    let devices = devices(of: entry, at: hook)
     return ChainSource(
-      name: hook.rawValue, key: entry, base: ChainSource.Base(hook: hook, priority: priority),
+      name: hook.rawValue, key: entry,
+      base: ChainSource.Base(hook: hook, priority: priority, devices: devices),
       items: readItems(node.sequence ?? node.entry("rules")?.value.sequence ?? []))
   }
 
   private mutating func source(ofNAT entry: SyntaxEntry, at hook: Hook) -> ChainSource {
     let node = entry.value
     let usual = hook.defaultNATPriority
+    refuseDevices(node)
     let written = node.entry("priority")?.value.scalar
     let priority = priority(written, default: usual) ?? usual
     // NF_IP_PRI_CONNTRACK: before it no connection is known that could be translated.
@@ -142,13 +145,10 @@ extension Checker {
           .badPriority, priority.key.span, "a regular chain has no priority: rules lead to it",
           help: ["give the chain a `hook` to make it a base chain"])
       }
+      refuseDevices(node)
       return source
     }
     guard let hook = Hook(rawValue: word.text) else { return nil }
-    if hook == .ingress {
-      notSupportedYet(word.span, "`ingress`")
-      return nil
-    }
     for key in ["policy", "priority"] where node.entry(key) == nil && isComplete {
       error(
         .missingKey, entry.key.span, "`\(source.name)` needs the key `\(key)`",
@@ -162,7 +162,8 @@ extension Checker {
     let priority =
       priority(node.entry("priority")?.value.scalar, default: hook.defaultPriority)
       ?? hook.defaultPriority + 1
-    source.base = ChainSource.Base(hook: hook, priority: priority)
+    source.base = ChainSource.Base(
+      hook: hook, priority: priority, devices: devices(of: entry, at: hook))
     return source
   }
 
@@ -197,7 +198,50 @@ extension Checker {
     return BaseChain(
       name: base.isNAT || source.name == hook.rawValue ? nil : source.name, hook: hook, isNAT: base.isNAT,
       priority: base.priority,
-      policy: policy, rules: rules, span: source.span)
+      policy: policy, devices: base.devices, rules: rules, span: source.span)
+  }
+
+  // MARK: Devices
+
+  /// Interfaces whose packets an ingress chain sees, sorted; none for another hook.
+  private mutating func devices(of entry: SyntaxEntry, at hook: Hook) -> [String] {
+    let node = entry.value
+    guard hook == .ingress else {
+      refuseDevices(node)
+      return []
+    }
+    guard let written = node.entry("devices") else {
+      if node.mapping != nil, isComplete {
+        error(
+          .missingKey, entry.key.span, "`\(entry.key.text)` needs the key `devices`",
+          help: ["a device delivers its packets to a chain of its own: `devices: [eth0]`"])
+      }
+      return []
+    }
+    guard let items = written.value.sequence else { return [] }
+    let definition = Definitions.Definition(name: "devices", span: written.key.span, node: written.value)
+    let value = elements(items, as: .interfaces, of: definition)
+    if case .damaged = value { return [] }
+    guard case .interfaces(let patterns) = value, !patterns.isEmpty else {
+      error(
+        .badValue, written.key.span, "the devices of `\(entry.key.text)` are none",
+        help: ["no packet comes to the chain: name an interface, or leave the chain out"])
+      return []
+    }
+    if let open = patterns.first(where: \.isPrefix) {
+      error(
+        .badValue, written.value.span, "`\(open.name)*` names no device",
+        help: ["the kernel binds an ingress chain to one device by its whole name"])
+      return []
+    }
+    return patterns.map(\.name).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+  }
+
+  private mutating func refuseDevices(_ node: SyntaxNode) {
+    guard let written = node.entry("devices") else { return }
+    error(
+      .badValue, written.key.span, "only an ingress chain has devices",
+      help: ["`in eth0` in a rule asks where a packet came in"])
   }
 
   // MARK: Priorities

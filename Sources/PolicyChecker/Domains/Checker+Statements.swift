@@ -125,10 +125,6 @@ extension Checker {
     switch syntax.value {
     case .hook(let word):
       guard let hook = Hook(rawValue: word) else { return nil }
-      if hook == .ingress {
-        notSupportedYet(syntax.span, "`ingress`")
-        return nil
-      }
       return (Place(name: word, hook: hook), [], .both)
     case .pair(let from, let to):
       return place(of: (from, to), at: syntax.span)

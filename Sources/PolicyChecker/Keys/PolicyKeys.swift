@@ -129,7 +129,7 @@ enum PolicyKeys {
   static let firewall = KeyTable(
     "`firewall`",
     [
-      PolicyKey("ingress", .anything, "Packets as devices deliver them.", support: .later),
+      PolicyKey("ingress", chain, "Packets as devices deliver them, before all else."),
       PolicyKey("prerouting", chain, "Packets that arrive, before they are routed."),
       PolicyKey("input", chain, "Packets to this host."),
       PolicyKey("forward", chain, "Packets through this host."),
@@ -194,7 +194,7 @@ enum PolicyKeys {
   private static let commonChainKeys = [
     PolicyKey("priority", .priority, "`WORD`, `WORD + N`, `WORD - N` or a number; lower runs first."),
     PolicyKey("rules", .list(.ruleItem), "Rules, first to last."),
-    PolicyKey("devices", .anything, "Devices of an ingress chain.", support: .later),
+    PolicyKey("devices", .list(.element), "Interfaces whose packets an ingress chain sees, by exact names."),
     PolicyKey(
       "replace", .dictionary(.name, .ruleItem), "New rules for named rules of the base, in their places."),
     PolicyKey("remove", .list(.name), "Named rules of the base to leave out."),

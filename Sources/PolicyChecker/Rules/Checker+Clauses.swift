@@ -302,6 +302,13 @@ extension Checker {
       return true
     }
     var match = addresses.value
+    if let special = match.specials.first, let origin = place.origin(without: \.knowsAddressType) {
+      error(
+        .wrongHook, span, "in `\(origin.name)` the routing table is not asked what `\(special.rawValue)` is",
+        help: ["`\(special.rawValue)` holds in \(Hook.list(where: \.knowsAddressType))"],
+        related: place.path(from: origin))
+      return false
+    }
     if !place.hasNamedSets { match.name = nil }
     if match.addresses == .all {
       guard !isNegated else {

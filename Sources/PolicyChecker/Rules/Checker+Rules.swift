@@ -100,7 +100,7 @@ extension Checker {
   private mutating func canUntrack(_ span: SourceSpan, at place: Place) -> Bool {
     if let origin = place.origin(without: \.canUntrack) {
       error(
-        .wrongHook, span, "connection tracking has seen the packets of `\(origin.name)`",
+        .wrongHook, span, "`notrack` cannot be said in `\(origin.name)`",
         help: ["`notrack` holds in \(Hook.list(where: \.canUntrack)), at a priority below -200"],
         related: place.path(from: origin))
       return false

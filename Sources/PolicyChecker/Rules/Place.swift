@@ -85,6 +85,8 @@ extension Hook {
   /// LANGUAGE.md §4.10.
   var hasInputInterface: Bool { self != .output && self != .postrouting }
   var hasOutputInterface: Bool { self == .forward || self == .output || self == .postrouting }
+  /// nft_fib_validate: whether the routing table can be asked what an address is.
+  var knowsAddressType: Bool { self != .ingress }
   var hasSocketOwner: Bool { self == .output || self == .postrouting }
   /// nft_fib_validate and nft_meta_get_validate_xfrm: where the kernel knows how a packet came in.
   var knowsReverseRoute: Bool { self == .prerouting || self == .input || self == .forward }

@@ -8,8 +8,8 @@ struct CompileCommand: ParsableCommand {
     abstract: "Compile a policy into a bundle and into text for stock tools.",
     discussion: """
       Writes a directory, `NAME.compiled` here unless -o names one: policy.bundle for the applier, \
-      policy.json and its source map for people and tools, and nftables.nft, sysctl.conf, modprobe.conf, \
-      mounts.fstab, seccomp.json and cmdline.txt for hosts without our applier. The directory is there whole or not \
+      policy.json and its source map for people and tools, and nftables.nft, nftables-late.nft, sysctl.conf, \
+      modprobe.conf, mounts.fstab, seccomp.json and cmdline.txt for hosts without our applier. The directory is there whole or not \
       at all. The same policy gives the same bytes on every machine.
       """)
 

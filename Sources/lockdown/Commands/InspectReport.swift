@@ -31,6 +31,9 @@ struct InspectReport {
     if let filter = contents.systemCalls {
       lines.append("filter      \(filter.program.count / 8) instructions, for \(scope(filter))")
     }
+    for item in contents.late {
+      lines.append("late        on `\(string(item.name))`: \(item.messages.count) messages")
+    }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
     let bytes = contents.messages.reduce(0) { $0 + $1.bytes.count }
     lines.append("messages    \(contents.messages.count), \(bytes) bytes")
@@ -64,6 +67,13 @@ struct InspectReport {
       "sysctls": .array(contents.sysctls.map(sysctl)),
       "mounts": .array(contents.mounts.map(mount)),
       "system-calls": contents.systemCalls.map(filter) ?? .null,
+      "late": .array(
+        contents.late.map {
+          [
+            "device": .string(string($0.name)), "source": source($0.source),
+            "messages": JSONValue($0.messages.count),
+          ]
+        }),
       "not-enforced": JSONValue(contents.notEnforced.map(string)),
       "tables": .array(tables.map(table)),
     ]

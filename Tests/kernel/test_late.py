@@ -105,5 +105,5 @@ class Ingress(support.KernelTestCase):
         with self.host:
             before = support.run(["nft", "-s", "list", "ruleset"]).stdout
             refused = support.run(["nft", "-f", compiled.directory / "nftables-late.nft"], check=False)
-            self.assertNotEqual(refused.returncode, 0)
+            self.assertNotEqual(refused.status, 0)
             self.assertEqual(support.run(["nft", "-s", "list", "ruleset"]).stdout, before)

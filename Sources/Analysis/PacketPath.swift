@@ -53,6 +53,8 @@ struct PathTracer {
 
   /// Whether the packet goes on to the next base chain.
   private mutating func walk(_ chain: BaseChain) -> Bool {
+    let isElsewhere = chain.devices.allSatisfy { box.inputInterface.intersection(.exactly($0)).isEmpty }
+    if !chain.devices.isEmpty, isElsewhere { return true }
     let isNew = box[.state].contains(UInt128(PacketBox.states.firstIndex(of: .new) ?? 3))
     if chain.isNAT, !isNew {
       note(chain.place, nil, "", "its connection's addresses stand since its first packet", nil)

@@ -24,10 +24,19 @@ struct CompiledFirewall {
     var policy: ChainPolicy?
     var isNAT = false
     var hook: Hook?
+    /// Of an ingress chain: that one of its devices delivered the packet. Others do not come to it.
+    var delivered: GuardForm?
   }
 
   var baseChains: [Chain] = []
   var regularChains: [String: Chain] = [:]
+
+  /// Whether a rule may give connections other addresses in one of these hooks.
+  func translates(in hooks: Set<Hook>) -> Bool {
+    baseChains.contains { chain in
+      chain.isNAT && chain.rules.contains { $0.rule.isEnabled } && chain.hook.map(hooks.contains) ?? false
+    }
+  }
 }
 
 /// Conditions that the kernel's own steps ask for.
@@ -38,6 +47,8 @@ struct KernelForms {
   var new: GuardForm
   /// It is of a known connection.
   var known: GuardForm
+  /// It stays on this machine.
+  var loopback: GuardForm
 }
 
 extension GuardCompiler {
@@ -45,9 +56,12 @@ extension GuardCompiler {
   mutating func compile(_ firewall: Firewall?, _ rules: inout [Rule]) -> CompiledFirewall {
     var result = CompiledFirewall()
     for chain in firewall?.baseChains ?? [] {
-      result.baseChains.append(
-        CompiledFirewall.Chain(
-          rules: compile(chain.rules, &rules), policy: chain.policy, isNAT: chain.isNAT, hook: chain.hook))
+      var compiled = CompiledFirewall.Chain(
+        rules: compile(chain.rules, &rules), policy: chain.policy, isNAT: chain.isNAT, hook: chain.hook)
+      if !chain.devices.isEmpty {
+        compiled.delivered = form(Match(.interfaces(.input, chain.devices.map { InterfacePattern($0) })))
+      }
+      result.baseChains.append(compiled)
     }
     for chain in firewall?.regularChains ?? [] {
       result.regularChains[chain.name] = CompiledFirewall.Chain(
@@ -88,7 +102,8 @@ extension GuardCompiler {
       untracked: .all([
         state([.untracked]), member(.status, IntervalSet([AddressRange(0, 0)])), .not(.hasConnection),
       ]),
-      new: state([.new]), known: state([.established, .related]))
+      new: state([.new]), known: state([.established, .related]),
+      loopback: form(Match(.interfaces(.output, [InterfacePattern("lo")]))))
   }
 
   // MARK: Translation
@@ -136,7 +151,9 @@ extension GuardCompiler {
     case .destination(let target):
       var fields = [written(.destinationAddress, Self.values(of: target.addresses))]
       if let ports = target.ports { fields.append(written(.destinationPort, range(ports))) }
-      return [CompiledFirewall.Translated(condition: nil, alteration: Self.route(fields))]
+      let elsewhere = CompiledFirewall.Translated(condition: nil, alteration: Self.route(fields))
+      guard let same = unchanged(by: target) else { return [elsewhere] }
+      return [CompiledFirewall.Translated(condition: same, alteration: PacketAlteration()), elsewhere]
     case .destinationByPort(let targets):
       return targets.map { target in
         let fields = [
@@ -150,6 +167,17 @@ extension GuardCompiler {
     }
     alteration.written.sort { $0.field < $1.field }
     return [CompiledFirewall.Translated(condition: nil, alteration: alteration)]
+  }
+
+  /// Packets that have the one destination already, and so stay as they are and where they are. Nil: several.
+  private mutating func unchanged(by target: NATTarget) -> GuardForm? {
+    let addresses = Self.values(of: target.addresses)
+    guard !target.isPrefix, let only = addresses.ranges.first, only.lower == only.upper else { return nil }
+    let there = member(.destinationAddress, addresses)
+    guard let ports = target.ports else { return there }
+    guard ports.lower == ports.upper else { return nil }
+    let port = UInt128(ports.lower)
+    return .all([there, member(.destinationPort, IntervalSet([AddressRange(port, port)]))])
   }
 
   private static func values(of addresses: NATAddresses) -> IntervalSet<UInt128> {

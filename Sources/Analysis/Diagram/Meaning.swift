@@ -157,14 +157,18 @@ final class Meaning {
   func chain(_ policy: Int, _ step: Step) -> Diagram.Reference {
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     switch step {
-    case .translation(let hook): return translating(hook, accept)
+    case .translation(let hook): return translating(policy, hook, accept)
     case .chain(let index):
       let key = ChainKey(policy: policy, name: "\(index)")
       if let known = chains[key] { return known }
       let chain = firewalls[policy].baseChains[index]
       var result = decisions(policy, chain.rules)
       result = ended(result, by: chain.policy ?? .accept)
-      if chain.isNAT, let hook = chain.hook { result = translating(hook, result) }
+      if chain.isNAT, let hook = chain.hook { result = translating(policy, hook, result) }
+      if let delivered = chain.delivered {
+        let isDelivered = diagram.condition(delivered)
+        result = diagram.choose(isDelivered, result, accept)
+      }
       chains[key] = result
       return result
     }
@@ -172,7 +176,9 @@ final class Meaning {
 
   /// Of a nat chain: only packets that open a connection come to its rules. The others are accepted; those of known
   /// connections with whatever addresses their first packet has got.
-  private func translating(_ hook: Hook, _ rules: Diagram.Reference) -> Diagram.Reference {
+  private func translating(
+    _ policy: Int, _ hook: Hook, _ rules: Diagram.Reference
+  ) -> Diagram.Reference {
     let isDestination = hook == .prerouting || hook == .output
     var alteration = PacketAlteration()
     let fields: [Int] =
@@ -188,8 +194,31 @@ final class Meaning {
     let known = diagram.terminal(OutcomeTable.Outcome(kind: .accept, detail: number))
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     let states = states()
-    let others = diagram.choose(states.known, known, accept)
+    var others = accept
+    if let packets = translatedHere(policy, hook) {
+      let condition = diagram.condition(packets)
+      let isKnown = diagram.and(states.known, condition)
+      others = diagram.choose(isKnown, known, accept)
+    }
     return diagram.choose(states.new, rules, others)
+  }
+
+  /// Which packets of known connections may get other addresses in a hook; nil: none.
+  ///
+  /// A connection's source is changed in input and postrouting, its destination in prerouting and output, and of its
+  /// replies the other way round (`nf_nat_packet`). So what a hook changes comes of the rules of that hook, or of the hook
+  /// on the other side of this machine; replies that never leave it (on `lo`) pass all four.
+  private func translatedHere(_ policy: Int, _ hook: Hook) -> GuardForm? {
+    let (partners, local): (Set<Hook>, Set<Hook>) =
+      switch hook {
+      case .prerouting: ([.prerouting, .postrouting], [])
+      case .postrouting: ([.prerouting, .postrouting], [.output])
+      case .input: ([.input, .output], [])
+      case .output: ([.input, .output], [.postrouting])
+      case .ingress, .forward: ([], [])
+      }
+    if firewalls[policy].translates(in: partners) { return .always }
+    return firewalls[policy].translates(in: local) ? forms.loopback : nil
   }
 
   private func states() -> (

@@ -181,7 +181,7 @@ let package = Package(
         "PolicyModel",
         "PolicySamples", "SHA2",
       ],
-      exclude: ["Cases", "Differences", "Findings"]),
+      exclude: ["Cases", "Differences", "Findings", "Lint"]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

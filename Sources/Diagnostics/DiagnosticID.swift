@@ -169,4 +169,8 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case expectEmptyRegion = "expect/empty-region"
   case expectUnknownOrder = "expect/unknown-order"
   case guaranteeFailed = "guarantee/failed"
+
+  // Said by `check` alone.
+  case lintShadowed = "lint/shadowed"
+  case lintRedundant = "lint/redundant"
 }

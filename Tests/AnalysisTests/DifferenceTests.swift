@@ -122,6 +122,34 @@ func coversAreIrredundantPrimes(batch: Int) {
   }
 }
 
+@Test("without redundant and shadowed rules every packet meets the same", arguments: 0..<40)
+func lintIsRight(batch: Int) {
+  for seed in (batch * 10)..<(batch * 10 + 10) {
+    var random = Seeded(state: UInt64(seed) &+ 23_000_000)
+    let chain = plainChain(&random)
+    let regular = plainRegularChains(&random)
+    let firewall = Firewall(baseChains: [chain], regularChains: regular, span: nowhere)
+    let meanings = [Families.ipv4, .ipv6].map { Meaning($0, [firewall], regions: [], isLabelled: true) }
+    var met: Set<String> = []
+    for meaning in meanings {
+      for label in meaning.rulesMet(0) ?? [] { met.insert(meaning.rules[Int(label)].id) }
+    }
+    let redundant = Lint.redundantRules(meanings, met)
+    var shorter = chain
+    shorter.rules.removeAll { redundant.contains($0.id) || !met.contains($0.id) }
+    for packet in (0..<60).map({ _ in randomPacket(&random) }) {
+      let (before, after) = (outcomes(packet, [chain], regular), outcomes(packet, [shorter], regular))
+      #expect(before == after, "seed \(seed): \(packet)")
+      // What some packet meets is not shadowed.
+      guard let first = chain.rules.first, first.families.contains(packet.family),
+        first.matches.allSatisfy(packet.meets)
+      else { continue }
+      if case .dispatch = first.verdict { continue }
+      #expect(met.contains(first.id), "seed \(seed)")
+    }
+  }
+}
+
 /// Outcomes of a few leaves and two limiters.
 private struct Samples {
   var table = OutcomeTable()

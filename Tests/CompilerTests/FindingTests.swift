@@ -12,6 +12,8 @@ import Testing
     .notEncodable: "a fault of the compiler itself",
     .idCollision: "needs two ids with equal 56 bits of SHA-256; the checker's own test has them",
     .expectUnproved: "the budget of a proof; the analysis has its own test",
+    .lintShadowed: "said by `check` alone; LintTests",
+    .lintRedundant: "said by `check` alone; LintTests",
     .managementUnproved: "the budget of a proof; the analysis has its own test",
   ]
 

@@ -35,6 +35,7 @@ import Testing
       .loosenExpired, .loosenEnding,  // judged on a day that is given
       .notEncodable,  // the encoder of messages
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser
+      .lintShadowed, .lintRedundant,  // the analyser
       .syscallTooLong,  // the compiler of filters
       .idCollision,  // 56 bits of SHA-256; tested with a shorter hash
     ]

@@ -139,7 +139,7 @@ extension Meaning {
     }
   }
 
-  private static func passes(_ table: OutcomeTable, _ number: UInt32) -> Bool {
+  static func passes(_ table: OutcomeTable, _ number: UInt32) -> Bool {
     let outcome = table[number]
     if outcome.kind == .branch { return passes(table, outcome.first) || passes(table, outcome.second) }
     return outcome.kind == .pass

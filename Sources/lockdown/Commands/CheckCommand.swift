@@ -38,7 +38,11 @@ struct CheckCommand: ParsableCommand {
     var results: [JSONValue] = []
     var inputs: [SARIFRenderer.Input] = []
     for file in files {
-      let compilation = CompileRun.run(file, judgedOn: day)
+      var compilation = CompileRun.run(file, judgedOn: day)
+      if let policy = compilation.policy {
+        for finding in PolicyCompiler.lint(policy) { compilation.diagnostics.report(finding) }
+        compilation.diagnostics.sortByPlace()
+      }
       code = max(code, CompileRun.exitCode(compilation))
       switch format {
       case .text:

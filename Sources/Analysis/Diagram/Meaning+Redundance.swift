@@ -1,0 +1,116 @@
+import PolicyModel
+
+extension Meaning {
+  /// Whether no rule of a policy changes packets, so that what comes to a rule is a set of packets as they come.
+  func isPlain(_ policy: Int) -> Bool {
+    let firewall = firewalls[policy]
+    let all = firewall.baseChains.flatMap(\.rules) + firewall.regularChains.values.flatMap(\.rules)
+    return all.allSatisfy { $0.rule.changes.isEmpty && $0.rule.verdict != .notrack }
+  }
+
+  /// By label, the packets that come to each rule of a base chain and meet it: truth values. Of plain policies.
+  func packetsMet(_ policy: Int, _ chain: Int) -> [UInt32: Diagram.Reference] {
+    var result: [UInt32: Diagram.Reference] = [:]
+    collect(policy, firewalls[policy].baseChains[chain].rules[...], from: Diagram.isTrue, &result)
+    return result
+  }
+
+  private func collect(
+    _ policy: Int, _ rules: ArraySlice<CompiledFirewall.CompiledRule>, from arriving: Diagram.Reference,
+    _ result: inout [UInt32: Diagram.Reference]
+  ) {
+    guard let rule = rules.first, !diagram.isExhausted else { return }
+    guard rules.count > 1 else {
+      let condition = diagram.condition(rule.condition)
+      result[rule.label] = diagram.and(arriving, condition)
+      return
+    }
+    let middle = rules.startIndex + rules.count / 2
+    collect(policy, rules[..<middle], from: arriving, &result)
+    let first = composed(rules[..<middle].map { decision(policy, $0) })
+    let passing = diagram.map(first, diagram.newOperation()) { table, number in
+      Self.passes(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+    collect(policy, rules[middle...], from: diagram.and(arriving, passing), &result)
+  }
+
+  /// What the end of a base chain decides.
+  func end(_ policy: Int, _ chain: Int) -> Diagram.Reference {
+    let kind: OutcomeTable.Kind =
+      switch firewalls[policy].baseChains[chain].policy {
+      case .drop: .drop
+      case .reject: .reject
+      default: .accept
+      }
+    return diagram.terminal(OutcomeTable.Outcome(kind: kind))
+  }
+
+  /// Whether a rule decides the packets that meet it as what stands behind it would.
+  ///
+  /// - Parameters:
+  ///   - packets: that come to it and meet it, at least one.
+  ///   - rest: what the rules behind it decide, with labels.
+  ///   - isSilent: whether a rule may be left out, and may decide in place of another.
+  func isRedundant(
+    _ rule: Rule, _ packets: Diagram.Reference, before rest: Diagram.Reference, _ isSilent: (Rule) -> Bool
+  ) -> Bool {
+    guard isSilent(rule), rule.limit == nil, rule.quota == nil, let own = Self.end(of: rule.verdict) else {
+      return false
+    }
+    let outcomes = diagram.choose(packets, rest, Diagram.impossible)
+    return diagram.terminals(outcomes).allSatisfy { terminal in
+      let outcome = diagram.outcomes[Diagram.outcome(terminal)]
+      if outcome.kind == .impossible { return true }
+      guard outcome.kind == own.kind, outcome.kind != .reject || outcome.detail == own.detail else {
+        return false
+      }
+      return outcome.first == OutcomeTable.unlabelled || isSilent(rules[Int(outcome.first)])
+    }
+  }
+
+  private static func end(of verdict: Verdict) -> OutcomeTable.Outcome? {
+    switch verdict {
+    case .accept: OutcomeTable.Outcome(kind: .accept)
+    case .drop: OutcomeTable.Outcome(kind: .drop)
+    case .reject(let kind):
+      OutcomeTable.Outcome(kind: .reject, detail: UInt32(RejectKind.allCases.firstIndex(of: kind) ?? 0))
+    default: nil
+    }
+  }
+
+  /// Rules before one in its own chain that together decide all packets of its guard, each needed; nil: others do.
+  func covering(_ policy: Int, _ label: UInt32) -> [UInt32]? {
+    let firewall = firewalls[policy]
+    for chain in firewall.baseChains + Array(firewall.regularChains.values) {
+      guard let index = chain.rules.firstIndex(where: { $0.label == label }) else { continue }
+      var rest = diagram.condition(chain.rules[index].condition)
+      guard rest != Diagram.isFalse else { return nil }
+      var covering: [(label: UInt32, condition: Diagram.Reference)] = []
+      for rule in chain.rules[..<index]
+      where rule.rule.limit == nil && rule.rule.quota == nil && Self.end(of: rule.rule.verdict) != nil {
+        let condition = diagram.condition(rule.condition)
+        let left = diagram.subtract(rest, condition)
+        if left != rest { covering.append((rule.label, condition)) }
+        rest = left
+        if rest == Diagram.isFalse { break }
+      }
+      guard rest == Diagram.isFalse else { return nil }
+      // Later ones may have made an earlier one needless.
+      let guarded = diagram.condition(chain.rules[index].condition)
+      var place = 0
+      while place < covering.count, covering.count > 1 {
+        var others = Diagram.isFalse
+        for other in covering.indices where other != place {
+          others = diagram.or(others, covering[other].condition)
+        }
+        if diagram.subtract(guarded, others) == Diagram.isFalse {
+          covering.remove(at: place)
+        } else {
+          place += 1
+        }
+      }
+      return covering.map(\.label)
+    }
+    return nil
+  }
+}

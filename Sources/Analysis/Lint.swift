@@ -1,0 +1,95 @@
+package import Diagnostics
+package import PolicyModel
+
+/// Rules that do nothing, where a policy stands for itself. Where it extends another, such a rule is an error.
+package enum Lint {
+  /// Warnings about the rules of the policy's own file.
+  package static func check(_ policy: HostPolicy) -> [Diagnostic] {
+    guard let firewall = policy.firewall, policy.ancestors.isEmpty else { return [] }
+    let meanings = [Families.ipv4, .ipv6].map {
+      Meaning($0, [firewall], regions: [], isLabelled: true)
+    }
+    var met: Set<String> = []
+    for meaning in meanings {
+      guard let labels = meaning.rulesMet(0) else { return [] }
+      for label in labels { met.insert(meaning.rules[Int(label)].id) }
+    }
+    let redundant = redundantRules(meanings, met)
+    var findings: [Diagnostic] = []
+    // Of an item that stands for several rules, one is enough.
+    var items: Set<String> = []
+    for rule in firewall.rules where met.contains(rule.id) {
+      if case .expanded(let item) = rule.origin { items.insert(item) }
+    }
+    for rule in firewall.rules where rule.isEnabled && rule.span.source == policy.span.source {
+      if case .closing = rule.origin { continue }
+      if case .expanded(let item) = rule.origin, items.contains(item) { continue }
+      if !met.contains(rule.id) {
+        findings.append(shadowed(rule, meanings))
+      } else if redundant.contains(rule.id) {
+        findings.append(
+          Diagnostic(
+            .lintRedundant, .warning, at: rule.span,
+            "without `\(rule.text)` every packet meets the same: what stands behind it decides alike",
+            help: ["take it out, or say by `log` or `count` what it is for"]))
+      }
+    }
+    return findings
+  }
+
+  /// Ids of rules of base chains without which every packet meets the same: from the last to the first, each without
+  /// those that were found before and without those that nothing comes to, so that all of them can go at once.
+  static func redundantRules(_ meanings: [Meaning], _ met: Set<String>) -> Set<String> {
+    func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
+    guard let first = meanings.first, meanings.allSatisfy({ $0.isPlain(0) }) else { return [] }
+    var found: Set<String> = []
+    for chain in first.firewalls[0].baseChains.indices where !first.firewalls[0].baseChains[chain].isNAT {
+      // Labels are the same in both families; a rule of one family is not in the other's list.
+      let packets = meanings.map { $0.packetsMet(0, chain) }
+      var rests = meanings.map { $0.end(0, chain) }
+      let rules = meanings.map { meaning in
+        Dictionary(meaning.firewalls[0].baseChains[chain].rules.map { ($0.label, $0) }) { first, _ in first }
+      }
+      let labels = Set(packets.flatMap(\.keys)).sorted(by: >)
+      for label in labels {
+        let rule = first.rules[Int(label)]
+        guard met.contains(rule.id) else { continue }
+        var isRedundant = true
+        for (index, meaning) in meanings.enumerated() {
+          guard let here = packets[index][label], here != Diagram.isFalse else { continue }
+          isRedundant = isRedundant && meaning.isRedundant(rule, here, before: rests[index], isSilent)
+        }
+        // What is met in regular chains alone is not met here, and stays.
+        let isMetHere = packets.contains { $0[label].map { $0 != Diagram.isFalse } ?? false }
+        if isRedundant, isMetHere {
+          found.insert(rule.id)
+          continue
+        }
+        for (index, meaning) in meanings.enumerated() {
+          guard let compiled = rules[index][label] else { continue }
+          let decision = meaning.decision(0, compiled)
+          rests[index] = meaning.diagram.compose(decision, rests[index], .pass)
+        }
+      }
+    }
+    return meanings.contains { $0.diagram.isExhausted } ? [] : found
+  }
+
+  private static func shadowed(_ rule: Rule, _ meanings: [Meaning]) -> Diagnostic {
+    var related: [Diagnostic.Label] = []
+    var seen: Set<String> = []
+    for meaning in meanings {
+      guard let label = meaning.rules.indices.dropFirst().first(where: { meaning.rules[$0].id == rule.id }),
+        let covering = meaning.covering(0, UInt32(label))
+      else { continue }
+      for cover in covering where seen.insert(meaning.rules[Int(cover)].id).inserted {
+        let other = meaning.rules[Int(cover)]
+        related.append(Diagnostic.Label(other.span, "`\(other.id)` decides here"))
+      }
+    }
+    return Diagnostic(
+      .lintShadowed, .warning, at: rule.span,
+      "no packet comes to `\(rule.text)`: rules before it decide all", related: Array(related.prefix(6)),
+      help: ["put it before them, or take it out"])
+  }
+}

@@ -52,6 +52,8 @@ struct Prover {
   enum Kind: Hashable {
     /// Packets that a statement is about.
     case stated
+    /// Those of them whose addresses no rule must have put into a set: perhaps no rule does.
+    case certain
     /// Those that open what must stay reachable, and those that answer them.
     case opening
     case reply
@@ -91,7 +93,9 @@ struct Prover {
     }
     for statement in policy.expectations + policy.guarantees {
       guard case .packets(let region, _, _) = statement.body else { continue }
-      add(.stated, region, Self.boxes(of: region, states: [.new, .untracked]))
+      let packets = Self.boxes(of: region, states: [.new, .untracked])
+      add(.stated, region, packets)
+      add(.certain, region, packets.compactMap { Self.outside(policy.dynamicSets, $0) })
     }
     for hook in Self.openings {
       let region = Self.everything(at: hook, policy.span)
@@ -172,9 +176,23 @@ struct Prover {
         matches.append(Match(.interfaces(.output, loopback), isNegated: true))
       }
     }
-    return [Families.ipv4, .ipv6].filter { region.families.contains($0) }.flatMap {
-      Guard(matches: matches, family: $0).boxes
+    return [Families.ipv4, .ipv6].filter { region.families.contains($0) }.flatMap { family in
+      region.assumptions.reduce(Guard(matches: matches, family: family).boxes) { boxes, assumption in
+        let assumed = Guard(assumption, family: family).boxes
+        return boxes.flatMap { box in assumed.compactMap { box.intersection($0) } }
+      }
     }
+  }
+
+  /// What of a box is in no set that rules fill; nil: nothing.
+  private static func outside(_ sets: [DynamicSet], _ box: PacketBox) -> PacketBox? {
+    var outside = PacketBox(all: box.family)
+    for set in sets where set.filler == .rules {
+      for side in [AddressSide.source, .destination] {
+        outside.memberships[Membership(set: set.name, side: side)] = false
+      }
+    }
+    return box.intersection(outside)
   }
 
   // MARK: Management
@@ -294,7 +312,7 @@ struct Prover {
     case (.may, .accept):
       // One packet that is certainly not always refused is enough.
       switch ask(
-        .stated, region, at: region.hook,
+        .certain, region, at: region.hook,
         {
           let acceptances = $0.acceptances($1)
           return !acceptances.isEmpty && !acceptances.contains(.never)

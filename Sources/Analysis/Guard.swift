@@ -13,6 +13,26 @@ struct Guard {
     self.boxes = boxes
   }
 
+  /// The packets for which an assumption about a set holds, whichever of their addresses it is asked for.
+  init(_ assumption: Assumption, family: Families) {
+    var boxes = [PacketBox(all: family)]
+    for side in [AddressSide.source, .destination] {
+      var outside = PacketBox(all: family)
+      outside.memberships = [Membership(set: assumption.set, side: side): false]
+      var alternatives = [outside]
+      let ranges =
+        family == .ipv4 ? Self.widened(assumption.within.ipv4) : IntervalSet(assumption.within.ipv6)
+      if !ranges.isEmpty {
+        var inside = PacketBox(all: family)
+          .narrowed(side == .source ? .sourceAddress : .destinationAddress, ranges)
+        inside.memberships = [Membership(set: assumption.set, side: side): true]
+        alternatives.append(inside)
+      }
+      boxes = boxes.flatMap { box in alternatives.compactMap { box.intersection($0) } }
+    }
+    self.boxes = boxes
+  }
+
   /// The packets that have the fields of a verdict map.
   init(fieldsOf map: VerdictMap, family: Families) {
     boxes = [Self.presence(of: map.fields, family)]
@@ -106,15 +126,14 @@ struct Guard {
       }
       return [all.narrowed(.status, values(combinations.map { UInt128($0) }))]
     case .addresses(let side, let match):
-      let ranges =
-        family == .ipv4 ? widened(match.addresses.ipv4) : IntervalSet(match.addresses.ipv6)
-      var boxes = [all.narrowed(side == .source ? .sourceAddress : .destinationAddress, ranges)]
-      for special in match.specials where special == .local || family == .ipv4 {
-        boxes.append(
-          all.narrowed(
-            side == .source ? .sourceType : .destinationType, values([special == .local ? 0 : 1])))
+      var boxes = addressBoxes(
+        match.addresses, match.specials, match.sets, side, family)
+      if let exception = match.exception {
+        for box in addressBoxes(exception.addresses, exception.specials, exception.sets, side, family) {
+          boxes = boxes.flatMap { $0.subtracting(box) }
+        }
       }
-      return boxes.filter { !$0.isEmpty }
+      return boxes
     case .interfaces(let side, let patterns):
       return patterns.map { pattern in
         var box = all
@@ -160,6 +179,26 @@ struct Guard {
     case .spoofed: return [all.narrowed(.spoofed, values([1])).notLoopback]
     case .ipsec: return [all.narrowed(.ipsec, values([1]))]
     }
+  }
+
+  private static func addressBoxes(
+    _ addresses: AddressSet, _ specials: [AddressMatch.Special], _ sets: [String], _ side: AddressSide,
+    _ family: Families
+  ) -> [PacketBox] {
+    let all = PacketBox(all: family)
+    let ranges = family == .ipv4 ? widened(addresses.ipv4) : IntervalSet(addresses.ipv6)
+    var boxes = [all.narrowed(side == .source ? .sourceAddress : .destinationAddress, ranges)]
+    for special in specials where special == .local || family == .ipv4 {
+      boxes.append(
+        all.narrowed(
+          side == .source ? .sourceType : .destinationType, values([special == .local ? 0 : 1])))
+    }
+    for set in sets {
+      var box = all
+      box.memberships = [Membership(set: set, side: side): true]
+      boxes.append(box)
+    }
+    return boxes.filter { !$0.isEmpty }
   }
 
   private static func numbers(_ protocols: [UInt8]) -> IntervalSet<UInt128> {

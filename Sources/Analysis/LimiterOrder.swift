@@ -73,23 +73,32 @@ struct LimiterOrder {
     case more
   }
 
-  /// How many packets meet one limiter, beside another. Of limiters that are written otherwise, only rates, bursts
-  /// and quotas are compared.
+  /// How many packets meet one limiter, beside another. Of limiters that are written otherwise, only rates, bursts,
+  /// numbers of connections and quotas are compared, and of the same keys.
   private static func order(_ a: Rule, _ b: Rule) -> Order? {
-    if a.text == b.text { return a.limit == b.limit && a.quota == b.quota ? .equal : nil }
-    let words = Set((a.text + " " + b.text).split(separator: " "))
-    guard words.isDisjoint(with: ["per", "connections", "add", "update", "delete"]) else { return nil }
-    let orders = [order(a.limit, b.limit), order(a.quota, b.quota)]
+    if a.text == b.text {
+      return a.connections == b.connections && a.limit == b.limit && a.quota == b.quota ? .equal : nil
+    }
+    let orders = [
+      order(a.connections, b.connections), order(a.limit, b.limit), order(a.quota, b.quota),
+    ]
     if orders.allSatisfy({ $0 == .equal }) { return .equal }
     if orders.allSatisfy({ $0 == .equal || $0 == .fewer }) { return .fewer }
     if orders.allSatisfy({ $0 == .equal || $0 == .more }) { return .more }
     return nil
   }
 
+  private static func order(_ a: ConnectionLimit?, _ b: ConnectionLimit?) -> Order? {
+    guard let a, let b else { return a == nil && b == nil ? .equal : nil }
+    if a == b { return .equal }
+    guard a.key == b.key, a.isOver == b.isOver else { return nil }
+    return (a.count <= b.count) != a.isOver ? .fewer : .more
+  }
+
   private static func order(_ a: Limit?, _ b: Limit?) -> Order? {
     guard let a, let b else { return a == nil && b == nil ? .equal : nil }
     if a == b { return .equal }
-    guard a.isOver == b.isOver, a.rate.isBytes == b.rate.isBytes else { return nil }
+    guard a.key == b.key, a.isOver == b.isOver, a.rate.isBytes == b.rate.isBytes else { return nil }
     let (left, leftOverflow) = a.rate.amount.multipliedReportingOverflow(by: b.rate.seconds)
     let (right, rightOverflow) = b.rate.amount.multipliedReportingOverflow(by: a.rate.seconds)
     guard !leftOverflow, !rightOverflow else { return nil }

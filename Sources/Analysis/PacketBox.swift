@@ -60,6 +60,8 @@ struct PacketBox: Sendable, Hashable {
   var mark: MarkSet
   /// Absent without a connection.
   var connectionMark: MarkSet
+  /// What is known about sets that are filled meanwhile: whether they hold an address of the packet.
+  var memberships: [Membership: Bool] = [:]
 
   /// All packets of one family.
   init(all family: Families) {
@@ -142,6 +144,11 @@ struct PacketBox: Sendable, Hashable {
     if connectionMark != other.connectionMark {
       result.connectionMark = connectionMark.intersection(other.connectionMark)
     }
+    if !other.memberships.isEmpty {
+      for (membership, isMember) in other.memberships {
+        if result.memberships.updateValue(isMember, forKey: membership) == !isMember { return nil }
+      }
+    }
     return result.isEmpty ? nil : result
   }
 
@@ -182,6 +189,25 @@ struct PacketBox: Sendable, Hashable {
       pieces.append(piece)
       rest[keyPath: field] = common[keyPath: field]
     }
+    guard !other.memberships.isEmpty else { return pieces }
+    // In a fixed order, so that the same policy gives the same witness.
+    for (membership, isMember) in other.memberships.sorted(by: { $0.key < $1.key })
+    where rest.memberships[membership] == nil {
+      var piece = rest
+      piece.memberships[membership] = !isMember
+      pieces.append(piece)
+      rest.memberships[membership] = isMember
+    }
     return pieces
+  }
+}
+
+/// Whether a dynamic or external set holds an address of the packet when it comes: a bit that nobody knows.
+struct Membership: Hashable, Comparable, Sendable {
+  var set: String
+  var side: AddressSide
+
+  static func < (a: Membership, b: Membership) -> Bool {
+    (a.set, a.side.rawValue) < (b.set, b.side.rawValue)
   }
 }

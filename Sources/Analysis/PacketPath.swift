@@ -101,7 +101,7 @@ struct PathTracer {
       } else {
         verdict = rule.verdict
       }
-      if rule.limit != nil || rule.quota != nil {
+      if rule.isLimiting {
         note(
           place, rule, rule.text, "\(Self.word(verdict)) up to \(Meaning.words(of: rule)); the others go on",
           rule.span)

@@ -15,6 +15,7 @@ package enum Refinement {
   ) {
     var comparison = Comparison(policy: policy, base: base)
     comparison.compareUntracking(&diagnostics)
+    comparison.compareSetWriters(&diagnostics)
     if base.isTranslating || policy.isTranslating {
       comparison.compareTranslations(&diagnostics)
       comparison.compareChains(&diagnostics)
@@ -229,6 +230,35 @@ private struct Comparison {
         .extendsUnproved, at: changed?.span ?? policy.firewall?.span ?? policy.span,
         "could not tell whether packets that are not tracked are accepted where the base refuses them",
         help: ["with `notrack` the rules before connection tracking must be those of the base"]))
+  }
+
+  /// What a dynamic set holds depends on the rules that fill it and on all rules before them, and both policies are
+  /// compared for a set that holds the same: so these are the same, or nothing is known (LANGUAGE.md §5.12).
+  ///
+  /// Sets that the base never asks are the policy's own.
+  func compareSetWriters(_ diagnostics: inout DiagnosticList) {
+    let asked = Set((base.firewall?.rules ?? []).filter(\.isEnabled).flatMap(\.askedSets))
+    func writes(_ rule: Rule) -> Bool {
+      rule.isEnabled && rule.changes.setUpdates.contains { asked.contains($0.set) }
+    }
+    for hook in [Hook.input, .forward, .output] {
+      let old = base.rules(upToLast: writes, along: hook)
+      let new = policy.rules(upToLast: writes, along: hook)
+      guard old.count != new.count || !zip(old, new).allSatisfy({ $0.isTheSame(as: $1) }) else { continue }
+      let changed =
+        new.first { rule in !old.contains { $0.isTheSame(as: rule) } }
+        ?? old.first { rule in !new.contains { $0.isTheSame(as: rule) } }
+      let set = (new + old).filter(writes).flatMap(\.changes.setUpdates).first { asked.contains($0.set) }?.set
+      diagnostics.report(
+        Diagnostic(
+          .extendsUnproved, at: changed?.span ?? policy.firewall?.span ?? policy.span,
+          "could not tell whether `$\(set ?? "")` holds what it holds in the base, which asks it",
+          help: [
+            "the rules that fill or empty it, and all rules before them, must be those of the base",
+            "a set of the policy's own may be filled by any rule",
+          ]))
+      return
+    }
   }
 
   // MARK: Translation
@@ -529,6 +559,31 @@ extension HostPolicy {
     rules { $0.priority < -200 && ($0.hook == .prerouting || $0.hook == .output) }
   }
 
+  /// The rules of a path up to the last one of a kind or that leads to one, with those of all chains they lead to;
+  /// none where there is no such rule.
+  fileprivate func rules(upToLast isMeant: (Rule) -> Bool, along hook: Hook) -> [Rule] {
+    func below(_ rule: Rule) -> [Rule] {
+      var rules: [Rule] = []
+      var seen: Set<String> = []
+      var waiting = rule.isEnabled ? rule.verdict.targets : []
+      while let name = waiting.popLast() {
+        guard seen.insert(name).inserted else { continue }
+        let found = firewall?.regularChains.first { $0.name == name }?.rules ?? []
+        rules += found
+        waiting += found.filter(\.isEnabled).flatMap(\.verdict.targets)
+      }
+      return rules
+    }
+    let chains = firewall?.baseChains ?? []
+    let all = hook.path.flatMap { hook in
+      chains.filter { $0.hook == hook }.sorted { $0.priority < $1.priority }.flatMap(\.rules)
+    }
+    guard let last = all.lastIndex(where: { isMeant($0) || below($0).contains(where: isMeant) }) else {
+      return []
+    }
+    return all[...last].flatMap { [$0] + below($0) }
+  }
+
   private func rules(of chains: (BaseChain) -> Bool) -> [Rule] {
     guard let firewall else { return [] }
     var rules = firewall.baseChains.filter(chains).flatMap(\.rules)
@@ -561,8 +616,16 @@ extension Region {
 extension Rule {
   /// Whether another rule does the same to the same packets.
   fileprivate func isTheSame(as other: Rule) -> Bool {
-    families == other.families && matches == other.matches && limit == other.limit && quota == other.quota
-      && verdict == other.verdict && changes == other.changes && isEnabled == other.isEnabled
+    families == other.families && matches == other.matches && connections == other.connections
+      && limit == other.limit && quota == other.quota && verdict == other.verdict && changes == other.changes && isEnabled == other.isEnabled
+  }
+
+  /// Dynamic and external sets that it looks up.
+  fileprivate var askedSets: [String] {
+    matches.flatMap { match -> [String] in
+      guard case .addresses(_, let addresses) = match.condition else { return [] }
+      return addresses.allSets
+    }
   }
 
   fileprivate var allBoxes: [PacketBox] {

@@ -43,6 +43,9 @@ struct Witness {
       words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
     }
     words += Self.remarkable(box, isTCP: number == 6)
+    for membership in box.memberships.filter(\.value).keys.sorted() {
+      words.append("\(membership.side.rawValue) in $\(membership.set)")
+    }
     words.append(Self.stateName(box[.state]))
     text = words.joined(separator: " ")
   }

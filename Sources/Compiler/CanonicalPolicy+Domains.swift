@@ -94,11 +94,15 @@ extension CanonicalPolicy {
   }
 
   private static func region(_ region: Region, _ sets: inout CanonicalSets) -> JSONValue {
-    [
-      "place": .string(region.hook.rawValue), "text": .string(region.text),
-      "families": families(region.families), "matches": matches(region.matches, &sets),
-      "opens-flows-only": .bool(!region.hasStateClause), "loopback": .bool(region.includesLoopback),
-    ]
+    let assumptions = region.assumptions.map { assumption -> JSONValue in
+      ["set": .string(assumption.set), "within": sets.unnamed(assumption.within)]
+    }
+    return .object(present: [
+      ("place", .string(region.hook.rawValue)), ("text", .string(region.text)),
+      ("families", families(region.families)), ("matches", matches(region.matches, &sets)),
+      ("opens-flows-only", .bool(!region.hasStateClause)), ("loopback", .bool(region.includesLoopback)),
+      ("assuming", assumptions.isEmpty ? nil : .array(assumptions)),
+    ])
   }
 
   static func statements(

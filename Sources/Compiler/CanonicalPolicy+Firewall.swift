@@ -50,11 +50,16 @@ extension CanonicalPolicy {
       ("enabled", .bool(rule.isEnabled)),
       ("families", families(rule.families)),
       ("matches", matches(rule.matches, &sets)),
+      ("connections", rule.connections.map(connections)),
       ("limit", rule.limit.map(limit)),
       ("quota", rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] }),
       ("restore-mark", rule.changes.restoresMark ? true : nil),
       ("set", changes(rule.changes)),
       ("save-mark", rule.changes.savesMark ? true : nil),
+      (
+        "set-updates",
+        rule.changes.setUpdates.isEmpty ? nil : .array(rule.changes.setUpdates.map(setUpdate))
+      ),
       ("count", rule.counter.map(counter)),
       ("log", rule.log.map(log)),
       ("comment", rule.comment.map(JSONValue.string)),
@@ -231,11 +236,28 @@ extension CanonicalPolicy {
   private static func addresses(
     _ match: AddressMatch, _ sets: inout CanonicalSets
   ) -> [(String, JSONValue?)] {
-    let specials = sorted(match.specials.map(\.rawValue))
-    if let name = match.name { return [("set", .string(name)), ("special", specials)] }
-    if match.addresses == .all { return [("any", true), ("special", specials)] }
-    return [("addresses", sets.unnamed(match.addresses)), ("special", specials)]
+    let except = match.exception
+    let rest: [(String, JSONValue?)] = [
+      ("special", sorted(match.specials.map(\.rawValue))),
+      ("dynamic-sets", names(match.sets)),
+      (
+        "except",
+        except.map { except in
+          .object(present: [
+            ("set", except.name.map(JSONValue.string)),
+            ("addresses", except.name == nil ? sets.unnamed(except.addresses) : nil),
+            ("special", sorted(except.specials.map(\.rawValue))), ("dynamic-sets", names(except.sets)),
+          ])
+        }
+      ),
+    ]
+    if let name = match.name { return [("set", .string(name))] + rest }
+    if match.addresses == .all { return [("any", true)] + rest }
+    return [("addresses", sets.unnamed(match.addresses))] + rest
   }
+
+  /// Nil where there are none.
+  private static func names(_ sets: [String]) -> JSONValue? { sets.isEmpty ? nil : sorted(sets) }
 
   private static func service(_ service: Service) -> JSONValue {
     .object(present: [
@@ -295,7 +317,33 @@ extension CanonicalPolicy {
   }
 
   private static func limit(_ limit: Limit) -> JSONValue {
-    ["rate": rate(limit.rate), "burst": JSONValue(limit.burst), "over": .bool(limit.isOver)]
+    .object(present: [
+      ("rate", rate(limit.rate)), ("burst", JSONValue(limit.burst)), ("over", .bool(limit.isOver)),
+      ("per", limit.key.map { key($0, timeout: limit.keptFor) }),
+    ])
+  }
+
+  private static func connections(_ limit: ConnectionLimit) -> JSONValue {
+    .object(present: [
+      ("count", JSONValue(limit.count)), ("over", .bool(limit.isOver)),
+      ("per", limit.key.map { key($0, timeout: nil) }),
+    ])
+  }
+
+  /// With the set of the kernel that holds the keys, one for each family.
+  private static func key(_ key: AddressKey, timeout: UInt64?) -> JSONValue {
+    .object(present: [
+      ("side", .string(key.side.rawValue)), ("ipv4-bits", JSONValue(key.ipv4Bits)),
+      ("ipv6-bits", JSONValue(key.ipv6Bits)), ("size", JSONValue(DynamicSet.limiterSize)),
+      ("timeout", timeout.map { JSONValue($0) }),
+    ])
+  }
+
+  private static func setUpdate(_ update: SetUpdate) -> JSONValue {
+    .object(present: [
+      ("operation", .string(update.operation.rawValue)), ("side", .string(update.side.rawValue)),
+      ("set", .string(update.set)), ("timeout", update.timeout.map { JSONValue($0) }),
+    ])
   }
 
   private static func rate(_ rate: Rate) -> JSONValue {

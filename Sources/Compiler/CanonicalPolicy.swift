@@ -26,6 +26,7 @@ struct CanonicalPolicy {
       ("owner", policy.owner.map(JSONValue.string)),
       ("target", Self.target(policy.target)),
       ("sets", .array(policy.addressSets.map { sets.named($0) })),
+      ("dynamic-sets", Self.dynamicSets(policy.dynamicSets)),
       (
         "chains",
         .array(
@@ -55,6 +56,19 @@ struct CanonicalPolicy {
   func document(digest: [UInt8]) -> JSONValue {
     guard case .object(let members) = value else { return value }
     return .object(members + [.init("digest", .string(PolicyDigest.text(digest)))])
+  }
+
+  /// Without what they hold, which is no part of the policy. Nil where there are none.
+  private static func dynamicSets(_ sets: [DynamicSet]) -> JSONValue? {
+    guard !sets.isEmpty else { return nil }
+    return .array(
+      sets.map { set in
+        .object(present: [
+          ("id", .string(ItemID.set(set))), ("name", .string(set.name)),
+          ("filled-by", .string(set.filler.rawValue)), ("size", JSONValue(set.size)),
+          ("timeout", set.timeout.map { JSONValue($0) }),
+        ])
+      })
   }
 
   private static func target(_ target: Target) -> JSONValue {

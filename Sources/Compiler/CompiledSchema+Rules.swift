@@ -6,7 +6,7 @@ extension CompiledSchema {
     [
       ("chain", chain), ("rate", rate), ("dispatch", dispatch), ("map-verdict", words(mapVerdicts)),
       ("prefixes", described("The fewest prefixes that are these addresses.", list(text, from: 1))),
-      ("rule", rule), ("match", match),
+      ("rule", rule), ("key", key), ("match", match),
     ]
   }
 
@@ -105,9 +105,16 @@ extension CompiledSchema {
     ]
     return [
       .optional(
+        "connections",
+        object([
+          .required("count", integer(from: 1, to: Int(UInt32.max))), .required("over", bool),
+          .optional("per", reference("key")),
+        ])),
+      .optional(
         "limit",
         object([
           .required("rate", reference("rate")), .required("burst", integer(from: 0)), .required("over", bool),
+          .optional("per", reference("key")),
         ])),
       .optional("quota", object([.required("bytes", amount), .required("over", bool)])),
       .optional(
@@ -117,6 +124,7 @@ extension CompiledSchema {
       .optional(
         "save-mark",
         described("The connection takes the packet's mark, after everything is set.", ["const": true])),
+      .optional("set-updates", list(setUpdate, from: 1, to: 3)),
       .optional("count", oneOf([["const": true], text])),
       .optional("log", object(log)),
     ]
@@ -223,6 +231,11 @@ extension CompiledSchema {
           .required("side", words(["source", "destination"])), .required("special", list(words(specials))),
           .optional("set", name), .optional("any", ["const": true]),
           .optional("addresses", reference("set")),
+          .optional(
+            "dynamic-sets",
+            described(
+              "Dynamic and external sets; an address in one of them is meant too.", list(name, from: 1))),
+          .optional("except", exceptedAddresses),
         ], [("oneOf", alternatives)]),
       match(
         ["interfaces"],

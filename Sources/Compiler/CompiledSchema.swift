@@ -16,6 +16,11 @@ package enum CompiledSchema {
       .required(
         "sets",
         described("Definitions that rules use by name, sorted by name.", list(reference("named-set")))),
+      .optional(
+        "dynamic-sets",
+        described(
+          "Sets that are filled while the policy is in force, sorted by name; what they hold is no part of it. Absent if there are none.",
+          list(dynamicSet, from: 1))),
       .required(
         "chains",
         described(
@@ -207,6 +212,9 @@ package enum CompiledSchema {
       .required("place", words(Hook.allCases.map(\.rawValue))), .required("text", text),
       .required("families", reference("families")), .required("matches", list(reference("match"))),
       .required("opens-flows-only", bool), .required("loopback", bool),
+      .optional(
+        "assuming",
+        described("What dynamic and external sets are taken to hold, at most.", list(assumption, from: 1))),
     ])
   }
 

@@ -4,6 +4,7 @@ internal import SHA2
 /// Ids of the items that the checker gives none (LANGUAGE.md §7).
 enum ItemID {
   static func set(_ set: NamedAddressSet) -> String { "set/\(set.name)" }
+  static func set(_ set: DynamicSet) -> String { "set/\(set.name)" }
   static func sysctl(_ setting: SysctlSetting) -> String { "sysctl/\(setting.key)" }
   static func mount(_ mount: MountSetting) -> String { "mount/\(mount.path)" }
   static func module(_ module: ModulePattern) -> String { "module/\(module.pattern)" }

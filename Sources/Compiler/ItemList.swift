@@ -23,6 +23,7 @@ struct ItemList {
       for device in chain.devices { add(chain.deviceRuleID(device), chain.span) }
     }
     for set in policy.addressSets { add(ItemID.set(set), set.span) }
+    for set in policy.dynamicSets { add(ItemID.set(set), set.span) }
     for setting in policy.sysctls { add(ItemID.sysctl(setting), setting.span) }
     for mount in policy.mounts { add(ItemID.mount(mount), mount.span) }
     for module in policy.modules.denied + policy.modules.allowed + policy.modules.required {

@@ -128,6 +128,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case mssNeedsTCP = "firewall/mss-needs-tcp"
   case reassembled = "firewall/reassembled"
   case notrackLate = "firewall/notrack-late"
+  case timeoutOfNever = "firewall/timeout-of-never"
 
   // Zones.
   case zonesOverlap = "zones/overlap"

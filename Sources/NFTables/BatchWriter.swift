@@ -71,12 +71,16 @@ struct BatchWriter: ~Copyable {
     }
   }
 
-  /// The first rule that looks up each named set: what the kernel says of a set is about that rule's line.
+  /// The first rule that uses each named set: what the kernel says of a set is about that rule's line.
   private static func firstUsersOfSets(in table: Table) -> [String: String] {
     var users: [String: String] = [:]
     for rule in table.chains.lazy.flatMap(\.rules) {
-      for case .match(_, _, .set(.named(let name), _)) in rule.statements where users[name] == nil {
-        users[name] = rule.id
+      for statement in rule.statements {
+        switch statement {
+        case .match(_, _, .set(.named(let name), _)): users[name] = users[name] ?? rule.id
+        case .setUpdate(let update): users[update.set] = users[update.set] ?? rule.id
+        default: break
+        }
       }
     }
     return users
@@ -140,7 +144,7 @@ struct BatchWriter: ~Copyable {
         return true
       }
     }
-    let native = try nativeSet(set, name: wireName, table: table, size: size)
+    let native = try nativeSet(set, name: wireName, table: table, size: set.filling?.size ?? size)
 
     // An anonymous set dies with its rule; a named one survives a replace if its label is the same.
     var label: [UInt8] = []
@@ -150,6 +154,8 @@ struct BatchWriter: ~Copyable {
       native.write(to: &buffer)
       digest.update(buffer.finished())
       for message in elements { digest.update(message.bytes[message.listStart...]) }
+      // An element that is there keeps the limit that it was made with, so another limit needs another set.
+      if let state = set.filling?.state { digest.update(Array(DumpText.text(state).utf8)) }
       label = Array(digest.finish().prefix(Self.setLabelLength))
     }
 
@@ -173,6 +179,7 @@ struct BatchWriter: ~Copyable {
     try native.set(NFTNL_SET_TABLE, string: table)
     try native.set(NFTNL_SET_NAME, string: name)
     native.set(NFTNL_SET_FLAGS, Self.flags(of: set))
+    if let timeout = set.filling?.timeout { native.set(NFTNL_SET_TIMEOUT, timeout * 1000) }
     native.set(NFTNL_SET_KEY_TYPE, set.keyType.number)
     native.set(NFTNL_SET_KEY_LEN, UInt32(set.keyType.keyLength))
     // The kernel chooses its backend by the size, and before about 6.14 counts edges, not ranges.
@@ -190,8 +197,8 @@ struct BatchWriter: ~Copyable {
     case .verdict?:
       // NFT_DATA_VERDICT of linux/netfilter/nf_tables.h. Its length is the kernel's own, sizeof(struct
       // nft_verdict): what is sent is not read, and this is what is dumped.
-      native.set(NFTNL_SET_DATA_TYPE, 0xffff_ff00)
-      native.set(NFTNL_SET_DATA_LEN, 16)
+      native.set(NFTNL_SET_DATA_TYPE, UInt32(0xffff_ff00))
+      native.set(NFTNL_SET_DATA_LEN, UInt32(16))
     }
     return native
   }
@@ -210,6 +217,10 @@ struct BatchWriter: ~Copyable {
   }
 
   private static func flags(of set: KernelSet) -> UInt32 {
+    if let filling = set.filling {
+      return (filling.isByRules ? NFT_SET_EVAL.rawValue : 0)
+        | (filling.hasTimeouts ? NFT_SET_TIMEOUT.rawValue : 0)
+    }
     var flags = NFT_SET_CONSTANT.rawValue
     if set.name == nil { flags |= NFT_SET_ANONYMOUS.rawValue }
     if set.dataType != nil { flags |= NFT_SET_MAP.rawValue }

@@ -112,7 +112,8 @@ struct DumpAssembler {
       name: isAnonymous ? nil : name, flags: flags, keyTypeNumber: a.uint32(NFTA_SET_KEY_TYPE) ?? 0,
       keyLength: a.uint32(NFTA_SET_KEY_LEN) ?? 0, dataTypeNumber: a.uint32(NFTA_SET_DATA_TYPE),
       dataLength: a.uint32(NFTA_SET_DATA_LEN), size: a.nest(NFTA_SET_DESC)?.uint32(NFTA_SET_DESC_SIZE),
-      comment: userdata?.comment, label: userdata?.label ?? [], elements: [], otherElements: [],
+      timeout: a.uint64(NFTA_SET_TIMEOUT), comment: userdata?.comment, label: userdata?.label ?? [],
+      elements: [], otherElements: [],
       otherAttributes: a.all.map(\.type).filter { !Self.setAttributes.contains($0) })
     // Every set of a batch has a number, and only anonymous ones share a name.
     let key = isAnonymous ? a.uint32(NFTA_SET_ID).map { SetKey.number($0) } ?? .name(name) : .name(name)
@@ -127,6 +128,7 @@ struct DumpAssembler {
     [
       NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_FLAGS, NFTA_SET_KEY_TYPE, NFTA_SET_KEY_LEN, NFTA_SET_DESC,
       NFTA_SET_ID, NFTA_SET_USERDATA, NFTA_SET_HANDLE, NFTA_SET_DATA_TYPE, NFTA_SET_DATA_LEN,
+      NFTA_SET_TIMEOUT,
     ].map { UInt16($0.rawValue) } + [19, 20])
 
   private mutating func takeElements(_ a: Attributes, family: UInt8) throws(NFTablesError) {
@@ -162,6 +164,7 @@ struct DumpAssembler {
 
   private static func finished(_ pending: PendingSet) -> DumpedSet {
     var set = pending.value
+    if set.flags & (NFT_SET_EVAL.rawValue | NFT_SET_TIMEOUT.rawValue) != 0 { return set }
     let isInterval = set.flags & NFT_SET_INTERVAL.rawValue != 0
     let isConcatenation = set.flags & NFT_SET_CONCAT.rawValue != 0
     set.elements = pending.elements.elements(joinsEdges: isInterval && !isConcatenation)

@@ -56,7 +56,8 @@ package struct DumpText {
       [
         title, type, "length \(set.keyLength)", set.dataTypeNumber.map { "to 0x\(String($0, radix: 16))" },
         set.dataLength.map { "data length \($0)" }, "flags 0x\(String(set.flags, radix: 16))",
-        set.size.map { "size \($0)" }, commentWord(set.comment), labelWord(set.label), other,
+        set.size.map { "size \($0)" }, set.timeout.map { "timeout \($0) ms" }, commentWord(set.comment),
+        labelWord(set.label), other,
       ])
     for element in set.elements { add(depth + 1, [Self.text(element, type: set.keyType)]) }
     for bytes in set.otherElements { add(depth + 1, ["unknown", Self.hexadecimal(bytes)]) }
@@ -119,7 +120,13 @@ package struct DumpText {
     case .counter: "counter"
     case .objectReference(let type, let name): "objref type \(type) \(name)"
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      "limit\(isOver ? " over" : "") \(rate) \(isBytes ? "bytes" : "packets") per \(seconds) s burst \(burst)"
+      text(
+        ElementState.limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver))
+    case .dynamicSet(let register, let set, let operation, let timeout, let state):
+      [
+        "dynset \(operation) reg \(register) in @\(set)", timeout.map { "timeout \($0) ms" },
+        state.map { "{ \(text($0)) }" },
+      ].compactMap { $0 }.joined(separator: " ")
     case .quota(let bytes, let isOver): "quota\(isOver ? " over" : "") \(bytes) bytes"
     case .log(let prefix, let level, let group):
       ["log prefix \(quoted(prefix))", level.map { "level \($0)" }, group.map { "group \($0)" }]
@@ -137,6 +144,14 @@ package struct DumpText {
       (["redirect"] + (ports.map { ["ports reg \($0)"] } ?? []) + ["flags 0x\(String(flags, radix: 16))"])
         .joined(separator: " ")
     case .unknown(let name, let data): "unknown \(quoted(name)) \(hexadecimal(data))"
+    }
+  }
+
+  static func text(_ state: ElementState) -> String {
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      "limit\(isOver ? " over" : "") \(rate) \(isBytes ? "bytes" : "packets") per \(seconds) s burst \(burst)"
+    case .connections(let count, let isOver): "connections\(isOver ? " over" : " up to") \(count)"
     }
   }
 

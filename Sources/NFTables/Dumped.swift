@@ -70,9 +70,12 @@ package struct DumpedSet: Sendable, Equatable {
   package var dataLength: UInt32?
   /// NFTA_SET_DESC_SIZE; nil: unlimited.
   package var size: UInt32?
+  /// NFTA_SET_TIMEOUT in milliseconds; nil: elements stay.
+  package var timeout: UInt64?
   package var comment: String?
   package var label: [UInt8]
-  /// In ascending order. In an interval set the edges are joined to ranges again.
+  /// In ascending order. In an interval set the edges are joined to ranges again. None of a set that is filled while
+  /// it is there: they are state.
   package var elements: [KernelSet.Element]
   /// Elements with more than a key and data (timeout, expressions), as the bytes of their attributes.
   package var otherElements: [[UInt8]]

@@ -32,6 +32,7 @@ struct ExpressionDecoder {
     case "counter":
       a.holdsOnly([NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS, NFTA_COUNTER_PAD]) ? .counter : nil
     case "objref": objectReference(a)
+    case "dynset": dynamicSet(a)
     case "limit": limit(a)
     case "quota": quota(a)
     case "log": log(a)
@@ -203,6 +204,47 @@ struct ExpressionDecoder {
     return .limit(
       rate: rate, seconds: unit, burst: burst, isBytes: type == NFT_LIMIT_PKT_BYTES.rawValue,
       isOver: flags != 0)
+  }
+
+  private func dynamicSet(_ a: Attributes) -> Expression? {
+    guard
+      a.holdsOnly([
+        NFTA_DYNSET_SET_NAME, NFTA_DYNSET_SET_ID, NFTA_DYNSET_OP, NFTA_DYNSET_SREG_KEY, NFTA_DYNSET_TIMEOUT,
+        NFTA_DYNSET_EXPR, NFTA_DYNSET_FLAGS, NFTA_DYNSET_PAD,
+      ]), let set = a.string(NFTA_DYNSET_SET_NAME), let register = a.uint32(NFTA_DYNSET_SREG_KEY),
+      let operation = a.uint32(NFTA_DYNSET_OP).flatMap(Expression.SetOperation.init),
+      a.uint32(NFTA_DYNSET_FLAGS, orAbsent: 0) == 0
+    else { return nil }
+    var timeout: UInt64?
+    if a[NFTA_DYNSET_TIMEOUT] != nil {
+      guard let milliseconds = a.uint64(NFTA_DYNSET_TIMEOUT) else { return nil }
+      // The kernel dumps 0 for none.
+      timeout = milliseconds == 0 ? nil : milliseconds
+    }
+    var state: ElementState?
+    if a[NFTA_DYNSET_EXPR] != nil {
+      guard let inner = elementState(a.nest(NFTA_DYNSET_EXPR)) else { return nil }
+      state = inner
+    }
+    return .dynamicSet(register: register, set: set, operation, timeout: timeout, state)
+  }
+
+  private func elementState(_ a: Attributes?) -> ElementState? {
+    guard let a, let data = a.nest(NFTA_EXPR_DATA) else { return nil }
+    switch a.string(NFTA_EXPR_NAME) {
+    case "limit":
+      guard case .limit(let rate, let seconds, let burst, let isBytes, let isOver)? = limit(data) else {
+        return nil
+      }
+      return .limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver)
+    case "connlimit":
+      guard data.holdsOnly([NFTA_CONNLIMIT_COUNT, NFTA_CONNLIMIT_FLAGS]),
+        let count = data.uint32(NFTA_CONNLIMIT_COUNT),
+        let flags = data.uint32(NFTA_CONNLIMIT_FLAGS, orAbsent: 0), flags & ~NFT_CONNLIMIT_F_INV.rawValue == 0
+      else { return nil }
+      return .connections(count: count, isOver: flags != 0)
+    default: return nil
+    }
   }
 
   private func quota(_ a: Attributes) -> Expression? {

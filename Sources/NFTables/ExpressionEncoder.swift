@@ -126,14 +126,10 @@ struct ExpressionEncoder {
       try native.set(NFTNL_EXPR_OBJREF_IMM_NAME, string: Self.checkedName(name))
       return native
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      let native = try NativeExpression("limit")
-      native.set(NFTNL_EXPR_LIMIT_RATE, rate)
-      native.set(NFTNL_EXPR_LIMIT_UNIT, seconds)
-      native.set(NFTNL_EXPR_LIMIT_BURST, burst)
-      let type = isBytes ? NFT_LIMIT_PKT_BYTES : NFT_LIMIT_PKTS
-      native.set(NFTNL_EXPR_LIMIT_TYPE, type.rawValue)
-      native.set(NFTNL_EXPR_LIMIT_FLAGS, isOver ? UInt32(NFT_LIMIT_F_INV.rawValue) : 0)
-      return native
+      return try Self.encode(
+        .limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver))
+    case .dynamicSet(let register, let set, let operation, let timeout, let state):
+      return try dynamicSet(register: register, set, operation, timeout: timeout, state)
     case .quota(let bytes, let isOver):
       let native = try NativeExpression("quota")
       native.set(NFTNL_EXPR_QUOTA_BYTES, bytes)
@@ -177,6 +173,40 @@ struct ExpressionEncoder {
       return native
     case .unknown(let name, _):
       throw .notEncodable(rule: rule, expression: name)
+    }
+  }
+
+  private func dynamicSet(
+    register: UInt32, _ set: String, _ operation: Expression.SetOperation, timeout: UInt64?,
+    _ state: ElementState?
+  ) throws(NFTablesError) -> NativeExpression {
+    guard let known = resolve(.named(set)) else { throw .unknownSet(rule: rule, name: "`\(set)`") }
+    let native = try NativeExpression("dynset")
+    native.set(NFTNL_EXPR_DYNSET_SREG_KEY, Self.canonicalRegister(register))
+    native.set(NFTNL_EXPR_DYNSET_OP, operation.rawValue)
+    try native.set(NFTNL_EXPR_DYNSET_SET_NAME, string: known.name)
+    native.set(NFTNL_EXPR_DYNSET_SET_ID, known.id)
+    if let timeout { native.set(NFTNL_EXPR_DYNSET_TIMEOUT, timeout) }
+    if let state { try native.set(NFTNL_EXPR_DYNSET_EXPR, expression: Self.encode(state)) }
+    return native
+  }
+
+  private static func encode(_ state: ElementState) throws(NFTablesError) -> NativeExpression {
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      let native = try NativeExpression("limit")
+      native.set(NFTNL_EXPR_LIMIT_RATE, rate)
+      native.set(NFTNL_EXPR_LIMIT_UNIT, seconds)
+      native.set(NFTNL_EXPR_LIMIT_BURST, burst)
+      let type = isBytes ? NFT_LIMIT_PKT_BYTES : NFT_LIMIT_PKTS
+      native.set(NFTNL_EXPR_LIMIT_TYPE, type.rawValue)
+      native.set(NFTNL_EXPR_LIMIT_FLAGS, isOver ? UInt32(NFT_LIMIT_F_INV.rawValue) : 0)
+      return native
+    case .connections(let count, let isOver):
+      let native = try NativeExpression("connlimit")
+      native.set(NFTNL_EXPR_CONNLIMIT_COUNT, count)
+      native.set(NFTNL_EXPR_CONNLIMIT_FLAGS, isOver ? NFT_CONNLIMIT_F_INV.rawValue : 0)
+      return native
     }
   }
 

@@ -192,6 +192,7 @@ struct Checker {
     policy.delegations = statements(root.entry("delegate")?.value, in: .delegate)
     policy.exceptions = exceptions(file.root.entry("loosen"), of: file, policy)
     policy.addressSets = definitions.usedAddressSets
+    policy.dynamicSets = definitions.usedDynamicSets
     reportUnusedDefinitions(of: file.id)
     checkIdentities()
     return policy

@@ -37,6 +37,8 @@ struct Definitions {
     var isUsed = false
     /// Used by name in a rule, so that it becomes named sets of the kernel.
     var isNamedSet = false
+    /// Of a definition that is filled while the policy is in force.
+    var dynamicSet: DynamicSet?
   }
 
   /// In the order written.
@@ -62,8 +64,15 @@ struct Definitions {
   /// Sorted by name.
   var usedAddressSets: [NamedAddressSet] {
     all.compactMap { definition in
-      guard definition.isNamedSet, case .addresses(let match) = definition.value else { return nil }
+      guard definition.isNamedSet, case .addresses(let match) = definition.value, match.isStatic else {
+        return nil
+      }
       return NamedAddressSet(name: definition.name, addresses: match.addresses, span: definition.span)
     }.sorted { $0.name < $1.name }
+  }
+
+  /// Sorted by name.
+  var usedDynamicSets: [DynamicSet] {
+    all.filter(\.isNamedSet).compactMap(\.dynamicSet).sorted { $0.name < $1.name }
   }
 }

@@ -112,8 +112,8 @@ package struct Families: OptionSet, Sendable, Hashable {
   package static let both: Families = [.ipv4, .ipv6]
 }
 
-/// One checked rule. A packet meets `matches` (all of them), then `limit` and `quota`, then `changes`, the
-/// other actions, and the verdict (LANGUAGE.md §4.1).
+/// One checked rule. A packet meets `matches` (all of them), then `connections`, `limit` and `quota`, then
+/// `changes`, the other actions, and the verdict (LANGUAGE.md §4.1).
 package struct Rule: Sendable {
   /// `PLACE/NAME` or `PLACE/SLUG~HASH` (LANGUAGE.md §7).
   package var id: String
@@ -123,6 +123,7 @@ package struct Rule: Sendable {
   /// Meet of the families of all clauses; never empty.
   package var families: Families
   package var matches: [Match]
+  package var connections: ConnectionLimit?
   package var limit: Limit?
   package var quota: Quota?
   package var changes: Changes
@@ -150,6 +151,9 @@ package struct Rule: Sendable {
     /// Expanded from the rule item of that id.
     case expanded(from: String)
   }
+
+  /// Whether it decides for some of the packets that meet its matches, and not for others.
+  package var isLimiting: Bool { connections != nil || limit != nil || quota != nil }
 
   package init(id: String, name: String?, text: String, verdict: Verdict, span: SourceSpan) {
     self.id = id
@@ -197,7 +201,7 @@ package enum Verdict: Sendable, Equatable {
   }
 }
 
-/// What a rule changes about a packet and its connection, in this order (LANGUAGE.md §4.1).
+/// What a rule changes about a packet, its connection and sets of addresses, in this order (LANGUAGE.md §4.1).
 package struct Changes: Sendable, Equatable {
   package enum SegmentSize: Sendable, Equatable {
     /// What the path lets through, as far as the routing table knows it.
@@ -215,6 +219,8 @@ package struct Changes: Sendable, Equatable {
   package var segmentSize: SegmentSize?
   /// `save mark`: the connection takes the packet's mark.
   package var savesMark = false
+  /// `add`, `update`, `delete`: at most one of each, in this order.
+  package var setUpdates: [SetUpdate] = []
 
   package init() {}
 
@@ -234,18 +240,85 @@ package enum RejectKind: String, Sendable, CaseIterable {
   case noRoute = "no-route"
 }
 
-/// `limit [over] N/UNIT [burst M]`, a token bucket.
+/// `limit [over] N/UNIT [burst M] [per KEY]`, a token bucket, or one for each key.
 package struct Limit: Sendable, Equatable {
   /// True: holds for what exceeds the rate.
   package var isOver: Bool
   package var rate: Rate
   /// Packets, or bytes for a byte rate.
   package var burst: UInt32
+  /// Nil: one bucket for all packets.
+  package var key: AddressKey?
 
-  package init(isOver: Bool, rate: Rate, burst: UInt32) {
+  package init(isOver: Bool, rate: Rate, burst: UInt32, key: AddressKey? = nil) {
     self.isOver = isOver
     self.rate = rate
     self.burst = burst
+    self.key = key
+  }
+
+  /// How long a bucket of a key is kept after its last packet, in seconds: until it would be full again, and a
+  /// minute at least.
+  package var keptFor: UInt64 {
+    // A bucket of bytes holds those of one unit besides (nft_limit_init).
+    let full = rate.isBytes ? rate.amount.addingReportingOverflow(UInt64(burst)).partialValue : UInt64(burst)
+    let (product, overflow) = full.multipliedReportingOverflow(by: rate.seconds)
+    let refill = overflow ? .max : product / rate.amount + (product % rate.amount == 0 ? 0 : 1)
+    return min(max(refill, 60), DynamicSet.longestTimeout)
+  }
+}
+
+/// `connections over N`, `connections up to N`, of all or of each key.
+package struct ConnectionLimit: Sendable, Equatable {
+  /// True: holds for a packet of one more connection than `count`.
+  package var isOver: Bool
+  package var count: UInt32
+  /// Nil: all connections of the rule's packets together.
+  package var key: AddressKey?
+
+  package init(isOver: Bool, count: UInt32, key: AddressKey? = nil) {
+    self.isOver = isOver
+    self.count = count
+    self.key = key
+  }
+}
+
+/// A packet's address, or the prefix it is in.
+package struct AddressKey: Sendable, Equatable {
+  package var side: AddressSide
+  /// Leading bits that count: 0–32 and 0–128.
+  package var ipv4Bits: UInt8
+  package var ipv6Bits: UInt8
+
+  package init(side: AddressSide, ipv4Bits: UInt8 = 32, ipv6Bits: UInt8 = 128) {
+    self.side = side
+    self.ipv4Bits = ipv4Bits
+    self.ipv6Bits = ipv6Bits
+  }
+}
+
+/// What a rule does to a dynamic set with an address of its packet.
+package struct SetUpdate: Sendable, Equatable {
+  package enum Operation: String, Sendable {
+    /// Nothing if the address is there.
+    case add
+    /// Like `add`, and the time of one that is there begins again.
+    case update
+    case delete
+  }
+
+  package var operation: Operation
+  package var side: AddressSide
+  /// A dynamic set's.
+  package var set: String
+  /// Seconds; nil: as the set says.
+  package var timeout: UInt64?
+
+  package init(operation: Operation, side: AddressSide, set: String, timeout: UInt64? = nil) {
+    self.operation = operation
+    self.side = side
+    self.set = set
+    self.timeout = timeout
   }
 }
 

@@ -10,6 +10,8 @@ package struct HostPolicy: Sendable {
   package var target: Target
   /// Address definitions that rules use by name, sorted by name; each becomes named kernel sets.
   package var addressSets: [NamedAddressSet]
+  /// Sets that rules use and that are filled while the policy is in force, sorted by name.
+  package var dynamicSets: [DynamicSet]
   package var firewall: Firewall?
   /// Sorted by key.
   package var sysctls: [SysctlSetting]
@@ -37,6 +39,7 @@ package struct HostPolicy: Sendable {
     self.name = name
     self.target = target
     addressSets = []
+    dynamicSets = []
     sysctls = []
     mounts = []
     modules = ModulePolicy()
@@ -99,4 +102,35 @@ package struct NamedAddressSet: Sendable {
     self.addresses = addresses
     self.span = span
   }
+}
+
+/// A definition of addresses that are not known when the policy is compiled; one set of the kernel for each family.
+package struct DynamicSet: Sendable, Equatable {
+  package enum Filler: String, Sendable {
+    /// Rules with `add` and `update`.
+    case rules
+    /// Other programs.
+    case others
+  }
+
+  package var name: String
+  package var filler: Filler
+  /// Addresses of each family.
+  package var size: UInt32
+  /// Seconds that an address stays; nil: until somebody takes it out.
+  package var timeout: UInt64?
+  package var span: SourceSpan
+
+  package init(name: String, filler: Filler, size: UInt32, timeout: UInt64?, span: SourceSpan) {
+    self.name = name
+    self.filler = filler
+    self.size = size
+    self.timeout = timeout
+    self.span = span
+  }
+
+  /// nft's and the kernel's times are milliseconds in 64 bits, kept as a signed number of nanoseconds; seconds.
+  package static let longestTimeout: UInt64 = 9_223_372_036
+  /// Elements of the set of a limiter that has a key.
+  package static let limiterSize: UInt32 = 65_535
 }

@@ -142,7 +142,8 @@ package struct ConntrackStatus: OptionSet, Sendable, Hashable {
   package static let dying = ConntrackStatus(rawValue: 1 << 9)
 }
 
-/// A union of addresses and of what the kernel decides. The one place where a definition's name survives.
+/// A union of addresses, of what the kernel decides and of sets that are filled meanwhile, less an exception of the
+/// same. The one place where a definition's name survives.
 package struct AddressMatch: Sendable, Equatable {
   package enum Special: String, Sendable, CaseIterable {
     /// The routing table says: an address of this host.
@@ -151,17 +152,57 @@ package struct AddressMatch: Sendable, Equatable {
     case broadcast
   }
 
+  /// What is taken out again of all the rest.
+  package struct Exception: Sendable, Equatable {
+    package var addresses = AddressSet()
+    /// The definition whose addresses exactly these are, if the exception is one `$name`.
+    package var name: String?
+    /// Sorted by name.
+    package var specials: [Special] = []
+    /// Sorted by name.
+    package var sets: [String] = []
+
+    package init() {}
+  }
+
   /// The static part. For `any` it is all addresses; `multicast` is 224.0.0.0/4 and ff00::/8.
   package var addresses: AddressSet
   /// The definition whose addresses exactly these are, if the clause is one `$name`.
   package var name: String?
   /// Sorted by name.
   package var specials: [Special]
+  /// Names of dynamic and external sets, sorted.
+  package var sets: [String]
+  /// Nil where nothing is left to take out.
+  ///
+  /// INVARIANT: `addresses` holds none of its addresses.
+  package var exception: Exception?
 
-  package init(addresses: AddressSet, name: String? = nil, specials: [Special] = []) {
+  package init(
+    addresses: AddressSet, name: String? = nil, specials: [Special] = [], sets: [String] = []
+  ) {
     self.addresses = addresses
     self.name = name
     self.specials = specials
+    self.sets = sets
+  }
+
+  /// Whether the addresses are known when the policy is compiled.
+  package var isStatic: Bool { specials.isEmpty && sets.isEmpty && exception == nil }
+
+  /// The dynamic and external sets it asks, each once.
+  package var allSets: [String] { Set(sets + (exception?.sets ?? [])).sorted() }
+
+  /// The families in which anything can match.
+  package var families: Families {
+    var families: Families = []
+    if !addresses.ipv4.isEmpty || !specials.isEmpty || !sets.isEmpty { families.insert(.ipv4) }
+    if !addresses.ipv6.isEmpty || specials.contains(.local) || !sets.isEmpty { families.insert(.ipv6) }
+    if let exception {
+      if exception.addresses.ipv4 == AddressSet.all.ipv4 { families.remove(.ipv4) }
+      if exception.addresses.ipv6 == AddressSet.all.ipv6 { families.remove(.ipv6) }
+    }
+    return families
   }
 }
 

@@ -9,6 +9,8 @@ package struct Region: Sendable {
   package var hasStateClause: Bool
   /// Whether packets on `lo` are meant; `in lo` or `out lo` lifts the default.
   package var includesLoopback: Bool
+  /// What sets are taken to hold, other than anything.
+  package var assumptions: [Assumption] = []
   package var text: String
   package var span: SourceSpan
 
@@ -23,6 +25,18 @@ package struct Region: Sendable {
     self.includesLoopback = includesLoopback
     self.text = text
     self.span = span
+  }
+}
+
+/// What a statement takes a dynamic or external set to hold when the packet comes.
+package struct Assumption: Sendable, Equatable {
+  package var set: String
+  /// Only addresses of these; none: it is empty.
+  package var within: AddressSet
+
+  package init(set: String, within: AddressSet) {
+    self.set = set
+    self.within = within
   }
 }
 

@@ -1,6 +1,6 @@
 internal import PolicyModel
 
-/// What a rule does with the packets that meet its matches, in the order of `LANGUAGE.md` §4.1: limit,
+/// What a rule does with the packets that meet its matches, in the order of `LANGUAGE.md` §4.1: connections, limit,
 /// quota, changes, count, log, verdict.
 struct Effects {
   /// One kernel rule of a generated chain: statements, and the guards that nft wants to see before them.
@@ -10,8 +10,8 @@ struct Effects {
     var statements: [RuleStatement]
   }
 
-  private let limit: Limit?
-  private let quota: Quota?
+  /// What decides whether a packet comes to the effects, in order.
+  private let gates: [Gate]
   private let changes: Changes
   private let counter: RuleStatement?
   private let log: Log?
@@ -22,8 +22,7 @@ struct Effects {
   let leavesChain: Bool
 
   init(of rule: Rule, chainPolicy: ChainPolicy?) {
-    limit = rule.limit
-    quota = rule.quota
+    gates = Self.gates(of: rule)
     changes = rule.changes
     counter = rule.counter.map { counter in
       switch counter {
@@ -73,49 +72,89 @@ struct Effects {
   var neededProtocol: UInt8? { verdict == .reject(.tcpReset) || changes.segmentSize != nil ? 6 : nil }
 
   /// Whether some packets that meet the matches go on unjudged.
-  var hasBudget: Bool { limit != nil || quota != nil }
+  var hasBudget: Bool { !gates.isEmpty }
 
   /// Whether one kernel rule cannot hold all effects: one of them may end the rule, and another follows.
   var hasParts: Bool { sequence.count > 1 }
 
   /// Whether two kernel rules with the same effects would have two of something that must be one. An
-  /// anonymous counter in each is no harm: their sum is the rule's.
-  var hasState: Bool { hasBudget || log?.atMost != nil }
+  /// anonymous counter in each is no harm: their sum is the rule's; and what counts in a set is one set.
+  var hasState: Bool { gates.contains(where: \.isPlain) || log?.atMost != nil }
+
+  /// Whether what the rule does is written otherwise for each family.
+  var isOfFamily: Bool { hasFamilyEffects || gates.contains(where: \.isOfFamily) }
+
+  private var hasFamilyEffects: Bool { changes.dscp != nil || !changes.setUpdates.isEmpty }
 
   /// The statements after the comparisons, for each kernel rule. Not where a budget or a change must be
   /// shared by several.
   ///
   /// - Parameter family: the family that the rule's guard leaves; nil: both.
   func inline(in family: Families?) -> [[RuleStatement]] {
-    let budget = budget(isInverted: false).flatMap { $0 }
     var parts = sequence.map { $0.flatMap { $0.statements(in: family) } }
-    parts[0] = budget + parts[0]
+    parts[0] = gates.map { $0.statement(in: family) } + parts[0]
     return parts.map { $0.isEmpty ? [.verdict(.continue)] : $0 }
   }
 
-  /// Whether the kernel rules of a generated chain begin with those that send away what exceeds the budget;
-  /// else it is the end of the chain for them.
-  var separatesBudget: Bool {
-    // A code point is set by a rule for each family.
-    hasBudget && (hasParts || changes.dscp != nil || verdictBehind != nil)
+  /// Whether the gates of a generated chain stand in rules of their own; else they begin the rule of the effects, and
+  /// what they keep out comes to the end of the chain.
+  private var separatesBudget: Bool {
+    // What is written for each family takes a rule for each.
+    hasParts || hasFamilyEffects || verdictBehind != nil
   }
 
-  /// The kernel rules of a generated chain. What exceeds the budget goes `otherwise`, or where it is not
-  /// separated, to the end of the chain.
+  /// The kernel rules of the generated chain of a rule, and of further ones, each with its name. What is kept out by a
+  /// gate goes `otherwise`.
   ///
-  /// - Parameter families: those of the rule.
-  func inChain(families: Families, otherwise: KernelVerdict) -> [Part] {
+  /// A gate that counts in a set cannot be inverted to send packets away: for a key that found no room in the set
+  /// neither form holds. What it lets on goes to a chain of its own.
+  ///
+  /// - Parameters:
+  ///   - families: Those of the rule.
+  ///   - makeName: Gives each further chain its name.
+  func inChains(
+    families: Families, otherwise: KernelVerdict, makeName: () -> String
+  ) -> [(name: String?, parts: [Part])] {
+    // The end of the chain is a return.
+    let end = otherwise == .return ? [] : [Part(statements: [.verdict(otherwise)])]
+    var finished: [(name: String?, parts: [Part])] = []
+    var name: String?
+    var parts: [Part] = []
+    var pending: [RuleStatement] = []
+    for gate in gates {
+      if !gate.countsInSet {
+        if separatesBudget {
+          parts.append(Part(statements: [gate.inverted, .verdict(otherwise)]))
+        } else {
+          pending.append(gate.statement(in: nil))
+        }
+        continue
+      }
+      let next = makeName()
+      if gate.isOfFamily {
+        for family in [Families.ipv4, .ipv6] where families.contains(family) {
+          parts.append(Part(family: family, statements: [gate.statement(in: family), .verdict(.goto(next))]))
+        }
+      } else {
+        parts.append(Part(statements: [gate.statement(in: nil), .verdict(.goto(next))]))
+      }
+      finished.append((name, parts + end))
+      (name, parts) = (next, [])
+    }
+    parts += self.parts(after: pending, families: families)
+    finished.append((name, parts + (pending.isEmpty ? [] : end)))
+    return finished
+  }
+
+  /// The rules of the effects.
+  private func parts(after pending: [RuleStatement], families: Families) -> [Part] {
     var parts: [Part] = []
     var sequence = self.sequence
-    if separatesBudget {
-      parts = budget(isInverted: true).map { Part(statements: $0 + [.verdict(otherwise)]) }
-    } else {
-      sequence[0].insert(contentsOf: budget(isInverted: false).flatMap { $0 }.map(Effect.plain), at: 0)
-    }
+    sequence[0].insert(contentsOf: pending.map(Effect.plain), at: 0)
     for effects in sequence {
       var statements: [RuleStatement] = []
       for effect in effects {
-        guard case .dscp = effect else {
+        guard effect.isOfFamily else {
           statements += effect.statements(in: nil)
           continue
         }
@@ -156,12 +195,22 @@ struct Effects {
     /// May end the rule: without a connection, or with a malformed header.
     case breaking(RuleStatement)
     case dscp(UInt8)
+    case setUpdate(SetUpdate)
     case reject(RejectKind)
 
     var mayEndTheRule: Bool {
       switch self {
       case .limitedLog, .breaking: true
+      // A set that is full takes no more.
+      case .setUpdate(let update): update.operation != .delete
       case .plain, .dscp, .reject: false
+      }
+    }
+
+    var isOfFamily: Bool {
+      switch self {
+      case .dscp, .setUpdate: true
+      case .plain, .limitedLog, .breaking, .reject: false
       }
     }
 
@@ -170,6 +219,7 @@ struct Effects {
       case .plain(let statement), .breaking(let statement): [statement]
       case .limitedLog(let limit, let log): [limit, log]
       case .dscp(let code): [.change(family == .ipv6 ? .ipv6DSCP(code) : .ipv4DSCP(code))]
+      case .setUpdate(let update): [.setUpdate(RuleStatement.SetUpdate(update, isV6: family == .ipv6))]
       case .reject(let kind): [.reject(RuleStatement.Reject(kind, family: family))]
       }
     }
@@ -204,6 +254,7 @@ struct Effects {
     case .bytes(let bytes): effects.append(.breaking(.change(.segmentSize(bytes))))
     }
     if changes.savesMark { effects.append(.plain(.change(.saveMark))) }
+    effects += changes.setUpdates.map(Effect.setUpdate)
     let limitedLog = log.flatMap { log in
       log.atMost.map { Effect.limitedLog(.limit($0), RuleStatement(log)) }
     }
@@ -221,15 +272,60 @@ struct Effects {
     return parts
   }
 
-  /// Each of limit and quota as a statement list. Inverted they hold for exactly the packets for which they
-  /// otherwise would not, and take the same tokens (`nft_limit_eval`, `nft_overquota`).
-  private func budget(isInverted: Bool) -> [[RuleStatement]] {
-    var result: [[RuleStatement]] = []
-    if let limit {
-      result.append([.limit(limit.rate, burst: limit.burst, isOver: limit.isOver != isInverted)])
+  // MARK: Gates
+
+  /// One of `connections`, `limit` and `quota`.
+  private enum Gate {
+    /// Inverted it holds for exactly the packets for which it otherwise would not, and takes the same tokens
+    /// (`nft_limit_eval`, `nft_overquota`).
+    case plain(RuleStatement, inverted: RuleStatement)
+    case inSet(RuleStatement)
+    /// Another set for each family.
+    case inSets(ipv4: RuleStatement, ipv6: RuleStatement)
+
+    var isPlain: Bool { if case .plain = self { true } else { false } }
+    var countsInSet: Bool { !isPlain }
+    var isOfFamily: Bool { if case .inSets = self { true } else { false } }
+
+    func statement(in family: Families?) -> RuleStatement {
+      switch self {
+      case .plain(let statement, _), .inSet(let statement): statement
+      case .inSets(let ipv4, let ipv6): family == .ipv6 ? ipv6 : ipv4
+      }
     }
-    if let quota { result.append([.quota(bytes: quota.bytes, isOver: quota.isOver != isInverted)]) }
-    return result
+
+    /// What holds for the packets that it keeps out; only of a plain one.
+    var inverted: RuleStatement {
+      switch self {
+      case .plain(_, let inverted): inverted
+      case .inSet(let statement), .inSets(let statement, _): statement
+      }
+    }
+  }
+
+  private static func gates(of rule: Rule) -> [Gate] {
+    var gates: [Gate] = []
+    let sets = LimiterSets(of: rule)
+    func add(_ statement: (Families?) -> RuleStatement?, isOfFamily: Bool) {
+      guard let ipv4 = statement(.ipv4), let ipv6 = statement(.ipv6) else { return }
+      gates.append(isOfFamily ? .inSets(ipv4: ipv4, ipv6: ipv6) : .inSet(ipv4))
+    }
+    add(sets.connections, isOfFamily: rule.connections?.key != nil)
+    if let limit = rule.limit, limit.key == nil {
+      gates.append(
+        .plain(
+          .limit(limit.rate, burst: limit.burst, isOver: limit.isOver),
+          inverted: .limit(limit.rate, burst: limit.burst, isOver: !limit.isOver)))
+    } else {
+      add(sets.limit, isOfFamily: true)
+    }
+    if let quota = rule.quota {
+      gates.append(
+        .plain(
+          .quota(bytes: quota.bytes, isOver: quota.isOver),
+          inverted: .quota(bytes: quota.bytes, isOver: !quota.isOver)))
+    }
+    return gates
   }
 }
 
@@ -242,10 +338,24 @@ extension RuleStatement {
   }
 
   fileprivate static func limit(_ rate: Rate, burst: UInt32, isOver: Bool) -> RuleStatement {
-    // A burst of no packets would match none; the kernel takes 5 for it (NFT_LIMIT_PKT_BURST_DEFAULT).
-    let burst = burst == 0 && !rate.isBytes ? 5 : burst
-    return .limit(
-      rate: rate.amount, seconds: rate.seconds, burst: burst, isBytes: rate.isBytes, isOver: isOver)
+    .limit(
+      rate: rate.amount, seconds: rate.seconds,
+      burst: Limit(isOver: isOver, rate: rate, burst: burst).kernelBurst, isBytes: rate.isBytes,
+      isOver: isOver)
+  }
+}
+
+extension RuleStatement.SetUpdate {
+  fileprivate init(_ update: SetUpdate, isV6: Bool) {
+    let operation: Expression.SetOperation =
+      switch update.operation {
+      case .add: .add
+      case .update: .update
+      case .delete: .delete
+      }
+    self.init(
+      operation, KernelName.set(update.set, family: isV6 ? .ipv6 : .ipv4),
+      key: .address(update.side, isV6: isV6), timeout: update.timeout)
   }
 }
 

@@ -30,6 +30,9 @@ package enum Expression: Sendable, Equatable {
   /// `seconds` is the unit: 1, 60, 3600, 86400. `isBytes` selects NFT_LIMIT_PKT_BYTES.
   case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
   case quota(bytes: UInt64, isOver: Bool)
+  /// Ends the rule where the element cannot be made, or what it carries does not hold; a deletion never does.
+  /// `timeout` in milliseconds; nil: the set's own.
+  case dynamicSet(register: UInt32, set: String, SetOperation, timeout: UInt64?, ElementState?)
   case log(prefix: String, level: UInt32?, group: UInt16?)
   /// `type` NFT_REJECT_*: 0 ICMP unreachable, 1 TCP reset, 2 ICMPX; `code` is nil for a reset.
   case reject(type: UInt32, code: UInt8?)
@@ -45,6 +48,13 @@ package enum Expression: Sendable, Equatable {
   case redirect(ports: ClosedRange<UInt32>?, flags: UInt32)
   /// Read from the kernel, not produced by us: the expression's name and its data attribute's bytes.
   case unknown(name: String, [UInt8])
+
+  /// NFT_DYNSET_OP_*.
+  package enum SetOperation: UInt32, Sendable {
+    case add = 0
+    case update = 1
+    case delete = 2
+  }
 
   /// NFT_META_*.
   package enum MetaKey: UInt32, Sendable {
@@ -110,4 +120,12 @@ package enum KernelVerdict: Sendable, Hashable {
   case `return`
   case jump(String)
   case goto(String)
+}
+
+/// What every element of a dynamic set has of its own.
+package enum ElementState: Sendable, Hashable {
+  /// As `Expression.limit`.
+  case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
+  /// Holds while there are at most so many connections, or over them.
+  case connections(count: UInt32, isOver: Bool)
 }

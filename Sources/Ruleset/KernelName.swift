@@ -54,6 +54,13 @@ package enum KernelName {
     "_" + keyType.contentName.prefix(19) + "_" + shortHash(digest: contentHash)
   }
 
+  /// The set that holds what a rule's `limit` or `connections` counts. A leading underscore is reserved for what we
+  /// generate. 1 + 17 + 1 + 10 + 2 bytes.
+  static func limiterSet(ruleID: String, kind: String, family: Families?) -> String {
+    let suffix = family.map { $0 == .ipv4 ? "_4" : "_6" } ?? ""
+    return "_" + readable(ruleID, bytes: 17) + "_" + shortHash("\(ruleID)\n\(kind)") + suffix
+  }
+
   static func counter(_ counter: String) -> String {
     let name = underscored(counter)
     return isUsable(name) ? name : hashed(counter)
@@ -69,14 +76,17 @@ package enum KernelName {
   ///
   /// A leading underscore is reserved for what we generate. 1 + 19 + 1 + 10 bytes.
   static func generatedChain(ruleID: String, variant: Int = 1) -> String {
-    let readable = ruleID.utf8.prefix(19).map { byte -> UInt8 in
+    "_" + readable(ruleID, bytes: 19) + "_" + shortHash(variant == 1 ? ruleID : "\(ruleID)\n\(variant)")
+  }
+
+  private static func readable(_ ruleID: String, bytes: Int) -> String {
+    let readable = ruleID.utf8.prefix(bytes).map { byte -> UInt8 in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
       default: UInt8(ascii: "_")
       }
     }
-    return "_" + String(decoding: readable, as: UTF8.self) + "_"
-      + shortHash(variant == 1 ? ruleID : "\(ruleID)\n\(variant)")
+    return String(decoding: readable, as: UTF8.self)
   }
 
   /// Whether nft reads the name back and none of ours is meant by it.

@@ -53,6 +53,7 @@ extension RuleStatement {
       [.log(prefix: prefix, level: level.map(UInt32.init), group: group)]
     case .reject(let reject): [.reject(type: reject.type, code: reject.code)]
     case .change(let change): Self.expressions(change)
+    case .setUpdate(let update): Self.expressions(update)
     case .notrack: [.notrack]
     case .verdict(let verdict): [.verdict(verdict)]
     case .verdictMap(let field, let map):
@@ -125,6 +126,21 @@ extension RuleStatement {
         .lookup(register: register, reference, isNegated: isNegated)
       ]
     }
+  }
+
+  private static func expressions(_ update: SetUpdate) -> [Expression] {
+    let masked = update.mask.map { mask -> [Expression] in
+      [
+        .bitwise(
+          register: register, destination: register, mask: mask,
+          xor: [UInt8](repeating: 0, count: mask.count))
+      ]
+    }
+    return load(update.key) + (masked ?? []) + [
+      .dynamicSet(
+        register: register, set: update.set, update.operation, timeout: update.timeout.map { $0 * 1000 },
+        update.state)
+    ]
   }
 
   private static func expressions(_ change: Change) -> [Expression] {

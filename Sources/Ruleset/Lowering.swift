@@ -8,6 +8,7 @@ package enum Lowering {
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
     var (chains, deviceChains) = policy.firewall.map { lower($0) } ?? ([], [])
     var sets = sets(of: policy.addressSets, usedIn: chains)
+    sets += filledSets(of: policy, usedIn: chains)
     IntervalSets.nameByContent(&sets, in: &chains)
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
@@ -104,6 +105,30 @@ package enum Lowering {
       sets.append(set(definition.name, .ipv6, definition.addresses.ipv6, .ipv6Address))
     }
     return sets.filter { used.contains($0.name ?? "") }
+  }
+
+  /// The sets that are filled while they are there: those that rules look up or fill, and those of limiters.
+  private static func filledSets(of policy: HostPolicy, usedIn chains: [Chain]) -> [KernelSet] {
+    var used: Set<String> = []
+    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
+      switch statement {
+      case .match(_, _, .set(.named(let name), _)): used.insert(name)
+      case .setUpdate(let update): used.insert(update.set)
+      default: break
+      }
+    }
+    let ofDefinitions = policy.dynamicSets.flatMap { set in
+      [(Families.ipv4, KernelSet.KeyType.ipv4Address), (.ipv6, .ipv6Address)].map { family, keyType in
+        // Others may give each address a time of its own.
+        let hasTimeouts = set.timeout != nil || set.filler == .others
+        return KernelSet(
+          name: KernelName.set(set.name, family: family), keyType: keyType,
+          filling: KernelSet.Filling(
+            isByRules: set.filler == .rules, size: set.size, hasTimeouts: hasTimeouts, timeout: set.timeout))
+      }
+    }
+    let ofLimiters = (policy.firewall?.rules ?? []).filter(\.isEnabled).flatMap { LimiterSets(of: $0).all }
+    return (ofDefinitions + ofLimiters).filter { used.contains($0.name ?? "") }
   }
 
   private static func set<V>(

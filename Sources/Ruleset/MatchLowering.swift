@@ -42,9 +42,9 @@ struct MatchLowering {
     switch match.condition {
     case .icmp, .dscp, .timeToLive, .fragment: true
     case .services(let services): services.contains { $0.families != .both }
-    case .addresses(_, let addresses):
-      !(addresses.specials.allSatisfy { $0 == .local } && addresses.addresses.isEmpty
-        || addresses.addresses == .all)
+    case .addresses(_, let match):
+      !match.sets.isEmpty || match.exception != nil
+        || !(match.specials.allSatisfy { $0 == .local } && match.addresses.isEmpty || match.addresses == .all)
     case .protocols, .ports, .states, .status, .interfaces, .user, .group, .mark, .tcpFlags, .linkAddresses,
       .length, .packetTypes, .hours, .days, .spoofed, .ipsec:
       false
@@ -247,24 +247,71 @@ struct MatchLowering {
     addresses match: AddressMatch, _ side: AddressSide, family: Families, isNegated: Bool
   ) -> LoweredMatch {
     if family == .ipv6 {
-      lower(match.addresses.ipv6, .ipv6Address, of: match, side, family: family, isNegated: isNegated)
+      lower(
+        match.addresses.ipv6, excluding: match.exception?.addresses.ipv6 ?? [], .ipv6Address, of: match, side,
+        family: family, isNegated: isNegated)
     } else {
       // Of either family: the static part is empty or everything in both.
-      lower(match.addresses.ipv4, .ipv4Address, of: match, side, family: family, isNegated: isNegated)
+      lower(
+        match.addresses.ipv4, excluding: match.exception?.addresses.ipv4 ?? [], .ipv4Address, of: match, side,
+        family: family, isNegated: isNegated)
     }
   }
 
   private func lower<Value>(
-    _ ranges: [AddressRange<Value>], _ keyType: KernelSet.KeyType, of match: AddressMatch,
-    _ side: AddressSide,
-    family: Families, isNegated: Bool
+    _ ranges: [AddressRange<Value>], excluding excluded: [AddressRange<Value>],
+    _ keyType: KernelSet.KeyType, of match: AddressMatch, _ side: AddressSide, family: Families,
+    isNegated: Bool
   ) -> LoweredMatch {
-    if ranges == [AddressRange(0, .max)] { return isNegated ? .never : .always }
-    let specials = match.specials.filter { $0 == .local || family == .ipv4 }
+    let everything = [AddressRange<Value>(0, .max)]
+    let except = match.exception
+    let terms = Terms(side: side, family: family, keyType: keyType)
+    // A list of everything needs no question; an exception of everything leaves nothing.
+    let included =
+      ranges == everything
+      ? nil : terms.list(ranges, name: match.name, specials: match.specials, sets: match.sets)
+    guard excluded != everything else { return isNegated ? .always : .never }
+    let excepted = terms.list(
+      excluded, name: except?.name, specials: except?.specials ?? [], sets: except?.sets ?? [])
 
-    func inSet(_ comparison: RuleStatement.Operator) -> Condition {
+    // Alternatives exclude each other, so that a rule acts once: each of a list says that none before it holds.
+    func firsts(of list: [Terms.Term]) -> [[Condition]] {
+      list.indices.map { index in list[..<index].map { $0(.notEqual) } + [list[index](.equal)] }
+    }
+    let outside = excepted.map { $0(.notEqual) }
+    guard let included else {
+      if excepted.isEmpty { return isNegated ? .never : .always }
+      return .anyOf(isNegated ? firsts(of: excepted).map { Conjunction($0) } : [Conjunction(outside)])
+    }
+    if included.isEmpty { return isNegated ? .always : .never }
+    guard isNegated else { return .anyOf(firsts(of: included).map { Conjunction($0 + outside) }) }
+    let inBoth = firsts(of: included).flatMap { inside in
+      firsts(of: excepted).map { Conjunction(inside + $0) }
+    }
+    return .anyOf([Conjunction(included.map { $0(.notEqual) })] + inBoth)
+  }
+
+  /// Questions about an address of packets of one family. Each has an answer for every packet.
+  private struct Terms {
+    typealias Term = (RuleStatement.Operator) -> Condition
+
+    let side: AddressSide
+    let family: Families
+    let keyType: KernelSet.KeyType
+
+    /// What is constant comes first: an address that is in it is found, whatever becomes of the sets meanwhile.
+    func list<Value>(
+      _ ranges: [AddressRange<Value>], name: String?, specials: [AddressMatch.Special], sets: [String]
+    ) -> [Term] {
+      let specials = specials.filter { $0 == .local || family == .ipv4 }
+      return (ranges.isEmpty ? [] : [inRanges(ranges, name)])
+        + (specials.isEmpty ? [] : [isSpecial(specials)])
+        + sets.map(inSet)
+    }
+
+    private func inRanges<Value>(_ ranges: [AddressRange<Value>], _ name: String?) -> Term {
       let operand: Condition.Operand =
-        if let name = match.name {
+        if let name {
           .inline(
             .set(
               .named(KernelName.set(name, family: family)),
@@ -272,10 +319,11 @@ struct MatchLowering {
         } else {
           .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
         }
-      return Condition(Self.field(side, family), comparison, operand)
+      return { Condition(.address(side, isV6: family == .ipv6), $0, operand) }
     }
-    func isSpecial(_ comparison: RuleStatement.Operator) -> Condition {
-      let types = specials.map { Self.addressType($0).littleEndianBytes }
+
+    private func isSpecial(_ specials: [AddressMatch.Special]) -> Term {
+      let types = specials.map { addressType($0).littleEndianBytes }
       let operand: Condition.Operand
       if let type = types.first, types.count == 1 {
         operand = .inline(.value(type))
@@ -284,36 +332,21 @@ struct MatchLowering {
         operand = .anonymous(
           KernelSet(name: nil, keyType: .fibAddressType, isInterval: false, elements: elements))
       }
-      return Condition(side == .source ? .fibSourceType : .fibDestinationType, comparison, operand)
+      return { Condition(side == .source ? .fibSourceType : .fibDestinationType, $0, operand) }
     }
 
-    switch (ranges.isEmpty, specials.isEmpty, isNegated) {
-    case (true, true, false): return .never
-    case (true, true, true): return .always
-    case (false, true, false): return .anyOf([Conjunction([inSet(.equal)])])
-    case (false, true, true): return .anyOf([Conjunction([inSet(.notEqual)])])
-    case (true, false, false): return .anyOf([Conjunction([isSpecial(.equal)])])
-    case (true, false, true): return .anyOf([Conjunction([isSpecial(.notEqual)])])
-    case (false, false, false):
-      return .anyOf([Conjunction([inSet(.equal)]), Conjunction([inSet(.notEqual), isSpecial(.equal)])])
-    case (false, false, true): return .anyOf([Conjunction([inSet(.notEqual), isSpecial(.notEqual)])])
+    private func inSet(_ name: String) -> Term {
+      let operand = Condition.Operand.inline(
+        .set(.named(KernelName.set(name, family: family)), isInterval: false))
+      return { Condition(.address(side, isV6: family == .ipv6), $0, operand) }
     }
-  }
 
-  private static func field(_ side: AddressSide, _ family: Families) -> RuleStatement.Field {
-    switch (side, family == .ipv6) {
-    case (.source, false): .ipv4Source
-    case (.destination, false): .ipv4Destination
-    case (.source, true): .ipv6Source
-    case (.destination, true): .ipv6Destination
-    }
-  }
-
-  /// linux/rtnetlink.h RTN_LOCAL, RTN_BROADCAST.
-  private static func addressType(_ special: AddressMatch.Special) -> UInt32 {
-    switch special {
-    case .local: 2
-    case .broadcast: 3
+    /// linux/rtnetlink.h RTN_LOCAL, RTN_BROADCAST.
+    private func addressType(_ special: AddressMatch.Special) -> UInt32 {
+      switch special {
+      case .local: 2
+      case .broadcast: 3
+      }
     }
   }
 

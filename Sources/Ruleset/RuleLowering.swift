@@ -9,8 +9,8 @@ internal import SHA2
 /// - where the rule becomes several kernel rules and has state: each would have a bucket of its own, and
 ///   `accept … limit 10/minute` would let through twice as much;
 /// - where an effect may end its kernel rule before the verdict (`Effects.hasParts`), so that the rule becomes
-///   several, and there is a limit or quota, which all of them must share, or a change to the packet, after
-///   which its matches may no longer hold;
+///   several, and there is a limit or quota, which all of them must share, or a change to the packet or to a set,
+///   after which its matches may no longer hold;
 /// - for `goto` in a base chain, whose end is the chain's policy: by a verdict, as for `return`.
 ///
 /// `return` and `goto` of a regular chain leave the chain they stand in, which a chain below cannot do for it.
@@ -36,9 +36,11 @@ struct RuleLowering {
       let output = lowering.lower(&parts, &names, id: rule.id)
       return Output(rules: output.rules, generatedChains: output.generatedChains)
     }
-    guard let (matching, exceptions) = lowerMatches(of: rule) else { return Output() }
-    var alternatives = matching
     let effects = Effects(of: rule, chainPolicy: chainPolicy)
+    guard let (matching, exceptions) = lowerMatches(of: rule, isOfFamily: effects.isOfFamily) else {
+      return Output()
+    }
+    var alternatives = matching
     if let needed = effects.neededProtocol {
       alternatives = alternatives.compactMap { $0.and(Conjunction(protocols: [needed])) }
     }
@@ -55,28 +57,35 @@ struct RuleLowering {
       return Output(rules: rules)
     }
     let name = names.take(for: rule.id)
+    func chains(
+      _ exceptions: [KernelRule], otherwise: KernelVerdict, _ makeRule: (Effects.Part) -> KernelRule
+    ) -> [Chain] {
+      let chains = effects.inChains(
+        families: rule.families, otherwise: otherwise, makeName: { names.take(for: rule.id) })
+      return chains.enumerated().map { index, chain in
+        Chain(
+          name: chain.name ?? name, base: nil,
+          rules: (index == 0 ? exceptions : []) + chain.parts.map(makeRule))
+      }
+    }
     guard effects.leavesChain else {
       let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
-      var chain = exceptions.map { parts.rule($0, [.verdict(.return)]) }
       let guardOfVerdict = guardOfEffects(of: rule, effects, alternatives)
-      for part in effects.inChain(families: rule.families, otherwise: .return) {
+      let returns = exceptions.map { parts.rule($0, [.verdict(.return)]) }
+      let generated = chains(returns, otherwise: .return) { part in
         // nft wants to see the guard of a rejection or translation there.
         let isGuarded = part.statements.contains(where: \.needsGuard)
-        chain.append(isGuarded ? parts.rule(guardOfVerdict, part.statements) : parts.rule(part))
+        return isGuarded ? parts.rule(guardOfVerdict, part.statements) : parts.rule(part)
       }
-      return Output(rules: jumps, generatedChains: [Chain(name: name, base: nil, rules: chain)])
+      return Output(rules: jumps, generatedChains: generated)
     }
     let rest = names.take(for: rule.id)
     let onward = KernelVerdict.goto(rest)
     var rules = alternatives.map { parts.rule($0, [.verdict(.goto(name))]) }
     rules.append(parts.rule(Conjunction(), [.verdict(onward)]))
-    var chain = exceptions.map { parts.rule($0, [.verdict(onward)]) }
-    chain += effects.inChain(families: rule.families, otherwise: onward).map { parts.rule($0) }
-    if effects.hasBudget, !effects.separatesBudget {
-      chain.append(parts.rule(Conjunction(), [.verdict(onward)]))
-    }
+    let leaving = exceptions.map { parts.rule($0, [.verdict(onward)]) }
     return Output(
-      rules: rules, generatedChains: [Chain(name: name, base: nil, rules: chain)], rest: rest)
+      rules: rules, generatedChains: chains(leaving, otherwise: onward) { parts.rule($0) }, rest: rest)
   }
 
   /// What a verdict below a jump must say again of the packets that come there: a reset answers TCP, a target has
@@ -97,10 +106,12 @@ struct RuleLowering {
 
   /// The disjoint ways to meet the rule's matches, and what then still excepts a packet; nil if no packet
   /// can meet them.
-  private func lowerMatches(of rule: Rule) -> (alternatives: [Conjunction], exceptions: [Conjunction])? {
+  private func lowerMatches(of rule: Rule, isOfFamily: Bool) -> (
+    alternatives: [Conjunction], exceptions: [Conjunction]
+  )? {
     let isSplit =
       rule.families == .both
-      && (rule.changes.dscp != nil || rule.matches.contains(where: MatchLowering.isFamilySpecific))
+      && (isOfFamily || rule.matches.contains(where: MatchLowering.isFamilySpecific))
     let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
     let lowering = MatchLowering(of: rule)
     let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
@@ -205,9 +216,9 @@ struct Parts {
     var result = KernelRule(
       id: rule.id, part: next, comment: KernelText.comment(of: rule), label: identity + [next],
       anonymousSets: [], statements: [])
-    // INVARIANT: far fewer than 256 parts. At most 2 families × 2 for services × 2 and 2 for addresses
-    // with a special × 2 for ICMP types with and without codes = 32 alternatives, then an exception or two
-    // for each match, and four rules of effects.
+    // INVARIANT: fewer than 256 parts. At most 2 families × 2 for services or ICMP types × 4 for lengths × 12 for
+    // address lists (`Checker.alternativesLimit`) = 192 alternatives, then an exception or two for each match, and
+    // a dozen rules of effects.
     next += 1
     result.append(conjunction)
     result.statements += statements

@@ -8,6 +8,7 @@ package enum RuleStatement: Sendable, Equatable {
   case log(prefix: String, level: UInt8?, group: UInt16?)
   case reject(Reject)
   case change(Change)
+  case setUpdate(SetUpdate)
   case notrack
   case verdict(KernelVerdict)
   /// A verdict by a look-up of the field in a map.
@@ -123,6 +124,31 @@ package enum RuleStatement: Sendable, Equatable {
     package init(type: UInt32, code: UInt8?) {
       self.type = type
       self.code = code
+    }
+  }
+
+  /// An element of a dynamic set is made, refreshed or taken out. The family that the key needs is a statement of
+  /// its own before it.
+  package struct SetUpdate: Sendable, Equatable {
+    package var operation: Expression.SetOperation
+    package var set: String
+    package var key: Field
+    /// What of the key counts, as register bytes; nil: all.
+    package var mask: [UInt8]?
+    /// Seconds; nil: the set's own.
+    package var timeout: UInt64?
+    package var state: ElementState?
+
+    package init(
+      _ operation: Expression.SetOperation, _ set: String, key: Field, mask: [UInt8]? = nil,
+      timeout: UInt64? = nil, state: ElementState? = nil
+    ) {
+      self.operation = operation
+      self.set = set
+      self.key = key
+      self.mask = mask
+      self.timeout = timeout
+      self.state = state
     }
   }
 

@@ -128,7 +128,7 @@ package struct KernelRule: Sendable, Equatable {
   }
 }
 
-/// A constant set of the kernel, named or anonymous.
+/// A set of the kernel, named or anonymous: constant, or filled while it is there.
 ///
 /// Elements are ranges of keys, whatever the kernel's form. Who encodes one for the kernel turns a range of
 /// an interval set into its edges: the start, and the key after the end with NFT_SET_ELEM_INTERVAL_END
@@ -188,6 +188,32 @@ package struct KernelSet: Sendable, Equatable {
   /// are big-endian, for the rule turns the register round first.
   package var elements: ElementList
   package var comment: String?
+  /// Nil: constant. Otherwise the policy has no elements for it.
+  package var filling: Filling?
+
+  /// How elements come to a set that is not constant, and how long they stay.
+  package struct Filling: Sendable, Equatable {
+    /// Whether rules make elements, or other programs.
+    package var isByRules: Bool
+    package var size: UInt32
+    /// Whether an element may have an end.
+    package var hasTimeouts: Bool
+    /// Seconds, for elements that come without a time of their own; nil: for good.
+    package var timeout: UInt64?
+    /// What rules give each element. One that is there keeps what it was made with, so that another state needs
+    /// another set.
+    package var state: ElementState?
+
+    package init(
+      isByRules: Bool, size: UInt32, hasTimeouts: Bool, timeout: UInt64?, state: ElementState? = nil
+    ) {
+      self.isByRules = isByRules
+      self.size = size
+      self.hasTimeouts = hasTimeouts
+      self.timeout = timeout
+      self.state = state
+    }
+  }
 
   package struct Element: Sendable, Equatable, Hashable {
     package var lower: [UInt8]
@@ -200,6 +226,12 @@ package struct KernelSet: Sendable, Equatable {
       self.upper = upper
       self.data = data
     }
+  }
+
+  /// A set that is filled while it is there.
+  package init(name: String, keyType: KeyType, filling: Filling) {
+    self.init(name: name, keyType: keyType, isInterval: false, elements: ElementList([]))
+    self.filling = filling
   }
 
   package init(

@@ -15,13 +15,8 @@ enum NFTRule {
     case .counter(let name):
       return name.map { "counter name \(NFTString.quoted($0))" } ?? "counter"
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      var text = "limit rate \(isOver ? "over " : "")\(rate)\(isBytes ? " bytes" : "")/\(unit(of: seconds))"
-      if !isBytes {
-        text += " burst \(burst) packets"
-      } else if burst > 0 {
-        text += " burst \(burst) bytes"
-      }
-      return text
+      return text(
+        ElementState.limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver))
     case .quota(let bytes, let isOver):
       return "quota \(isOver ? "over " : "")\(bytes) bytes"
     case .log(let prefix, let level, let group):
@@ -32,6 +27,7 @@ enum NFTRule {
       return text
     case .reject(let reject): return text(reject)
     case .change(let change): return text(change)
+    case .setUpdate(let update): return text(update)
     case .notrack: return "notrack"
     case .verdict(let verdict): return text(verdict)
     case .verdictMap(let field, let map):
@@ -75,6 +71,29 @@ enum NFTRule {
     // `anyBit` is what nft means by a bare list of flags.
     let sign = comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
     return NFTKey.name(of: field) + sign + value
+  }
+
+  private static func text(_ update: RuleStatement.SetUpdate) -> String {
+    var words = ["\(update.operation)", "@\(update.set)", "{", NFTKey.name(of: update.key)]
+    if let mask = update.mask { words += ["&", NFTKey.text(mask, of: update.key)] }
+    if let timeout = update.timeout { words.append("timeout \(timeout)s") }
+    if let state = update.state { words.append(text(state)) }
+    return words.joined(separator: " ") + " }"
+  }
+
+  private static func text(_ state: ElementState) -> String {
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      var text = "limit rate \(isOver ? "over " : "")\(rate)\(isBytes ? " bytes" : "")/\(unit(of: seconds))"
+      if !isBytes {
+        text += " burst \(burst) packets"
+      } else if burst > 0 {
+        text += " burst \(burst) bytes"
+      }
+      return text
+    case .connections(let count, let isOver):
+      return "ct count \(isOver ? "over " : "")\(count)"
+    }
   }
 
   private static func text(_ change: RuleStatement.Change) -> String {

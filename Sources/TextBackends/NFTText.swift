@@ -74,6 +74,16 @@ private struct NFTTableText {
 
   private mutating func write(_ set: KernelSet) {
     text += "\n\tset \(set.name ?? "") {\n\t\ttype \(NFTKey.name(of: set.keyType))\n"
+    if let filling = set.filling {
+      let flags = [filling.isByRules ? "dynamic" : nil, filling.hasTimeouts ? "timeout" : nil].compactMap {
+        $0
+      }
+      if !flags.isEmpty { text += "\t\tflags \(flags.joined(separator: ","))\n" }
+      text += "\t\tsize \(filling.size)\n"
+      if let timeout = filling.timeout { text += "\t\ttimeout \(timeout)s\n" }
+      text += "\t}\n"
+      return
+    }
     text += "\t\tflags constant\(set.isInterval ? ",interval" : "")\n"
     // The kernel chooses a fixed table for a known size, which loads faster.
     text += "\t\tsize \(set.elements.count)\n"

@@ -68,6 +68,7 @@ extension ApplyRun {
     line.print()
     printList(firewall.notes, "")
     if case .equal = firewallOutcome {
+      printList(firewall.lost, "contents lost: set ")
       // A replaced policy differs in everything; a drift is what has the right label and other content.
       if isDrift { printList(firewall.differences, "repaired: ") }
     } else {
@@ -185,6 +186,7 @@ extension ApplyRun {
     json.add("failure", firewall.failure)
     json.add("drift", isDrift)
     json.add("differences", strings: firewall.differences)
+    json.add("contents-lost", strings: firewall.lost)
     json.add("difference-count", firewall.differenceCount)
     json.add("notes", strings: firewall.notes)
     json.add("foreign-chains", strings: firewall.foreign)

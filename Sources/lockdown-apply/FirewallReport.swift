@@ -6,6 +6,8 @@ final class FirewallReport {
   var loadedBefore: [UInt8]?
   var differences: [[UInt8]] = []
   var differenceCount = 0
+  /// Sets that were replaced or taken away with what they held.
+  private(set) var lost: [[UInt8]] = []
   private(set) var notes: [[UInt8]] = []
   private(set) var failure: [UInt8] = []
   private(set) var foreign: [[UInt8]] = []
@@ -47,6 +49,7 @@ final class FirewallReport {
 
   func take(differences comparison: TableComparison) {
     differences = comparison.lines
+    lost = comparison.lost
     differenceCount = comparison.differenceCount
   }
 

@@ -7,6 +7,8 @@ final class LiveTable {
     var name: Range<Int>
     /// Of a set.
     var isAnonymous = false
+    /// Of a set that packets or other programs fill: what it holds is no policy, and is not read.
+    var isFilled = false
     /// Of a set: indices of `elements`.
     var elements = 0..<0
     /// NFPROTO_* of a chain that is not ours.
@@ -28,8 +30,9 @@ final class LiveTable {
   /// Whether every reply was of this generation.
   private(set) var isConsistent = true
 
-  // NFT_SET_ANONYMOUS, linux/netfilter/nf_tables.h.
+  // NFT_SET_ANONYMOUS; NFT_SET_TIMEOUT and NFT_SET_EVAL, linux/netfilter/nf_tables.h.
   private static let anonymousFlag: UInt32 = 1
+  private static let filledFlags: UInt32 = 0x30
 
   /// Reads all there is; the caller looks at `isConsistent`, and at the generation again.
   init(_ socket: inout NetlinkSocket, generation: UInt32) throws(NetlinkSocket.Failure) {
@@ -46,14 +49,16 @@ final class LiveTable {
   }
 
   private func readElements(of index: Int, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) {
+    let flags = bytes.number(3, in: sets[index].attributes) ?? 0
+    sets[index].isAnonymous = flags & Self.anonymousFlag != 0
+    sets[index].isFilled = flags & Self.filledFlags != 0
+    if sets[index].isFilled { return }
     let start = elements.count
     for message in try dump(&socket, Wire.getElements, set: sets[index].name) {
       // NFTA_SET_ELEM_LIST_ELEMENTS.
       if let nest = bytes.attribute(3, in: message.attributes) { bytes.appendItems(of: nest, to: &elements) }
     }
     sets[index].elements = start..<elements.count
-    let flags = bytes.number(3, in: sets[index].attributes) ?? 0
-    sets[index].isAnonymous = flags & Self.anonymousFlag != 0
   }
 
   /// The messages of a dump.

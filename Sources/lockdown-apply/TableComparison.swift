@@ -14,6 +14,8 @@ final class TableComparison {
   private(set) var newObjects: [Int] = []
   /// Of `newSets` those that must be loaded before the rules that look them up.
   private(set) var setsAhead: [Int] = []
+  /// Names of sets that are taken away with what packets and other programs have put into them.
+  private(set) var lost: [[UInt8]] = []
 
   private let wanted: WantedTable
   private let live: LiveTable
@@ -167,14 +169,23 @@ final class TableComparison {
         isWanted[index] = true
         if isEqualSet(set, live.sets[index], isAnonymous: false) { continue }
         noteWanted("changed: set", set.message)
-        staleSets.append(index)
+        takeAway(index)
       }
       newSets.append(position)
     }
     for index in 0..<live.sets.count where !isWanted[index] && !live.sets[index].isAnonymous {
       noteLive("not in the policy: set", live.sets[index])
-      staleSets.append(index)
+      takeAway(index)
     }
+  }
+
+  @inline(never)
+  private func takeAway(_ index: Int) {
+    staleSets.append(index)
+    guard live.sets[index].isFilled else { return }
+    var name = Text()
+    name.addForeign(live.bytes, live.sets[index].name)
+    lost.append(name.bytes)
   }
 
   private func isEqualSet(_ set: WantedTable.Part, _ other: LiveTable.Item, isAnonymous: Bool) -> Bool {

@@ -24,6 +24,8 @@ struct Packet {
   var hour: UInt32 = 43_200
   var isFragment = false
   var isSpoofed = false
+  /// Dynamic sets that hold its source.
+  var sets: Set<String> = []
 
   func meets(_ match: Match) -> Bool {
     switch match.condition {
@@ -41,11 +43,15 @@ struct Packet {
     case .states(let states): return states.contains(state) != match.isNegated
     case .status(let status): return (isDNAT && status.contains(.dnat)) != match.isNegated
     case .addresses(_, let addresses):
-      let holds =
-        family == .ipv4
-        ? addresses.addresses.ipv4.contains { $0.lower <= source && source <= $0.upper }
-        : addresses.addresses.ipv6.contains { $0.lower <= UInt128(source) && UInt128(source) <= $0.upper }
-      return holds != match.isNegated
+      func isIn(_ addresses: AddressSet, _ sets: [String]) -> Bool {
+        let isKnown =
+          family == .ipv4
+          ? addresses.ipv4.contains { $0.lower <= source && source <= $0.upper }
+          : addresses.ipv6.contains { $0.lower <= UInt128(source) && UInt128(source) <= $0.upper }
+        return isKnown || sets.contains(where: self.sets.contains)
+      }
+      let isExcepted = addresses.exception.map { isIn($0.addresses, $0.sets) } ?? false
+      return (isIn(addresses.addresses, addresses.sets) && !isExcepted) != match.isNegated
     case .interfaces(_, let patterns):
       let holds = patterns.contains { $0.isPrefix ? input.hasPrefix($0.name) : input == $0.name }
       return holds != match.isNegated
@@ -120,6 +126,7 @@ struct Packet {
     box[.hour] = point(UInt128(hour))
     box[.fragment] = point(isFragment ? 1 : 0)
     box[.spoofed] = point(isSpoofed ? 1 : 0)
+    for set in ["s", "t"] { box.memberships[Membership(set: set, side: .source)] = sets.contains(set) }
     box.inputInterface = .exactly(input)
     return box
   }
@@ -167,7 +174,7 @@ func outcomes(
       case .jump(let name): reached = enter(name, changed) { decide(rest, $0, behind: behind) }
       case .goto(let name): reached = enter(name, changed, behind: behind)
       }
-      return rule.limit == nil ? reached : either(reached, decide(rest, packet, behind: behind))
+      return !rule.isLimiting ? reached : either(reached, decide(rest, packet, behind: behind))
     }
     return behind(packet)
   }
@@ -194,11 +201,23 @@ func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   case 3: condition = .status(.dnat)
   case 4:
     let low = UInt32.random(in: 0...3, using: &random)
-    condition = .addresses(
-      .source,
-      AddressMatch(
-        addresses: AddressSet(
-          ipv4: [IPv4Range(low, low + 1)], ipv6: [IPv6Range(UInt128(low), UInt128(low) + 2)])))
+    let known = AddressSet(
+      ipv4: [IPv4Range(low, low + 1)], ipv6: [IPv6Range(UInt128(low), UInt128(low) + 2)])
+    var match = AddressMatch(addresses: known)
+    if Bool.random(using: &random) {
+      match.sets = [["s"], ["t"], ["s", "t"]].randomElement(using: &random) ?? ["s"]
+      if Bool.random(using: &random) { match.addresses = AddressSet() }
+    }
+    if Int.random(in: 0..<3, using: &random) == 0 {
+      var exception = AddressMatch.Exception()
+      exception.sets = ["s", "t"].filter { !match.sets.contains($0) }
+      if Bool.random(using: &random) {
+        exception.addresses = known
+        match.addresses = AddressSet()
+      }
+      match.exception = exception
+    }
+    condition = .addresses(.source, match)
   case 5:
     condition = .interfaces(
       .input,
@@ -283,7 +302,11 @@ func randomRules(
       rule.changes.savesMark = Int.random(in: 0..<8, using: &random) == 0
     }
     if Int.random(in: 0..<4, using: &random) == 0 {
-      rule.limit = Limit(isOver: false, rate: Rate(amount: 1, isBytes: false, seconds: 1), burst: 5)
+      if Bool.random(using: &random) {
+        rule.limit = Limit(isOver: false, rate: Rate(amount: 1, isBytes: false, seconds: 1), burst: 5)
+      } else {
+        rule.connections = ConnectionLimit(isOver: true, count: 4, key: AddressKey(side: .source))
+      }
     }
     return rule
   }
@@ -328,6 +351,7 @@ func randomPacket(_ random: inout some RandomNumberGenerator) -> Packet {
   packet.dscp = [0, 3, 8, 63].randomElement(using: &random) ?? 0
   packet.hour = [0, 21_599, 21_600, 79_199, 79_200, 86_399].randomElement(using: &random) ?? 0
   packet.isSpoofed = Bool.random(using: &random)
+  packet.sets = Set(["s", "t"].filter { _ in Bool.random(using: &random) })
   return packet
 }
 
@@ -533,6 +557,7 @@ func edited(_ chain: BaseChain, _ random: inout some RandomNumberGenerator) -> B
         if case .dispatch = chain.rules[place].verdict { continue }
         chain.rules[place].matches = rule.matches
         chain.rules[place].limit = rule.limit
+        chain.rules[place].connections = rule.connections
       }
     default: chain.policy = [.accept, .drop, .reject].randomElement(using: &random) ?? .drop
     }
@@ -574,12 +599,12 @@ func refinementIsSound(seed: Int) throws {
 func permittedRegions(seed: Int) throws {
   var random = Seeded(state: UInt64(seed) &+ 9_000_000)
   var chain = plainChain(&random)
-  chain.rules.removeAll { $0.limit != nil }
+  chain.rules.removeAll(where: \.isLimiting)
   let regular = plainRegularChains(&random).map { chain in
-    RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+    RegularChain(name: chain.name, rules: chain.rules.filter { !$0.isLimiting }, span: nowhere)
   }
   var child = edited(chain, &random)
-  child.rules.removeAll { $0.limit != nil }
+  child.rules.removeAll(where: \.isLimiting)
   let matches = (0..<Int.random(in: 0...2, using: &random)).map { _ in randomMatch(&random) }
   let region = Region(
     hook: .input, families: .both, matches: matches, hasStateClause: true, includesLoopback: true,
@@ -618,9 +643,9 @@ func insertedDrops(seed: Int) {
   var random = Seeded(state: UInt64(seed) &+ 11_000_000)
   var chain = plainChain(&random)
   // Fewer packets at a limiter are more for the others, which counts as a change.
-  chain.rules.removeAll { $0.limit != nil }
+  chain.rules.removeAll(where: \.isLimiting)
   let regular = plainRegularChains(&random).map { chain in
-    RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+    RegularChain(name: chain.name, rules: chain.rules.filter { !$0.isLimiting }, span: nowhere)
   }
   var child = chain
   for index in 0..<3 {
@@ -628,6 +653,7 @@ func insertedDrops(seed: Int) {
     rule.id = "input/new\(index)"
     rule.verdict = .drop
     rule.limit = nil
+    rule.connections = nil
     child.rules.insert(rule, at: Int.random(in: 0...child.rules.count, using: &random))
   }
   #expect(findings(host(child, regular), from: host(chain, regular)) == [])
@@ -652,7 +678,7 @@ func refinementIsTransitive(seed: Int) {
 /// A field of a rule that lets packets past must be part of the comparison: a new one is judged here first.
 @Test func everyFieldOfARuleIsJudged() {
   let rule = Rule(id: "input/x", name: nil, text: "", verdict: .accept, span: nowhere)
-  let judged = ["families", "matches", "limit", "quota", "changes", "verdict", "isEnabled"]
+  let judged = ["families", "matches", "connections", "limit", "quota", "changes", "verdict", "isEnabled"]
   let visible = [
     "id", "name", "text", "counter", "log", "comment", "owner", "because", "until", "controls", "origin",
     "span",

@@ -6,6 +6,17 @@ enum NetlinkNotation {
     "[ " + body(expression, sets: sets) + " ]"
   }
 
+  private static func state(_ state: ElementState) -> String {
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      let units: [UInt64: String] = [1: "second", 60: "minute", 3600: "hour", 86400: "day"]
+      return
+        "limit rate \(rate)/\(units[seconds] ?? "?") burst \(burst) type \(isBytes ? "bytes" : "packets") "
+        + "flags 0x\(isOver ? 1 : 0)"
+    case .connections(let count, let isOver): return "connlimit count \(count) flags \(isOver ? 1 : 0)"
+    }
+  }
+
   private static func body(_ expression: Expression, sets: [KernelSet]) -> String {
     switch expression {
     case .meta(let key, let register): return "meta load \(name(key)) => reg \(register)"
@@ -48,10 +59,12 @@ enum NetlinkNotation {
     case .counter: return "counter pkts 0 bytes 0"
     case .objectReference(let type, let name): return "objref type \(type) name \(name)"
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      let units: [UInt64: String] = [1: "second", 60: "minute", 3600: "hour", 86400: "day"]
-      return
-        "limit rate \(rate)/\(units[seconds] ?? "?") burst \(burst) type \(isBytes ? "bytes" : "packets") "
-        + "flags 0x\(isOver ? 1 : 0)"
+      return state(.limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver))
+    case .dynamicSet(let register, let set, let operation, let timeout, let state):
+      var text = "dynset \(operation) reg_key \(register) set \(set)"
+      if let timeout { text += " timeout \(timeout)ms" }
+      if let state { text += " expr [ \(self.state(state)) ]" }
+      return text
     case .quota(let bytes, let isOver): return "quota bytes \(bytes) consumed 0 flags \(isOver ? 1 : 0)"
     case .log(let prefix, let level, let group):
       var text = "log"

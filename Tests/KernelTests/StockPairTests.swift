@@ -112,7 +112,7 @@ struct StockPairTests {
     return nil
   }
 
-  /// The expressions of each rule, by chain; a look-up with what its set holds.
+  /// The expressions of each rule, by chain; a look-up with what its set holds, or with how it is filled.
   private static func rules(in dump: String) -> [String: [String]] {
     var rules: [String: [String]] = [:]
     var chain = ""
@@ -127,7 +127,10 @@ struct StockPairTests {
         // `set NAME TYPE length N flags …`
         let name = String(words[1])
         openSet = (name, depth == 2)
-        let head = words[2..<(words.firstIndex(of: "flags") ?? words.endIndex)].joined(separator: " ")
+        // Those of the same type that are filled while they are there differ in size and times only.
+        let isFilled = words.contains { ["0x10", "0x20", "0x30"].contains($0) }
+        let end = isFilled ? words.endIndex : words.firstIndex(of: "flags") ?? words.endIndex
+        let head = words[2..<end].joined(separator: " ")
         if depth == 2 { named[name] = head } else { anonymous[name] = head }
       } else if let set = openSet, depth == (set.isNamed ? 4 : 8) {
         if set.isNamed { named[set.name]? += " \(words[0])" } else { anonymous[set.name]? += " \(words[0])" }
@@ -145,6 +148,10 @@ struct StockPairTests {
           let content =
             reference.first == "@" ? named[String(reference.dropFirst())] : anonymous[String(reference)]
           text = words.dropLast().joined(separator: " ") + " { \(content ?? "unknown") }"
+        }
+        if words[0] == "dynset" {
+          let parts = words.map { $0.first == "@" ? named[String($0.dropFirst())] ?? "unknown" : String($0) }
+          text = parts.joined(separator: " ")
         }
         rules[chain]?[count - 1] += text + "\n"
       }

@@ -9,6 +9,10 @@ extension StockPair {
     "uplink: [eth0, \"ens*\"]",
     "daemons: [8, 1000-1999]",
     "shopmark: 7",
+    "banned: { external: addresses, size: 1000, timeout: 1d }",
+    "feed: { external: addresses, size: 500 }",
+    "seen: { dynamic: addresses, size: 4096, timeout: 30s }",
+    "kept: { dynamic: addresses, size: 16, timeout: never }",
   ]
 
   /// The named sets that the definitions become.
@@ -16,6 +20,20 @@ extension StockPair {
     set admin_4 { type ipv4_addr; flags constant,interval; elements = { 10.20.0.0/16 }; }
     set admin_6 { type ipv6_addr; flags constant,interval; elements = { 2001:db8:20::/48 }; }
     set hosts_4 { type ipv4_addr; flags constant; elements = { 10.0.0.1, 192.0.2.7 }; }
+    set banned_4 { type ipv4_addr; size 1000; flags timeout; timeout 1d; }
+    set banned_6 { type ipv6_addr; size 1000; flags timeout; timeout 1d; }
+    set feed_4 { type ipv4_addr; size 500; flags timeout; }
+    set feed_6 { type ipv6_addr; size 500; flags timeout; }
+    set seen_4 { type ipv4_addr; size 4096; flags dynamic,timeout; timeout 30s; }
+    set seen_6 { type ipv6_addr; size 4096; flags dynamic,timeout; timeout 30s; }
+    set kept_4 { type ipv4_addr; size 16; flags dynamic; }
+    set kept_6 { type ipv6_addr; size 16; flags dynamic; }
+    set rate4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }
+    set rate6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }
+    set slow4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 2m; }
+    set count4 { type ipv4_addr; size 65535; flags dynamic; }
+    set count6 { type ipv6_addr; size 65535; flags dynamic; }
+    set total { type mark; size 1; flags dynamic; }
     """
 
   static let groups = [
@@ -24,6 +42,9 @@ extension StockPair {
     StockGroup(hook: "input", pairs: states),
     StockGroup(hook: "input", pairs: limits),
     StockGroup(hook: "input", pairs: packets),
+    StockGroup(hook: "input", pairs: dynamicSets),
+    StockGroup(hook: "input", pairs: limiters),
+    StockGroup(hook: "output", pairs: destinations),
     StockGroup(hook: "output", pairs: owners),
     StockGroup(hook: "output", type: "route", pairs: rerouting),
     StockGroup(hook: "forward", pairs: forward),
@@ -451,6 +472,125 @@ extension StockPair {
     StockPair("continue in eth0 set mark 1", "iifname \"eth0\" meta mark set 1"),
     StockPair(
       "reject tcp 25 in lan0 with tcp-reset", "tcp dport 25 iifname \"lan0\" reject with tcp reset"),
+  ]
+
+  // MARK: Dynamic and external sets
+
+  private static let dynamicSets = [
+    StockPair("accept from $banned", "ip saddr @banned_4 accept", "ip6 saddr @banned_6 accept"),
+    StockPair("drop from $feed", "ip saddr @feed_4 drop", "ip6 saddr @feed_6 drop"),
+    StockPair("drop ipv4 from not $banned", "ip saddr != @banned_4 drop"),
+    StockPair("accept ipv6 to $seen", "ip6 daddr @seen_6 accept"),
+    StockPair(
+      "drop from $banned except $admin count", "ip saddr @banned_4 ip saddr != @admin_4 counter drop",
+      "ip6 saddr @banned_6 ip6 saddr != @admin_6 counter drop"),
+    StockPair(
+      "accept to $hosts, $seen", "ip daddr { 10.0.0.1, 192.0.2.7 } accept",
+      "ip daddr != { 10.0.0.1, 192.0.2.7 } ip daddr @seen_4 accept", "ip6 daddr @seen_6 accept"),
+    StockPair(
+      "drop ipv4 from not 10.0.0.0/8, $seen",
+      "ip saddr != 10.0.0.0/8 ip saddr != @seen_4 drop"),
+    StockPair(
+      "drop ipv4 from not $banned except $seen", "ip saddr != @banned_4 drop",
+      "ip saddr @banned_4 ip saddr @seen_4 drop"),
+    StockPair(
+      "accept from $seen, $kept", "ip saddr @kept_4 accept", "ip saddr != @kept_4 ip saddr @seen_4 accept",
+      "ip6 saddr @kept_6 accept", "ip6 saddr != @kept_6 ip6 saddr @seen_6 accept"),
+    StockPair("drop from any except $seen", "ip saddr != @seen_4 drop", "ip6 saddr != @seen_6 drop"),
+    StockPair("accept ipv4 from not any except $seen", "ip saddr @seen_4 accept"),
+    StockPair(
+      "accept to local except $seen", "meta nfproto ipv4 fib daddr type local ip daddr != @seen_4 accept",
+      "meta nfproto ipv6 fib daddr type local ip6 daddr != @seen_6 accept"),
+    StockPair("accept ipv4 to 10.0.0.0/8 except local", "ip daddr 10.0.0.0/8 fib daddr type != local accept"),
+    StockPair(
+      "drop ipv4 to broadcast, local except 10.0.0.1",
+      "meta nfproto ipv4 fib daddr type { local, broadcast } ip daddr != 10.0.0.1 drop"),
+    StockPair(
+      "continue tcp 7001 new add source $seen",
+      "meta nfproto ipv4 tcp dport 7001 ct state new add @seen_4 { ip saddr }",
+      "meta nfproto ipv6 tcp dport 7001 ct state new add @seen_6 { ip6 saddr }"),
+    StockPair(
+      "continue ipv4 update destination $seen timeout 2h",
+      "meta nfproto ipv4 update @seen_4 { ip daddr timeout 2h }"),
+    StockPair("continue ipv6 delete source $kept", "meta nfproto ipv6 delete @kept_6 { ip6 saddr }"),
+    StockPair(
+      "drop ipv4 from $seen delete source $seen", "ip saddr @seen_4 delete @seen_4 { ip saddr } drop"),
+    StockPair(
+      "drop tcp 7001 new add source $seen", "meta nfproto ipv4 tcp dport 7001 ct state new jump CHAIN",
+      "meta nfproto ipv6 tcp dport 7001 ct state new jump CHAIN",
+      chain: [
+        "meta nfproto ipv4 add @seen_4 { ip saddr }", "meta nfproto ipv6 add @seen_6 { ip6 saddr }", "drop",
+      ]),
+    StockPair(
+      "drop ipv4 from $seen update source $seen add destination $kept delete source $kept",
+      "ip saddr @seen_4 jump CHAIN",
+      chain: [
+        "meta nfproto ipv4 add @kept_4 { ip daddr }", "meta nfproto ipv4 update @seen_4 { ip saddr }",
+        "meta nfproto ipv4 delete @kept_4 { ip saddr }", "drop",
+      ]),
+    StockPair(
+      "accept ipv4 tcp 22 add source $seen limit 5/second", "meta nfproto ipv4 tcp dport 22 jump CHAIN",
+      chain: [
+        "limit rate over 5/second burst 5 packets return", "meta nfproto ipv4 add @seen_4 { ip saddr }",
+        "accept",
+      ]),
+  ]
+
+  private static let limiters = [
+    StockPair(
+      "accept tcp 22 limit 10/minute per source",
+      "meta nfproto ipv4 tcp dport 22 update @rate4 { ip saddr limit rate 10/minute } accept",
+      "meta nfproto ipv6 tcp dport 22 update @rate6 { ip6 saddr limit rate 10/minute } accept"),
+    StockPair(
+      "accept ipv4 tcp 22 limit 10/minute burst 20 per source/24",
+      "meta nfproto ipv4 tcp dport 22 update @slow4 { ip saddr & 255.255.255.0 limit rate 10/minute burst 20 packets } accept"
+    ),
+    StockPair(
+      "drop ipv6 limit over 50/second burst 100 per source/24:64",
+      "meta nfproto ipv6 update @rate6 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate over 50/second burst 100 packets } drop"
+    ),
+    StockPair(
+      "drop ipv4 udp limit over 50/second per destination/9",
+      "meta nfproto ipv4 meta l4proto udp update @rate4 { ip daddr & 255.128.0.0 limit rate over 50/second } drop"
+    ),
+    StockPair(
+      "drop ipv4 limit over 1/second per source/0",
+      "meta nfproto ipv4 update @rate4 { ip saddr & 0.0.0.0 limit rate over 1/second } drop"),
+    StockPair(
+      "accept ipv4 limit 1mbytes/second burst 4096 per destination",
+      "meta nfproto ipv4 update @rate4 { ip daddr limit rate 1048576 bytes/second burst 4096 bytes } accept"),
+    StockPair(
+      "drop tcp 22 new connections over 4 per source",
+      "meta nfproto ipv4 tcp dport 22 ct state new update @count4 { ip saddr ct count over 4 } drop",
+      "meta nfproto ipv6 tcp dport 22 ct state new update @count6 { ip6 saddr ct count over 4 } drop"),
+    StockPair(
+      "accept tcp 80 connections up to 100",
+      "tcp dport 80 update @total { meta mark & 0 ct count 100 } accept"),
+    StockPair(
+      "drop udp connections over 1000 count",
+      "meta l4proto udp update @total { meta mark & 0 ct count over 1000 } counter drop"),
+    StockPair(
+      "reject ipv4 tcp 5432 new connections over 200 per source with tcp-reset",
+      "meta nfproto ipv4 tcp dport 5432 ct state new update @count4 { ip saddr ct count over 200 } reject with tcp reset"
+    ),
+    StockPair(
+      "accept ipv4 tcp 22 connections up to 3 per source limit 10/minute per source quota 1mbytes",
+      "meta nfproto ipv4 tcp dport 22 update @count4 { ip saddr ct count 3 } update @rate4 { ip saddr limit rate 10/minute } quota 1 mbytes accept"
+    ),
+    StockPair(
+      "accept ipv4 tcp 22 connections up to 3 limit 10/minute",
+      "meta nfproto ipv4 tcp dport 22 update @total { meta mark & 0 ct count 3 } limit rate 10/minute accept"),
+  ]
+
+  private static let destinations = [
+    StockPair(
+      "accept ipv4 to $seen user 1000", "ip daddr @seen_4 meta skuid 1000 accept"),
+    StockPair(
+      "drop ipv4 udp 53 limit over 100/second per destination",
+      "meta nfproto ipv4 udp dport 53 update @rate4 { ip daddr limit rate over 100/second } drop"),
+    StockPair(
+      "continue ipv4 tcp 443 new update destination $seen",
+      "meta nfproto ipv4 tcp dport 443 ct state new update @seen_4 { ip daddr }"),
   ]
 
   private static let postrouting = [

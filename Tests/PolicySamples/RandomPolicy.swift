@@ -16,6 +16,20 @@ package struct RandomPolicy {
     ),
   ]
 
+  package static let dynamicSets: [DynamicSet] = [
+    DynamicSet(name: "banned", filler: .others, size: 1000, timeout: nil, span: Samples.span),
+    DynamicSet(name: "feed", filler: .others, size: 16, timeout: 86_400, span: Samples.span),
+    DynamicSet(name: "kept", filler: .rules, size: 1, timeout: nil, span: Samples.span),
+    DynamicSet(name: "seen", filler: .rules, size: 4096, timeout: 30, span: Samples.span),
+  ]
+
+  /// With the sets that rules of these policies name.
+  package static func policy(_ chains: [BaseChain], regular: [RegularChain] = []) -> HostPolicy {
+    var policy = Samples.policy(chains, regular: regular, sets: namedSets)
+    policy.dynamicSets = dynamicSets
+    return policy
+  }
+
   package init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
   /// `count` rules over the five hooks, every hook closed in its own way and with chains of its own.
@@ -40,7 +54,7 @@ package struct RandomPolicy {
           hook: hook, isNAT: true, priority: hook == .prerouting || hook == .output ? -105 : 95,
           policy: .accept, rules: rules, span: Samples.span))
     }
-    return Samples.policy(chains, regular: regular.sorted { $0.name < $1.name }, sets: Self.namedSets)
+    return Self.policy(chains, regular: regular.sorted { $0.name < $1.name })
   }
 
   /// With the hook behind them: names for the kernel, and one that is too long for it.
@@ -84,13 +98,7 @@ package struct RandomPolicy {
     for match in rule.matches {
       switch match.condition {
       case .icmp(let icmp, _): families.formIntersection(icmp.families)
-      case .addresses(_, let addresses) where !match.isNegated:
-        var own: Families = []
-        if !addresses.addresses.ipv4.isEmpty { own.insert(.ipv4) }
-        if !addresses.addresses.ipv6.isEmpty { own.insert(.ipv6) }
-        if addresses.specials.contains(.broadcast) { own.insert(.ipv4) }
-        if addresses.specials.contains(.local) { own = .both }
-        families.formIntersection(own)
+      case .addresses(_, let addresses) where !match.isNegated: families.formIntersection(addresses.families)
       case .services(let services) where !match.isNegated:
         families.formIntersection(services.reduce([]) { $0.union($1.families) })
       default: break
@@ -115,6 +123,11 @@ package struct RandomPolicy {
         case .drop, .reject: false
         default: true
         }
+      if random.chance(12) {
+        rule.connections = ConnectionLimit(
+          isOver: mayBound ? random.chance(50) : true, count: random.pick([1, 4, 4_000_000_000]),
+          key: random.chance(60) ? key() : nil)
+      }
       if random.chance(25) { rule.limit = limit(isOver: mayBound ? random.chance(20) : true) }
       if random.chance(12) {
         rule.quota = Quota(
@@ -132,6 +145,7 @@ package struct RandomPolicy {
   package mutating func natRule(hook: Hook, name: String) -> Rule {
     while true {
       var rule = candidate(hook: hook, place: "nat.\(hook.rawValue)", name: name, targets: [])
+      rule.connections = nil
       rule.limit = nil
       rule.quota = nil
       rule.matches.removeAll { if case .icmp = $0.condition { true } else { false } }
@@ -256,6 +270,14 @@ package struct RandomPolicy {
       changes.segmentSize = random.pick([.pathMTU, .bytes(536), .bytes(1400)])
     }
     changes.savesMark = random.chance(30)
+    for operation in [SetUpdate.Operation.add, .update, .delete] where random.chance(15) {
+      let set = random.pick(Self.dynamicSets.filter { $0.filler == .rules })
+      let hasTimeout = operation != .delete && set.timeout != nil && random.chance(50)
+      changes.setUpdates.append(
+        SetUpdate(
+          operation: operation, side: random.pick([.source, .destination]), set: set.name,
+          timeout: hasTimeout ? random.pick([1, 90, 86_400]) : nil))
+    }
     return changes
   }
 
@@ -272,7 +294,17 @@ package struct RandomPolicy {
   private mutating func limit(isOver: Bool) -> Limit {
     let rate = rate()
     return Limit(
-      isOver: isOver, rate: rate, burst: rate.isBytes ? random.pick([0, 1500]) : random.pick([1, 5, 20]))
+      isOver: isOver, rate: rate, burst: rate.isBytes ? random.pick([0, 1500]) : random.pick([1, 5, 20]),
+      key: random.chance(35) ? key() : nil)
+  }
+
+  private mutating func key() -> AddressKey {
+    var key = AddressKey(side: random.pick([.source, .destination]))
+    if random.chance(50) {
+      key.ipv4Bits = random.pick([0, 8, 20, 24, 31])
+      key.ipv6Bits = random.pick([0, 48, 57, 64, 128])
+    }
+    return key
   }
 
   private mutating func log() -> Log {
@@ -310,8 +342,11 @@ package struct RandomPolicy {
       let status = random.some(of: list, atMost: 3).reduce(into: ConntrackStatus()) { $0.insert($1) }
       matches.append(Match(.status(status), isNegated: negated(&self)))
     }
+    // At most one with sets: each of them is asked apart, and the parts of a rule are numbered.
+    let asksSets: AddressSide = random.pick([.source, .destination])
     for side in [AddressSide.source, .destination] where random.chance(35) {
-      matches.append(Match(.addresses(side, addresses()), isNegated: negated(&self)))
+      let list = side == asksSets && random.chance(40) ? changingAddresses() : addresses()
+      matches.append(Match(.addresses(side, list), isNegated: negated(&self)))
     }
     if [.prerouting, .input, .forward].contains(hook), random.chance(30) {
       matches.append(Match(.interfaces(.input, interfaces()), isNegated: negated(&self)))
@@ -466,6 +501,29 @@ package struct RandomPolicy {
       // Sorted by name.
       match.specials = random.some(of: [.broadcast, .local], atMost: 2)
     }
+    return match
+  }
+
+  /// With dynamic and external sets, or an exception that is asked packet by packet.
+  private mutating func changingAddresses() -> AddressMatch {
+    var match = addresses()
+    let names = Self.dynamicSets.map(\.name)
+    if random.chance(60) {
+      if random.chance(50) { match = AddressMatch(addresses: AddressSet()) }
+      match.sets = random.some(of: names, atMost: 2).sorted()
+      match.name = nil
+    }
+    var exception = AddressMatch.Exception()
+    if random.chance(30) { exception.sets = [random.pick(names)].filter { !match.sets.contains($0) } }
+    if random.chance(20) { exception.specials = [.local].filter { !match.specials.contains($0) } }
+    if random.chance(30), !match.sets.isEmpty {
+      let (name, set) = random.pick(Self.namedSets)
+      exception.addresses = set
+      exception.name = name
+      match.addresses = match.addresses.subtracting(set)
+      match.name = nil
+    }
+    if exception != AddressMatch.Exception() { match.exception = exception }
     return match
   }
 

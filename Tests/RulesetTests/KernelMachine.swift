@@ -7,6 +7,8 @@ struct KernelMachine {
   enum Effect: Hashable {
     case count(String?)
     case log(prefix: String, level: UInt32?, group: UInt16?)
+    /// Milliseconds; nil: the set's.
+    case write(Expression.SetOperation, set: String, key: [UInt8], timeout: UInt64?)
   }
 
   enum Outcome: Hashable {
@@ -17,12 +19,15 @@ struct KernelMachine {
     case translate(isSource: Bool?, [[UInt8]], flags: UInt32)
   }
 
-  /// A token bucket or a quota, by its numbers: what it answers, and how often it was asked.
+  /// A token bucket, a quota or a number of connections, by its numbers: what it answers, and how often it was asked.
   struct Budget: Hashable {
     var rate: UInt64
     var seconds: UInt64
     var burst: UInt32
     var isBytes: Bool
+    /// Of one that each key has; without a key of its own, 0 in a register.
+    var key: [UInt8] = []
+    var isConnections = false
   }
 
   struct Trace {
@@ -37,6 +42,8 @@ struct KernelMachine {
   let table: Table
   /// Whether a budget still has tokens.
   let hasTokens: (Budget) -> Bool
+  /// Whether a set takes one more key: a definition's, by its name, or that of a limiter.
+  let hasRoom: (String, [UInt8]) -> Bool
 
   func run(chain name: String, _ packet: Packet) -> Trace {
     var trace = Trace(packet: packet)
@@ -151,6 +158,12 @@ struct KernelMachine {
         store(value, destination)
       case .lookup(let register, let reference, let isNegated):
         guard let set = set(reference, rule) else { preconditionFailure("no set") }
+        if set.filling != nil {
+          let isMember = packet.sets[Self.definition(of: set)]?.contains(
+            read(register, Self.keyLength(of: set)))
+          guard isMember == !isNegated else { return nil }
+          continue
+        }
         let key = read(register, set.elements.first?.lower.count ?? 0)
         guard contains(set, key) != isNegated else { return nil }
       case .mapLookup(let register, let reference, let destination):
@@ -172,6 +185,12 @@ struct KernelMachine {
         let budget = Budget(rate: bytes, seconds: 0, burst: 0, isBytes: true)
         trace.asked[budget, default: 0] += 1
         guard hasTokens(budget) != isOver else { return nil }
+      case .dynamicSet(let register, let name, let operation, let timeout, let state):
+        guard let set = set(.named(name), rule) else { preconditionFailure("no set \(name)") }
+        precondition(set.filling?.isByRules == true && (timeout == nil || set.filling?.hasTimeouts == true))
+        guard
+          update(set, read(register, Self.keyLength(of: set)), operation, timeout: timeout, state, &trace)
+        else { return nil }
       case .log(let prefix, let level, let group):
         trace.effects.append(.log(prefix: prefix, level: level, group: group))
       case .reject(let type, let code):
@@ -198,6 +217,48 @@ struct KernelMachine {
     }
     return .continue
   }
+
+  // MARK: Dynamic sets
+
+  /// nft_dynset_eval; false ends the rule.
+  private func update(
+    _ set: KernelSet, _ key: [UInt8], _ operation: Expression.SetOperation, timeout: UInt64?,
+    _ state: ElementState?, _ trace: inout Trace
+  ) -> Bool {
+    guard let state else {
+      let name = Self.definition(of: set)
+      if operation == .delete {
+        trace.packet.sets[name]?.remove(key)
+      } else {
+        guard trace.packet.sets[name]?.contains(key) == true || hasRoom(name, key) else { return false }
+        trace.packet.sets[name]?.insert(key)
+      }
+      trace.effects.append(.write(operation, set: name, key: key, timeout: timeout))
+      return true
+    }
+    precondition(set.filling?.state == state && operation == .update)
+    let budget: Budget
+    let isOver: Bool
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let over):
+      precondition((set.filling?.timeout ?? 0) >= 60)
+      guard hasRoom("limit", key) else { return false }
+      budget = Budget(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, key: key)
+      isOver = over
+    case .connections(let count, let over):
+      guard hasRoom("connections", key) else { return false }
+      budget = Budget(
+        rate: UInt64(count), seconds: 0, burst: 0, isBytes: false, key: key, isConnections: true)
+      isOver = over
+    }
+    trace.asked[budget, default: 0] += 1
+    return hasTokens(budget) != isOver
+  }
+
+  private static func keyLength(of set: KernelSet) -> Int { set.keyType == .ipv6Address ? 16 : 4 }
+
+  /// Without what tells the families apart.
+  private static func definition(of set: KernelSet) -> String { String((set.name ?? "").dropLast(2)) }
 
   // MARK: Fields
 

@@ -20,23 +20,21 @@ struct LoweringMeaningTests {
       // Without the closing rule: its effects would stand among the rule's.
       var chain = Samples.chain(hook, policy: policy, [rule])
       chain.rules = [rule]
-      let ruleset = Lowering.lower(
-        Samples.policy([chain], sets: RandomPolicy.namedSets), digest: [])
+      let ruleset = Lowering.lower(RandomPolicy.policy([chain]), digest: [])
       let table = try #require(ruleset.tables.first)
       for _ in 0..<100 {
         let packet = Packet(&random)
         let empty = random.next()
         // The same numbers give the same answer, whoever asks.
-        let hasTokens = { (budget: KernelMachine.Budget) in
-          (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
-        }
-        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: table.chains[0].name, packet)
-        let expected = Self.expected(rule, packet, policy: policy, hasTokens: hasTokens)
+        let kernel = Kernel(choices: empty)
+        let trace = KernelMachine(table: table, hasTokens: kernel.hasTokens, hasRoom: kernel.hasRoom).run(
+          chain: table.chains[0].name, packet)
+        let expected = Self.expected(rule, packet, policy: policy, kernel: kernel)
         if Meaning.holds(rule, packet) { met += 1 }
         guard
           Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
           Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count,
-          Self.left(trace.packet) == Self.left(expected.packet)
+          Self.left(trace.packet) == Self.left(expected.packet), trace.packet.sets == expected.packet.sets
         else {
           Issue.record("\(rule.matches)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)\n\(table.chains)")
           return
@@ -71,25 +69,23 @@ struct LoweringMeaningTests {
       chain.rules = rules
       chain.isNAT = isNAT
       if isNAT { chain.priority = hook == .prerouting || hook == .output ? -105 : 95 }
-      let ruleset = Lowering.lower(
-        Samples.policy([chain], regular: regular, sets: RandomPolicy.namedSets), digest: [])
+      let ruleset = Lowering.lower(RandomPolicy.policy([chain], regular: regular), digest: [])
       let table = try #require(ruleset.tables.first)
       for _ in 0..<60 {
         let packet = Packet(&random)
         let empty = random.next()
-        let hasTokens = { (budget: KernelMachine.Budget) in
-          (empty ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds) % 7 < 4
-        }
-        let trace = KernelMachine(table: table, hasTokens: hasTokens).run(chain: table.chains[0].name, packet)
+        let kernel = Kernel(choices: empty)
+        let trace = KernelMachine(table: table, hasTokens: kernel.hasTokens, hasRoom: kernel.hasRoom).run(
+          chain: table.chains[0].name, packet)
         var expected = Expected(packet: packet)
-        _ = Self.run(rules, policy: policy, in: regular, hasTokens: hasTokens, &expected)
+        _ = Self.run(rules, policy: policy, in: regular, kernel: kernel, &expected)
         if expected.outcome != nil { decided += 1 }
         entered += expected.entered
         dispatched += expected.dispatched
         guard
           Self.isSame(trace.outcome, expected.outcome, packet), trace.asked == expected.asked,
           Set(trace.effects) == Set(expected.effects), trace.effects.count == expected.effects.count,
-          Self.left(trace.packet) == Self.left(expected.packet)
+          Self.left(trace.packet) == Self.left(expected.packet), trace.packet.sets == expected.packet.sets
         else {
           Issue.record("\(rules)\n\(regular)\n\(packet)\nkernel: \(trace)\nlanguage: \(expected)")
           return
@@ -101,6 +97,23 @@ struct LoweringMeaningTests {
       "\(decided) decided, \(entered) chains entered, \(dispatched) looked up")
   }
 
+  /// What the state of the kernel decides, the same way for whoever asks.
+  private struct Kernel {
+    var choices: UInt64
+
+    func hasTokens(_ budget: KernelMachine.Budget) -> Bool {
+      let key = budget.key.reduce(UInt64(0)) { $0 &* 131 &+ UInt64($1) }
+      return
+        (choices ^ budget.rate &* 31 ^ UInt64(budget.burst) &* 17 ^ budget.seconds ^ key &* 7
+        ^ (budget.isConnections ? 5 : 0)) % 7 < 4
+    }
+
+    func hasRoom(_ set: String, _ key: [UInt8]) -> Bool {
+      let sum = (Array(set.utf8) + key).reduce(UInt64(11)) { $0 &* 131 &+ UInt64($1) }
+      return (choices ^ sum) % 5 < 4
+    }
+  }
+
   private enum End {
     case decided
     case returned
@@ -109,7 +122,7 @@ struct LoweringMeaningTests {
   /// One chain; `policy` is nil in a regular one.
   private static func run(
     _ rules: [Rule], policy: ChainPolicy?, in chains: [RegularChain],
-    hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
+    kernel: Kernel, _ expected: inout Expected
   ) -> End {
     func ofPolicy(_ expected: inout Expected) -> End {
       guard let policy else { return .returned }
@@ -118,7 +131,7 @@ struct LoweringMeaningTests {
     }
     for rule in rules {
       let packet = expected.packet
-      guard act(rule, hasTokens: hasTokens, &expected) else { continue }
+      guard act(rule, kernel: kernel, &expected) else { continue }
       var verdict = rule.verdict
       if case .dispatch(let map) = verdict {
         guard let found = Meaning.verdict(of: map, packet) else { continue }
@@ -136,7 +149,7 @@ struct LoweringMeaningTests {
         expected.entered += 1
         let target = chains.first { $0.name == name }
         let end = run(
-          target?.rules ?? [], policy: target?.policy, in: chains, hasTokens: hasTokens, &expected)
+          target?.rules ?? [], policy: target?.policy, in: chains, kernel: kernel, &expected)
         if end == .decided { return .decided }
         if case .goto = verdict { return ofPolicy(&expected) }
       }
@@ -169,25 +182,38 @@ struct LoweringMeaningTests {
   }
 
   private static func expected(
-    _ rule: Rule, _ packet: Packet, policy: ChainPolicy, hasTokens: (KernelMachine.Budget) -> Bool
+    _ rule: Rule, _ packet: Packet, policy: ChainPolicy, kernel: Kernel
   ) -> Expected {
     var expected = Expected(packet: packet)
-    _ = run([rule], policy: policy, in: [], hasTokens: hasTokens, &expected)
+    _ = run([rule], policy: policy, in: [], kernel: kernel, &expected)
     return expected
   }
 
-  /// LANGUAGE.md §4.1: matches, limit, quota, changes, count, log. Whether the verdict is then reached.
+  /// LANGUAGE.md §4.1: matches, connections, limit, quota, changes, count, log. Whether the verdict is then reached.
   private static func act(
-    _ rule: Rule, hasTokens: (KernelMachine.Budget) -> Bool, _ expected: inout Expected
+    _ rule: Rule, kernel: Kernel, _ expected: inout Expected
   ) -> Bool {
     let packet = expected.packet
     guard Meaning.holds(rule, packet) else { return false }
     func asks(_ budget: KernelMachine.Budget, isOver: Bool) -> Bool {
       expected.asked[budget, default: 0] += 1
-      return hasTokens(budget) != isOver
+      return kernel.hasTokens(budget) != isOver
     }
-    if let limit = rule.limit, !asks(budget(limit.rate, burst: limit.burst), isOver: limit.isOver) {
-      return false
+    if let limiter = rule.connections {
+      // Of a full set new keys are none, whatever is asked.
+      let key = limiter.key.map { bytes(of: $0, packet) } ?? [0, 0, 0, 0]
+      guard kernel.hasRoom("connections", key) else { return false }
+      let budget = KernelMachine.Budget(
+        rate: UInt64(limiter.count), seconds: 0, burst: 0, isBytes: false, key: key, isConnections: true)
+      guard asks(budget, isOver: limiter.isOver) else { return false }
+    }
+    if let limit = rule.limit {
+      var budget = budget(limit.rate, burst: limit.burst)
+      if let key = limit.key {
+        budget.key = bytes(of: key, packet)
+        guard kernel.hasRoom("limit", budget.key) else { return false }
+      }
+      guard asks(budget, isOver: limit.isOver) else { return false }
     }
     if let quota = rule.quota {
       let budget = KernelMachine.Budget(rate: quota.bytes, seconds: 0, burst: 0, isBytes: true)
@@ -210,6 +236,22 @@ struct LoweringMeaningTests {
     if changes.savesMark, packet.connectionMark != nil {
       expected.packet.connectionMark = expected.packet.mark
     }
+    for update in changes.setUpdates {
+      let address = update.side == .source ? packet.source : packet.destination
+      let operation: Expression.SetOperation
+      switch update.operation {
+      case .delete:
+        operation = .delete
+        expected.packet.sets[update.set]?.remove(address)
+      case .add, .update:
+        operation = update.operation == .add ? .add : .update
+        let isThere = expected.packet.sets[update.set]?.contains(address) ?? false
+        guard isThere || kernel.hasRoom(update.set, address) else { continue }
+        expected.packet.sets[update.set]?.insert(address)
+      }
+      expected.effects.append(
+        .write(operation, set: update.set, key: address, timeout: update.timeout.map { $0 * 1000 }))
+    }
     switch rule.counter {
     case .anonymous?: expected.effects.append(.count(nil))
     // `limit` is a keyword of nft: ten characters of base32 of its SHA-256 stand for it.
@@ -224,6 +266,15 @@ struct LoweringMeaningTests {
       }
     }
     return true
+  }
+
+  /// The leading bits of an address, the others 0.
+  private static func bytes(of key: AddressKey, _ packet: Packet) -> [UInt8] {
+    let address = key.side == .source ? packet.source : packet.destination
+    let bits = Int(packet.isV6 ? key.ipv6Bits : key.ipv4Bits)
+    return address.indices.map { index in
+      (0..<8).reduce(0) { index * 8 + $1 < bits ? $0 | address[index] & (0x80 >> UInt8($1)) : $0 }
+    }
   }
 
   private static func isSame(_ outcome: KernelMachine.Outcome?, _ verdict: Verdict?, _ packet: Packet) -> Bool
@@ -309,13 +360,14 @@ struct LoweringMeaningTests {
       let rule = rules.rule(hook: hook, name: "r\(index)")
       var chain = Samples.chain(hook, policy: .accept, [rule])
       chain.rules = [rule]
-      let ruleset = Lowering.lower(Samples.policy([chain], sets: RandomPolicy.namedSets), digest: [])
+      let ruleset = Lowering.lower(RandomPolicy.policy([chain]), digest: [])
       let statements = try #require(ruleset.tables.first).chains.flatMap(\.rules).flatMap(\.statements)
       guard !statements.isEmpty else { continue }
       if statements.contains(where: { if case .verdict(.jump) = $0 { true } else { false } }) { split += 1 }
       let limits = statements.count { if case .limit = $0 { true } else { false } }
       let quotas = statements.count { if case .quota = $0 { true } else { false } }
-      #expect(limits == (rule.limit == nil ? 0 : 1) + (rule.log?.atMost == nil ? 0 : 1), "\(rule)")
+      let hasBucket = rule.limit.map { $0.key == nil } ?? false
+      #expect(limits == (hasBucket ? 1 : 0) + (rule.log?.atMost == nil ? 0 : 1), "\(rule)")
       #expect(quotas == (rule.quota == nil ? 0 : 1), "\(rule)")
     }
     #expect(split > 60)

@@ -70,12 +70,17 @@ enum Meaning {
       let bytes = side == .source ? packet.source : packet.destination
       let type = side == .source ? packet.sourceType : packet.destinationType
       let value = bytes.reduce(UInt128(0)) { $0 << 8 | UInt128($1) }
-      let isInSet =
-        packet.isV6
-        ? match.addresses.ipv6.contains { $0.lower <= value && value <= $0.upper }
-        : match.addresses.ipv4.contains { UInt128($0.lower) <= value && value <= UInt128($0.upper) }
-      return isInSet || match.specials.contains(.local) && type == 2
-        || match.specials.contains(.broadcast) && !packet.isV6 && type == 3
+      func holds(_ addresses: AddressSet, _ specials: [AddressMatch.Special], _ sets: [String]) -> Bool {
+        let isInSet =
+          packet.isV6
+          ? addresses.ipv6.contains { $0.lower <= value && value <= $0.upper }
+          : addresses.ipv4.contains { UInt128($0.lower) <= value && value <= UInt128($0.upper) }
+        return isInSet || specials.contains(.local) && type == 2
+          || specials.contains(.broadcast) && !packet.isV6 && type == 3
+          || sets.contains { packet.sets[$0]?.contains(bytes) ?? false }
+      }
+      let except = match.exception.map { holds($0.addresses, $0.specials, $0.sets) } ?? false
+      return holds(match.addresses, match.specials, match.sets) && !except
     case .interfaces(let side, let patterns):
       let name = side == .input ? packet.inputInterface : packet.outputInterface
       return patterns.contains { $0.isPrefix ? name.hasPrefix($0.name) : name == $0.name }

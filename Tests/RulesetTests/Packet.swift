@@ -40,6 +40,8 @@ struct Packet {
   var cameByIPsec: Bool
   /// What a SYN offers; nil: no such option.
   var segmentSize: UInt16?
+  /// What dynamic and external sets hold when it comes, by name.
+  var sets: [String: Set<[UInt8]>]
   /// What the route leaves.
   static let pathSegmentSize: UInt16 = 1360
 
@@ -134,6 +136,11 @@ struct Packet {
     day = UInt8.random(in: 0...6, using: &random)
     hasRouteBack = random.chance(70)
     cameByIPsec = random.chance(30)
+    sets = [:]
+    segmentSize = nil
+    for set in RandomPolicy.dynamicSets {
+      sets[set.name] = Set([source, destination].filter { _ in random.chance(40) })
+    }
     segmentSize = canReadTCPHeader && random.chance(70) ? random.pick([100, 536, 1380, 1460]) : nil
   }
 

@@ -21,6 +21,14 @@ enum ProgramText {
     return lines.joined(separator: "\n") + "\n"
   }
 
+  private static func text(_ state: ElementState) -> String {
+    switch state {
+    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
+      "limit(\(isOver ? "over " : "")\(rate)\(isBytes ? "B" : "")/\(seconds)s,\(burst))"
+    case .connections(let count, let isOver): "connections(\(isOver ? "over " : "")\(count))"
+    }
+  }
+
   private static func text(_ expression: Expression, _ sets: [KernelSet]) -> String {
     switch expression {
     case .meta(let key, let register): return "meta(\(key))\(register == 1 ? "" : "@\(register)")"
@@ -60,6 +68,9 @@ enum ProgramText {
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
       return "limit(\(isOver ? "over " : "")\(rate)\(isBytes ? "B" : "")/\(seconds)s,\(burst))"
     case .quota(let bytes, let isOver): return "quota(\(isOver ? "over " : "")\(bytes))"
+    case .dynamicSet(_, let set, let operation, let timeout, let state):
+      let parts = [timeout.map { "\($0)ms" }, state.map(text)].compactMap { $0 }
+      return "\(operation) @\(set)" + (parts.isEmpty ? "" : " {\(parts.joined(separator: " "))}")
     case .log(let prefix, let level, let group):
       let parts =
         ["\"\(prefix)\""] + (level.map { ["level \($0)"] } ?? []) + (group.map { ["group \($0)"] } ?? [])

@@ -19,6 +19,8 @@ struct AtomTable: ~Copyable {
   private var sets: [[[AddressRange<UInt128>]]]
   private var numbers: [[IntervalSet<UInt128>: UInt32]]
   private var atoms: [FieldAtoms] = []
+  /// Dynamic and external sets; the place is the slot of ``DiagramField/membership(_:_:)``.
+  private(set) var dynamicSets: [String] = []
 
   init(_ family: Families) {
     self.family = family
@@ -27,6 +29,25 @@ struct AtomTable: ~Copyable {
   }
 
   // MARK: Sets
+
+  /// Where a dynamic or external set has its fields; nil: there is no room for it.
+  mutating func slot(of set: String) -> Int? {
+    if let slot = dynamicSets.firstIndex(of: set) { return slot }
+    guard dynamicSets.count < DiagramField.maximumSets else { return nil }
+    dynamicSets.append(set)
+    return dynamicSets.count - 1
+  }
+
+  /// What a field asks about a dynamic or external set; nil for any other field.
+  func question(_ field: Int) -> Membership? {
+    for (slot, set) in dynamicSets.enumerated() {
+      for side in [AddressSide.source, .destination]
+      where field == DiagramField.membership(slot, side) {
+        return Membership(set: set, side: side)
+      }
+    }
+    return nil
+  }
 
   /// The number of a set of values of a field.
   mutating func add(_ values: IntervalSet<UInt128>, _ field: Int) -> UInt32 {

@@ -136,6 +136,14 @@ extension Diagram {
     for field in PacketBox.Field.allCases { if let set = values[field.rawValue] { box[field] = set } }
     if let names = values[DiagramField.input] { box.inputInterface = NameSet(numbers: names) }
     if let names = values[DiagramField.output] { box.outputInterface = NameSet(numbers: names) }
+    for (slot, set) in atoms.dynamicSets.enumerated() {
+      for side in [AddressSide.source, .destination] {
+        guard let known = values[DiagramField.membership(slot, side)], known.ranges.count == 1,
+          let value = known.ranges.first, value.lower == value.upper
+        else { continue }
+        box.memberships[Membership(set: set, side: side)] = value.lower == 1
+      }
+    }
     func cube(_ variable: (Int) -> UInt32) -> MarkSet {
       var (value, mask): (UInt32, UInt32) = (0, 0)
       for bit in 0..<32 {

@@ -4,13 +4,26 @@ import PolicyModel
 ///
 /// Marks are not among them: masks ask for their bits one by one, and they stand in a diagram bit by bit.
 enum DiagramField {
-  /// `PacketBox.Field` by number, then the two interfaces.
+  /// `PacketBox.Field` by number, then the two interfaces, then whether sets hold the packet's addresses.
   static let input = PacketBox.Field.allCases.count
   static let output = input + 1
-  static let count = output + 1
+  private static let firstMembership = output + 1
+  /// Sets that the policies at hand may ask, each for two addresses.
+  static let maximumSets = 16
+  static let count = firstMembership + 2 * maximumSets
+
+  /// 1: the set holds the address.
+  static func membership(_ slot: Int, _ side: AddressSide) -> Int {
+    firstMembership + 2 * slot + (side == .source ? 0 : 1)
+  }
+
+  static func memberships(_ side: AddressSide) -> [Int] {
+    (0..<maximumSets).map { membership($0, side) }
+  }
 
   /// The largest value; what a packet lacks is a value too.
   static func maximum(_ field: Int, _ family: Families) -> UInt128 {
+    if field >= firstMembership { return 1 }
     guard let number = PacketBox.Field(rawValue: field) else { return .max }
     return PacketBox.universe(number, family).ranges.last?.upper ?? 0
   }
@@ -23,7 +36,7 @@ enum DiagramField {
       .state, .transportProtocol, .icmp, .destinationPort, .sourceAddress, .destinationAddress, .sourcePort,
       .status, .sourceType, .destinationType, .tcpFlags, .fragment, .spoofed, .ipsec, .packetType, .user,
       .group, .sourceLink, .destinationLink, .dscp, .timeToLive, .length, .hour, .day,
-    ] as [PacketBox.Field]).map(\.rawValue)
+    ] as [PacketBox.Field]).map(\.rawValue) + (0..<2 * maximumSets).map { firstMembership + $0 }
 }
 
 /// Interface names as numbers of the same order: up to 15 bytes, the first one highest.

@@ -51,6 +51,11 @@ extension Meaning {
     case DiagramLayout.mark: return (box.mark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
     case DiagramLayout.connectionMark: return (box.connectionMark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
     default:
+      if let question = diagram.atoms.question(field) {
+        let isMember = box.memberships[question] ?? false
+        let index = diagram.atoms.classIndex(of: isMember ? 1 : 0, field)
+        return index >> UInt32(diagram.layout.bits[field] - 1 - bit) & 1 == 1
+      }
       let values =
         field == DiagramField.input
         ? box.inputInterface.numbers

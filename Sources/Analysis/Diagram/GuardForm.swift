@@ -27,6 +27,8 @@ struct GuardCompiler: ~Copyable {
 
   /// Of the policies being compared; names are of one policy.
   var policy = 0
+  /// Whether more sets are asked than there is room for; then nothing can be told.
+  private(set) var isOverfull = false
 
   init(_ family: Families) { atoms = AtomTable(family) }
 
@@ -97,12 +99,12 @@ struct GuardCompiler: ~Copyable {
       return member(.status, Self.values(combinations.map { UInt128($0) }))
     case .addresses(let side, let match):
       let field: PacketBox.Field = side == .source ? .sourceAddress : .destinationAddress
-      let addresses = addresses(match, field)
-      let kinds = match.specials.filter { $0 == .local || family == .ipv4 }.map {
-        $0 == .local ? UInt128(0) : 1
-      }
-      guard !kinds.isEmpty else { return addresses }
-      return .any([addresses, member(side == .source ? .sourceType : .destinationType, Self.values(kinds))])
+      let included = list(addresses(match, field), match.specials, match.sets, side)
+      guard let exception = match.exception else { return included }
+      let excepted = list(
+        addresses(AddressMatch(addresses: exception.addresses, name: exception.name), field),
+        exception.specials, exception.sets, side)
+      return .all([included, .not(excepted)])
     case .interfaces(let side, let patterns):
       return member(
         side == .input ? DiagramField.input : DiagramField.output,
@@ -134,6 +136,26 @@ struct GuardCompiler: ~Copyable {
       return .all([member(.spoofed, Self.values([1])), .not(loopback)])
     case .ipsec: return member(.ipsec, Self.values([1]))
     }
+  }
+
+  private mutating func list(
+    _ addresses: GuardForm, _ specials: [AddressMatch.Special], _ sets: [String], _ side: AddressSide
+  ) -> GuardForm {
+    var forms = [addresses]
+    let kinds = specials.filter { $0 == .local || family == .ipv4 }.map { $0 == .local ? UInt128(0) : 1 }
+    if !kinds.isEmpty {
+      forms.append(member(side == .source ? .sourceType : .destinationType, Self.values(kinds)))
+    }
+    forms += sets.map { membership($0, side) }
+    return forms.count == 1 ? addresses : .any(forms)
+  }
+
+  private mutating func membership(_ set: String, _ side: AddressSide) -> GuardForm {
+    guard let slot = atoms.slot(of: set) else {
+      isOverfull = true
+      return .never
+    }
+    return member(DiagramField.membership(slot, side), IntervalSet([AddressRange(1, 1)]))
   }
 
   private mutating func addresses(_ match: AddressMatch, _ field: PacketBox.Field) -> GuardForm {
@@ -194,6 +216,10 @@ struct GuardCompiler: ~Copyable {
     if box.connectionMark != .all {
       let present = GuardForm.all([.hasConnection, Self.form(.connmark, box.connectionMark)])
       forms.append(box.connectionMark.includesAbsent ? .any([.not(.hasConnection), present]) : present)
+    }
+    for (question, isMember) in box.memberships.sorted(by: { $0.key < $1.key }) {
+      let form = membership(question.set, question.side)
+      forms.append(isMember ? form : .not(form))
     }
     return .all(forms)
   }

@@ -58,9 +58,10 @@ final class Meaning {
     self.regions = regions.map { compiler.form($0) }
     self.isLabelled = isLabelled
     self.comparesLimiters = comparesLimiters
+    let isOverfull = compiler.isOverfull
     var atoms = compiler.finished()
     atoms.finish()
-    diagram = Diagram(atoms, budget: budget)
+    diagram = Diagram(atoms, budget: isOverfull ? 0 : budget)
   }
 
   var family: Families { diagram.atoms.family }
@@ -190,7 +191,7 @@ final class Meaning {
       : [PacketBox.Field.sourcePort, .sourceAddress, .sourceType].map(\.rawValue)
     alteration.written = fields.sorted().map { PacketAlteration.Written(field: $0, set: nil) }
     alteration.mayBeElsewhere = isDestination
-    let number = diagram.outcomes.number(of: alteration)
+    let number = diagram.outcomes.number(of: withMemberships(alteration))
     let known = diagram.terminal(OutcomeTable.Outcome(kind: .accept, detail: number))
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     let states = states()
@@ -321,7 +322,7 @@ final class Meaning {
     default: hit = decision(policy, rule.verdict, compiled.label)
     }
     if !rule.changes.isEmpty { hit = changed(rule.changes, hit) }
-    if rule.limit != nil || rule.quota != nil {
+    if rule.isLimiting {
       hit = diagram.branch(oracle(policy, rule), hit, Diagram.pass)
     }
     if Diagram.isTerminal(hit) { return diagram.guarded(compiled.condition, hit, Diagram.pass) }
@@ -348,19 +349,54 @@ final class Meaning {
   }
 
   func changed(_ changes: Changes, _ hit: Diagram.Reference) -> Diagram.Reference {
-    let with = diagram.outcomes.number(of: PacketAlteration(changes, hasConnection: true))
-    let without = diagram.outcomes.number(of: PacketAlteration(changes, hasConnection: false))
+    let with = diagram.outcomes.number(
+      of: writing(changes, PacketAlteration(changes, hasConnection: true)))
+    let without = diagram.outcomes.number(
+      of: writing(changes, PacketAlteration(changes, hasConnection: false)))
     let connected = diagram.behind(with, hit)
     if with == without { return connected }
     let unconnected = diagram.behind(without, hit)
     return diagram.choose(diagram.bit(diagram.layout.hasConnectionBit), connected, unconnected)
   }
 
+  /// What a set that a rule writes holds then is not known: a full one takes no more, and the other address may be the
+  /// same one.
+  private func writing(_ changes: Changes, _ alteration: PacketAlteration) -> PacketAlteration {
+    var alteration = alteration
+    for update in changes.setUpdates {
+      guard let slot = diagram.atoms.dynamicSets.firstIndex(of: update.set) else { continue }
+      for side in [AddressSide.source, .destination] {
+        forget(DiagramField.membership(slot, side), &alteration)
+      }
+    }
+    return alteration
+  }
+
+  /// Nor is it known which sets hold an address that a translation has written.
+  private func withMemberships(_ alteration: PacketAlteration) -> PacketAlteration {
+    var result = alteration
+    for (field, side) in [
+      (PacketBox.Field.sourceAddress, AddressSide.source), (.destinationAddress, .destination),
+    ] where alteration.written.contains(where: { $0.field == field.rawValue }) {
+      for membership in DiagramField.memberships(side) { forget(membership, &result) }
+    }
+    return result
+  }
+
+  private func forget(_ field: Int, _ alteration: inout PacketAlteration) {
+    // What nobody asks for has no variable.
+    guard diagram.layout.bits[field] > 0, !alteration.written.contains(where: { $0.field == field }) else {
+      return
+    }
+    alteration.written.append(PacketAlteration.Written(field: field, set: nil))
+    alteration.written.sort { $0.field < $1.field }
+  }
+
   private func translation(_ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     var result = Diagram.pass
     let label = isLabelled ? compiled.label : OutcomeTable.unlabelled
     for translated in compiled.translations.reversed() {
-      let number = diagram.outcomes.number(of: translated.alteration)
+      let number = diagram.outcomes.number(of: withMemberships(translated.alteration))
       let leaf = diagram.terminal(OutcomeTable.Outcome(kind: .accept, detail: number, first: label))
       guard let form = translated.condition else {
         result = leaf
@@ -419,13 +455,21 @@ final class Meaning {
     return oracle
   }
 
+  private static func per(_ key: AddressKey?) -> String {
+    key.map { " per \($0.side.rawValue)/\($0.ipv4Bits):\($0.ipv6Bits)" } ?? ""
+  }
+
   /// All that a rule says about how often it is met, in its own words.
   static func words(of rule: Rule) -> String {
     var words: [String] = []
+    if let limiter = rule.connections {
+      words.append("connections \(limiter.isOver ? "over" : "up to") \(limiter.count)" + Self.per(limiter.key))
+    }
     if let limit = rule.limit {
       let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"
       let (over, bytes) = (limit.isOver ? "over " : "", limit.rate.isBytes ? "bytes" : "")
-      words.append("limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)")
+      words.append(
+        "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key))
     }
     if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
     return words.joined(separator: ", ")

@@ -43,6 +43,15 @@ internal import CNFTables
     guard unsafe nftnl_expr_set_str(pointer, UInt16(attribute), string) == 0 else { throw .outOfMemory }
   }
 
+  /// An expression inside this one, which from then on frees it.
+  func set(_ attribute: Int, expression: consuming NativeExpression) throws(NFTablesError) {
+    let inner = unsafe expression.released()
+    guard unsafe nftnl_expr_set(pointer, UInt16(attribute), UnsafeRawPointer(inner), 0) == 0 else {
+      unsafe nftnl_expr_free(inner)
+      throw .outOfMemory
+    }
+  }
+
   /// Register bytes: 1 to 64, because libnftnl copies them into an array of that size without asking.
   func set(_ attribute: Int, data: [UInt8], owner: String) throws(NFTablesError) {
     guard (1...Int(NFT_DATA_VALUE_MAXLEN)).contains(data.count) else {

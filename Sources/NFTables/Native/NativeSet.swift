@@ -23,6 +23,10 @@ internal import CNFTables
     unsafe nftnl_set_set_u32(pointer, UInt16(attribute.rawValue), value)
   }
 
+  func set(_ attribute: nftnl_set_attr, _ value: UInt64) {
+    unsafe nftnl_set_set_u64(pointer, UInt16(attribute.rawValue), value)
+  }
+
   func set(_ attribute: nftnl_set_attr, data: [UInt8]) throws(NFTablesError) {
     guard unsafe nftnl_set_set_data(pointer, UInt16(attribute.rawValue), data, UInt32(data.count)) == 0 else {
       throw .outOfMemory

@@ -27,10 +27,15 @@ extension Checker {
         error(
           .bootRule, rule.span, "`boot.input` lists what is accepted besides, and this is `\(rule.text)`",
           help: ["everything else is dropped by the closed firewall itself"])
-      } else if rule.limit != nil || rule.quota != nil {
+      } else if rule.isLimiting {
         error(
-          .bootRule, rule.span, "a rule of `boot.input` has no `limit` and no `quota`",
+          .bootRule, rule.span, "a rule of `boot.input` has no `limit`, `connections` or `quota`",
           help: ["the closed firewall is replaced by the policy, and its counts with it"])
+      } else if let set = rule.dynamicSets.first {
+        error(
+          .bootRule, rule.span,
+          "a rule of `boot.input` uses no dynamic or external set, and this uses `$\(set)`",
+          help: ["the closed firewall has no such set: nobody could have filled it"])
       }
     }
     return settings

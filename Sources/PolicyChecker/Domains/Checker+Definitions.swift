@@ -118,6 +118,16 @@ extension Checker {
       }
       return map.value.mapping == nil ? .damaged : targets(map.value, of: definition)
     }
+    if let entry = entries.first(where: { $0.key.text == "dynamic" || $0.key.text == "external" }) {
+      return dynamicSet(of: entry, entries, definition)
+    }
+    if let other = entries.first(where: { $0.key.text == "size" || $0.key.text == "timeout" }) {
+      error(
+        .definitionKind, other.key.span,
+        "`\(other.key.text)` is of a set that is filled, and `\(definition.name)` does not say by whom",
+        help: ["write `dynamic: addresses` for a set that rules fill, `external: addresses` for others"])
+      return .damaged
+    }
     if let entry = entries.first(where: { $0.key.text == "file" }) {
       return list(of: entry, entries, definition)
     }
@@ -154,13 +164,9 @@ extension Checker {
     switch (included, elements(exceptItems, as: .addresses, of: definition)) {
     case (.damaged, _), (_, .damaged): return .damaged
     case (_, .empty): return included
-    case (.addresses(var match), .addresses(let excluded)):
-      guard match.specials.isEmpty, excluded.specials.isEmpty else {
-        notSupportedYet(except.key.span, "`except` with `local` or `broadcast`")
-        return .damaged
-      }
-      match.addresses = match.addresses.subtracting(excluded.addresses)
-      return match.addresses.isEmpty ? .empty : .addresses(match)
+    case (.addresses(let match), .addresses(let excluded)):
+      guard let rest = difference(match, excluded, at: except.key.span) else { return .damaged }
+      return rest.families.isEmpty ? .empty : .addresses(rest)
     default: return included
     }
   }
@@ -215,6 +221,14 @@ extension Checker {
       guard let (sum, first) = collected else {
         if case .empty = value { continue }
         collected = (value, scalar.span)
+        continue
+      }
+      if case .addresses(let a) = sum, case .addresses(let b) = value {
+        guard let union = union(a, b, at: scalar.span) else {
+          isDamaged = true
+          continue
+        }
+        collected = (.addresses(union), first)
         continue
       }
       guard let union = sum.union(value) else {
@@ -302,19 +316,12 @@ extension Definitions.Value {
 }
 
 extension AddressMatch {
-  /// Without a name: a union is none's definition.
+  /// Without a name: a union is none's definition. Neither has an exception.
   func union(_ other: AddressMatch) -> AddressMatch {
     AddressMatch(
       addresses: addresses.union(other.addresses),
-      specials: Set(specials + other.specials).sorted { $0.rawValue < $1.rawValue })
-  }
-
-  /// The families in which anything can match.
-  var families: Families {
-    var families: Families = []
-    if !addresses.ipv4.isEmpty || !specials.isEmpty { families.insert(.ipv4) }
-    if !addresses.ipv6.isEmpty || specials.contains(.local) { families.insert(.ipv6) }
-    return families
+      specials: Set(specials + other.specials).sorted { $0.rawValue < $1.rawValue },
+      sets: Set(sets + other.sets).sorted())
   }
 }
 

@@ -376,8 +376,8 @@ extension Checker {
   private mutating func reportUnreachable(_ rules: [Rule], at place: Place) {
     guard
       let index = rules.firstIndex(where: { rule in
-        rule.isEnabled && rule.matches.isEmpty && rule.families == .both && rule.limit == nil
-          && rule.quota == nil && rule.verdict.endsItsChain
+        rule.isEnabled && rule.matches.isEmpty && rule.families == .both && !rule.isLimiting
+          && rule.verdict.endsItsChain
       }), index + 1 < rules.count
     else { return }
     let deciding = rules[index]

@@ -95,15 +95,13 @@ extension Checker {
         help: ["write `\(statement.place.value.text) accept …`; closing more needs no permission"])
       return nil
     }
-    if let assumption = statement.assumptions.first {
-      notSupportedYet(assumption.set.span, "`assuming`")
-      return nil
-    }
     guard let (place, matches, families) = place(statement.place),
-      let region = region(statement.region, at: place, matches, families)
+      var region = region(statement.region, at: place, matches, families),
+      let assumptions = assumptions(statement.assumptions, in: list)
     else {
       return nil
     }
+    region.assumptions = assumptions
     let mode: Statement.Mode =
       switch statement.mode {
       case nil: .plain
@@ -118,6 +116,45 @@ extension Checker {
       case .reject: .reject
       }
     return .packets(region, mode, outcome)
+  }
+
+  private mutating func assumptions(
+    _ list: [AssumptionSyntax], in statements: StatementList
+  ) -> [Assumption]? {
+    var assumptions: [Assumption] = []
+    for assumption in list {
+      guard statements == .expect || statements == .guarantee else {
+        error(
+          .ruleNotHere, assumption.set.span, "`\(statements.rawValue)` permits packets, whatever sets hold",
+          help: ["leave `assuming` out"])
+        return nil
+      }
+      let name = assumption.set
+      let value = definition(name.value, at: name.span)
+      if case .damaged = value { return nil }
+      let definition = definitions[name.value]
+      guard definition?.dynamicSet != nil else {
+        error(
+          .definitionKind, name.span, "`$\(name.value)` is known, and nothing of it can be assumed",
+          help: ["assumptions are about dynamic and external sets"],
+          related: definition.map { [Diagnostic.Label($0.span, "defined here")] } ?? [])
+        return nil
+      }
+      var within = AddressSet()
+      if let list = assumption.within {
+        guard let addresses = addresses(list) else { return nil }
+        guard addresses.value.isStatic else {
+          error(
+            .ruleNotHere, list.included.first?.span ?? name.span,
+            "what `$\(name.value)` holds is assumed by addresses that are known",
+            help: ["`local`, `broadcast`, dynamic and external sets differ from host to host"])
+          return nil
+        }
+        within = addresses.value.addresses
+      }
+      assumptions.append(Assumption(set: name.value, within: within))
+    }
+    return assumptions
   }
 
   /// The place, and what is true of its packets besides.

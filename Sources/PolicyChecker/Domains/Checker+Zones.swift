@@ -97,10 +97,13 @@ extension Checker {
         }
         zone.interfaces = patterns
       case .addresses(let match):
-        guard match.specials.isEmpty else {
+        guard match.isStatic else {
+          let help =
+            match.allSets.isEmpty
+            ? "`local` and `broadcast` are asked of the routing table, packet by packet"
+            : "a dynamic or external set holds other addresses each time"
           error(
-            .definitionKind, zone.span, "the addresses of a zone are prefixes and ranges",
-            help: ["`local` and `broadcast` are asked of the routing table, packet by packet"])
+            .definitionKind, zone.span, "the addresses of a zone are prefixes and ranges", help: [help])
           return nil
         }
         zone.addresses = match.addresses

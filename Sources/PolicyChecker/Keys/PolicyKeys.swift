@@ -110,11 +110,11 @@ enum PolicyKeys {
       PolicyKey("services", .list(.element), "Protocols, each with at most one port or range."),
       PolicyKey("file", .path, "A list file, one address, prefix or range a line."),
       PolicyKey("sha256", .digest, "SHA-256 that the list file must have."),
-      PolicyKey("dynamic", .words(["addresses"]), "A set that rules fill.", support: .later),
-      PolicyKey("external", .words(["addresses"]), "A set that others fill.", support: .later),
+      PolicyKey("dynamic", .words(["addresses"]), "A set that rules fill with `add` and `update`."),
+      PolicyKey("external", .words(["addresses"]), "A set that other programs fill."),
       PolicyKey(
-        "size", .integer(1...16_777_216), "Elements a dynamic or external set can hold.", support: .later),
-      PolicyKey("timeout", .anything, "How long an element stays.", support: .later),
+        "size", .integer(1...16_777_216), "Addresses of each family that a dynamic or external set can hold."),
+      PolicyKey("timeout", .lifetime, "How long an address stays in it, or never."),
       PolicyKey(
         "map", .dictionary(.port, .text(limit: nil)),
         "Destination ports to targets, such as `8080: 10.0.0.2:80`, for `dnat to $NAME`."),

@@ -47,6 +47,8 @@ package enum PolicySchema {
     case .digest: ["type": "string", "pattern": "^[0-9a-f]{64}$"]
     case .integer(let range): integer(range)
     case .version: ["type": "string", "pattern": #"^(0|[1-9][0-9]{0,3})\.(0|[1-9][0-9]{0,3})$"#]
+    case .lifetime:
+      ["type": "string", "pattern": "^(never|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?)$"]
     case .duration: ["type": "string", "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$"]
     case .words(let words, _): ["enum": JSONValue(words)]
     case .sysctlValue: reference("number-or-text")

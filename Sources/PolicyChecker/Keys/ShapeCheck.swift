@@ -153,7 +153,9 @@ extension Checker {
       if KernelVersion(text: scalar.text) == nil {
         error(.badTarget, scalar.span, "`\(scalar.text)` is no kernel version", help: ["write it as \"6.1\""])
       }
-    case .duration:
+    case .lifetime where scalar.text == "never":
+      break
+    case .duration, .lifetime:
       checkString(scalar, allowed: [.int])
       if Self.duration(scalar) == nil {
         error(

@@ -18,6 +18,8 @@ indirect enum ValueType: Sendable {
   case version
   /// `1d2h3m4s`, or `0s`.
   case duration
+  /// A duration, or `never`.
+  case lifetime
   /// One of these; `fault` is the id of anything else.
   case words([String], fault: DiagnosticID = .badValue)
   /// An integer, or text.
@@ -50,7 +52,8 @@ indirect enum ValueType: Sendable {
   /// The kinds of node this type takes, in the order of a message.
   var nodeKinds: [NodeKind] {
     switch self {
-    case .text, .name, .bool, .until, .path, .digest, .integer, .version, .duration, .words, .sysctlValue,
+    case .text, .name, .bool, .until, .path, .digest, .integer, .version, .duration, .lifetime, .words,
+      .sysctlValue,
       .element, .priority, .region:
       [.scalar]
     case .ruleItem: [.scalar, .mapping]

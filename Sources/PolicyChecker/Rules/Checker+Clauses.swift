@@ -71,12 +71,20 @@ extension Checker {
     case .owner(let kind, let isNegated, let list):
       return resolveOwner(kind, isNegated, list, span, at: place, &resolved)
     case .limit(let isOver, let rate, let burst, let key):
-      guard key == nil else {
-        notSupportedYet(key?.span ?? span, "`per` behind `limit`")
+      resolved.limit = Limit(
+        isOver: isOver, rate: Rate(rate.value), burst: burst?.value ?? (rate.value.isBytes ? 0 : 5),
+        key: key.map { AddressKey($0) })
+      return true
+    case .connections(let isOver, let count, let key):
+      guard hasConnectionState(place, "`connections`", span) else { return false }
+      guard count.value > 0 else {
+        error(
+          .ruleBadValue, count.span, "the packet's own connection counts, so there is always one",
+          help: ["write a number from 1 on"])
         return false
       }
-      resolved.limit = Limit(
-        isOver: isOver, rate: Rate(rate.value), burst: burst?.value ?? (rate.value.isBytes ? 0 : 5))
+      resolved.connections = ConnectionLimit(
+        isOver: isOver, count: count.value, key: key.map { AddressKey($0) })
       return true
     case .quota(let isOver, let bytes):
       resolved.quota = Quota(isOver: isOver, bytes: bytes.value)
@@ -121,18 +129,11 @@ extension Checker {
       return true
     case .set(let key, let value):
       return resolveSet(key, value, span, at: place, &resolved)
-    case .cgroup, .connections, .update:
-      notSupportedYet(span, Self.name(of: clause.value))
+    case .update(let operation, let key, let set, let timeout):
+      return resolveUpdate(operation, key, set, timeout, span, &resolved)
+    case .cgroup:
+      notSupportedYet(span, "`cgroup`")
       return false
-    }
-  }
-
-  private static func name(of clause: ClauseSyntax) -> String {
-    switch clause {
-    case .cgroup: "`cgroup`"
-    case .connections: "`connections`"
-    case .update(let operation, _, _, _): "`\(operation.rawValue)`"
-    default: "this clause"
     }
   }
 
@@ -302,15 +303,19 @@ extension Checker {
       return true
     }
     var match = addresses.value
-    if let special = match.specials.first, let origin = place.origin(without: \.knowsAddressType) {
+    if let special = (match.specials + (match.exception?.specials ?? [])).first,
+      let origin = place.origin(without: \.knowsAddressType) {
       error(
         .wrongHook, span, "in `\(origin.name)` the routing table is not asked what `\(special.rawValue)` is",
         help: ["`\(special.rawValue)` holds in \(Hook.list(where: \.knowsAddressType))"],
         related: place.path(from: origin))
       return false
     }
-    if !place.hasNamedSets { match.name = nil }
-    if match.addresses == .all {
+    if !place.hasNamedSets {
+      match.name = nil
+      match.exception?.name = nil
+    }
+    if match.addresses == .all, match.exception == nil {
       guard !isNegated else {
         error(.neverMatches, span, "every address is in this list, so its negation never holds")
         return false
@@ -322,7 +327,9 @@ extension Checker {
     } else {
       guard narrow(&resolved, to: match.families, span) else { return false }
     }
-    if let name = match.name { definitions[name]?.isNamedSet = true }
+    for name in [match.name, match.exception?.name].compactMap({ $0 }) + match.allSets {
+      definitions[name]?.isNamedSet = true
+    }
     resolved.matches.append(
       Match(.addresses(direction == .from ? .source : .destination, match), isNegated: isNegated))
     return true

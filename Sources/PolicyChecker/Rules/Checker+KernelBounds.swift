@@ -6,7 +6,7 @@ import PolicySyntax
 extension Checker {
   /// False if something was reported. The clauses have been resolved without a finding.
   mutating func fitsTheKernel(_ syntax: RuleSyntax, _ clauses: ResolvedClauses) -> Bool {
-    var fits = true
+    var fits = fitsAlternatives(syntax, clauses)
     for clause in syntax.clauses {
       switch clause.value {
       case .limit(_, let rate, let burst, _):

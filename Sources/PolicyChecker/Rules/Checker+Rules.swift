@@ -40,6 +40,7 @@ extension Checker {
       id: id, name: item.name?.value, text: syntax.canonicalText, verdict: verdict, span: item.span)
     rule.families = clauses.families
     rule.matches = clauses.matches
+    rule.connections = clauses.connections
     rule.limit = clauses.limit
     rule.quota = clauses.quota
     rule.changes = clauses.changes
@@ -125,6 +126,11 @@ extension Checker {
     for clause in syntax.clauses {
       let word: String
       switch clause.value {
+      case .connections(over: false, _, _):
+        error(
+          .limitOnDrop, clause.span, "this would let through what exceeds the number of connections",
+          help: ["write `connections over` to hit what exceeds it"])
+        return true
       case .limit(over: false, _, _, _): word = "limit"
       case .quota(over: false, _): word = "quota"
       default: continue
@@ -206,9 +212,7 @@ extension Checker {
       rule.isEnabled = false
       return
     }
-    guard let span = clauses.alwaysHolds.first, rule.isEnabled, rule.limit == nil, rule.quota == nil else {
-      return
-    }
+    guard let span = clauses.alwaysHolds.first, rule.isEnabled, !rule.isLimiting else { return }
     switch rule.verdict {
     case .drop, .reject:
       guard rule.matches.isEmpty, rule.families == .both else { return }

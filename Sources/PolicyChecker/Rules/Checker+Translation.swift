@@ -108,7 +108,7 @@ extension Checker {
         let ranges =
           match.addresses.ipv4.map { NATAddresses.ipv4($0) }
           + match.addresses.ipv6.map { NATAddresses.ipv6($0) }
-        guard let only = ranges.first, ranges.count == 1, match.specials.isEmpty else {
+        guard let only = ranges.first, ranges.count == 1, match.isStatic else {
           error(
             .definitionKind, syntax.span, "`$\(name)` is not one address, range or prefix of one family",
             help: ["a target of several is a range, or a map of ports"])

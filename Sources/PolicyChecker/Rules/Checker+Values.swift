@@ -13,24 +13,23 @@ extension Checker {
   }
 
   mutating func addresses(_ list: AddressListSyntax) -> ResolvedAddresses? {
-    guard let included = union(list.included), let excluded = union(list.excluded) else { return nil }
+    guard var match = union(list.included), let excluded = union(list.excluded) else { return nil }
     let hasReference = (list.included + list.excluded).contains {
       if case .reference = $0.value { true } else { false }
     }
-    var match = included
-    if !list.excluded.isEmpty {
-      guard included.specials.isEmpty, excluded.specials.isEmpty else {
-        let span = (list.excluded.first ?? list.included[0]).span
-        notSupportedYet(span, "`except` with `local` or `broadcast`")
-        return nil
-      }
-      match = AddressMatch(addresses: included.addresses.subtracting(excluded.addresses))
-    } else if list.included.count == 1, case .reference(let name) = list.included[0].value,
-      included.specials.isEmpty, !included.addresses.isEmpty
+    if list.included.count == 1, case .reference(let name) = list.included[0].value, match.isStatic,
+      !match.addresses.isEmpty
     {
       match.name = name
     }
-    let isEmpty = match.addresses.isEmpty && match.specials.isEmpty
+    if let first = list.excluded.first {
+      guard let difference = difference(match, excluded, at: first.span) else { return nil }
+      match = difference
+      if list.excluded.count == 1, case .reference(let name) = first.value, excluded.isStatic {
+        match.exception?.name = name
+      }
+    }
+    let isEmpty = match.families.isEmpty
     if isEmpty, !hasReference {
       let span = list.included[0].span
       error(
@@ -41,17 +40,54 @@ extension Checker {
     return ResolvedAddresses(value: match, isEmptyByReference: isEmpty)
   }
 
+  /// The addresses of `match` that are not in `excluded`; nil if reported.
+  mutating func difference(
+    _ match: AddressMatch, _ excluded: AddressMatch, at span: SourceSpan
+  ) -> AddressMatch? {
+    guard excluded.exception == nil else {
+      notSupportedYet(span, "an exception from a list that has one of its own")
+      return nil
+    }
+    var result = match
+    result.addresses = match.addresses.subtracting(excluded.addresses)
+    if result.addresses != match.addresses { result.name = nil }
+    result.specials.removeAll(where: excluded.specials.contains)
+    result.sets.removeAll(where: excluded.sets.contains)
+    var exception = match.exception ?? AddressMatch.Exception()
+    // Of a static list they are out already.
+    if !result.specials.isEmpty || !result.sets.isEmpty {
+      exception.addresses = exception.addresses.union(excluded.addresses)
+      exception.name = nil
+    }
+    exception.specials = Set(exception.specials + excluded.specials).sorted { $0.rawValue < $1.rawValue }
+    exception.sets = Set(exception.sets + excluded.sets).sorted()
+    let isNothing = result.addresses.isEmpty && result.specials.isEmpty && result.sets.isEmpty
+    result.exception = isNothing || exception == AddressMatch.Exception() ? nil : exception
+    return result
+  }
+
   private mutating func union(_ addresses: [Spanned<AddressSyntax>]) -> AddressMatch? {
     var sum = AddressMatch(addresses: AddressSet())
     var isDamaged = false
     for address in addresses {
-      guard let match = self.address(address) else {
+      guard let match = self.address(address), let union = union(sum, match, at: address.span) else {
         isDamaged = true
         continue
       }
-      sum = sum.union(match)
+      sum = union
     }
     return isDamaged ? nil : sum
+  }
+
+  /// Nil if reported.
+  mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
+    if a.families.isEmpty { return b }
+    if b.families.isEmpty { return a }
+    guard a.exception == nil, b.exception == nil else {
+      notSupportedYet(span, "a list with an exception that is asked packet by packet, in a longer list")
+      return nil
+    }
+    return a.union(b)
   }
 
   mutating func address(_ address: Spanned<AddressSyntax>) -> AddressMatch? {

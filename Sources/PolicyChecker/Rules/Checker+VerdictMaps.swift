@@ -100,7 +100,14 @@ extension Checker {
         parts.append(.interfaces(patterns))
       case .address(let address):
         guard let match = self.address(Spanned(address, key.span)) else { return nil }
-        guard match.specials.isEmpty else {
+        guard match.allSets.isEmpty else {
+          error(
+            .ruleNotHere, key.span,
+            "a map looks up addresses, and a dynamic or external set holds others each time",
+            help: ["write a rule for the set before the map"])
+          return nil
+        }
+        guard match.isStatic else {
           error(
             .ruleNotHere, key.span, "a map looks up addresses, and `local` and `broadcast` are none",
             help: ["the routing table knows those: write a rule for them before the map"])

@@ -6,6 +6,7 @@ import PolicySyntax
 struct ResolvedClauses {
   var families: Families = .both
   var matches: [Match] = []
+  var connections: ConnectionLimit?
   var limit: Limit?
   var quota: Quota?
   var changes = Changes()
@@ -48,7 +49,9 @@ struct ResolvedClauses {
   ) -> Twin? {
     switch (condition, other) {
     case (.addresses(let side, let a), .addresses(let otherSide, let b)) where side == otherSide:
-      guard a.specials.allSatisfy(b.specials.contains) else { return nil }
+      guard a.specials.allSatisfy(b.specials.contains), a.sets.allSatisfy(b.sets.contains),
+        b.exception == nil
+      else { return nil }
       let left = a.addresses.subtracting(b.addresses)
       let isCovered =
         (left.ipv4.isEmpty || !families.contains(.ipv4)) && (left.ipv6.isEmpty || !families.contains(.ipv6))

@@ -32,6 +32,8 @@ struct CompileSummary {
         lines += openings(of: hook)
       }
     }
+    lines += filledSets
+    lines += limiters
     lines += domains
     lines += management
     lines += weakenings
@@ -54,6 +56,33 @@ struct CompileSummary {
       let padding = String(repeating: " ", count: width - opening.text.count)
       let limited = opening.isLimited ? ", up to its limit" : ""
       return "  open  \(opening.text)\(padding)  (\(opening.ruleID ?? "chain policy")\(limited))"
+    }
+  }
+
+  /// Sets whose contents are not the policy's.
+  private var filledSets: [String] {
+    compiled.policy.dynamicSets.map { set in
+      let filler = set.filler == .rules ? "rules" : "other programs"
+      let stay = set.timeout.map { "for \($0)s" } ?? "until it is taken out"
+      return
+        "set $\(set.name)  filled by \(filler), \(set.size) addresses of each family, each \(stay); kept when a policy with the same definition is applied"
+    }
+  }
+
+  /// What becomes of the addresses that a limit of each address has no room for.
+  private var limiters: [String] {
+    (compiled.policy.firewall?.rules ?? []).filter(\.isEnabled).flatMap { rule -> [String] in
+      let keys = [
+        rule.connections?.key.map { ("connections", $0) }, rule.limit?.key.map { ("limit", $0) },
+      ]
+      return keys.compactMap { $0 }.map { word, key in
+        let rest =
+          rule.verdict == .accept
+          ? "the rule accepts nothing of further ones"
+          : "further ones pass it by, whatever their number: it fails open"
+        return
+          "\(word) per \(key.side.rawValue)  \(rule.id): \(DynamicSet.limiterSize) keys of each family at a time; \(rest)"
+      }
     }
   }
 

@@ -22,7 +22,8 @@ import Testing
 
       """ + rules.map { "      - \($0)\n" }.joined() + rest
     return PolicyCompiler.compile(path: "policy.cos", bytes: Array(text.utf8)).diagnostics.all.map(
-      \.id.rawValue)
+      \.id.rawValue
+    ).filter { $0 != "define/unused" }
   }
 
   private static let rules = [
@@ -112,7 +113,7 @@ import Testing
     return PolicyCompiler.compile(
       path: "policy.cos", bytes: Array(text.utf8),
       reader: SourceDictionary(["base.cos": Array(Self.base.utf8)])
-    ).diagnostics.all.map(\.id.rawValue).filter { $0 != "define/unused" }
+    ).diagnostics.all.map(\.id.rawValue)
   }
 
   private func input(_ edit: String) -> [String] { extended("firewall:\n  input:\n    \(edit)\n") }

@@ -617,7 +617,8 @@ extension Rule {
   /// Whether another rule does the same to the same packets.
   fileprivate func isTheSame(as other: Rule) -> Bool {
     families == other.families && matches == other.matches && connections == other.connections
-      && limit == other.limit && quota == other.quota && verdict == other.verdict && changes == other.changes && isEnabled == other.isEnabled
+      && limit == other.limit && quota == other.quota && verdict == other.verdict && changes == other.changes
+      && isEnabled == other.isEnabled
   }
 
   /// Dynamic and external sets that it looks up.

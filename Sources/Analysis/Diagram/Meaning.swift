@@ -463,7 +463,8 @@ final class Meaning {
   static func words(of rule: Rule) -> String {
     var words: [String] = []
     if let limiter = rule.connections {
-      words.append("connections \(limiter.isOver ? "over" : "up to") \(limiter.count)" + Self.per(limiter.key))
+      words.append(
+        "connections \(limiter.isOver ? "over" : "up to") \(limiter.count)" + Self.per(limiter.key))
     }
     if let limit = rule.limit {
       let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"

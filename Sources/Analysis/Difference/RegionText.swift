@@ -28,6 +28,16 @@ struct RegionText {
     }
   }
 
+  /// What is asked about dynamic and external sets.
+  private func sets(_ side: AddressSide, _ word: String, _ classes: [Int: [UInt32]]) -> [String] {
+    meaning.diagram.atoms.dynamicSets.enumerated().compactMap { slot, set in
+      let field = DiagramField.membership(slot, side)
+      guard let members = classes[field] else { return nil }
+      let isMember = meaning.diagram.atoms.values(field, where: members.contains).contains(1)
+      return "\(word) \(isMember ? "" : "not ")$\(set)"
+    }
+  }
+
   /// Clauses in the order of canonical text; empty for all packets.
   func text(of cube: Cube) -> String {
     var words: [String] = []
@@ -58,8 +68,10 @@ struct RegionText {
         + names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
     }
     words += address(.sourceAddress, "from", classes)
+    words += sets(.source, "from", classes)
     clause(.sourcePort) { "from port " + Self.ports($0, $1) }
     words += address(.destinationAddress, "to", classes)
+    words += sets(.destination, "to", classes)
     for (field, word) in [(PacketBox.Field.sourceType, "from"), (.destinationType, "to")] {
       clause(field) { values, isNegated in
         let names = ["local", "broadcast", "neither local nor broadcast"]

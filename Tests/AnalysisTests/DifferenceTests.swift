@@ -84,12 +84,12 @@ func differencesAgreeWithBruteForce(batch: Int) {
     var random = Seeded(state: UInt64(seed) &+ 17_000_000)
     var old = plainChain(&random)
     let regular = plainRegularChains(&random).map { chain in
-      RegularChain(name: chain.name, rules: chain.rules.filter { $0.limit == nil }, span: nowhere)
+      RegularChain(name: chain.name, rules: chain.rules.filter { !$0.isLimiting }, span: nowhere)
     }
     var new = edited(old, &random)
     // Whose limiter is whose is no question of packets.
-    old.rules.removeAll { $0.limit != nil }
-    new.rules.removeAll { $0.limit != nil }
+    old.rules.removeAll(where: \.isLimiting)
+    new.rules.removeAll(where: \.isLimiting)
     let (ipv4, ipv6) = (Pair(.ipv4, old, new, regular), Pair(.ipv6, old, new, regular))
     let regions = (ipv4.region, ipv6.region)
     for packet in (0..<40).map({ _ in randomPacket(&random) }) {

@@ -304,7 +304,8 @@ extension Checker {
     }
     var match = addresses.value
     if let special = (match.specials + (match.exception?.specials ?? [])).first,
-      let origin = place.origin(without: \.knowsAddressType) {
+      let origin = place.origin(without: \.knowsAddressType)
+    {
       error(
         .wrongHook, span, "in `\(origin.name)` the routing table is not asked what `\(special.rawValue)` is",
         help: ["`\(special.rawValue)` holds in \(Hook.list(where: \.knowsAddressType))"],

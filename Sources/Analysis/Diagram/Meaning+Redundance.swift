@@ -54,7 +54,7 @@ extension Meaning {
   func isRedundant(
     _ rule: Rule, _ packets: Diagram.Reference, before rest: Diagram.Reference, _ isSilent: (Rule) -> Bool
   ) -> Bool {
-    guard isSilent(rule), rule.limit == nil, rule.quota == nil, let own = Self.end(of: rule.verdict) else {
+    guard isSilent(rule), !rule.isLimiting, let own = Self.end(of: rule.verdict) else {
       return false
     }
     let outcomes = diagram.choose(packets, rest, Diagram.impossible)
@@ -87,7 +87,7 @@ extension Meaning {
       guard rest != Diagram.isFalse else { return nil }
       var covering: [(label: UInt32, condition: Diagram.Reference)] = []
       for rule in chain.rules[..<index]
-      where rule.rule.limit == nil && rule.rule.quota == nil && Self.end(of: rule.rule.verdict) != nil {
+      where !rule.rule.isLimiting && Self.end(of: rule.rule.verdict) != nil {
         let condition = diagram.condition(rule.condition)
         let left = diagram.subtract(rest, condition)
         if left != rest { covering.append((rule.label, condition)) }

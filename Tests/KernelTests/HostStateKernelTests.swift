@@ -51,13 +51,14 @@ struct HostStateKernelTests {
     let text = """
       table inet lockdown {
         set seen { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
-        set timed { type ipv4_addr; flags timeout; elements = { 10.0.0.1 timeout 1h }; }
+        set swept { type ipv4_addr; flags timeout; gc-interval 5m; }
+        set counted { type ipv4_addr; counter; elements = { 10.0.0.1 }; }
         set plain { type devgroup; elements = { 1 }; }
         map ports { type inet_service : verdict; elements = { 22 : accept }; }
         ct helper ftp { type "ftp" protocol tcp; }
         chain input {
           type filter hook input priority -5; policy drop;
-          ip saddr 10.0.0.0/8 add @seen { ip saddr limit rate 1/minute } accept
+          ip saddr 10.0.0.0/8 update @seen { ip saddr quota 1 mbytes } accept
           tcp dport vmap @ports
           tcp flags syn tcp option maxseg size 1-500 drop
           log prefix "x" flags all
@@ -80,9 +81,11 @@ struct HostStateKernelTests {
     #expect(lines.contains("      lookup reg 1 in @ports => reg 0"))
     // What is beside it is still understood.
     #expect(lines.contains("      counter"))
-    // The element with its timeout, and the set's own timeout.
+    // The element with its counter, and what a set is besides.
     #expect(lines.contains { $0.hasPrefix("    unknown 0x") })
-    #expect(lines.contains { $0.hasPrefix("  set seen ") && $0.contains("other attributes") })
+    for name in ["counted", "swept"] {
+      #expect(lines.contains { $0.hasPrefix("  set \(name) ") && $0.contains("other attributes") }, "\(name)")
+    }
     #expect(lines.contains { $0.hasPrefix("  set plain type 35 ") })
     #expect(lines.contains { $0.hasPrefix("  object type 3 ftp data 0x") })
   }

@@ -211,7 +211,10 @@ extension NetlinkNotation {
     /// From our own expressions and sets.
     init(of ruleset: Ruleset) {
       for table in ruleset.tables {
-        for set in table.sets { sets.append(["\(set.name ?? "")"] + NetlinkNotation.elements(set)) }
+        // Nothing is sent into a set that rules or others fill.
+        for set in table.sets where !set.elements.isEmpty {
+          sets.append(["\(set.name ?? "")"] + NetlinkNotation.elements(set))
+        }
         for rule in table.chains.flatMap(\.rules) {
           for set in rule.anonymousSets {
             sets.append([set.dataType == nil ? "__set%d" : "__map%d"] + NetlinkNotation.elements(set))

@@ -13,7 +13,7 @@ enum NotEnforced {
       let devices = chain.devices.map { "`\($0)`" }.joined(separator: ", ")
       list.append(
         "`\(chain.place)` on \(devices): bound when the device is there, by stage `late`, which this version does not have; "
-          + "`nft -f nftables-late.nft` does it")
+          + "`nft -f nftables-late.nft` does it, behind each apply")
     }
     let waiting = policy.sysctls.filter { $0.strengthClass == .lossy || $0.strengthClass == .oneWay }
     if !waiting.isEmpty {

@@ -30,7 +30,7 @@ package struct Table: Sendable, Equatable {
   /// Base chains in hook order, then the policy's regular chains by name, then generated ones in the order of
   /// first use.
   package var chains: [Chain]
-  /// Base chains that are bound to a device each, and lead to one of `chains`. The kernel refuses them, and all
+  /// Base chains that are bound to a device each, and lead to one of `chains`. Older kernels refuse them, and all
   /// that is sent with them, where the device is missing: they are sent apart, late, when it is there.
   package var deviceChains: [Chain]
 

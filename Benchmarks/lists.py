@@ -66,7 +66,8 @@ def rows(count: int = 3) -> list[dict]:
                 return once
 
             pair = paired(
-                measured([APPLY, output / "policy.bundle", "--only", "firewall", "--status", root / "status.json"]),
+                measured([APPLY, output / "policy.bundle", "--only", "firewall", "--deadline", "300",
+                          "--status", root / "status.json"]),
                 measured(["nft", "-f", output / "nftables.nft"]), count, warmup=1)
             result.append({
                 "what": "`lockdown-apply` of that bundle, sent and read back, beside `nft -f nftables.nft`",

@@ -8,7 +8,7 @@ internal import Seccomp
 enum BundleAssembly {
   static func bundle(
     _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage],
-    deviceChains: [(device: String, messages: [EncodedMessage])], items: ItemList,
+    deviceChains: [DeviceBatch], items: ItemList,
     filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
     let kernel = policy.target.kernel
@@ -39,11 +39,10 @@ enum BundleAssembly {
         scope: policy.systemCalls?.scope == .services ? .services : .everyProcess, flags: Self.specAllow,
         program: program.flatMap(\.bytes))
     }
-    let ids = (policy.firewall?.baseChains ?? []).flatMap { chain in chain.devices.map(chain.deviceRuleID) }
-    bundle.late = zip(deviceChains, ids).map { chain, id in
+    bundle.late = deviceChains.map { chain in
       BundleLateItem(
         kind: .device, name: Array(chain.device.utf8), messages: chain.messages.map { BundleMessage($0) },
-        source: items.index(of: id))
+        source: chain.source)
     }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap

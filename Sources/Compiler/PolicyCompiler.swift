@@ -64,7 +64,7 @@ package enum PolicyCompiler {
     guard !diagnostics.hasErrors else { return nil }
     let items = ItemList(policy, sources: sources)
     let messages: [EncodedMessage]
-    let deviceChains: [(device: String, messages: [EncodedMessage])]
+    let deviceChains: [DeviceBatch]
     do {
       messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
       deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: items.index)

@@ -1,6 +1,14 @@
 internal import CNFTables
 package import Ruleset
 
+/// What one device's own base chain is made of.
+package struct DeviceBatch {
+  package var device: String
+  /// The sequence number of the rule that leads to the policy's chain.
+  package var source: UInt32
+  package var messages: [EncodedMessage]
+}
+
 /// Encodes a ruleset as the messages of a fresh batch, without its BATCH_BEGIN and BATCH_END: for each table
 /// itself, all chains, objects, named sets with their elements, and rules, each after its anonymous sets.
 ///
@@ -31,15 +39,16 @@ package enum BatchEncoder {
   /// What each device's base chain is made of, once the device and the ruleset are there: a batch for each.
   package static func encodeDeviceChains(
     of ruleset: Ruleset, sourceIndex: (String) -> UInt32
-  ) throws(NFTablesError) -> [(device: String, messages: [EncodedMessage])] {
-    var batches: [(device: String, messages: [EncodedMessage])] = []
+  ) throws(NFTablesError) -> [DeviceBatch] {
+    var batches: [DeviceBatch] = []
     for table in ruleset.tables {
       for chain in table.deviceChains {
         guard let device = chain.base?.device else { continue }
         var batch = BatchWriter()
         try batch.write(
           deviceChain: chain, of: table, expressions: \.expressions, sourceIndex: sourceIndex)
-        batches.append((device, batch.messages))
+        let source = chain.rules.first.map { sourceIndex($0.id) } ?? 0
+        batches.append(DeviceBatch(device: device, source: source, messages: batch.messages))
       }
     }
     return batches

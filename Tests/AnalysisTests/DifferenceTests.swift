@@ -28,7 +28,8 @@ private final class Pair {
   /// Packets with another outcome.
   var region: Diagram.Reference {
     var comparer = OutcomeComparer(meaning)
-    return meaning.diagram.difference(before, after, meaning.diagram.newOperation()) { table, old, new in
+    return meaning.diagram.combine(before, after, meaning.diagram.newOperation(), equal: Diagram.isFalse) {
+      table, old, new in
       comparer.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
     }
   }

@@ -272,10 +272,13 @@ struct Diagram: ~Copyable {
   }
 
   /// Two diagrams as one, by a function of their terminals.
+  ///
+  /// - Parameter equal: what two equal diagrams make, where that is known without their terminals.
   mutating func combine(
-    _ a: Reference, _ b: Reference, _ operation: UInt32,
+    _ a: Reference, _ b: Reference, _ operation: UInt32, equal: Reference? = nil,
     _ leaf: (inout OutcomeTable, UInt32, UInt32) -> UInt32
   ) -> Reference {
+    if a == b, let equal { return equal }
     if Self.isTerminal(a), Self.isTerminal(b) {
       return Self.terminal(leaf(&outcomes, Self.outcome(a), Self.outcome(b)))
     }
@@ -283,28 +286,8 @@ struct Diagram: ~Copyable {
     if isExhausted { return Self.isFalse }
     let top = min(variable(a), variable(b))
     let (left, right) = (cofactors(a, top), cofactors(b, top))
-    let low = combine(left.low, right.low, operation, leaf)
-    let high = combine(left.high, right.high, operation, leaf)
-    let result = node(top, low, high)
-    remember(a, b, operation, result)
-    return result
-  }
-
-  /// As `combine` to truth values, where equal outcomes make no difference.
-  mutating func difference(
-    _ a: Reference, _ b: Reference, _ operation: UInt32,
-    _ leaf: (inout OutcomeTable, UInt32, UInt32) -> UInt32
-  ) -> Reference {
-    if a == b { return Self.isFalse }
-    if Self.isTerminal(a), Self.isTerminal(b) {
-      return Self.terminal(leaf(&outcomes, Self.outcome(a), Self.outcome(b)))
-    }
-    if let result = known(a, b, operation) { return result }
-    if isExhausted { return Self.isFalse }
-    let top = min(variable(a), variable(b))
-    let (left, right) = (cofactors(a, top), cofactors(b, top))
-    let low = difference(left.low, right.low, operation, leaf)
-    let high = difference(left.high, right.high, operation, leaf)
+    let low = combine(left.low, right.low, operation, equal: equal, leaf)
+    let high = combine(left.high, right.high, operation, equal: equal, leaf)
     let result = node(top, low, high)
     remember(a, b, operation, result)
     return result

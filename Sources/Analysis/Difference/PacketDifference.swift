@@ -182,7 +182,9 @@ private struct DifferenceRun {
     let before = meaning.path(0, place.old, keepsAlterations: true)
     let after = meaning.path(1, place.new, keepsAlterations: true)
     var order = OutcomeComparer(meaning)
-    return meaning.diagram.difference(before, after, meaning.diagram.newOperation()) { table, old, new in
+    return meaning.diagram.combine(
+      before, after, meaning.diagram.newOperation(), equal: Diagram.isFalse
+    ) { table, old, new in
       order.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
     }
   }

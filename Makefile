@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 SWIFT := swift
 export SWIFT_BACKTRACE := enable=no
 
-.PHONY: help run test release setup-build setup-test lint build unit kernel generated bench fuzz format clean
+.PHONY: help run test release setup-build setup-test setup-bench lint build unit kernel generated bench fuzz format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ setup-build:
 setup-test:
 	@.ci/setup test
 
+setup-bench:
+	@.ci/setup bench
+
 lint:
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
@@ -48,7 +51,7 @@ kernel: release
 generated: ## generated files are what their generators make
 	git diff --exit-code --stat -- schema docs
 
-bench: release ## ratios against named peers, one run
+bench: setup-bench release ## ratios against named peers, one run
 	/usr/bin/python3 Benchmarks/run.py --write docs/benchmarks.md
 
 # Programs of libFuzzer, built apart: sanitizers change every object file. SwiftPM must know of the

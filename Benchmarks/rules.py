@@ -1,7 +1,9 @@
-"""Many rules: `lockdown compile` as a whole process, beside `nft -c -f` on the text it wrote and Aerleon on the same rules.
+"""Many rules: `lockdown compile` as a whole process, beside `nft -c -f` on the text it wrote, and Aerleon and foomuuri
+on the same rules.
 
 Each rule is `accept tcp PORT from A/24`, as the peers' own figures are taken with. Aerleon comes from PyPI into a
-virtual environment of its own and only compiles: its text is not loaded.
+virtual environment of its own and only compiles: its text is not loaded. foomuuri has nft check what it made, so that
+our side does that too. A peer that cannot be had ends the run.
 """
 
 import subprocess
@@ -10,6 +12,7 @@ import tempfile
 import venv
 from pathlib import Path
 
+import foomuuri
 from compile import LOCKDOWN
 from timing import checked, paired, run
 
@@ -49,8 +52,18 @@ def write_aerleon(directory: Path, count: int) -> None:
 def aerleon(directory: Path) -> str:
     """The program, installed if the index of packages can be reached."""
     venv.create(directory, with_pip=True)
-    subprocess.run([directory / "bin/pip", "install", "--quiet", AERLEON], check=True, stdout=sys.stderr)
+    try:
+        subprocess.run([directory / "bin/pip", "install", "--quiet", AERLEON], check=True, stdout=sys.stderr)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"Aerleon, a peer of this benchmark, cannot be installed: {error}") from error
     return str(directory / "bin/aclgen")
+
+
+def expect_rules(file: Path, word: str, count: int) -> None:
+    """A peer that was given wrong options ends well too, and has compiled nothing."""
+    found = sum(word in line for line in file.read_text().splitlines())
+    if found < count:
+        raise SystemExit(f"{file.name} holds {found} lines with `{word}`, not one for each of {count} rules")
 
 
 def rows() -> list[dict]:
@@ -58,6 +71,7 @@ def rows() -> list[dict]:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
         program = aerleon(root / "venv")
+        zones = foomuuri.fetch(root / "foomuuri")
         for count, limit in LIMITS.items():
             source = root / f"rules{count}.cos"
             source.write_text(policy(count))
@@ -91,8 +105,19 @@ def rows() -> list[dict]:
                 return checked(theirs)
 
             pair = paired(lambda: checked(ours), compiles, 3, warmup=1)
+            expect_rules(root / "aerleon/out/rules.nft", "accept", count)
             result.append({
                 "what": "the same, beside Aerleon on the same rules, its nftables output", "ours": pair.left,
                 "peer": pair.right, "ratio": pair.ratio, "limit": "1 ×", "holds": pair.ratio < 1,
                 "note": f"{pair.count} pairs, {AERLEON}"})
+            foomuuri.write(root / "zones", rules(count))
+            both = f"{' '.join(ours)} && nft -c -f {output}/nftables.nft"
+            pair = paired(
+                lambda: checked(["unshare", "-n", "sh", "-c", both]),
+                lambda: checked(["unshare", "-n", *zones.check(root / "zones")]), 3, warmup=1)
+            expect_rules(root / "zones/state/next.fw", "saddr", count)
+            result.append({
+                "what": "the same with `nft -c -f nftables.nft` behind it, beside `foomuuri check`, which has nft check too",
+                "ours": pair.left, "peer": pair.right, "ratio": pair.ratio, "limit": "1 ×", "holds": pair.ratio < 1,
+                "note": f"{pair.count} pairs, foomuuri {zones.version} of Debian 13"})
     return result

@@ -7,6 +7,9 @@ struct Batch {
   /// What the removals take away: the message with sequence number `Wire.firstRemoval + n` removes the n-th.
   private(set) var removals: [[UInt8]] = []
 
+  /// Positions of the sets that it makes, with their elements.
+  private(set) var sets: [Int] = []
+
   var count: Int { head.count + body.count + tail.count }
 
   // NFNL_BATCH_GENID; res_id names the subsystem.
@@ -18,6 +21,7 @@ struct Batch {
     var batch = Batch()
     var head = beginning(wanted, generation)
     head.setFlags(Wire.exclusive)
+    for position in 0..<wanted.sets.count { batch.sets.append(position) }
     batch.finish(wanted, head, from: WantedTable.table + 1, stale: MessageWriter())
     return batch
   }
@@ -44,6 +48,7 @@ struct Batch {
     }
     for message in wanted.chains { head.append(finished: wanted, message) }
     for message in comparison.newObjects { head.append(finished: wanted, message) }
+    batch.sets = comparison.newSets
     for position in comparison.newSets { head.append(finished: wanted, set: position) }
     var stale = MessageWriter()
     for index in comparison.staleBaseChains {
@@ -60,6 +65,7 @@ struct Batch {
     var batch = Batch()
     var head = beginning(wanted, generation)
     head.clearFlags(Wire.exclusive)
+    batch.sets = sets
     for position in sets { head.append(finished: wanted, set: position) }
     batch.end(head)
     return batch

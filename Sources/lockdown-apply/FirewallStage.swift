@@ -39,6 +39,9 @@ struct FirewallStage: ~Copyable {
   private var hasMetNewTable = false
   /// Sets of the bundle, by position, that were loaded before the rules that look them up.
   private var ahead: [Int] = []
+  /// Sets of the bundle, by position, that batches of this run have made, and the generation that the last of these
+  /// has led to: as long as it is the kernel's, they hold what was sent.
+  private var made: (sets: [Int], generation: UInt32) = ([], 0)
 
   init(_ reader: BundleReader) throws(NetlinkSocket.Failure) {
     wanted = WantedTable(reader)
@@ -82,15 +85,14 @@ struct FirewallStage: ~Copyable {
       batch = .fresh(wanted, generation: before.number)
       form = .fresh
     } else {
-      guard let (generation, live) = try dump() else {
+      guard let (generation, live, comparison) = try compare() else {
         report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
         return report.wasSent ? .unknown : .refused
       }
       before = generation
       report.take(foreign: live)
       report.loadedBefore = LoadedIdentity.label(of: live)
-      guard live.table != nil else { return nil }
-      let comparison = TableComparison(wanted: wanted, live: live)
+      guard let comparison else { return nil }
       if comparison.isEqual {
         report.generation = (before.number, before.number)
         return .equal(report.committedForm ?? .unchanged)
@@ -114,6 +116,7 @@ struct FirewallStage: ~Copyable {
     guard try send(batch, report) else { return .refused }
     let answers = BatchAnswers(&socket)
     let after = try socket.generation()
+    noteMade(batch, answers, before: before, after: after)
     if let error = answers.errors.first {
       return decide(error, answers, batch, .unchanged, before: before, after: after, report)
     }
@@ -169,6 +172,7 @@ struct FirewallStage: ~Copyable {
     }
     let after = try socket.generation()
     report.generation = (before.number, after.number)
+    noteMade(batch, answers, before: before, after: after)
     if let error = answers.errors.first {
       return decide(error, answers, batch, form, before: before, after: after, report)
     }
@@ -176,13 +180,12 @@ struct FirewallStage: ~Copyable {
       // The kernel did not commit: the end of the batch was lost.
       return again("the kernel did not commit the batch", report)
     }
-    guard let (_, live) = try dump() else {
+    guard let (_, live, comparison) = try compare() else {
       report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
       return .unknown
     }
     report.take(foreign: live)
-    if live.table != nil {
-      let comparison = TableComparison(wanted: wanted, live: live)
+    if let comparison {
       if comparison.isEqual {
         if after.number != before.number &+ 1 { report.noteWriter(after, "another writer was at work too") }
         if !answers.isAcknowledged || answers.isIncomplete {
@@ -231,22 +234,51 @@ struct FirewallStage: ~Copyable {
     return report.generation.before == report.generation.after ? .refused : .unknown
   }
 
-  /// The live state at one generation; nil if it changed during every one of five dumps.
-  private mutating func dump() throws(NetlinkSocket.Failure) -> (NetlinkSocket.Generation, LiveTable)? {
+  /// A batch that was taken whole, with nobody else's in between, has made its sets as they were sent.
+  private mutating func noteMade(
+    _ batch: Batch, _ answers: BatchAnswers, before: NetlinkSocket.Generation, after: NetlinkSocket.Generation
+  ) {
+    guard answers.errors.isEmpty, answers.isAcknowledged, !answers.isIncomplete,
+      after.number == before.number &+ 1
+    else { return }
+    made = (before.number == made.generation ? made.sets + batch.sets : batch.sets, after.number)
+  }
+
+  /// The live state at one generation, and how it differs, where our table is there; nil if it changed during every
+  /// one of five dumps.
+  private mutating func compare() throws(NetlinkSocket.Failure)
+    -> (NetlinkSocket.Generation, LiveTable, TableComparison?)?
+  {
     for _ in 0..<Self.maximumDumps {
       let before = try socket.generation()
       let live: LiveTable
-      do { live = try LiveTable(&socket, generation: before.number) } catch {
+      do { live = try LiveTable(&socket, generation: before.number, wanted) } catch {
         // What one dump named was gone at the next.
         if error.errorNumber == ErrorNumber.notFound || error.errorNumber == ErrorNumber.interrupted {
           continue
         }
         throw error
       }
+      let comparison = live.table == nil ? nil : TableComparison(wanted: wanted, live: live)
+      if live.isConsistent, let comparison { try askForLargeSets(comparison, live, at: before.number) }
       let after = try socket.generation()
-      if live.isConsistent, before.number == after.number { return (after, live) }
+      if live.isConsistent, before.number == after.number { return (after, live, comparison) }
     }
     return nil
+  }
+
+  private mutating func askForLargeSets(
+    _ comparison: TableComparison, _ live: LiveTable, at generation: UInt32
+  ) throws(NetlinkSocket.Failure) {
+    for index in comparison.largeSets {
+      let position = live.sets[index].large
+      if generation == made.generation, made.sets.contains(position) { continue }
+      // NFTA_SET_COUNT.
+      let count = live.bytes.number(20, in: live.sets[index].attributes)
+      var isHeld = wanted.hasCount(count, of: wanted.sets[position]) ?? true
+      if isHeld { isHeld = try socket.holdsElements(of: wanted.sets[position], in: wanted) }
+      if !isHeld { comparison.takeAwayLarge(index) }
+    }
   }
 }
 

@@ -11,6 +11,8 @@ final class LiveTable {
     var isFilled = false
     /// Of a set: indices of `elements`.
     var elements = 0..<0
+    /// Of a set: its position in the bundle, where it is too large for a dump; -1: its elements were read.
+    var large = -1
     /// NFPROTO_* of a chain that is not ours.
     var family: UInt8 = Wire.inet
   }
@@ -35,7 +37,9 @@ final class LiveTable {
   private static let filledFlags: UInt32 = 0x30
 
   /// Reads all there is; the caller looks at `isConsistent`, and at the generation again.
-  init(_ socket: inout NetlinkSocket, generation: UInt32) throws(NetlinkSocket.Failure) {
+  ///
+  /// - Parameter wanted: its large sets are not dumped.
+  init(_ socket: inout NetlinkSocket, generation: UInt32, _ wanted: WantedTable) throws(NetlinkSocket.Failure) {
     self.generation = generation
     bytes.reserveCapacity(16_384)
     table = try socket.get(NetlinkSocket.request(Wire.getTable), into: &bytes)
@@ -44,15 +48,19 @@ final class LiveTable {
     guard table != nil else { return }
     objects = try dump(&socket, Wire.getObject)
     sets = try dump(&socket, Wire.getSet)
-    for index in 0..<sets.count { try readElements(of: index, &socket) }
+    for index in 0..<sets.count { try readElements(of: index, &socket, wanted) }
     rules = try dump(&socket, Wire.getRule)
   }
 
-  private func readElements(of index: Int, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) {
+  private func readElements(of index: Int, _ socket: inout NetlinkSocket, _ wanted: WantedTable)
+    throws(NetlinkSocket.Failure)
+  {
     let flags = bytes.number(3, in: sets[index].attributes) ?? 0
     sets[index].isAnonymous = flags & Self.anonymousFlag != 0
     sets[index].isFilled = flags & Self.filledFlags != 0
     if sets[index].isFilled { return }
+    sets[index].large = wanted.largeSet(named: bytes, sets[index].name)
+    if sets[index].large >= 0 { return }
     let start = elements.count
     for message in try dump(&socket, Wire.getElements, set: sets[index].name) {
       // NFTA_SET_ELEM_LIST_ELEMENTS.

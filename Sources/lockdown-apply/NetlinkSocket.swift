@@ -58,6 +58,12 @@ struct NetlinkSocket: ~Copyable {
   /// Appends the one message of the answer to `bytes`; its attributes, or nil if there is no such thing.
   mutating func get(_ request: MessageWriter, into bytes: inout [UInt8]) throws(Failure) -> Range<Int>? {
     try send(request)
+    return try take(into: &bytes)
+  }
+
+  /// Appends the next answer, which is one message, to `bytes`; its attributes, or nil where it says that there is
+  /// no such thing.
+  mutating func take(into bytes: inout [UInt8]) throws(Failure) -> Range<Int>? {
     let received = try receive()
     guard let header = NetlinkHeader(buffer, at: 0, end: received) else {
       throw Failure(errorNumber: Self.badReply)
@@ -119,7 +125,7 @@ struct NetlinkSocket: ~Copyable {
     guard result >= 0 else { throw Failure(errorNumber: -result) }
   }
 
-  private func send(_ request: MessageWriter) throws(Failure) { try send(request.bytes, [], 0..<0, []) }
+  func send(_ request: MessageWriter) throws(Failure) { try send(request.bytes, [], 0..<0, []) }
 
   /// The next datagram that is already there; nil if there is none. The kernel queues all answers to a batch
   /// before `send` returns.
@@ -132,6 +138,9 @@ struct NetlinkSocket: ~Copyable {
       throw error
     }
   }
+
+  /// Throws answers away that are already there.
+  mutating func drain() throws(Failure) { while try answer() != nil {} }
 
   private mutating func receive(waits: Bool = true) throws(Failure) -> Int {
     let result = unsafe buffer.withUnsafeMutableBufferPointer { buffer in

@@ -17,6 +17,9 @@ final class TableComparison {
   /// Names of sets that are taken away with what packets and other programs have put into them.
   private(set) var lost: [[UInt8]] = []
 
+  /// Indices of live sets that are kept if they hold what the bundle's set holds: they were not dumped.
+  private(set) var largeSets: [Int] = []
+
   private let wanted: WantedTable
   private let live: LiveTable
   private let attributes: AttributeComparison
@@ -167,7 +170,10 @@ final class TableComparison {
         if flags & Self.interval != 0 { setsAhead.append(position) }
       } else {
         isWanted[index] = true
-        if isEqualSet(set, live.sets[index], isAnonymous: false) { continue }
+        if isEqualSet(set, live.sets[index], isAnonymous: false) {
+          if live.sets[index].large >= 0 { largeSets.append(index) }
+          continue
+        }
         noteWanted("changed: set", set.message)
         takeAway(index)
       }
@@ -177,6 +183,14 @@ final class TableComparison {
       noteLive("not in the policy: set", live.sets[index])
       takeAway(index)
     }
+  }
+
+  /// One of `largeSets` does not hold what it should.
+  func takeAwayLarge(_ index: Int) {
+    let position = live.sets[index].large
+    noteWanted("changed: set", wanted.sets[position].message)
+    takeAway(index)
+    newSets.append(position)
   }
 
   @inline(never)
@@ -192,6 +206,8 @@ final class TableComparison {
     guard
       attributes.isEqual(wanted.attributes(set.message), other.attributes, .set(isAnonymous: isAnonymous))
     else { return false }
+    // The caller asks, and calls `takeAwayLarge` where it is another.
+    if other.large >= 0 { return true }
     var sent = wanted.elements(of: set)
     guard sent.count == other.elements.count else { return false }
     var dumped: [Range<Int>] = []

@@ -1,4 +1,4 @@
-"""How small the applier is: static, at most 128 KiB on disk and 2 MiB in memory for cos.cos."""
+"""How small the applier is: static, at most 192 KiB on disk and 2 MiB in memory for cos.cos."""
 
 import ctypes
 import os

@@ -75,7 +75,9 @@ extension WantedTable {
   func largeSet(named bytes: [UInt8], _ name: Range<Int>) -> Int {
     for position in 0..<sets.count {
       let parts = sets[position].parts
-      guard !parts.isEmpty, self.bytes.isEqual(self.name(sets[position].message), bytes, name) else { continue }
+      guard !parts.isEmpty, self.bytes.isEqual(self.name(sets[position].message), bytes, name) else {
+        continue
+      }
       let length = range(parts.upperBound - 1).upperBound - range(parts.lowerBound).lowerBound
       return length > Self.largeLength ? position : -1
     }

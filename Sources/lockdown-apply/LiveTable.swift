@@ -39,7 +39,8 @@ final class LiveTable {
   /// Reads all there is; the caller looks at `isConsistent`, and at the generation again.
   ///
   /// - Parameter wanted: its large sets are not dumped.
-  init(_ socket: inout NetlinkSocket, generation: UInt32, _ wanted: WantedTable) throws(NetlinkSocket.Failure) {
+  init(_ socket: inout NetlinkSocket, generation: UInt32, _ wanted: WantedTable) throws(NetlinkSocket.Failure)
+  {
     self.generation = generation
     bytes.reserveCapacity(16_384)
     table = try socket.get(NetlinkSocket.request(Wire.getTable), into: &bytes)

@@ -10,7 +10,7 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 RELEASE = support.REPOSITORY / "dist" / "lockdown-apply"
-MAXIMUM_SIZE, MAXIMUM_MEMORY = 128 << 10, 2 << 10  # bytes, KiB
+MAXIMUM_SIZE, MAXIMUM_MEMORY = 192 << 10, 2 << 10  # bytes, KiB
 
 # linux/ptrace.h.
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SETOPTIONS = 0, 7, 0x4200

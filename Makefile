@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 SWIFT := swift
 export SWIFT_BACKTRACE := enable=no
 
-.PHONY: help run test release setup-build setup-test setup-bench lint build unit kernel generated bench fuzz format clean
+.PHONY: help run test release setup-build setup-test setup-bench lint build unit kernel test-vm generated bench fuzz format clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,7 +16,7 @@ run: release ## compile policies/cos.cos, apply it in a throw-away namespace, sh
 	dist/lockdown compile policies/cos.cos -o cos.compiled
 	dist/lockdown sandbox cos.compiled/policy.bundle --probe
 
-test: setup-test lint build unit release kernel generated ## everything CI runs
+test: setup-test lint build unit release kernel test-vm generated ## everything CI runs
 
 release: setup-build ## release builds at dist/lockdown and dist/lockdown-apply
 	@$(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --gc-sections --product lockdown
@@ -47,6 +47,10 @@ unit: build
 kernel: release
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
 	  /usr/bin/python3 -m unittest discover --start-directory Tests/kernel --verbose
+
+test-vm: setup-test release ## the applier on Debian's kernel in virtual machines; inputs are fetched once into .build/vm
+	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
+	  /usr/bin/python3 -m unittest discover --start-directory Tests/vm --verbose
 
 generated: ## generated files are what their generators make
 	git diff --exit-code --stat -- schema docs

@@ -1,0 +1,214 @@
+"""A virtual machine with Debian's kernel, and a test case that has one.
+
+Software emulation always: on a host that is virtual itself, /dev/kvm may be there and yet boot no such kernel. Each
+machine has a directory of its own and no port, so that any number runs side by side.
+"""
+
+import base64
+import ctypes
+import hashlib
+import pathlib
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import initramfs
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+# Under emulation, on a machine that does other things too.
+BOOT_SECONDS, COMMAND_SECONDS = 120, 180
+# A line the terminal driver takes whole.
+MAXIMUM_SCRIPT = 2800
+
+libc = ctypes.CDLL(None)
+
+
+class MachineFailure(AssertionError):
+    """The machine did not boot, stopped, or did not answer in time."""
+
+
+class Outcome:
+    """How a script ended inside."""
+
+    def __init__(self, script, status, stdout, stderr):
+        self.script, self.status, self.stdout, self.stderr = script, status, stdout, stderr
+
+    def __str__(self):
+        return "`%s` ended with %d\n%s%s" % (self.script, self.status, self.stdout, self.stderr)
+
+
+def setUpModule():
+    """Test modules import this: what is missing fails aloud, once, with the cure."""
+    for tool in ("qemu-system-x86_64", "dpkg-deb", "depmod", "apt-get"):
+        if shutil.which(tool) is None:
+            raise AssertionError("`%s` is not installed; run `.ci/setup test`" % tool)
+
+
+def die_with_parent():
+    # PR_SET_PDEATHSIG: no machine outlives a killed test run.
+    libc.prctl(1, signal.SIGKILL)
+
+
+class Machine:
+    """Boots at once. `files` maps a path in the machine to bytes, text or a file to copy."""
+
+    def __init__(self, files=None, *, append="", memory=1024, processors=2):
+        self.base = initramfs.Base()
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-vm-"))
+        self.console = self.directory / "console.log"
+        self.process = None
+        self.commands = 0
+        self.pending = b""
+        try:
+            self.write_initramfs(files or {})
+            self.start(append, memory, processors)
+        except BaseException:
+            self.close()
+            raise
+
+    def write_initramfs(self, files):
+        with open(self.directory / "initramfs", "wb") as file:
+            with open(self.base.archive, "rb") as base:
+                shutil.copyfileobj(base, file, 1 << 20)
+            archive = initramfs.Archive(file)
+            archive.add("init", (HERE / "guest" / "init").read_bytes(), 0o755)
+            for name, data in files.items():
+                archive.add(name, data)
+            archive.end()
+
+    def start(self, append, memory, processors):
+        here, there = socket.socketpair()
+        self.channel = here
+        start = time.monotonic()
+        with open(self.directory / "qemu.log", "wb") as log:
+            self.process = subprocess.Popen([
+                "qemu-system-x86_64", "-M", "q35", "-cpu", "Nehalem", "-accel", "tcg,tb-size=256",
+                "-smp", str(processors), "-m", str(memory), "-display", "none", "-nodefaults", "-no-reboot",
+                "-serial", "file:%s" % self.console,
+                "-chardev", "socket,id=agent,fd=%d" % there.fileno(), "-serial", "chardev:agent",
+                "-kernel", str(self.base.kernel), "-initrd", str(self.directory / "initramfs"),
+                "-append", "console=ttyS0 rdinit=/init panic=-1 mitigations=off nokaslr net.ifnames=0 " + append,
+            ], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[there.fileno()],
+                preexec_fn=die_with_parent)
+        there.close()
+        self.expect(b"ready", time.monotonic() + BOOT_SECONDS)
+        self.boot_seconds = time.monotonic() - start
+
+    # MARK: Frames
+
+    def line(self, deadline):
+        while b"\n" not in self.pending:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self.channel], [], [], left)[0]:
+                raise MachineFailure("no answer in time\n%s" % self.logs())
+            data = self.channel.recv(1 << 16)
+            if not data:
+                raise MachineFailure("the machine stopped\n%s" % self.logs())
+            self.pending += data
+        line, _, self.pending = self.pending.partition(b"\n")
+        return line.rstrip(b"\r")
+
+    def expect(self, word, deadline):
+        line = self.line(deadline)
+        if line != word:
+            raise MachineFailure("%r instead of %r\n%s" % (line, word, self.logs()))
+
+    def part(self, kind, number, deadline):
+        head = self.line(deadline).split()
+        if len(head) != 4 or head[:2] != [number, kind]:
+            raise MachineFailure("a frame that starts with %r\n%s" % (head, self.logs()))
+        encoded = []
+        while True:
+            line = self.line(deadline)
+            if line == number + b" .":
+                break
+            encoded.append(line)
+        data = base64.b64decode(b"".join(encoded), validate=True)
+        if len(data) != int(head[2]) or hashlib.sha256(data).hexdigest().encode() != head[3]:
+            raise MachineFailure("a damaged frame\n%s" % self.logs())
+        return data
+
+    # MARK: Use
+
+    def run(self, script, *, check=True, timeout=COMMAND_SECONDS, text=True):
+        """Runs a script of busybox's shell inside. With `check`, a status other than 0 is an AssertionError."""
+        encoded = base64.b64encode(script.encode())
+        if len(encoded) > MAXIMUM_SCRIPT:
+            raise ValueError("a script of %d bytes is too long; put it into a file" % len(script))
+        self.commands += 1
+        number = b"%d" % self.commands
+        deadline = time.monotonic() + timeout
+        self.channel.sendall(number + b" " + encoded + b"\n")
+        stdout, stderr = self.part(b"out", number, deadline), self.part(b"err", number, deadline)
+        end = self.line(deadline).split()
+        if len(end) != 3 or end[:2] != [number, b"exit"]:
+            raise MachineFailure("a frame that ends with %r\n%s" % (end, self.logs()))
+        if text:
+            stdout = stdout.decode(errors="replace")
+        outcome = Outcome(script, int(end[2]), stdout, stderr.decode(errors="replace"))
+        if check and outcome.status != 0:
+            raise AssertionError(str(outcome))
+        return outcome
+
+    def read(self, path):
+        return self.run("cat '%s'" % path).stdout
+
+    def wait_for_end(self, timeout=COMMAND_SECONDS):
+        """Waits until the machine has switched itself off, or was rebooted: qemu then ends."""
+        self.process.wait(timeout)
+
+    def logs(self):
+        found = []
+        for name in ("qemu.log", "console.log"):
+            path = self.directory / name
+            if path.exists():
+                found.append("--- %s\n%s" % (name, path.read_text(errors="replace")))
+        return "\n".join(found) + "\n---"
+
+    def close(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.channel.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class MachineTestCase(unittest.TestCase):
+    """Has one machine for all its tests, made by `files()` and `APPEND`; a failure shows the whole console."""
+
+    APPEND = ""
+    maxDiff = None
+    machine = None
+
+    @classmethod
+    def files(cls):
+        return {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = Machine(cls.files(), append=cls.APPEND)
+        note("booted in %.1f s" % cls.machine.boot_seconds)
+
+    @classmethod
+    def tearDownClass(cls):
+        if cls.machine is not None:
+            cls.machine.close()
+            cls.machine = None
+
+    def run(self, result=None):
+        before = len(result.failures) + len(result.errors) if result is not None else 0
+        super().run(result)
+        if result is not None and self.machine and len(result.failures) + len(result.errors) > before:
+            print("\n%s" % self.machine.logs(), file=sys.stderr, flush=True)
+
+
+def note(text):
+    """Prints a measured number beside the test's name."""
+    print("[%s]" % text, end=" ", file=sys.stderr, flush=True)

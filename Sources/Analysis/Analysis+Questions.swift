@@ -99,10 +99,10 @@ extension PacketBox {
       let value = usual.first { self[field].contains($0) } ?? self[field].ranges.first?.lower ?? 0
       result[field] = point(value)
     }
-    if let name = inputInterface.sample(preferring: ["eth0", "lo"]) {
+    if let name = inputInterface.sample() {
       result.inputInterface = .exactly(name)
     }
-    if let name = outputInterface.sample(preferring: ["eth0", "lo"]) {
+    if let name = outputInterface.sample() {
       result.outputInterface = .exactly(name)
     }
     if let value = mark.sample { result.mark = MarkSet(MarkValues([AddressRange(value, value)])) }

@@ -67,8 +67,11 @@ struct NameSet: Sendable, Hashable {
     return NameSet(intervals: result)
   }
 
+  /// Interfaces for examples, the most usual first.
+  static let usual = ["eth0", "eth1", "eth2", "ens3", "wlan0", "lo"]
+
   /// A name of the set that an interface could have, if one is found; a usual one is preferred.
-  func sample(preferring usual: [String]) -> String? {
+  func sample(preferring usual: [String] = Self.usual) -> String? {
     for name in usual where !intersection(.exactly(name)).isEmpty { return name }
     for interval in intervals {
       // A bound that is a successor ends in NUL, which no name holds.

@@ -28,12 +28,12 @@ struct Witness {
       words.append("port \(port)")
     }
     if hook != .output, hook != .postrouting,
-      let name = box.inputInterface.sample(preferring: ["eth0", "lo"])
+      let name = box.inputInterface.sample()
     {
       words.append("in \(name)")
     }
     if hook != .input, hook != .prerouting,
-      let name = box.outputInterface.sample(preferring: ["eth0", "lo"])
+      let name = box.outputInterface.sample()
     {
       words.append("out \(name)")
     }

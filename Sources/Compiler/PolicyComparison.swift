@@ -48,8 +48,9 @@ package struct PolicyComparison: Sendable {
   /// Settings outside of the firewall, and what rules log and count.
   package var settings: [Setting]
 
-  package init(from old: HostPolicy, to new: HostPolicy) {
-    packets = PacketDifference(from: old, to: new)
+  /// - Parameter listsInFull: else regions have the first few elements of a long list.
+  package init(from old: HostPolicy, to new: HostPolicy, listsInFull: Bool = false) {
+    packets = PacketDifference(from: old, to: new, listsInFull: listsInFull)
     settings = SettingsDifference(from: old, to: new).changes.map { change in
       Setting(
         direction: Direction(rawValue: change.direction.rawValue) ?? .incomparable, domain: change.domain,

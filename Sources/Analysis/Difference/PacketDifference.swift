@@ -50,8 +50,9 @@ package struct PacketDifference: Sendable {
   /// Regions of one change that are written out.
   package static let regionLimit = 64
 
-  package init(from old: HostPolicy, to new: HostPolicy, budget: Int? = nil) {
-    var run = DifferenceRun(old, new, budget: budget ?? Diagram.defaultBudget)
+  /// - Parameter listsInFull: else regions have the first few elements of a long list.
+  package init(from old: HostPolicy, to new: HostPolicy, listsInFull: Bool = false, budget: Int? = nil) {
+    var run = DifferenceRun(old, new, listsInFull: listsInFull, budget: budget ?? Diagram.defaultBudget)
     run.compare()
     changes = run.sortedChanges
     unknown = run.unknown
@@ -64,6 +65,7 @@ private struct DifferenceRun {
 
   private let old: HostPolicy
   private let new: HostPolicy
+  private let listsInFull: Bool
   private let budget: Int
   var unknown: [PacketDifference.Unknown] = []
   private var found: [Key: Found] = [:]
@@ -84,9 +86,10 @@ private struct DifferenceRun {
     var regions: [Families.RawValue: [String]] = [:]
   }
 
-  init(_ old: HostPolicy, _ new: HostPolicy, budget: Int) {
+  init(_ old: HostPolicy, _ new: HostPolicy, listsInFull: Bool, budget: Int) {
     self.old = old
     self.new = new
+    self.listsInFull = listsInFull
     self.budget = budget
   }
 
@@ -209,7 +212,7 @@ private struct DifferenceRun {
       return table.intern(OutcomeTable.Outcome(kind: .miss, detail: UInt32(number)))
     }
     let inside = meaning.diagram.choose(packets, groups, Diagram.impossible)
-    let text = RegionText(meaning, old.addressSets + new.addressSets)
+    let text = RegionText(meaning, old.addressSets + new.addressSets, listsInFull: listsInFull)
     for (number, entry) in list.enumerated() {
       let region = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
         table[outcome].kind == .miss && table[outcome].detail == UInt32(number)

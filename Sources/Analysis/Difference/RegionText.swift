@@ -7,10 +7,12 @@ struct RegionText {
   private var names: [Int: [(classes: [UInt32], name: String)]] = [:]
 
   /// How many elements of a list are shown.
-  static let shown = 6
+  private let shown: Int
 
-  init(_ meaning: Meaning, _ definitions: [NamedAddressSet]) {
+  /// - Parameter listsInFull: else of long lists the first few stand for all.
+  init(_ meaning: Meaning, _ definitions: [NamedAddressSet], listsInFull: Bool) {
     self.meaning = meaning
+    shown = listsInFull ? .max : 6
     let isIPv4 = meaning.family == .ipv4
     for field in [PacketBox.Field.sourceAddress, .destinationAddress] {
       var seen: Set<String> = []
@@ -54,24 +56,32 @@ struct RegionText {
     if let (numbers, isNegated) = protocols {
       words.append(
         (isNegated ? "not " : "")
-          + Self.list(numbers) { range in
+          + list(numbers) { range in
             range.lower == range.upper
               ? Self.protocolName(range.lower) : "protocol \(range.lower)-\(range.upper)"
           })
     }
     let hasSingleProtocol = protocols.map { !$0.isNegated } ?? false
-    clause(.destinationPort) { (hasSingleProtocol ? "" : "to port ") + Self.ports($0, $1) }
-    clause(.icmp) { (hasSingleProtocol ? "" : "type ") + Self.types($0, $1) }
+    if hasSingleProtocol { clause(.destinationPort) { ports($0, $1) } }
+    clause(.icmp) { (hasSingleProtocol ? "" : "type ") + types($0, $1) }
     clause(.state) { values, isNegated in
       let names = ["invalid", "established", "related", "new", "untracked"]
       return (isNegated ? "not " : "")
         + names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
     }
-    words += address(.sourceAddress, "from", classes)
-    words += sets(.source, "from", classes)
-    clause(.sourcePort) { "from port " + Self.ports($0, $1) }
-    words += address(.destinationAddress, "to", classes)
-    words += sets(.destination, "to", classes)
+    /// Ports stand behind the addresses of the same side, if there are such.
+    func side(_ word: String, _ addresses: [String], _ port: PacketBox.Field?) {
+      words += addresses
+      guard let port else { return }
+      let behind = addresses.isEmpty ? nil : words.popLast()
+      let count = words.count
+      clause(port) { "\(behind ?? word) port " + ports($0, $1) }
+      if let behind, words.count == count { words.append(behind) }
+    }
+    side("from", address(.sourceAddress, "from", classes) + sets(.source, "from", classes), .sourcePort)
+    side(
+      "to", address(.destinationAddress, "to", classes) + sets(.destination, "to", classes),
+      hasSingleProtocol ? nil : .destinationPort)
     for (field, word) in [(PacketBox.Field.sourceType, "from"), (.destinationType, "to")] {
       clause(field) { values, isNegated in
         let names = ["local", "broadcast", "neither local nor broadcast"]
@@ -82,12 +92,12 @@ struct RegionText {
     for (field, word) in [(DiagramField.input, "in"), (DiagramField.output, "out")] {
       guard let members = classes[field] else { continue }
       let (values, isNegated) = values(members, field)
-      words.append("\(word) \(isNegated ? "not " : "")" + Self.names(values))
+      words.append("\(word) \(isNegated ? "not " : "")" + self.names(values))
     }
     for (field, word) in [(PacketBox.Field.user, "user"), (.group, "group")] {
       clause(field) { values, isNegated in
         "\(word) \(isNegated ? "not " : "")"
-          + Self.list(values) {
+          + list(values) {
             $0.upper == PacketBox.absentID && $0.lower == $0.upper ? "none" : Self.range($0)
           }
       }
@@ -97,7 +107,7 @@ struct RegionText {
     for (field, word) in [
       (PacketBox.Field.dscp, "dscp"), (.timeToLive, "ttl"), (.length, "length"), (.hour, "second of the day"),
     ] {
-      clause(field) { "\(word) \($1 ? "not " : "")" + Self.list($0, Self.range) }
+      clause(field) { "\(word) \($1 ? "not " : "")" + list($0, Self.range) }
     }
     clause(.packetType) { values, isNegated in
       "type \(isNegated ? "not " : "")" + Self.named(values, PacketTypes.names)
@@ -107,7 +117,7 @@ struct RegionText {
     for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
       clause(field) { values, isNegated in
         "ether \(word) \(isNegated ? "not " : "")"
-          + Self.list(values) { range in
+          + list(values) { range in
             range.lower == PacketBox.absentLink ? "none" : Witness.link(range.lower)
           }
       }
@@ -138,7 +148,7 @@ struct RegionText {
       }
     }
     let (values, isNegated) = values(members, field.rawValue)
-    return ["\(word) \(isNegated ? "not " : "")" + Self.addresses(values, meaning.family)]
+    return ["\(word) \(isNegated ? "not " : "")" + addresses(values)]
   }
 
   private func marks(_ cube: Cube) -> [String] {
@@ -165,12 +175,12 @@ struct RegionText {
 
   // MARK: Lists
 
-  private static func list(
+  private func list(
     _ values: IntervalSet<UInt128>, _ text: (AddressRange<UInt128>) -> String
   ) -> String {
     let ranges = values.ranges
-    let shown = ranges.prefix(Self.shown).map(text).joined(separator: ", ")
-    return ranges.count > Self.shown ? shown + " … and \(ranges.count - Self.shown) more" : shown
+    let text = ranges.prefix(shown).map(text).joined(separator: ", ")
+    return ranges.count > shown ? text + " … and \(ranges.count - shown) more" : text
   }
 
   private static func range(_ range: AddressRange<UInt128>) -> String {
@@ -181,17 +191,17 @@ struct RegionText {
     names.indices.filter { values.contains(UInt128($0)) }.map { names[$0] }.joined(separator: ", ")
   }
 
-  private static func ports(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+  private func ports(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
     let absent = IntervalSet([AddressRange(PacketBox.absentPort, PacketBox.absentPort)])
     // A clause about ports is about packets that have one, so "not" and "none" say the rest.
     let present = values.subtracting(absent)
     if present.isEmpty { return isNegated ? "known" : "unknown" }
-    let text = (isNegated ? "not " : "") + list(present, range)
+    let text = (isNegated ? "not " : "") + list(present, Self.range)
     guard values.contains(PacketBox.absentPort) else { return text }
     return text + (isNegated ? " and known" : " or unknown")
   }
 
-  private static func types(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
+  private func types(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
     let absent = IntervalSet([AddressRange(PacketBox.absentPort, PacketBox.absentPort)])
     let present = values.subtracting(absent)
     if present.isEmpty { return isNegated ? "known" : "unknown" }
@@ -246,7 +256,7 @@ struct RegionText {
   }
 
   /// Patterns, as far as the intervals are such.
-  private static func names(_ values: IntervalSet<UInt128>) -> String {
+  private func names(_ values: IntervalSet<UInt128>) -> String {
     let names = NameSet(numbers: values).intervals.map { interval -> String in
       let lower = String(decoding: interval.lower.filter { $0 != 0 }, as: UTF8.self)
       if let upper = interval.upper, upper == interval.lower + [0] { return lower }
@@ -257,23 +267,23 @@ struct RegionText {
       let after = interval.lower.last == 0 ? "after \(lower)" : "\(lower)"
       return upper.map { "names \(after) to before \($0)" } ?? "names \(after) and later"
     }
-    let shown = names.prefix(Self.shown).joined(separator: ", ")
-    return names.count > Self.shown ? shown + " … and \(names.count - Self.shown) more" : shown
+    let text = names.prefix(shown).joined(separator: ", ")
+    return names.count > shown ? text + " … and \(names.count - shown) more" : text
   }
 
-  private static func addresses(_ values: IntervalSet<UInt128>, _ family: Families) -> String {
+  private func addresses(_ values: IntervalSet<UInt128>) -> String {
     var texts: [String] = []
     var rest = 0
     for range in values.ranges {
-      guard texts.count < Self.shown else {
+      guard texts.count < shown else {
         rest += 1
         continue
       }
-      texts += prefixes(range, family)
+      texts += Self.prefixes(range, meaning.family)
     }
-    if texts.count > Self.shown {
-      rest += texts.count - Self.shown
-      texts = Array(texts.prefix(Self.shown))
+    if texts.count > shown {
+      rest += texts.count - shown
+      texts = Array(texts.prefix(shown))
     }
     return texts.joined(separator: ", ") + (rest > 0 ? " … and \(rest) more" : "")
   }

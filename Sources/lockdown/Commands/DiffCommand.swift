@@ -42,7 +42,9 @@ struct DiffCommand: ParsableCommand {
     let before = try CheckedSource.read(old)
     let after = try CheckedSource.read(new)
     guard let first = before.policy, let second = after.policy else { throw ExitCode(1) }
-    let comparison = Terminal.whileAnnouncing("comparing") { PolicyComparison(from: first, to: second) }
+    let comparison = Terminal.whileAnnouncing("comparing") {
+      PolicyComparison(from: first, to: second, listsInFull: format == .json)
+    }
     let report = ComparisonReport(
       comparison, old: (CheckedSource.name(old), before.sources),
       new: (CheckedSource.name(new), after.sources))

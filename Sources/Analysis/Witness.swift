@@ -3,51 +3,36 @@ import PolicyModel
 /// One concrete packet of a box, in the words of the language: what a message shows as proof.
 struct Witness {
   let text: String
+  let sample: PacketSample
 
   /// Picks the values a reader would expect: TCP before others, low ports, documentation addresses.
   init(from box: PacketBox, hook: Hook) {
+    let sample = PacketSample(box, hook: hook)
     var words: [String] = []
-    let protocols = box[.transportProtocol]
-    let number = [6, 17, 1, 58].first { protocols.contains($0) } ?? protocols.ranges.first?.lower ?? 0
-    let isICMP = number == 1 || number == 58
-    if number == PacketBox.absentProtocol {
-      words.append("\(box.family == .ipv4 ? "ipv4" : "ipv6") without a transport protocol")
+    if let number = sample.transportProtocol {
+      words.append(Self.protocolName(UInt128(number)))
     } else {
-      words.append(Self.protocolName(number))
+      words.append("\(box.family == .ipv4 ? "ipv4" : "ipv6") without a transport protocol")
     }
-    if isICMP, let icmp = box[.icmp].ranges.first?.lower, icmp < PacketBox.absentPort {
-      words.append("\(icmp >> 8)/\(icmp & 0xff)")
-    }
-    words.append("from " + Self.address(box[.sourceAddress], box.family, preferring: Self.outside))
-    let hasPorts = [6, 17, 33, 132, 136].contains(number)
-    if hasPorts, let port = Self.port(box[.sourcePort], preferring: [40_000]) {
-      words.append("port \(port)")
-    }
-    words.append("to " + Self.address(box[.destinationAddress], box.family, preferring: Self.inside))
-    if hasPorts, let port = Self.port(box[.destinationPort], preferring: [22, 80, 443, 8080]) {
-      words.append("port \(port)")
-    }
-    if hook != .output, hook != .postrouting,
-      let name = box.inputInterface.sample()
-    {
-      words.append("in \(name)")
-    }
-    if hook != .input, hook != .prerouting,
-      let name = box.outputInterface.sample()
-    {
-      words.append("out \(name)")
-    }
+    if let icmp = sample.icmp { words.append("\(icmp >> 8)/\(icmp & 0xff)") }
+    words.append("from " + Self.address(sample.source, box.family))
+    if let port = sample.sourcePort { words.append("port \(port)") }
+    words.append("to " + Self.address(sample.destination, box.family))
+    if let port = sample.destinationPort { words.append("port \(port)") }
+    if let name = sample.inputInterface { words.append("in \(name)") }
+    if let name = sample.outputInterface { words.append("out \(name)") }
     if hook == .output || hook == .postrouting, !box[.user].contains(0),
       let user = box[.user].ranges.first?.lower
     {
       words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
     }
-    words += Self.remarkable(box, isTCP: number == 6)
+    words += Self.remarkable(box, isTCP: sample.transportProtocol == 6)
     for membership in box.memberships.filter(\.value).keys.sorted() {
       words.append("\(membership.side.rawValue) in $\(membership.set)")
     }
     words.append(Self.stateName(box[.state]))
     text = words.joined(separator: " ")
+    self.sample = sample
   }
 
   /// What is not as usual about it.
@@ -112,15 +97,6 @@ struct Witness {
   static let outside: [UInt128] = [0xcb00_7109, 0x2001_0db8_0000_0000_0000_0000_0000_0009]
   static let inside: [UInt128] = [0xc000_0201, 0x2001_0db8_0001_0000_0000_0000_0000_0001]
 
-  private static func address(
-    _ set: IntervalSet<UInt128>, _ family: Families, preferring usual: [UInt128]
-  ) -> String {
-    let value =
-      usual.first { set.contains($0) && (family == .ipv6) == ($0 > UInt128(UInt32.max)) }
-      ?? set.ranges.first?.lower ?? 0
-    return address(value, family)
-  }
-
   static func address(_ value: UInt128, _ family: Families) -> String {
     family == .ipv4 ? ipv4Text(UInt32(truncatingIfNeeded: value)) : ipv6Text(value)
   }
@@ -128,12 +104,6 @@ struct Witness {
   static func link(_ value: UInt128) -> String {
     LinkAddress(UInt64(truncatingIfNeeded: value)).bytes
       .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
-  }
-
-  private static func port(_ set: IntervalSet<UInt128>, preferring usual: [UInt128]) -> UInt128? {
-    if let port = usual.first(where: { set.contains($0) }) { return port }
-    guard let first = set.ranges.first, first.lower < PacketBox.absentPort else { return nil }
-    return first.lower == 0 && first.upper > 0 ? 1 : first.lower
   }
 
   private static func stateName(_ set: IntervalSet<UInt128>) -> String {

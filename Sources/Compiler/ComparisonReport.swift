@@ -1,4 +1,4 @@
-internal import Analysis
+package import Analysis
 package import CanonicalJSON
 package import Diagnostics
 
@@ -154,7 +154,53 @@ package struct ComparisonReport {
     String(text.flatMap { $0 == "|" ? "\\|" : String($0) })
   }
 
-  // MARK: JSON
+  // MARK: Other formats
+
+  /// An example of each change, with what changes for it.
+  package var samples: [(packet: PacketSample, comment: String)] {
+    comparison.packets.changes.map { change in
+      let decisions =
+        "old: \(decision(change.oldRule, old.sources))\nnew: \(decision(change.newRule, new.sources))"
+      return (change.sample, "\(headline(change))\n\(change.witness)\n\(decisions)")
+    }
+  }
+
+  /// For code hosts: what may be weaker is a warning, everything else a note, at the line of the new policy that
+  /// decides, or of the old one where only that does.
+  package func sarif(version: String, exitCode: Int32) -> JSONValue {
+    var results: (old: [SARIFRenderer.Finding], new: [SARIFRenderer.Finding]) = ([], [])
+    for unknown in comparison.packets.unknown {
+      results.new.append(
+        .init("diff/unknown", .warning, at: nil, "\(unknown.place): could not tell: \(unknown.reason)"))
+    }
+    func add(
+      _ direction: PolicyComparison.Direction, _ text: String, _ spans: (old: SourceSpan?, new: SourceSpan?)
+    ) {
+      let severity: Severity = [.widened, .incomparable].contains(direction) ? .warning : .note
+      let rule = "diff/\(direction.rawValue)"
+      if spans.new == nil, let span = spans.old {
+        results.old.append(.init(rule, severity, at: span, text))
+      } else {
+        results.new.append(.init(rule, severity, at: spans.new, text))
+      }
+    }
+    for change in comparison.packets.changes {
+      guard let direction = PolicyComparison.Direction(rawValue: change.direction.rawValue) else { continue }
+      let lines =
+        [headline(change)] + regions(change) + ["for example: \(change.witness)"]
+        + ["old: \(decision(change.oldRule, old.sources))", "new: \(decision(change.newRule, new.sources))"]
+      add(direction, lines.joined(separator: "\n"), (change.oldRule?.span, change.newRule?.span))
+    }
+    for setting in comparison.settings {
+      add(
+        setting.direction, "\(setting.direction.rawValue): \(setting.domain) \(setting.text)",
+        (setting.oldSpan, setting.newSpan))
+    }
+    var renderer = SARIFRenderer(version: version, exitCode: exitCode)
+    renderer.add(results.new, of: new.name, new.sources)
+    renderer.add(results.old, of: old.name, old.sources)
+    return renderer.log()
+  }
 
   package var json: JSONValue {
     .object([

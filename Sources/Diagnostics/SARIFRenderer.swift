@@ -18,10 +18,26 @@ package struct SARIFRenderer {
     }
   }
 
+  /// A result that is no diagnostic, such as a change between two files.
+  package struct Finding {
+    package var rule: String
+    package var severity: Severity
+    package var text: String
+    /// Nil: about the file as a whole.
+    package var span: SourceSpan?
+
+    package init(_ rule: String, _ severity: Severity, at span: SourceSpan?, _ text: String) {
+      self.rule = rule
+      self.severity = severity
+      self.span = span
+      self.text = text
+    }
+  }
+
   private let version: String
   private let exitCode: Int32
   private var artifacts: [String] = []
-  private var rules: [DiagnosticID] = []
+  private var rules: [String] = []
   private var results: [JSONValue] = []
 
   /// - Parameters:
@@ -37,10 +53,22 @@ package struct SARIFRenderer {
     _ = artifact(input.path)
   }
 
+  package mutating func add(_ findings: [Finding], of path: String, _ files: SourceFiles) {
+    _ = artifact(path)
+    for finding in findings {
+      let place = finding.span.map { location($0, files) } ?? ["artifactLocation": artifactLocation(path)]
+      results.append([
+        "ruleId": .string(finding.rule), "ruleIndex": JSONValue(ruleIndex(finding.rule)),
+        "level": .string(finding.severity.rawValue), "message": ["text": .string(finding.text)],
+        "locations": [["physicalLocation": place]],
+      ])
+    }
+  }
+
   package func log() -> JSONValue {
     let driver: JSONValue = [
       "name": "lockdown", "version": .string(version), "semanticVersion": .string(version),
-      "rules": .array(rules.map { ["id": .string($0.rawValue)] }),
+      "rules": .array(rules.map { ["id": .string($0)] }),
     ]
     let run: JSONValue = [
       "tool": ["driver": driver],
@@ -61,13 +89,7 @@ package struct SARIFRenderer {
   // MARK: Findings
 
   private mutating func result(_ diagnostic: Diagnostic, _ input: Input) -> JSONValue {
-    let rule: Int
-    if let known = rules.firstIndex(of: diagnostic.id) {
-      rule = known
-    } else {
-      rule = rules.count
-      rules.append(diagnostic.id)
-    }
+    let rule = ruleIndex(diagnostic.id.rawValue)
     let place: JSONValue =
       diagnostic.span.map { location($0, input.files) } ?? ["artifactLocation": artifactLocation(input.path)]
     return .object(present: [
@@ -77,6 +99,12 @@ package struct SARIFRenderer {
       ("relatedLocations", related(diagnostic, input.files)),
       ("fixes", fixes(diagnostic, input.files)),
     ])
+  }
+
+  private mutating func ruleIndex(_ rule: String) -> Int {
+    if let known = rules.firstIndex(of: rule) { return known }
+    rules.append(rule)
+    return rules.count - 1
   }
 
   /// All the words of a finding, since viewers show one text.

@@ -274,8 +274,8 @@ SARIF_LOG = sarif_object(
 
 
 class Sarif(CommandLine):
-    def log(self, *files, status):
-        log = json.loads(self.call("check", "--format", "sarif", *files, status=status).stdout)
+    def log(self, *files, status, command="check"):
+        log = json.loads(self.call(command, "--format", "sarif", *files, status=status).stdout)
         errors = jsonschema.Draft202012Validator(SARIF_LOG).iter_errors(log)
         self.assertEqual(["%s: %s" % (list(error.absolute_path), error.message) for error in errors], [])
         run = log["runs"][0]
@@ -290,6 +290,21 @@ class Sarif(CommandLine):
                     self.check_region(place["region"], location["uri"])
         self.assertEqual(run["invocations"], [{"executionSuccessful": status != 3, "exitCode": status}])
         return run
+
+    def test_diff(self):
+        """Changes of packets and settings, at the line that decides now, or that is no more."""
+        old = Questions.OLD
+        self.write("old.cos", old)
+        self.write("new.cos", old.replace("tcp 22 from", "tcp 22, 8080 from").replace(
+            "sysctl:\n  kernel.kptr_restrict: 2\n", ""))
+        run = self.log("old.cos", "new.cos", status=1, command="diff")
+        found = [(result["ruleId"], result["level"], result["locations"][0]["physicalLocation"])
+                 for result in run["results"]]
+        self.assertEqual([(rule, level) for rule, level, _ in found], [("diff/widened", "warning")] * 2)
+        self.assertEqual([(place["artifactLocation"]["uri"], place["region"]["startLine"]) for _, _, place in found],
+                         [("new.cos", 13), ("old.cos", 16)])
+        self.assertIn("for example: tcp from 10.20.0.0 ", run["results"][0]["message"]["text"])
+        self.assertEqual(self.log("old.cos", "old.cos", status=0, command="diff")["results"], [])
 
     @staticmethod
     def places(result):
@@ -853,6 +868,37 @@ sysctl:
         self.assertFalse(value["same"])
         self.assertIn("| widened | input |", self.call("diff", "old.cos", "new.cos", "--format", "markdown",
                                                        status=1).stdout)
+
+    def test_capture(self):
+        """What `--pcap` writes is read by tcpdump: the packets of the examples, with right lengths and checksums."""
+        rules = ["accept tcp 8080 from 10.20.0.0/16", "accept ipv6 udp 53 in wg0", "accept icmpv6 echo-request",
+                 "accept icmp 3/1", "accept sctp 99", "accept dccp 5", "accept gre", "accept ipv6 esp",
+                 "accept udp 9 length 999 ttl 3 dscp 46", "accept udp 10 days tue hours 08:00-09:00",
+                 "accept tcp 77 ether from 02:aa:bb:cc:dd:ee", "accept ipv4 fragment",
+                 "accept tcp 81 flags fin, syn of fin, syn, ack"]
+        self.write("many.cos", self.OLD.replace("      - ssh:", "".join(
+            "      - '%s'\n" % rule for rule in rules) + "      - ssh:"))
+        self.call("diff", "old.cos", "many.cos", "--pcap", "seen.pcapng", status=1)
+        read = support.run(["tcpdump", "-r", self.directory / "seen.pcapng", "-nn", "-vv", "-e", "-tttt"],
+                           env={"TZ": "UTC", "PATH": os.environ["PATH"]})
+        self.assertNotIn("incorrect", read.stdout)
+        self.assertNotIn("bad", read.stdout)
+        for words in ("10.20.0.0.40000 > 192.0.2.1.8080: Flags [S], cksum", "2001:db8::9.40000 > 2001:db8:1::1.53:",
+                      "ICMP6, echo request", "ICMP host 203.0.113.9 unreachable", "203.0.113.9.40000 > 192.0.2.1.99: sctp",
+                      "192.0.2.1.5: DCCP", "proto GRE (47)", "ESP(spi=0x00000100,seq=0x1)", "tos 0xb8, ttl 3,",
+                      "UDP (17), length 999)", "1970-01-06 08:00:00", "02:aa:bb:cc:dd:ee > 02:00:00:00:00:02",
+                      "offset 1480", "81: Flags [FS]"):
+            self.assertIn(words, read.stdout)
+        content = (self.directory / "seen.pcapng").read_bytes()
+        self.assertIn("widened: input: dropped → accepted\nudp from 2001:db8::9 ".encode(), content)
+        self.assertIn(b"wg0", content)
+        # The same packets, the same bytes, and an old file is replaced.
+        self.call("diff", "old.cos", "many.cos", "--pcap", "seen.pcapng", status=1)
+        self.assertEqual((self.directory / "seen.pcapng").read_bytes(), content)
+        self.assertIn("cannot write", self.call("diff", "old.cos", "new.cos", "--pcap", "missing/seen.pcapng",
+                                                status=3).stderr)
+        self.call("diff", "old.cos", "old.cos", "--pcap", "none.pcapng")
+        self.assertEqual(support.run(["tcpdump", "-r", self.directory / "none.pcapng"]).stdout, "")
 
     def test_query(self):
         self.assertIn("holds\n", self.call("query", "old.cos", "input accept tcp 22 from $admin").stdout)

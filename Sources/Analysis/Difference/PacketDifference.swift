@@ -34,6 +34,8 @@ package struct PacketDifference: Sendable {
     /// Whether `regions` are all.
     package var isComplete: Bool
     package var witness: String
+    /// The packet that `witness` describes.
+    package var sample: PacketSample
     /// Whether packets that open a flow are among them.
     package var opensFlows: Bool
   }
@@ -236,6 +238,7 @@ private struct DifferenceRun {
     }
     // Labels are those of one family's meaning; ids are the same in both.
     var key = key
+    let witness = Witness(from: box, hook: place.hook)
     let (oldRule, newRule) = (reference(labels.0), reference(labels.1))
     key.oldRule = oldRule?.id
     key.newRule = newRule?.id
@@ -252,10 +255,11 @@ private struct DifferenceRun {
         change: Change(
           direction: key.direction, place: key.place, before: key.before, after: key.after, oldRule: oldRule,
           newRule: newRule, regions: [], isComplete: true,
-          witness: Witness(from: box, hook: place.hook).text, opensFlows: opensFlows))
+          witness: witness.text, sample: witness.sample, opensFlows: opensFlows))
     if opensFlows, !entry.change.opensFlows {
       entry.change.opensFlows = true
-      entry.change.witness = Witness(from: box, hook: place.hook).text
+      entry.change.witness = witness.text
+      entry.change.sample = witness.sample
       entry.order = order
     }
     entry.regions[meaning.family.rawValue, default: []] += regions

@@ -17,6 +17,8 @@ struct DiffCommand: ParsableCommand {
     case text
     case json
     case markdown
+    /// SARIF 2.1.0, for code hosts and editors.
+    case sarif
   }
 
   @Argument(help: ArgumentHelp("The policy as it was; - is standard input.", valueName: "old"))
@@ -25,7 +27,7 @@ struct DiffCommand: ParsableCommand {
   @Argument(help: ArgumentHelp("The policy as it is.", valueName: "new"))
   var new: String
 
-  @Option(help: ArgumentHelp("How to print: text, json or markdown.", valueName: "format"))
+  @Option(help: ArgumentHelp("How to print: text, json, markdown or sarif.", valueName: "format"))
   var format = Format.text
 
   @Option(
@@ -33,6 +35,12 @@ struct DiffCommand: ParsableCommand {
       "Which changes count: widen, what may be weaker; observe, also what can be seen; any.",
       valueName: "what"))
   var failOn = ComparisonReport.Threshold.any
+
+  @Option(
+    help: ArgumentHelp(
+      "Also write an example of each changed packet to this file (pcapng), with what changes for it.",
+      valueName: "file"))
+  var pcap: String?
 
   func validate() throws {
     if old == "-", new == "-" { throw ValidationError("only one of the two can be standard input") }
@@ -48,12 +56,18 @@ struct DiffCommand: ParsableCommand {
     let report = ComparisonReport(
       comparison, old: (CheckedSource.name(old), before.sources),
       new: (CheckedSource.name(new), after.sources))
+    if let pcap {
+      var capture = CaptureFile(version: Version.text)
+      for (packet, comment) in report.samples { capture.add(packet, comment: comment) }
+      try ReplacedFile.writeOrCreate(pcap, capture.bytes)
+    }
+    let code = report.exitCode(failingOn: failOn)
     switch format {
     case .text: StandardOutput.write(report.text)
     case .json: StandardOutput.write(report.json)
     case .markdown: StandardOutput.write(report.markdown)
+    case .sarif: StandardOutput.write(report.sarif(version: Version.text, exitCode: code))
     }
-    let code = report.exitCode(failingOn: failOn)
     if code != 0 { throw ExitCode(code) }
   }
 }

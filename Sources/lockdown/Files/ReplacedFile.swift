@@ -16,14 +16,30 @@ enum ReplacedFile {
     guard status.st_mode & S_IFMT == S_IFREG else {
       throw FileError("will not replace `\(path)`: no plain file")
     }
-    let slash = target.lastIndex(of: "/") ?? target.startIndex
-    let directory = slash == target.startIndex ? "/" : String(target[..<slash])
-    let temporary = "\(target[...slash]).\(target[target.index(after: slash)...]).\(getpid()).tmp"
+    try put(bytes, at: target, named: path, like: status)
+  }
+
+  /// The same where there is no file yet: it is made with the mode that a new file gets.
+  static func writeOrCreate(_ path: String, _ bytes: [UInt8]) throws(FileError) {
+    var status = stat()
+    if lstat(path, &status) == 0 { return try write(path, bytes) }
+    guard errno == ENOENT else { throw FileError(doing: "cannot write", path: path, code: errno) }
+    try put(bytes, at: path, named: path, like: nil)
+  }
+
+  /// - Parameter status: of the file that is replaced; nil: there is none.
+  private static func put(
+    _ bytes: [UInt8], at target: String, named path: String, like status: stat?
+  ) throws(FileError) {
+    let slash = target.lastIndex(of: "/")
+    let directory = slash.map { $0 == target.startIndex ? "/" : String(target[..<$0]) } ?? "."
+    let name = slash.map { target[target.index(after: $0)...] } ?? target[...]
+    let temporary = "\(directory)/.\(name).\(getpid()).tmp"
     // Nobody else reads it before it has its mode.
-    let file = try FileBytes.create(temporary, bytes, mode: 0o600)
+    let file = try FileBytes.create(temporary, bytes, mode: status == nil ? 0o644 : 0o600)
     defer { close(file) }
     do throws(FileError) {
-      try take(status, file, path)
+      if let status { try take(status, file, path) }
       try FileBytes.synchronize(file, path)
       guard rename(temporary, target) == 0 else {
         throw FileError(doing: "cannot replace", path: path, code: errno)

@@ -4,7 +4,7 @@ import Analysis
 ///
 /// The same packets give the same bytes: their times are in the first week of 1970, on the day and hour they need.
 struct CaptureFile {
-  private(set) var bytes: [UInt8] = []
+  private var bytes: [UInt8] = []
   private var interfaces: [String] = []
 
   // Block types and options of the draft; LINKTYPE_ETHERNET.
@@ -27,6 +27,14 @@ struct CaptureFile {
     Self.option(Self.application, "lockdown \(version)", &body)
     Self.append(UInt32(0), &body)
     add(Self.sectionHeader, body)
+  }
+
+  /// The whole file. One without packets has an interface all the same: tcpdump refuses a file that has none.
+  var contents: [UInt8] {
+    guard interfaces.isEmpty else { return bytes }
+    var copy = self
+    _ = copy.number(of: "eth0")
+    return copy.bytes
   }
 
   mutating func add(_ sample: PacketSample, comment: String) {

@@ -59,7 +59,7 @@ struct DiffCommand: ParsableCommand {
     if let pcap {
       var capture = CaptureFile(version: Version.text)
       for (packet, comment) in report.samples { capture.add(packet, comment: comment) }
-      try ReplacedFile.writeOrCreate(pcap, capture.bytes)
+      try ReplacedFile.writeOrCreate(pcap, capture.contents)
     }
     let code = report.exitCode(failingOn: failOn)
     switch format {

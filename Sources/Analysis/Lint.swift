@@ -15,13 +15,14 @@ package enum Lint {
       for label in labels { met.insert(meaning.rules[Int(label)].id) }
     }
     let redundant = redundantRules(meanings, met)
+    let entered = entered(firewall)
     var findings: [Diagnostic] = []
     // Of an item that stands for several rules, one is enough.
     var items: Set<String> = []
     for rule in firewall.rules where met.contains(rule.id) {
       if case .expanded(let item) = rule.origin { items.insert(item) }
     }
-    for rule in firewall.rules where rule.isEnabled && rule.span.source == policy.span.source {
+    for rule in entered where rule.isEnabled && rule.span.source == policy.span.source {
       if case .closing = rule.origin { continue }
       if case .expanded(let item) = rule.origin, items.contains(item) { continue }
       if !met.contains(rule.id) {
@@ -35,6 +36,20 @@ package enum Lint {
       }
     }
     return findings
+  }
+
+  /// The rules but for those of chains that no rule leads to: of such a chain the checker warns.
+  private static func entered(_ firewall: Firewall) -> [Rule] {
+    let chains = Dictionary(firewall.regularChains.map { ($0.name, $0.rules) }) { first, _ in first }
+    var seen: Set<String> = []
+    var rules = firewall.baseChains.flatMap(\.rules)
+    var waiting = rules.filter(\.isEnabled).flatMap(\.verdict.targets)
+    while let name = waiting.popLast() {
+      guard seen.insert(name).inserted else { continue }
+      waiting += chains[name, default: []].filter(\.isEnabled).flatMap(\.verdict.targets)
+    }
+    for chain in firewall.regularChains where seen.contains(chain.name) { rules += chain.rules }
+    return rules
   }
 
   /// Ids of rules of base chains without which every packet meets the same: from the last to the first, each without

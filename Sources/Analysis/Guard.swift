@@ -49,6 +49,7 @@ struct Guard {
           case (.port(let number), .ports(let ports)): .ports(.destination, protocols: [number], ports)
           case (.address(let side), .addresses(let set)): .addresses(side, AddressMatch(addresses: set))
           case (.interface(let side), .interfaces(let patterns)): .interfaces(side, patterns)
+          case (.mark, .marks(let ranges)): .mark(.mark, MarkValues(ranges))
           // INVARIANT: the parts of a key are those of its map's fields.
           default: .protocols([])
           }
@@ -126,6 +127,7 @@ struct Guard {
       }
       return [all.narrowed(.status, values(combinations.map { UInt128($0) }))]
     case .addresses(let side, let match):
+      if let tree = match.tree { return Self.boxes(tree, side, family) }
       var boxes = addressBoxes(
         match.addresses, match.specials, match.sets, side, family)
       if let exception = match.exception {
@@ -148,6 +150,12 @@ struct Guard {
       return [all.narrowed(.user, widened(ranges))]
     case .group(let ranges):
       return [all.narrowed(.group, widened(ranges))]
+    case .controlGroups(let groups):
+      return groups.map { group in
+        var box = all
+        box.controlGroups = [group: true]
+        return box
+      }
     case .mark(let kind, let values):
       var box = all
       switch kind {
@@ -178,6 +186,23 @@ struct Guard {
       ]
     case .spoofed: return [all.narrowed(.spoofed, values([1])).notLoopback]
     case .ipsec: return [all.narrowed(.ipsec, values([1]))]
+    }
+  }
+
+  private static func boxes(_ tree: AddressTree, _ side: AddressSide, _ family: Families) -> [PacketBox] {
+    tree.decisions(in: family).compactMap { decision in
+      var box = addressBoxes(decision.addresses, [], [], side, family).first
+      for answer in decision.answers {
+        switch answer.question {
+        case .special(let special):
+          let value: UInt128 = special == .local ? 0 : 1
+          let chosen = answer.isYes ? [value] : [0, 1, 2].filter { $0 != value }
+          box = box?.narrowed(side == .source ? .sourceType : .destinationType, values(chosen))
+        case .set(let set): box?.memberships[Membership(set: set, side: side)] = answer.isYes
+        }
+      }
+      // An address is not both, local and a broadcast.
+      return box.flatMap { $0.isEmpty ? nil : $0 }
     }
   }
 

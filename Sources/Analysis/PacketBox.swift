@@ -62,6 +62,12 @@ struct PacketBox: Sendable, Hashable {
   var connectionMark: MarkSet
   /// What is known about sets that are filled meanwhile: whether they hold an address of the packet.
   var memberships: [Membership: Bool] = [:]
+  /// What is known about the control group of the packet's sender: whether a clause with the group would hold. It
+  /// holds for one below another too, but only once the number of each is in the kernel, so of two such that is known
+  /// apart.
+  ///
+  /// INVARIANT: of two that no process can be in, at most one is true.
+  var controlGroups: [ControlGroup: Bool] = [:]
 
   /// All packets of one family.
   init(all family: Families) {
@@ -149,6 +155,10 @@ struct PacketBox: Sendable, Hashable {
         if result.memberships.updateValue(isMember, forKey: membership) == !isMember { return nil }
       }
     }
+    for (group, isIn) in other.controlGroups {
+      if result.controlGroups.updateValue(isIn, forKey: group) == !isIn { return nil }
+      if isIn, controlGroups.contains(where: { $0.value && !$0.key.overlaps(group) }) { return nil }
+    }
     return result.isEmpty ? nil : result
   }
 
@@ -188,6 +198,16 @@ struct PacketBox: Sendable, Hashable {
       piece[keyPath: field] = outside
       pieces.append(piece)
       rest[keyPath: field] = common[keyPath: field]
+    }
+    for (group, isIn) in other.controlGroups.sorted(by: { $0.key < $1.key })
+    where rest.controlGroups[group] == nil {
+      var piece = rest
+      piece.controlGroups[group] = !isIn
+      rest.controlGroups[group] = isIn
+      // Who is in another group is in neither of both.
+      let isPossible =
+        isIn || !piece.controlGroups.contains { $0.value && $0.key != group && !$0.key.overlaps(group) }
+      if isPossible { pieces.append(piece) }
     }
     guard !other.memberships.isEmpty else { return pieces }
     // In a fixed order, so that the same policy gives the same witness.

@@ -26,6 +26,8 @@ struct Witness {
     {
       words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
     }
+    let groups = box.controlGroups.filter(\.value).keys.sorted().map(\.path)
+    if !groups.isEmpty { words.append("cgroup \(groups.joined(separator: ", "))") }
     words += Self.remarkable(box, isTCP: sample.transportProtocol == 6)
     for membership in box.memberships.filter(\.value).keys.sorted() {
       words.append("\(membership.side.rawValue) in $\(membership.set)")

@@ -117,9 +117,9 @@ package struct BundleLateItem: Equatable {
   package typealias Kind = BundleLateKind
 
   package var kind: BundleLateKind
-  /// Name of the device.
+  /// Name of the device, or path of the control group below the root of its hierarchy.
   package var name: [UInt8]
-  /// A base chain, then its rules.
+  /// A base chain, then its rules; or an element, whose key is the last 8 bytes, zero until the number is put there.
   package var messages: [BundleMessage]
   /// Index into `sources`, 1-based.
   package var source: UInt32

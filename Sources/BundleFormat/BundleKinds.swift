@@ -34,6 +34,8 @@ package enum BundleFilterScope: UInt8 {
 package enum BundleLateKind: UInt8 {
   /// A network device: the messages of its own base chain.
   case device = 1
+  /// A control group: the message of the one element that a set takes, its number, which is not known before.
+  case controlGroup = 2
 }
 
 package struct KernelRelease: Equatable {

@@ -258,12 +258,18 @@ package final class BundleReader {
       var messages: [Message] = []
       var next = content.lowerBound
       while next < content.upperBound {
+        let first: BundleMessageKind = kind == .device ? .baseChain : .elements
         let message = try check.check(
-          at: next, end: content.upperBound, kind: messages.isEmpty ? .baseChain : .rule)
+          at: next, end: content.upperBound, kind: messages.isEmpty ? first : .rule)
         messages.append(message)
         next = message.range.upperBound
       }
-      guard messages.count > 1 else { throw BundleError(.late, at: offset, .countMismatch) }
+      guard kind == .device ? messages.count > 1 : messages.count == 1 else {
+        throw BundleError(.late, at: offset, .countMismatch)
+      }
+      guard kind == .device || isPlainPath(cursor.bytes, name) && endsInNumber(cursor.bytes, next) else {
+        throw BundleError(.late, at: offset, .badValue)
+      }
       list.append(LateItem(kind: kind, name: name, messages: messages, source: source))
     }
     try finish(cursor)
@@ -299,6 +305,14 @@ package final class BundleReader {
       start = index + 1
     }
     return true
+  }
+
+  /// Whether a message ends in NFTA_DATA_VALUE of 8 zeros: the place of the number that comes there.
+  private static func endsInNumber(_ bytes: [UInt8], _ end: Int) -> Bool {
+    // nla_len and nla_type of struct nlattr, little-endian.
+    let header: [UInt8] = [12, 0, 1, 0]
+    return bytes[(end - 12)..<(end - 8)].elementsEqual(header)
+      && bytes[(end - 8)..<end].allSatisfy { $0 == 0 }
   }
 
   /// At most one `*`, and it is a whole component between two others.

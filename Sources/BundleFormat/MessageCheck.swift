@@ -203,6 +203,8 @@ struct MessageCheck {
     rank = newRank
     switch kind {
     case .set, .anonymousSet: openSet = name
+    // Late, the set is there.
+    case .elements where section == .late: break
     case .elements, .anonymousElements:
       guard let openSet, bytes[openSet].elementsEqual(bytes[name]) else {
         throw error(offset, .badMessageOrder)

@@ -8,7 +8,7 @@ internal import Seccomp
 enum BundleAssembly {
   static func bundle(
     _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage],
-    deviceChains: [DeviceBatch], items: ItemList,
+    deviceChains: [DeviceBatch], controlGroups: [ControlGroupElement], items: ItemList,
     filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
     let kernel = policy.target.kernel
@@ -43,6 +43,11 @@ enum BundleAssembly {
       BundleLateItem(
         kind: .device, name: Array(chain.device.utf8), messages: chain.messages.map { BundleMessage($0) },
         source: chain.source)
+    }
+    bundle.late += controlGroups.map { element in
+      BundleLateItem(
+        kind: .controlGroup, name: Array(element.path.utf8), messages: [BundleMessage(element.message)],
+        source: element.source)
     }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap

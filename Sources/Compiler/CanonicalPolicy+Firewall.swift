@@ -135,6 +135,7 @@ extension CanonicalPolicy {
     case .port(let number): ["field": "port", "protocol": JSONValue(number)]
     case .interface(let side): ["field": "interface", "side": .string(side.rawValue)]
     case .address(let side): ["field": "address", "side": .string(side.rawValue)]
+    case .mark: ["field": "mark"]
     }
   }
 
@@ -143,6 +144,7 @@ extension CanonicalPolicy {
     case .ports(let ports): ["ports": ranges(ports.ranges)]
     case .interfaces(let patterns): .object(present: names(patterns))
     case .addresses(let addresses): ["addresses": sets.unnamed(addresses)]
+    case .marks(let marks): ["marks": ranges(marks)]
     }
   }
 
@@ -203,6 +205,8 @@ extension CanonicalPolicy {
       [("match", "interfaces"), ("side", .string(side.rawValue))] + names(patterns)
     case .user(let ids): [("match", "user"), ("ids", ranges(ids))]
     case .group(let ids): [("match", "group"), ("ids", ranges(ids))]
+    case .controlGroups(let groups):
+      [("match", "cgroup"), ("paths", JSONValue(groups.map(\.path)))]
     case .mark(let kind, let values):
       [
         ("match", .string(kind.rawValue)), ("marks", ranges(values.ranges)),
@@ -233,9 +237,20 @@ extension CanonicalPolicy {
     }
   }
 
+  /// `any-of`, or `of` and `except`, or a list.
+  private static func tree(_ tree: AddressTree, _ sets: inout CanonicalSets) -> JSONValue {
+    switch tree {
+    case .list(let match): return .object(present: addresses(match, &sets))
+    case .union(let parts): return ["any-of": .array(parts.map { self.tree($0, &sets) })]
+    case .difference(let included, let excepted):
+      return ["of": self.tree(included, &sets), "except": self.tree(excepted, &sets)]
+    }
+  }
+
   private static func addresses(
     _ match: AddressMatch, _ sets: inout CanonicalSets
   ) -> [(String, JSONValue?)] {
+    if let tree = match.tree { return [("list", self.tree(tree, &sets))] }
     let except = match.exception
     let rest: [(String, JSONValue?)] = [
       ("special", sorted(match.specials.map(\.rawValue))),
@@ -341,7 +356,7 @@ extension CanonicalPolicy {
 
   private static func setUpdate(_ update: SetUpdate) -> JSONValue {
     .object(present: [
-      ("operation", .string(update.operation.rawValue)), ("side", .string(update.side.rawValue)),
+      ("operation", .string(update.operation.rawValue)), ("side", .string(update.key.side.rawValue)),
       ("set", .string(update.set)), ("timeout", update.timeout.map { JSONValue($0) }),
     ])
   }

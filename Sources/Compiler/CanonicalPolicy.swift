@@ -67,6 +67,8 @@ struct CanonicalPolicy {
           ("id", .string(ItemID.set(set))), ("name", .string(set.name)),
           ("filled-by", .string(set.filler.rawValue)), ("size", JSONValue(set.size)),
           ("timeout", set.timeout.map { JSONValue($0) }),
+          ("ipv4-bits", set.ipv4Bits == 32 ? nil : JSONValue(set.ipv4Bits)),
+          ("ipv6-bits", set.ipv6Bits == 128 ? nil : JSONValue(set.ipv6Bits)),
         ])
       })
   }

@@ -9,6 +9,10 @@ extension CompiledSchema {
       .optional(
         "timeout",
         described("Seconds that an address stays; absent: until it is taken out.", integer(from: 1))),
+      .optional(
+        "ipv4-bits",
+        described("Leading bits that it holds of each address; absent: all.", integer(from: 0, to: 31))),
+      .optional("ipv6-bits", described("The same for IPv6.", integer(from: 0, to: 127))),
     ])
   }
 

@@ -4,7 +4,8 @@ internal import PolicyModel
 extension CompiledSchema {
   static var ruleDefinitions: [(String, JSONValue)] {
     [
-      ("chain", chain), ("rate", rate), ("dispatch", dispatch), ("map-verdict", words(mapVerdicts)),
+      ("chain", chain), ("rate", rate), ("address-list", addressList), ("dispatch", dispatch),
+      ("map-verdict", words(mapVerdicts)),
       ("prefixes", described("The fewest prefixes that are these addresses.", list(text, from: 1))),
       ("rule", rule), ("key", key), ("match", match),
     ]
@@ -157,12 +158,12 @@ extension CompiledSchema {
 
   private static var dispatch: JSONValue {
     let field = object([
-      .required("field", words(["port", "interface", "address"])), .optional("protocol", octet),
+      .required("field", words(["port", "interface", "address", "mark"])), .optional("protocol", octet),
       .optional("side", words(["source", "destination", "input", "output"])),
     ])
     let part = object([
       .optional("ports", list(range)), .optional("names", list(text)), .optional("prefixes", list(text)),
-      .optional("addresses", reference("set")),
+      .optional("addresses", reference("set")), .optional("marks", list(range)),
     ])
     let verdict: [SchemaMember] = [
       .required("verdict", reference("map-verdict")), .optional("chain", text),
@@ -222,21 +223,16 @@ extension CompiledSchema {
   }
 
   private static var placeMatches: [JSONValue] {
-    let specials = AddressMatch.Special.allCases.map(\.rawValue).sorted()
-    let alternatives: JSONValue = [["required": ["set"]], ["required": ["any"]], ["required": ["addresses"]]]
+    let side = SchemaMember.required("side", words(["source", "destination"]))
     return [
+      match(["addresses"], [side] + addressMembers, addressAlternatives),
       match(
         ["addresses"],
         [
-          .required("side", words(["source", "destination"])), .required("special", list(words(specials))),
-          .optional("set", name), .optional("any", ["const": true]),
-          .optional("addresses", reference("set")),
-          .optional(
-            "dynamic-sets",
-            described(
-              "Dynamic and external sets; an address in one of them is meant too.", list(name, from: 1))),
-          .optional("except", exceptedAddresses),
-        ], [("oneOf", alternatives)]),
+          side,
+          .required(
+            "list", described("What is no plain list less another one.", reference("address-list"))),
+        ]),
       match(
         ["interfaces"],
         [
@@ -245,7 +241,35 @@ extension CompiledSchema {
         ]),
       match(["user"], [.required("ids", list(range))]),
       match(["group"], [.required("ids", list(range))]),
+      match(
+        ["cgroup"],
+        [.required("paths", described("Below the root; ascending, none below another.", list(text, from: 1)))]
+      ),
     ]
+  }
+
+  private static let addressAlternatives: [(String, JSONValue)] = [
+    ("oneOf", [["required": ["set"]], ["required": ["any"]], ["required": ["addresses"]]])
+  ]
+
+  private static var addressMembers: [SchemaMember] {
+    let specials = AddressMatch.Special.allCases.map(\.rawValue).sorted()
+    return [
+      .required("special", list(words(specials))), .optional("set", name),
+      .optional("any", ["const": true]), .optional("addresses", reference("set")),
+      .optional(
+        "dynamic-sets",
+        described("Dynamic and external sets; an address in one of them is meant too.", list(name, from: 1))),
+      .optional("except", exceptedAddresses),
+    ]
+  }
+
+  private static var addressList: JSONValue {
+    let part = reference("address-list")
+    return oneOf([
+      object(addressMembers, addressAlternatives), object([.required("any-of", list(part, from: 2))]),
+      object([.required("of", part), .required("except", part)]),
+    ])
   }
 
   private static var headerMatches: [JSONValue] {

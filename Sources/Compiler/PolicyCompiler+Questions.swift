@@ -33,6 +33,9 @@ extension PolicyCompiler {
         if case .fails(let reason) = judgement { return .setting(statement, failure: reason) }
         return .setting(statement, failure: nil)
       }
+      if case .refines(_, let other) = statement.body {
+        return .setting(statement, failure: packetsWidened(policy, over: other)?.message)
+      }
       guard let answer = Analysis.answer(statement, for: policy) else {
         diagnostics.report(emptyRegion(statement.span))
         return nil

@@ -44,6 +44,7 @@ package enum PolicyCompiler {
       Refinement.check(&policy.ancestors[index], from: base, diagnostics: &diagnostics)
     }
     if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
+    judgeComparisons(&policy, diagnostics: &diagnostics)
     let proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
     guard !diagnostics.hasErrors else { return nil }
 
@@ -65,9 +66,11 @@ package enum PolicyCompiler {
     let items = ItemList(policy, sources: sources)
     let messages: [EncodedMessage]
     let deviceChains: [DeviceBatch]
+    let controlGroups: [ControlGroupElement]
     do {
       messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
       deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: items.index)
+      controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: items.index)
     } catch {
       // The checker refuses what the kernel cannot hold; what it has missed must not become a bundle.
       diagnostics.report(
@@ -90,8 +93,9 @@ package enum PolicyCompiler {
     let notEnforced = NotEnforced.list(policy)
     let sourceMap = items.sourceMap.pretty()
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, deviceChains: deviceChains, items: items, filter: filter,
-      isManagementProved: proofs.isManagementProved, notEnforced: notEnforced, sourceMap: sourceMap)
+      policy, digest: digest, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups,
+      items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
+      sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
       .init(name: "policy.json", bytes: canonical.document(digest: digest).pretty()),

@@ -9,6 +9,16 @@ package struct DeviceBatch {
   package var messages: [EncodedMessage]
 }
 
+/// What a set takes when a control group is there: one message with one element, whose key, the last 8 bytes, is zero
+/// and stands for the group's number.
+package struct ControlGroupElement {
+  /// Below the root of the hierarchy.
+  package var path: String
+  /// The sequence number of the first rule that looks the set up.
+  package var source: UInt32
+  package var message: EncodedMessage
+}
+
 /// Encodes a ruleset as the messages of a fresh batch, without its BATCH_BEGIN and BATCH_END: for each table
 /// itself, all chains, objects, named sets with their elements, and rules, each after its anonymous sets.
 ///
@@ -34,6 +44,22 @@ package enum BatchEncoder {
       try batch.write(table, expressions: expressions, sourceIndex: sourceIndex)
     }
     return batch.messages
+  }
+
+  /// What the sets for control groups take late.
+  package static func encodeControlGroups(
+    of ruleset: Ruleset, sourceIndex: (String) -> UInt32
+  ) throws(NFTablesError) -> [ControlGroupElement] {
+    var elements: [ControlGroupElement] = []
+    for table in ruleset.tables {
+      for element in table.lateElements {
+        var batch = BatchWriter()
+        let source = sourceIndex(element.ruleID)
+        let message = try batch.lateElement(of: element.set, in: table, sequence: source)
+        elements.append(ControlGroupElement(path: element.path, source: source, message: message))
+      }
+    }
+    return elements
   }
 
   /// What each device's base chain is made of, once the device and the ruleset are there: a batch for each.

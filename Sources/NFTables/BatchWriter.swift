@@ -71,6 +71,20 @@ struct BatchWriter: ~Copyable {
     }
   }
 
+  /// One element with a key of zeros at the message's end, for a set that is there.
+  mutating func lateElement(of set: String, in table: Table, sequence: UInt32)
+    throws(NFTablesError) -> EncodedMessage
+  {
+    buffer.begin(NFT_MSG_NEWSETELEM, family: table.family.rawValue, flags: Self.create, sequence: sequence)
+    buffer.append(NFTA_SET_ELEM_LIST_TABLE, string: try ExpressionEncoder.checkedName(table.name))
+    buffer.append(NFTA_SET_ELEM_LIST_SET, string: try ExpressionEncoder.checkedName(set))
+    let element = try NativeElement()
+    let key = [UInt8](repeating: 0, count: KernelSet.KeyType.controlGroup.keyLength)
+    try element.fill(ElementEncoder.Item(key: key, endsInterval: false))
+    buffer.nest(NFTA_SET_ELEM_LIST_ELEMENTS) { element.write(to: &$0) }
+    return EncodedMessage(kind: .elements, bytes: buffer.finished())
+  }
+
   /// The first rule that uses each named set: what the kernel says of a set is about that rule's line.
   private static func firstUsersOfSets(in table: Table) -> [String: String] {
     var users: [String: String] = [:]
@@ -156,6 +170,7 @@ struct BatchWriter: ~Copyable {
       for message in elements { digest.update(message.bytes[message.listStart...]) }
       // An element that is there keeps the limit that it was made with, so another limit needs another set.
       if let state = set.filling?.state { digest.update(Array(DumpText.text(state).utf8)) }
+      if let prefix = set.filling?.prefix { digest.update(prefix) }
       label = Array(digest.finish().prefix(Self.setLabelLength))
     }
 

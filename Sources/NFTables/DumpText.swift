@@ -93,6 +93,7 @@ package struct DumpText {
     case .payload(let base, let offset, let length, let register):
       "payload \(base) offset \(offset) length \(length) => reg \(register)"
     case .conntrack(let key, let register): "ct \(key) => reg \(register)"
+    case .socketControlGroup(let level, let register): "socket cgroupv2 level \(level) => reg \(register)"
     case .fib(let result, let flags, let register):
       "fib \(result) flags 0x\(String(flags, radix: 16)) => reg \(register)"
     case .extensionHeader(let type, let offset, let length, let register):
@@ -196,6 +197,7 @@ package struct DumpText {
     case .packetType: "pkt_type"
     case .linkAddress: "ether_addr"
     case .day: "day"
+    case .controlGroup: "cgroupsv2"
     case .concatenation(let fields): fields.map(name).joined(separator: " . ")
     }
   }

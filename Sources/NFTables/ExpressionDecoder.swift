@@ -22,6 +22,7 @@ struct ExpressionDecoder {
     case "fib": fib(a)
     case "exthdr": extensionHeader(a)
     case "rt": route(a)
+    case "socket": socket(a)
     case "notrack": a.all.isEmpty ? .notrack : nil
     case "cmp": compare(a)
     case "range": range(a)
@@ -54,6 +55,14 @@ struct ExpressionDecoder {
       return nil
     }
     return .setMeta(key, register: register)
+  }
+
+  private func socket(_ a: Attributes) -> Expression? {
+    guard a.holdsOnly([NFTA_SOCKET_KEY, NFTA_SOCKET_DREG, NFTA_SOCKET_LEVEL]),
+      a.uint32(NFTA_SOCKET_KEY) == UInt32(NFT_SOCKET_CGROUPV2.rawValue),
+      let register = a.uint32(NFTA_SOCKET_DREG), let level = a.uint32(NFTA_SOCKET_LEVEL)
+    else { return nil }
+    return .socketControlGroup(level: level, register: register)
   }
 
   private func payload(_ a: Attributes) -> Expression? {

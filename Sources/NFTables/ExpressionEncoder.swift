@@ -71,6 +71,12 @@ struct ExpressionEncoder {
       native.set(NFTNL_EXPR_RT_KEY, key.rawValue)
       native.set(NFTNL_EXPR_RT_DREG, Self.canonicalRegister(register))
       return native
+    case .socketControlGroup(let level, let register):
+      let native = try NativeExpression("socket")
+      native.set(NFTNL_EXPR_SOCKET_KEY, UInt32(NFT_SOCKET_CGROUPV2.rawValue))
+      native.set(NFTNL_EXPR_SOCKET_LEVEL, level)
+      native.set(NFTNL_EXPR_SOCKET_DREG, Self.canonicalRegister(register))
+      return native
     case .setMeta(let key, let register):
       let native = try NativeExpression("meta")
       native.set(NFTNL_EXPR_META_KEY, key.rawValue)

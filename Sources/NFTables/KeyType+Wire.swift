@@ -7,7 +7,7 @@ extension KernelSet.KeyType {
     (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
     (.uid, 24), (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.icmpCode, 32), (.icmpv6Code, 33),
     (.fibAddressType, 38), (.interfaceName, 41), (.timeToLive, 4), (.packetLength, 4), (.linkAddress, 9),
-    (.mark, 19), (.packetType, 31), (.dscp, 36), (.ipv6DSCP, 36), (.day, 45),
+    (.mark, 19), (.packetType, 31), (.dscp, 36), (.ipv6DSCP, 36), (.day, 45), (.controlGroup, 46),
   ]
 
   // Each field of a concatenation takes this many bits of the number (TYPE_BITS).
@@ -48,6 +48,7 @@ extension KernelSet.KeyType {
     case .inetService, .ipv6DSCP: 2
     case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4
     case .linkAddress: 6
+    case .controlGroup: 8
     case .ipv6Address, .interfaceName: 16
     case .concatenation: keyLength
     }
@@ -73,7 +74,7 @@ extension KernelSet.KeyType {
       .ipv6DSCP, .timeToLive, .linkAddress:
       .network
     case .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength,
-      .packetType, .day:
+      .packetType, .day, .controlGroup:
       .host
     case .concatenation: .none
     }

@@ -36,7 +36,11 @@ struct Checker {
   var arguments: [String: [(file: SourceID, argument: Argument)]] = [:]
   /// Trees of ``merged(_:)``.
   var mergedTrees: [SourceID: SyntaxNode] = [:]
-  private let reader: any SourceReader
+  let reader: any SourceReader
+  /// Policies that statements compare this one with, by path; nil: it has errors.
+  var comparedPolicies: [String: HostPolicy?] = [:]
+  /// Another policy is compared with this one.
+  var isComparedWith = false
 
   init(diagnostics: DiagnosticList, sources: SourceFiles, reader: any SourceReader) {
     self.diagnostics = diagnostics
@@ -107,13 +111,6 @@ struct Checker {
     report(Diagnostic(id, .warning, at: span, message, related: related, help: help))
   }
 
-  /// A part of language 1 that this version does not compile.
-  mutating func notSupportedYet(_ span: SourceSpan, _ what: String) {
-    error(
-      .notSupportedYet, span, "\(what) is not supported yet",
-      help: ["it is part of language 1; this version of the compiler refuses it rather than leave it out"])
-  }
-
   /// ``did you mean `x`?`` if a candidate is near, else `otherwise`.
   func suggestion(
     for word: String, among candidates: some Sequence<String>, otherwise: String? = nil
@@ -162,13 +159,13 @@ struct Checker {
     policyFile = file.id
     definitions = Definitions()
     arguments = [:]
+    zones = []
     items = []
     target = Target(kernel: KernelVersion(6, 1))
     // Of the files one by one; the policy as merged has all its parts.
     isExtending = false
     isComplete = areAllComplete
     let root = merged(file)
-    refuseZonesOfSeveralPolicies(file)
     readTarget(root)
     readDefinitions()
     checkParts(of: file)
@@ -196,18 +193,6 @@ struct Checker {
     reportUnusedDefinitions(of: file.id)
     checkIdentities()
     return policy
-  }
-
-  /// A base's zones are not merged yet, and its pairs, which are chains with policies, not compared.
-  private mutating func refuseZonesOfSeveralPolicies(_ file: PolicyFile) {
-    guard file.base != nil else { return }
-    for part in files.inOrder where part.kind == .policy {
-      for entry in [part.root.entry("zones"), part.root.entry("firewall")?.value.entry("between")] {
-        if let key = entry?.key {
-          notSupportedYet(key.span, "`\(key.text)` where one policy extends another")
-        }
-      }
-    }
   }
 
   /// The values of each file by themselves: one that another file replaces must be good too.

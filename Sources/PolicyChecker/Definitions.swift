@@ -39,6 +39,8 @@ struct Definitions {
     var isNamedSet = false
     /// Of a definition that is filled while the policy is in force.
     var dynamicSet: DynamicSet?
+    /// The first clause that fills or empties it, which says how much of an address it holds.
+    var updateSpan: SourceSpan?
   }
 
   /// In the order written.

@@ -308,15 +308,16 @@ package struct SetUpdate: Sendable, Equatable {
   }
 
   package var operation: Operation
-  package var side: AddressSide
+  /// The bits that count are those of the set.
+  package var key: AddressKey
   /// A dynamic set's.
   package var set: String
   /// Seconds; nil: as the set says.
   package var timeout: UInt64?
 
-  package init(operation: Operation, side: AddressSide, set: String, timeout: UInt64? = nil) {
+  package init(operation: Operation, key: AddressKey, set: String, timeout: UInt64? = nil) {
     self.operation = operation
-    self.side = side
+    self.key = key
     self.set = set
     self.timeout = timeout
   }

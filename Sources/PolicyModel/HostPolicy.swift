@@ -119,6 +119,9 @@ package struct DynamicSet: Sendable, Equatable {
   package var size: UInt32
   /// Seconds that an address stays; nil: until somebody takes it out.
   package var timeout: UInt64?
+  /// Leading bits of each address that it holds, 0–32 and 0–128: one that begins with the same is in it.
+  package var ipv4Bits: UInt8 = 32
+  package var ipv6Bits: UInt8 = 128
   package var span: SourceSpan
 
   package init(name: String, filler: Filler, size: UInt32, timeout: UInt64?, span: SourceSpan) {

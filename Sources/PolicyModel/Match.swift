@@ -21,6 +21,8 @@ package struct Match: Sendable, Equatable {
     /// Ranges of ids of the sending socket's owner, ascending and merged.
     case user([AddressRange<UInt32>])
     case group([AddressRange<UInt32>])
+    /// The sending socket is of a process in one of these control groups, or below it. Never negated.
+    case controlGroups([ControlGroup])
     /// The packet's own mark, or its connection's; a packet without connection has none.
     case mark(MarkKind, MarkValues)
     /// Of the TCP flags in `mask` exactly those of `value` are set. Negated like `ports`, inside TCP.
@@ -177,6 +179,8 @@ package struct AddressMatch: Sendable, Equatable {
   ///
   /// INVARIANT: `addresses` holds none of its addresses.
   package var exception: Exception?
+  /// The list itself, where it is not one list less another; the members above are empty then.
+  package var tree: AddressTree?
 
   package init(
     addresses: AddressSet, name: String? = nil, specials: [Special] = [], sets: [String] = []
@@ -187,14 +191,32 @@ package struct AddressMatch: Sendable, Equatable {
     self.sets = sets
   }
 
+  /// - Parameter tree: of which something is asked packet by packet.
+  package init(_ tree: AddressTree) {
+    self.init(addresses: AddressSet())
+    self.tree = tree
+  }
+
   /// Whether the addresses are known when the policy is compiled.
-  package var isStatic: Bool { specials.isEmpty && sets.isEmpty && exception == nil }
+  package var isStatic: Bool { specials.isEmpty && sets.isEmpty && exception == nil && tree == nil }
 
   /// The dynamic and external sets it asks, each once.
-  package var allSets: [String] { Set(sets + (exception?.sets ?? [])).sorted() }
+  package var allSets: [String] {
+    if let tree { return tree.questions.compactMap { if case .set(let name) = $0 { name } else { nil } } }
+    return Set(sets + (exception?.sets ?? [])).sorted()
+  }
+
+  /// Whatever the routing table is asked for, each once.
+  package var allSpecials: [Special] {
+    if let tree {
+      return tree.questions.compactMap { if case .special(let special) = $0 { special } else { nil } }
+    }
+    return Set(specials + (exception?.specials ?? [])).sorted { $0.rawValue < $1.rawValue }
+  }
 
   /// The families in which anything can match.
   package var families: Families {
+    if let tree { return tree.families }
     var families: Families = []
     if !addresses.ipv4.isEmpty || !specials.isEmpty || !sets.isEmpty { families.insert(.ipv4) }
     if !addresses.ipv6.isEmpty || specials.contains(.local) || !sets.isEmpty { families.insert(.ipv6) }

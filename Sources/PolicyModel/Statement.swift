@@ -75,6 +75,8 @@ package struct Statement: Sendable {
     case module(String, denied: Bool)
     case systemCall(String, denied: Bool)
     case mount(String, isNegated: Bool, [MountFlag])
+    /// Nothing is weaker than in another policy, by the name of its file.
+    case refines(String, HostPolicy)
   }
 
   package var name: String?

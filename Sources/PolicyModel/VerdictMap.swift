@@ -6,6 +6,8 @@ package struct VerdictMap: Sendable, Equatable {
     case port(UInt8)
     case interface(InterfaceSide)
     case address(AddressSide)
+    /// The packet's mark; every packet has one.
+    case mark
   }
 
   /// Values of one field; of a key, all of its parts hold.
@@ -13,6 +15,8 @@ package struct VerdictMap: Sendable, Equatable {
     case ports(PortSet)
     case interfaces([InterfacePattern])
     case addresses(AddressSet)
+    /// Ascending and merged.
+    case marks([AddressRange<UInt32>])
   }
 
   package struct Entry: Sendable, Equatable {

@@ -15,11 +15,14 @@ extension SyntaxNode {
       return nil
     }
     guard !isFlow || scalar.style != .plain else {
+      // A comma or ` #` between double quotes has cut the text off: quotes around the rest would not mend it.
+      let isCut = scalar.text.utf8.count { $0 == UInt8(ascii: "\"") } % 2 == 1
       diagnostics.report(
         Diagnostic(
           .flowRule, at: scalar.span, "\(what) inside `[ ]` or `{ }` is not in quotes",
           label: "a comma would split it", help: ["quote it, or write a block list with dashes"],
-          fixIts: [FixIt("quote it", replace: scalar.span, with: Self.singleQuoted(scalar.text))]))
+          fixIts: isCut
+            ? [] : [FixIt("quote it", replace: scalar.span, with: Self.singleQuoted(scalar.text))]))
       return nil
     }
     return scalar

@@ -55,7 +55,6 @@ struct DispatchLowering {
         return element
       }
     }
-    singles.sort { $0.lower.lexicographicallyPrecedes($1.lower) }
     if let element = singles.first, singles.count == 1, map.fields.count == 1,
       case .verdict(let verdict)? = element.data
     {
@@ -63,8 +62,10 @@ struct DispatchLowering {
       output.rules.append(
         parts.rule(guardOfFields.adding(condition([key], .equal, family)), [.verdict(verdict)]))
     } else if !singles.isEmpty {
+      let elements = singles.map { inRegister($0, family) }
+        .sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
       let set = KernelSet(
-        name: nil, keyType: keyType(family), isInterval: false, dataType: .verdict, elements: singles)
+        name: nil, keyType: keyType(family), isInterval: false, dataType: .verdict, elements: elements)
       output.rules.append(parts.dispatch(guardOfFields, field(family), set))
     }
     for line in lines {
@@ -131,6 +132,7 @@ struct DispatchLowering {
       case .interface(.output): .outputInterfaceName
       case .address(.source): family == .ipv6 ? .ipv6Source : .ipv4Source
       case .address(.destination): family == .ipv6 ? .ipv6Destination : .ipv4Destination
+      case .mark: .packetMark(mask: nil)
       }
     }
     return fields.count == 1 ? fields[0] : .concatenated(fields)
@@ -142,6 +144,7 @@ struct DispatchLowering {
       case .port: .inetService
       case .interface: .interfaceName
       case .address: family == .ipv6 ? .ipv6Address : .ipv4Address
+      case .mark: .mark
       }
     }
     return types.count == 1 ? types[0] : .concatenation(types)
@@ -151,6 +154,12 @@ struct DispatchLowering {
     _ elements: [KernelSet.Element], _ comparison: RuleStatement.Operator, _ family: Families?
   ) -> Condition {
     let keyType = keyType(family)
+    let isInterval = elements.contains { !$0.isSingle }
+    // Where ranges are looked up, the rule turns marks round first.
+    let elements =
+      isInterval
+      ? elements
+      : elements.map { inRegister($0, family) }.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
     let operand: Condition.Operand
     if let element = elements.first, elements.count == 1, keyType == .interfaceName, !element.isSingle {
       operand = .inline(.prefix(Array(element.lower.prefix { $0 != 0 })))
@@ -159,9 +168,26 @@ struct DispatchLowering {
     } else {
       operand = .anonymous(
         KernelSet(
-          name: nil, keyType: keyType, isInterval: elements.contains { !$0.isSingle }, elements: elements))
+          name: nil, keyType: keyType, isInterval: isInterval, elements: elements))
     }
     return Condition(field(family), comparison, operand)
+  }
+
+  /// A single key as the registers have it: marks are in host order, and here they are numbers to be compared.
+  private func inRegister(_ element: KernelSet.Element, _ family: Families?) -> KernelSet.Element {
+    guard map.fields.contains(.mark) else { return element }
+    var key: [UInt8] = []
+    for field in map.fields {
+      let length =
+        switch field {
+        case .port, .mark: 4
+        case .interface: 16
+        case .address: family == .ipv6 ? 16 : 4
+        }
+      let part = element.lower.dropFirst(key.count).prefix(length)
+      key += field == .mark ? part.reversed() : Array(part)
+    }
+    return KernelSet.Element(key, key, data: element.data)
   }
 
   /// The elements of a key: the product of its parts in one family.
@@ -191,7 +217,19 @@ struct DispatchLowering {
         ? set.ipv6.map { KernelSet.Element(bigEndian: $0) }
         : set.ipv4.map { KernelSet.Element(bigEndian: $0) }
     case .interfaces(let patterns): MatchLowering.elements(of: patterns)
+    case .marks(let ranges):
+      (map.fields.count == 1 ? ranges : ranges.flatMap(Self.apartFromPrefixes)).map {
+        KernelSet.Element(bigEndian: $0)
+      }
     }
+  }
+
+  /// A range of marks as ranges that are no prefixes: in a concatenation nft lists one as `0x10/28`, and reads the bytes
+  /// of that back in the wrong order.
+  private static func apartFromPrefixes(_ range: AddressRange<UInt32>) -> [AddressRange<UInt32>] {
+    let size = UInt64(range.upper) - UInt64(range.lower) + 1
+    guard size > 1, size & (size - 1) == 0, UInt64(range.lower) % size == 0 else { return [range] }
+    return [AddressRange(range.lower, range.upper - 1), AddressRange(range.upper, range.upper)]
   }
 
   /// Ascending, and ranges that touch as one: an interval set takes no others. Interface names stay as they

@@ -355,7 +355,7 @@ extension RuleStatement.SetUpdate {
       }
     self.init(
       operation, KernelName.set(update.set, family: isV6 ? .ipv6 : .ipv4),
-      key: .address(update.side, isV6: isV6), timeout: update.timeout)
+      key: .address(update.key.side, isV6: isV6), mask: update.key.mask(isV6: isV6), timeout: update.timeout)
   }
 }
 

@@ -14,6 +14,8 @@ package enum Expression: Sendable, Equatable {
   /// The data of the key's element goes to `destination`; 0 takes a verdict. Without an element the rule ends.
   case mapLookup(register: UInt32, SetReference, destination: UInt32)
   case conntrack(ConntrackKey, register: UInt32)
+  /// NFT_SOCKET_CGROUPV2: the number of the ancestor at a level of the sending socket's control group.
+  case socketControlGroup(level: UInt32, register: UInt32)
   case fib(result: FIBResult, flags: UInt32, register: UInt32)
   /// Of an IPv6 extension header, by its protocol number.
   case extensionHeader(type: UInt8, offset: UInt32, length: UInt32, register: UInt32)

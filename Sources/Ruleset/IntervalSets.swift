@@ -108,6 +108,7 @@ extension KernelSet.KeyType {
     case .packetType: "types"
     case .linkAddress: "links"
     case .day: "days"
+    case .controlGroup: "cgroups"
     case .concatenation(let types): types.map(\.contentName).joined(separator: "_")
     }
   }

@@ -61,6 +61,11 @@ package enum KernelName {
     return "_" + readable(ruleID, bytes: 17) + "_" + shortHash("\(ruleID)\n\(kind)") + suffix
   }
 
+  /// The set for the numbers of control groups. A leading underscore is reserved for what we generate.
+  static func controlGroupSet(_ paths: [String]) -> String {
+    "_cgroups_" + shortHash(paths.joined(separator: "\n"))
+  }
+
   static func counter(_ counter: String) -> String {
     let name = underscored(counter)
     return isUsable(name) ? name : hashed(counter)

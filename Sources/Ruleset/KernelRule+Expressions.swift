@@ -220,6 +220,7 @@ extension RuleStatement {
     case .ipv4Destination: network(16, 4)
     case .ipv6Source: network(8, 16)
     case .ipv6Destination: network(24, 16)
+    case .masked(let field, let mask): load(field) + masked(mask)
     case .sourcePort: transport(0, 2)
     case .destinationPort: transport(2, 2)
     case .icmpType, .icmpv6Type: transport(0, 1)
@@ -228,9 +229,11 @@ extension RuleStatement {
     case .conntrackStatus: [.conntrack(.status, register: register)]
     case .socketUser: [.meta(.socketUser, register: register)]
     case .socketGroup: [.meta(.socketGroup, register: register)]
+    case .socketControlGroup(let level): [.socketControlGroup(level: level, register: register)]
     // NFTA_FIB_F_SADDR 1, NFTA_FIB_F_DADDR 2.
     case .fibSourceType: [.fib(result: .addressType, flags: 1, register: register)]
     case .fibDestinationType: [.fib(result: .addressType, flags: 2, register: register)]
+    case .packetMark(nil): [.meta(.mark, register: register)]
     case .packetMark(let mask):
       [.meta(.mark, register: register)] + (mask.map { masked($0.littleEndianBytes) } ?? [])
     case .connectionMark(let mask):
@@ -261,16 +264,21 @@ extension RuleStatement {
           ? [.byteOrder(register: register, destination: register, toNetwork: true, length: 1, size: 2)] : [])
         + transport(2, 2, into: secondWord)
     case .icmpTypeAndCode, .icmpv6TypeAndCode: transport(0, 1) + transport(1, 1, into: secondWord)
-    case .concatenated(let fields): concatenation(fields)
+    case .concatenated(let fields): concatenation(fields, isInterval: isInterval)
     }
   }
 
-  private static func concatenation(_ fields: [Field]) -> [Expression] {
+  private static func concatenation(_ fields: [Field], isInterval: Bool) -> [Expression] {
     var loads: [Expression] = []
     // Registers of 4 bytes begin at 8, NFT_REG32_00; where a register of 16 bytes begins, nft names that.
     var word: UInt32 = 0
     for field in fields {
-      loads += load(field, into: word % 4 == 0 ? word / 4 + 1 : word + 8)
+      let place = word % 4 == 0 ? word / 4 + 1 : word + 8
+      loads += load(field, into: place)
+      if isInterval, case .packetMark = field {
+        loads.append(
+          .byteOrder(register: place, destination: place, toNetwork: true, length: 4, size: 4))
+      }
       word += words(of: field)
     }
     return loads

@@ -56,12 +56,10 @@ struct LimiterSets {
   ) -> RuleStatement {
     // INVARIANT: rules with such a key are split by family.
     let isV6 = family == .ipv6
-    let (bits, all) = isV6 ? (Int(key.ipv6Bits), 128) : (Int(key.ipv4Bits), 32)
-    let mask = (0..<all / 8).map { UInt8(truncatingIfNeeded: 0xff00 >> max(0, min(8, bits - $0 * 8))) }
     return .setUpdate(
       .init(
         .update, name(kind, isV6 ? .ipv6 : .ipv4), key: .address(key.side, isV6: isV6),
-        mask: bits == all ? nil : mask, state: state))
+        mask: key.mask(isV6: isV6), state: state))
   }
 
   private func sets(
@@ -88,6 +86,15 @@ struct LimiterSets {
     .limit(
       rate: limit.rate.amount, seconds: limit.rate.seconds, burst: limit.kernelBurst,
       isBytes: limit.rate.isBytes, isOver: limit.isOver)
+  }
+}
+
+extension AddressKey {
+  /// The bits that count, as an address; nil: all.
+  func mask(isV6: Bool) -> [UInt8]? {
+    let (bits, all) = isV6 ? (Int(ipv6Bits), 128) : (Int(ipv4Bits), 32)
+    guard bits < all else { return nil }
+    return (0..<all / 8).map { UInt8(truncatingIfNeeded: 0xff00 >> max(0, min(8, bits - $0 * 8))) }
   }
 }
 

@@ -6,9 +6,11 @@ package enum Lowering {
   /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
   ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
-    var (chains, deviceChains) = policy.firewall.map { lower($0) } ?? ([], [])
+    var (chains, deviceChains) = policy.firewall.map { lower($0, policy.dynamicSets) } ?? ([], [])
     var sets = sets(of: policy.addressSets, usedIn: chains)
     sets += filledSets(of: policy, usedIn: chains)
+    let (groupSets, lateElements) = controlGroupSets(of: policy)
+    sets += groupSets
     IntervalSets.nameByContent(&sets, in: &chains)
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
@@ -16,11 +18,14 @@ package enum Lowering {
     objects.sort { $0.name < $1.name }
     let table = Table(
       family: .inet, name: KernelName.table, objects: objects, sets: sets, chains: chains,
-      deviceChains: deviceChains)
+      deviceChains: deviceChains, lateElements: lateElements)
     return Ruleset(tables: [table])
   }
 
-  private static func lower(_ firewall: Firewall) -> (chains: [Chain], deviceChains: [Chain]) {
+  private static func lower(
+    _ firewall: Firewall, _ sets: [DynamicSet]
+  ) -> (chains: [Chain], deviceChains: [Chain]) {
+    let prefixes = Dictionary(uniqueKeysWithValues: sets.filter { !$0.isWhole }.map { ($0.name, $0.key) })
     let order = Hook.allCases
     let sorted = firewall.baseChains.sorted { a, b in
       (order.firstIndex(of: a.hook) ?? 0, a.isNAT ? 1 : 0, a.priority)
@@ -48,14 +53,16 @@ package enum Lowering {
       }
       chains.append(
         lower(
-          chain.rules, to: Chain(name: name, base: base, rules: []), policy: chain.policy, &names, &generated)
+          chain.rules, to: Chain(name: name, base: base, rules: []), policy: chain.policy, prefixes, &names,
+          &generated)
       )
     }
     for chain in firewall.regularChains {
       let name = KernelName.chain(chain.name)
       chains.append(
         lower(
-          chain.rules, to: Chain(name: name, base: nil, rules: []), policy: chain.policy, &names, &generated))
+          chain.rules, to: Chain(name: name, base: nil, rules: []), policy: chain.policy, prefixes, &names,
+          &generated))
     }
     return (chains + generated, deviceChains)
   }
@@ -64,10 +71,10 @@ package enum Lowering {
   ///
   /// - Parameter policy: nil for a regular chain that decides nothing at its end.
   private static func lower(
-    _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ names: inout ChainNames,
-    _ generated: inout [Chain]
+    _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ prefixes: [String: AddressKey],
+    _ names: inout ChainNames, _ generated: inout [Chain]
   ) -> Chain {
-    let lowering = RuleLowering(chainPolicy: policy)
+    let lowering = RuleLowering(chainPolicy: policy, prefixes: prefixes)
     var first: Chain?
     var current = chain
     for rule in rules where rule.isEnabled {
@@ -124,11 +131,28 @@ package enum Lowering {
         return KernelSet(
           name: KernelName.set(set.name, family: family), keyType: keyType,
           filling: KernelSet.Filling(
-            isByRules: set.filler == .rules, size: set.size, hasTimeouts: hasTimeouts, timeout: set.timeout))
+            isByRules: set.filler == .rules, size: set.size, hasTimeouts: hasTimeouts, timeout: set.timeout,
+            prefix: set.key.mask(isV6: family == .ipv6)))
       }
     }
     let ofLimiters = (policy.firewall?.rules ?? []).filter(\.isEnabled).flatMap { LimiterSets(of: $0).all }
     return (ofDefinitions + ofLimiters).filter { used.contains($0.name ?? "") }
+  }
+
+  /// The sets for control groups, each once, and what they take late.
+  private static func controlGroupSets(of policy: HostPolicy) -> ([KernelSet], [LateElement]) {
+    var sets: [String: KernelSet] = [:]
+    var elements: [LateElement] = []
+    for rule in policy.firewall?.rules ?? [] where rule.isEnabled {
+      for match in rule.matches {
+        guard case .controlGroups(let groups) = match.condition else { continue }
+        for set in ControlGroupSet.all(of: groups) where sets[set.name] == nil {
+          sets[set.name] = set.set
+          elements += set.groups.map { LateElement(set: set.name, path: $0.path, ruleID: rule.id) }
+        }
+      }
+    }
+    return (sets.values.sorted { ($0.name ?? "") < ($1.name ?? "") }, elements.sorted { $0.key < $1.key })
   }
 
   private static func set<V>(
@@ -139,6 +163,17 @@ package enum Lowering {
       isInterval: ranges.contains { $0.lower != $0.upper },
       elements: ElementList(packing: ranges))
   }
+}
+
+extension DynamicSet {
+  /// The side says nothing.
+  fileprivate var key: AddressKey { AddressKey(side: .source, ipv4Bits: ipv4Bits, ipv6Bits: ipv6Bits) }
+
+  fileprivate var isWhole: Bool { ipv4Bits == 32 && ipv6Bits == 128 }
+}
+
+extension LateElement {
+  fileprivate var key: (String, String) { (set, path) }
 }
 
 extension BaseHook {

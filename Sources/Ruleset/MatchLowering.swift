@@ -15,6 +15,7 @@ internal import PolicyModel
 /// | `ct state` | always: a packet without entry reads as invalid or untracked (`nft_ct_get_eval`) |
 /// | `ct status` | not without an entry: invalid and untracked packets |
 /// | `meta skuid`, `skgid` | not without a full socket that a process owns: forwarded packets, resets, ICMP errors, TIME_WAIT |
+/// | `socket cgroupv2` | not without a full socket, nor where its group is less deep (`nft_sock_get_eval_cgroupv2`) |
 /// | `fib … type`, `fib … oif` | always: `nft_fib4_eval` and its twins store a result for every packet |
 /// | `ct mark` | like `ct status` |
 /// | TCP flags | like ports, and not where the header ends before them |
@@ -27,9 +28,12 @@ struct MatchLowering {
   let ruleFamilies: Families
   /// Whether another match of the rule leaves out what comes in on `lo`.
   let isNeverLoopback: Bool
+  /// What dynamic sets hold of each address, where that is not all.
+  private let prefixes: [String: AddressKey]
 
-  init(of rule: Rule) {
+  init(of rule: Rule, prefixes: [String: AddressKey]) {
     ruleFamilies = rule.families
+    self.prefixes = prefixes
     isNeverLoopback = rule.matches.contains { match in
       guard case .interfaces(.input, let patterns) = match.condition else { return false }
       let holdsLoopback = patterns.contains { $0.isPrefix ? "lo".hasPrefix($0.name) : $0.name == "lo" }
@@ -43,10 +47,10 @@ struct MatchLowering {
     case .icmp, .dscp, .timeToLive, .fragment: true
     case .services(let services): services.contains { $0.families != .both }
     case .addresses(_, let match):
-      !match.sets.isEmpty || match.exception != nil
+      !match.sets.isEmpty || match.exception != nil || match.tree != nil
         || !(match.specials.allSatisfy { $0 == .local } && match.addresses.isEmpty || match.addresses == .all)
-    case .protocols, .ports, .states, .status, .interfaces, .user, .group, .mark, .tcpFlags, .linkAddresses,
-      .length, .packetTypes, .hours, .days, .spoofed, .ipsec:
+    case .protocols, .ports, .states, .status, .interfaces, .user, .group, .controlGroups, .mark, .tcpFlags,
+      .linkAddresses, .length, .packetTypes, .hours, .days, .spoofed, .ipsec:
       false
     }
   }
@@ -69,6 +73,7 @@ struct MatchLowering {
       lower(interfaces: patterns, side, isNegated: match.isNegated)
     case .user(let ranges): lower(ids: ranges, .socketUser, keyType: .uid, isNegated: match.isNegated)
     case .group(let ranges): lower(ids: ranges, .socketGroup, keyType: .gid, isNegated: match.isNegated)
+    case .controlGroups(let groups): Self.lower(controlGroups: groups)
     case .mark(let kind, let values): lower(mark: values, kind, isNegated: match.isNegated)
     case .tcpFlags(let value, let mask): lower(flags: value, mask, isNegated: match.isNegated)
     case .linkAddresses(let side, let addresses):
@@ -246,7 +251,11 @@ struct MatchLowering {
   private func lower(
     addresses match: AddressMatch, _ side: AddressSide, family: Families, isNegated: Bool
   ) -> LoweredMatch {
-    if family == .ipv6 {
+    if let tree = match.tree {
+      family == .ipv6
+        ? lower(tree, \.ipv6, .ipv6Address, side, family: family, isNegated: isNegated)
+        : lower(tree, \.ipv4, .ipv4Address, side, family: family, isNegated: isNegated)
+    } else if family == .ipv6 {
       lower(
         match.addresses.ipv6, excluding: match.exception?.addresses.ipv6 ?? [], .ipv6Address, of: match, side,
         family: family, isNegated: isNegated)
@@ -265,7 +274,7 @@ struct MatchLowering {
   ) -> LoweredMatch {
     let everything = [AddressRange<Value>(0, .max)]
     let except = match.exception
-    let terms = Terms(side: side, family: family, keyType: keyType)
+    let terms = Terms(side: side, family: family, keyType: keyType, prefixes: prefixes)
     // A list of everything needs no question; an exception of everything leaves nothing.
     let included =
       ranges == everything
@@ -291,6 +300,35 @@ struct MatchLowering {
     return .anyOf([Conjunction(included.map { $0(.notEqual) })] + inBoth)
   }
 
+  /// A conjunction for each way in which the questions may be answered: they exclude each other.
+  private func lower<Value>(
+    _ tree: AddressTree, _ ranges: KeyPath<AddressSet, [AddressRange<Value>]>, _ keyType: KernelSet.KeyType,
+    _ side: AddressSide, family: Families, isNegated: Bool
+  ) -> LoweredMatch {
+    let everything = [AddressRange<Value>(0, .max)]
+    let terms = Terms(side: side, family: family, keyType: keyType, prefixes: prefixes)
+    let alternatives = tree.decisions(in: family).compactMap { decision -> Conjunction? in
+      let known = decision.addresses[keyPath: ranges]
+      var conditions: [Condition] = []
+      if known == everything || known.isEmpty {
+        guard known.isEmpty == isNegated else { return nil }
+      } else {
+        conditions = terms.list(known, name: nil, specials: [], sets: []).map {
+          $0(isNegated ? .notEqual : .equal)
+        }
+      }
+      let asked = decision.answers.map { answer in
+        switch answer.question {
+        case .special(let special): terms.isSpecial([special])(answer.isYes ? .equal : .notEqual)
+        case .set(let name): terms.inSet(name)(answer.isYes ? .equal : .notEqual)
+        }
+      }
+      return Conjunction(conditions + asked)
+    }
+    if alternatives.isEmpty { return .never }
+    return alternatives == [Conjunction()] ? .always : .anyOf(alternatives)
+  }
+
   /// Questions about an address of packets of one family. Each has an answer for every packet.
   private struct Terms {
     typealias Term = (RuleStatement.Operator) -> Condition
@@ -298,6 +336,7 @@ struct MatchLowering {
     let side: AddressSide
     let family: Families
     let keyType: KernelSet.KeyType
+    let prefixes: [String: AddressKey]
 
     /// What is constant comes first: an address that is in it is found, whatever becomes of the sets meanwhile.
     func list<Value>(
@@ -322,7 +361,7 @@ struct MatchLowering {
       return { Condition(.address(side, isV6: family == .ipv6), $0, operand) }
     }
 
-    private func isSpecial(_ specials: [AddressMatch.Special]) -> Term {
+    func isSpecial(_ specials: [AddressMatch.Special]) -> Term {
       let types = specials.map { addressType($0).littleEndianBytes }
       let operand: Condition.Operand
       if let type = types.first, types.count == 1 {
@@ -335,10 +374,13 @@ struct MatchLowering {
       return { Condition(side == .source ? .fibSourceType : .fibDestinationType, $0, operand) }
     }
 
-    private func inSet(_ name: String) -> Term {
+    func inSet(_ name: String) -> Term {
       let operand = Condition.Operand.inline(
         .set(.named(KernelName.set(name, family: family)), isInterval: false))
-      return { Condition(.address(side, isV6: family == .ipv6), $0, operand) }
+      let isV6 = family == .ipv6
+      let address = RuleStatement.Field.address(side, isV6: isV6)
+      let field = prefixes[name]?.mask(isV6: isV6).map { .masked(address, $0) } ?? address
+      return { Condition(field, $0, operand) }
     }
 
     /// linux/rtnetlink.h RTN_LOCAL, RTN_BROADCAST.
@@ -413,6 +455,18 @@ struct MatchLowering {
     guard !ids.isEmpty else { return isNegated ? .always : .never }
     let positive = Conjunction([Condition(field, .equal, .hostOrder(ids, keyType: keyType))])
     return isNegated ? .unless(guard: Conjunction(), [positive]) : .anyOf([positive])
+  }
+
+  /// A set for each level: no process is in two groups of different levels unless one is below the other, and those
+  /// were left out, so that the alternatives are disjoint.
+  private static func lower(controlGroups groups: [ControlGroup]) -> LoweredMatch {
+    .anyOf(
+      ControlGroupSet.all(of: groups).map { set in
+        Conjunction([
+          Condition(
+            .socketControlGroup(level: set.level), .equal, .inline(.set(.named(set.name), isInterval: false)))
+        ])
+      })
   }
 
   // MARK: Fields that every packet has

@@ -28,6 +28,8 @@ struct RuleLowering {
   /// own policy is not asked, for it is `accept` until the transaction that creates the chain ends. Nil: a
   /// regular chain.
   let chainPolicy: ChainPolicy?
+  /// What dynamic sets hold of each address, where that is not all.
+  var prefixes: [String: AddressKey] = [:]
 
   func lower(_ rule: Rule, _ names: inout ChainNames) -> Output {
     if case .dispatch(let map) = rule.verdict {
@@ -113,7 +115,7 @@ struct RuleLowering {
       rule.families == .both
       && (isOfFamily || rule.matches.contains(where: MatchLowering.isFamilySpecific))
     let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
-    let lowering = MatchLowering(of: rule)
+    let lowering = MatchLowering(of: rule, prefixes: prefixes)
     let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
 
     var alternatives: [Conjunction] = []
@@ -158,24 +160,25 @@ struct RuleLowering {
     case .interfaces(.output, _): 9
     case .user: 10
     case .group: 11
+    case .controlGroups: 12
     // The others by their keyword, but link addresses last: nft lists them without the kind of the device, and
     // when it reads that back, it looks for the network header's protocol beside them.
-    case .mark(.connmark, _): 12
-    case .days: 13
-    case .dscp: 14
-    case .tcpFlags: 15
-    case .fragment: 16
-    case .hours: 17
-    case .ipsec: 18
-    case .length: 19
-    case .mark(.mark, _): 20
-    case .spoofed: 21
-    case .status: 22
-    case .timeToLive: 23
-    case .packetTypes: 24
+    case .mark(.connmark, _): 13
+    case .days: 14
+    case .dscp: 15
+    case .tcpFlags: 16
+    case .fragment: 17
+    case .hours: 18
+    case .ipsec: 19
+    case .length: 20
+    case .mark(.mark, _): 21
+    case .spoofed: 22
+    case .status: 23
+    case .timeToLive: 24
+    case .packetTypes: 25
     // Destination before source, so that nft joins the loads.
-    case .linkAddresses(.destination, _): 25
-    case .linkAddresses(.source, _): 26
+    case .linkAddresses(.destination, _): 26
+    case .linkAddresses(.source, _): 27
     }
   }
 }
@@ -217,7 +220,7 @@ struct Parts {
       id: rule.id, part: next, comment: KernelText.comment(of: rule), label: identity + [next],
       anonymousSets: [], statements: [])
     // INVARIANT: fewer than 256 parts. At most 2 families × 2 for services or ICMP types × 4 for lengths × 12 for
-    // address lists (`Checker.alternativesLimit`) = 192 alternatives, then an exception or two for each match, and
+    // lists of addresses and control groups (`Checker.alternativesLimit`) = 192 alternatives, then an exception or two for each match, and
     // a dozen rules of effects.
     next += 1
     result.append(conjunction)

@@ -30,6 +30,8 @@ package enum RuleStatement: Sendable, Equatable {
     case ipv4Destination
     case ipv6Source
     case ipv6Destination
+    /// The bits of an address that are in the mask.
+    case masked(Field, [UInt8])
     /// `name` is the header nft prints: `tcp`, `udp`, `sctp`, `dccp`, `udplite`, or `th` for several.
     case sourcePort(header: String)
     case destinationPort(header: String)
@@ -41,6 +43,8 @@ package enum RuleStatement: Sendable, Equatable {
     case conntrackStatus
     case socketUser
     case socketGroup
+    /// The number of the control group at that level that the sending process is in or below.
+    case socketControlGroup(level: UInt32)
     case fibSourceType
     case fibDestinationType
     /// A mask other than nil is applied first.

@@ -33,10 +33,12 @@ package struct Table: Sendable, Equatable {
   /// Base chains that are bound to a device each, and lead to one of `chains`. Older kernels refuse them, and all
   /// that is sent with them, where the device is missing: they are sent apart, late, when it is there.
   package var deviceChains: [Chain]
+  /// Elements of `sets` whose keys are not known yet, sorted by set and path.
+  package var lateElements: [LateElement]
 
   package init(
     family: TableFamily, name: String, comment: String? = "lockdown", objects: [NamedObject],
-    sets: [KernelSet], chains: [Chain], deviceChains: [Chain] = []
+    sets: [KernelSet], chains: [Chain], deviceChains: [Chain] = [], lateElements: [LateElement] = []
   ) {
     self.family = family
     self.name = name
@@ -45,6 +47,22 @@ package struct Table: Sendable, Equatable {
     self.sets = sets
     self.chains = chains
     self.deviceChains = deviceChains
+    self.lateElements = lateElements
+  }
+}
+
+/// The number of a control group that a set takes when the group is there.
+package struct LateElement: Sendable, Equatable {
+  package var set: String
+  /// Below the root of the hierarchy.
+  package var path: String
+  /// Id of the first rule that looks the set up.
+  package var ruleID: String
+
+  package init(set: String, path: String, ruleID: String) {
+    self.set = set
+    self.path = path
+    self.ruleID = ruleID
   }
 }
 
@@ -160,6 +178,8 @@ package struct KernelSet: Sendable, Equatable {
     case packetType
     case linkAddress
     case day
+    /// The number of a directory of the cgroup file system, as name_to_handle_at(2) gives it: 8 bytes.
+    case controlGroup
     /// `meta l4proto . th dport` and the like: each field padded to 4 bytes.
     case concatenation([KeyType])
   }
@@ -203,15 +223,19 @@ package struct KernelSet: Sendable, Equatable {
     /// What rules give each element. One that is there keeps what it was made with, so that another state needs
     /// another set.
     package var state: ElementState?
+    /// The bits of an address that rules put in; nil: all. Others are others' elements.
+    package var prefix: [UInt8]?
 
     package init(
-      isByRules: Bool, size: UInt32, hasTimeouts: Bool, timeout: UInt64?, state: ElementState? = nil
+      isByRules: Bool, size: UInt32, hasTimeouts: Bool, timeout: UInt64?, state: ElementState? = nil,
+      prefix: [UInt8]? = nil
     ) {
       self.isByRules = isByRules
       self.size = size
       self.hasTimeouts = hasTimeouts
       self.timeout = timeout
       self.state = state
+      self.prefix = prefix
     }
   }
 

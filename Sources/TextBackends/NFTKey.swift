@@ -13,6 +13,7 @@ enum NFTKey {
     case .ipv4Destination: "ip daddr"
     case .ipv6Source: "ip6 saddr"
     case .ipv6Destination: "ip6 daddr"
+    case .masked(let field, let mask): "\(name(of: field)) & \(address(mask))"
     case .sourcePort(let header): "\(header) sport"
     case .destinationPort(let header): "\(header) dport"
     case .icmpType: "icmp type"
@@ -23,6 +24,7 @@ enum NFTKey {
     case .conntrackStatus: "ct status"
     case .socketUser: "meta skuid"
     case .socketGroup: "meta skgid"
+    case .socketControlGroup(let level): "socket cgroupv2 level \(level)"
     case .fibSourceType: "fib saddr type"
     case .fibDestinationType: "fib daddr type"
     case .packetMark(let mask): "meta mark" + masked(mask)
@@ -57,7 +59,7 @@ enum NFTKey {
   static func needsOperator(_ field: RuleStatement.Field) -> Bool {
     switch field {
     case .packetMark(let mask), .connectionMark(let mask): mask != nil
-    case .tcpFlags, .ipv4FragmentOffset: true
+    case .tcpFlags, .ipv4FragmentOffset, .masked: true
     default: false
     }
   }
@@ -83,6 +85,7 @@ enum NFTKey {
     case .packetType: "pkt_type"
     case .linkAddress: "ether_addr"
     case .day: "day"
+    case .controlGroup: "cgroupsv2"
     case .concatenation(let fields): fields.map(name).joined(separator: " . ")
     }
   }
@@ -134,6 +137,7 @@ enum NFTKey {
     case .family, .conntrackStatus, .tcpFlags, .inputInterfaceType, .ipv4FragmentOffset, .ipv6FragmentOffset,
       .reverseRoute, .securityPath, .hour:
       nil
+    case .masked(let field, _): keyType(of: field)
     case .packetMark, .connectionMark: .mark
     case .linkSource, .linkDestination: .linkAddress
     case .ipv4DSCP: .dscp
@@ -154,6 +158,7 @@ enum NFTKey {
     case .conntrackState: .conntrackState
     case .socketUser: .uid
     case .socketGroup: .gid
+    case .socketControlGroup: .controlGroup
     case .fibSourceType, .fibDestinationType: .fibAddressType
     case .protocolAndDestinationPort: .concatenation([.inetProtocol, .inetService])
     case .icmpTypeAndCode: .concatenation([.icmpType, .icmpCode])
@@ -181,6 +186,8 @@ enum NFTKey {
     case .packetType: packetType(bytes.first ?? .max)
     case .linkAddress: bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined(separator: ":")
     case .day: day(bytes.first ?? .max)
+    // Its sets are filled late: no text of ours holds a number.
+    case .controlGroup: NFTString.inexpressible
     case .concatenation(let fields):
       fields.indices.map { text(Self.field($0, of: bytes, fields), keyType: fields[$0]) }
         .joined(separator: " . ")
@@ -221,16 +228,22 @@ enum NFTKey {
       case .mark where set.isInterval:
         let lower = hexadecimal(bigEndian(element.lower))
         return element.isSingle ? lower : lower + "-" + hexadecimal(bigEndian(element.upper))
-      default: return text(element, keyType: set.keyType)
+      default: return text(element, keyType: set.keyType, isInterval: set.isInterval)
       }
     }
   }
 
-  private static func text(_ element: KernelSet.Element, keyType: KernelSet.KeyType) -> String {
+  private static func text(
+    _ element: KernelSet.Element, keyType: KernelSet.KeyType, isInterval: Bool
+  ) -> String {
     if case .concatenation(let fields) = keyType {
       return fields.indices.map { index in
         let lower = field(index, of: element.lower, fields)
         let upper = field(index, of: element.upper, fields)
+        if isInterval, fields[index] == .mark {
+          let first = hexadecimal(bigEndian(lower))
+          return lower == upper ? first : first + "-" + hexadecimal(bigEndian(upper))
+        }
         return range(lower, upper, keyType: fields[index])
       }.joined(separator: " . ")
     }
@@ -264,6 +277,7 @@ enum NFTKey {
     case .inetService, .ipv6DSCP: 2
     case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4
     case .linkAddress: 6
+    case .controlGroup: 8
     case .ipv6Address, .interfaceName: 16
     case .concatenation(let fields): fields.reduce(0) { $0 + (length(of: $1) + 3) / 4 * 4 }
     }

@@ -76,7 +76,7 @@ enum NFTRule {
   private static func text(_ update: RuleStatement.SetUpdate) -> String {
     var words = ["\(update.operation)", "@\(update.set)", "{", NFTKey.name(of: update.key)]
     if let mask = update.mask { words += ["&", NFTKey.text(mask, of: update.key)] }
-    if let timeout = update.timeout { words.append("timeout \(timeout)s") }
+    if let timeout = update.timeout { words.append("timeout \(NFTString.duration(timeout))") }
     if let state = update.state { words.append(text(state)) }
     return words.joined(separator: " ") + " }"
   }

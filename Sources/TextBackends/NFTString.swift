@@ -25,6 +25,12 @@ enum NFTString {
     return quoted(String(decoding: name, as: UTF8.self) + "*")
   }
 
+  /// A time; nft reads eight digits at most of one unit.
+  static func duration(_ seconds: UInt64) -> String {
+    let day: UInt64 = 86_400
+    return seconds < 100_000_000 ? "\(seconds)s" : "\(seconds / day)d\(seconds % day)s"
+  }
+
   /// In a comment a line end would end the comment.
   static func comment(_ text: String) -> String {
     String(decoding: text.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)

@@ -30,8 +30,11 @@ package enum NFTText {
       """
     for table in ruleset.tables {
       for chain in table.deviceChains { text += NFTTableText(table).commands(for: chain) }
+      if !table.lateElements.isEmpty { text += NFTTableText(table).lateElements }
     }
-    if ruleset.tables.allSatisfy(\.deviceChains.isEmpty) { text += "\n# The policy needs nothing late.\n" }
+    if ruleset.tables.allSatisfy({ $0.deviceChains.isEmpty && $0.lateElements.isEmpty }) {
+      text += "\n# The policy needs nothing late.\n"
+    }
     return text
   }
 }
@@ -80,7 +83,7 @@ private struct NFTTableText {
       }
       if !flags.isEmpty { text += "\t\tflags \(flags.joined(separator: ","))\n" }
       text += "\t\tsize \(filling.size)\n"
-      if let timeout = filling.timeout { text += "\t\ttimeout \(timeout)s\n" }
+      if let timeout = filling.timeout { text += "\t\ttimeout \(NFTString.duration(timeout))\n" }
       text += "\t}\n"
       return
     }
@@ -146,6 +149,25 @@ private struct NFTTableText {
     if let id = chain.rules.first?.id { text += "# \(NFTString.comment(id))\n" }
     text += "add chain \(name)\(chain.base.map { " { \(Self.text(of: $0)) }" } ?? "")\nflush chain \(name)\n"
     for rule in chain.rules { text += "add rule \(name) \(NFTRule.text(rule))\n" }
+    return text
+  }
+
+  /// As comments: nft would refuse the whole file where one of the groups is missing.
+  var lateElements: String {
+    var text = """
+
+      # Control groups are known by numbers, which differ at each start of a service. When one has started, that is to
+      # say each time, load its line without the `#`; nft looks for the path below /sys/fs/cgroup. systemd 255 and later
+      # do it for a unit with `NFTSet=cgroup:inet:\(table.name):SET`.
+
+      """
+    var id: String?
+    for element in table.lateElements {
+      if element.ruleID != id { text += "# \(NFTString.comment(element.ruleID))\n" }
+      id = element.ruleID
+      text +=
+        "#add element \(Self.name(of: table.family)) \(table.name) \(element.set) { \(NFTString.quoted(element.path)) }\n"
+    }
     return text
   }
 

@@ -26,6 +26,8 @@ struct Packet {
   var isSpoofed = false
   /// Dynamic sets that hold its source.
   var sets: Set<String> = []
+  /// Control groups for which a clause holds.
+  var groups: Set<ControlGroup> = []
 
   func meets(_ match: Match) -> Bool {
     switch match.condition {
@@ -50,6 +52,14 @@ struct Packet {
           : addresses.ipv6.contains { $0.lower <= UInt128(source) && UInt128(source) <= $0.upper }
         return isKnown || sets.contains(where: self.sets.contains)
       }
+      func isIn(_ tree: AddressTree) -> Bool {
+        switch tree {
+        case .list(let match): meets(Match(.addresses(.source, match)))
+        case .union(let parts): parts.contains(where: isIn)
+        case .difference(let included, let excepted): isIn(included) && !isIn(excepted)
+        }
+      }
+      if let tree = addresses.tree { return isIn(tree) != match.isNegated }
       let isExcepted = addresses.exception.map { isIn($0.addresses, $0.sets) } ?? false
       return (isIn(addresses.addresses, addresses.sets) && !isExcepted) != match.isNegated
     case .interfaces(_, let patterns):
@@ -74,6 +84,7 @@ struct Packet {
         ? hours.start <= hour && hour < hours.end : hour >= hours.start || hour < hours.end
     case .fragment: return isFragment != match.isNegated
     case .spoofed: return (isSpoofed && input != "lo") != match.isNegated
+    case .controlGroups(let groups): return !self.groups.isDisjoint(with: groups)
     case .group, .icmp, .linkAddresses, .timeToLive, .length, .packetTypes, .days, .ipsec: return false
     }
   }
@@ -90,6 +101,7 @@ struct Packet {
           case .ports(let ports): port.map { ports.contains($0) } ?? false
           case .addresses(let set): meets(Match(.addresses(.source, AddressMatch(addresses: set))))
           case .interfaces(let patterns): meets(Match(.interfaces(.input, patterns)))
+          case .marks(let ranges): meets(Match(.mark(.mark, MarkValues(ranges))))
           }
         }
       }
@@ -127,6 +139,7 @@ struct Packet {
     box[.fragment] = point(isFragment ? 1 : 0)
     box[.spoofed] = point(isSpoofed ? 1 : 0)
     for set in ["s", "t"] { box.memberships[Membership(set: set, side: .source)] = sets.contains(set) }
+    for group in randomGroups { box.controlGroups[group] = groups.contains(group) }
     box.inputInterface = .exactly(input)
     return box
   }
@@ -184,10 +197,13 @@ func outcomes(
 private let source = SourceID(0)
 let nowhere = SourceSpan(source, 0, 0)
 
+/// One below another, and one apart from both.
+let randomGroups = [ControlGroup("a"), ControlGroup("a/b"), ControlGroup("c")]
+
 func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   let isNegated = Bool.random(using: &random)
   let condition: Match.Condition
-  switch Int.random(in: 0..<14, using: &random) {
+  switch Int.random(in: 0..<15, using: &random) {
   case 0: condition = .protocols([[6], [17], [6, 17], [1]].randomElement(using: &random) ?? [6])
   case 1:
     let low = UInt16.random(in: 1...4, using: &random)
@@ -217,6 +233,15 @@ func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
       }
       match.exception = exception
     }
+    if !match.isStatic, Int.random(in: 0..<3, using: &random) == 0 {
+      let other = AddressMatch(
+        addresses: AddressSet(ipv4: [IPv4Range(1, 2)], ipv6: [IPv6Range(0, 1)]),
+        sets: Bool.random(using: &random) ? ["t"] : [])
+      match = AddressMatch(
+        Bool.random(using: &random)
+          ? .difference(.list(match), .list(other))
+          : .union([.list(other), .difference(.list(match), .list(other))]))
+    }
     condition = .addresses(.source, match)
   case 5:
     condition = .interfaces(
@@ -240,6 +265,9 @@ func randomMatch(_ random: inout some RandomNumberGenerator) -> Match {
   case 11: return Match(.hours(Hours(start: 79_200, end: Bool.random(using: &random) ? 0 : 21_600)))
   case 12: condition = .fragment
   case 13: condition = .spoofed
+  case 14:
+    let groups = randomGroups.shuffled(using: &random).prefix(Int.random(in: 1...2, using: &random))
+    return Match(.controlGroups(Array(groups).merged))
   default:
     condition = .services([
       Service(protocolNumber: 1, ports: nil),
@@ -262,8 +290,12 @@ func randomMap(_ random: inout some RandomNumberGenerator, _ targets: [String]) 
     .interfaces([InterfacePattern("eth1")]), .interfaces([InterfacePattern("lo")]),
     .interfaces([InterfacePattern("eth0"), InterfacePattern("eth00", isPrefix: true)]),
   ]
+  let marks: [VerdictMap.Part] = [
+    .marks([AddressRange(0, 0)]), .marks([AddressRange(1, 4), AddressRange(0x4001, 0x4001)]),
+    .marks([AddressRange(0x4000, 0x4000), AddressRange(0x8000_0000, .max)]),
+  ]
   var fields: [(VerdictMap.Field, [VerdictMap.Part])] = [
-    (.port(6), ports), (.address(.source), addresses), (.interface(.input), names),
+    (.port(6), ports), (.address(.source), addresses), (.interface(.input), names), (.mark, marks),
   ].shuffled(using: &random)
   fields = Array(fields.prefix(Int.random(in: 1...2, using: &random)))
   let verdicts: [Verdict] =
@@ -352,6 +384,8 @@ func randomPacket(_ random: inout some RandomNumberGenerator) -> Packet {
   packet.hour = [0, 21_599, 21_600, 79_199, 79_200, 86_399].randomElement(using: &random) ?? 0
   packet.isSpoofed = Bool.random(using: &random)
   packet.sets = Set(["s", "t"].filter { _ in Bool.random(using: &random) })
+  let groups = [[], [0], [1], [0, 1], [2]].randomElement(using: &random) ?? []
+  packet.groups = Set(groups.map { randomGroups[$0] })
   return packet
 }
 

@@ -96,6 +96,32 @@ import Testing
     #expect(error { $0.name = [0x65, 0x0a] } != nil)
   }
 
+  /// One of a control group holds one element of our table, whose key is still to come.
+  @Test func lateElementsAreChecked() throws {
+    func error(_ change: (inout BundleLateItem) -> Void) -> BundleError? {
+      var contents = SampleBundle.contents
+      change(&contents.late[1])
+      let bytes = contents.encoded()
+      return #expect(throws: BundleError.self) { try BundleReader(bytes) }
+    }
+    let good = SampleBundle.elementMessage(key: [UInt8](repeating: 0, count: 8))
+    #expect(error { $0.messages = [] }?.reason == .countMismatch)
+    #expect(error { $0.messages = [good, good] }?.reason == .badMessageType)
+    #expect(error { $0.messages.append(SampleBundle.deviceMessages[1]) }?.reason == .countMismatch)
+    #expect(error { $0.messages = SampleBundle.deviceMessages }?.reason == .badMessageType)
+    for key in [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0], [UInt8](repeating: 0, count: 12)] as [[UInt8]] {
+      #expect(error { $0.messages = [SampleBundle.elementMessage(key: key)] }?.reason == .badValue)
+    }
+    // NFTA_SET_ELEM_FLAGS behind the key.
+    let flags: [UInt8] = [8, 0, 3, 0, 0, 0, 0, 1]
+    #expect(
+      error { $0.messages = [SampleBundle.elementMessage(key: good.bytes.suffix(8), extra: flags)] }?.reason
+        == .badValue)
+    for path in ["", "/a", "a/", "a//b", "a/../b", "."] {
+      #expect(error { $0.name = Array(path.utf8) } != nil, "\(path)")
+    }
+  }
+
   @Test func everyTruncationIsRefused() {
     for count in 0..<bytes.count {
       #expect(throws: BundleError.self, "\(count) bytes") { try BundleReader(Array(bytes.prefix(count))) }

@@ -36,7 +36,11 @@ enum SampleBundle {
         0, 0x26, 0, 5, 0,
       ])
     contents.late = [
-      BundleLateItem(kind: .device, name: Array("eth0".utf8), messages: deviceMessages, source: 1)
+      BundleLateItem(kind: .device, name: Array("eth0".utf8), messages: deviceMessages, source: 1),
+      BundleLateItem(
+        kind: .controlGroup, name: Array("a.slice/b".utf8),
+        messages: [elementMessage(key: [0, 0, 0, 0, 0, 0, 0, 0])],
+        source: 2),
     ]
     return contents
   }()
@@ -50,6 +54,14 @@ enum SampleBundle {
         + string(7, "filter")),
     message(.rule, 6, 0xc01, 1, string(1, "lockdown") + string(2, "ingress_eth0") + nest(4, [])),
   ]
+
+  /// LIST_ELEM {KEY {VALUE}} of NFTA_SET_ELEM_LIST_ELEMENTS.
+  static func elementMessage(key: [UInt8], extra: [UInt8] = []) -> BundleMessage {
+    message(
+      .elements, 12, 0x401, 2,
+      string(1, "lockdown") + string(2, "_cgroups_x")
+        + nest(3, nest(1, nest(1, [UInt8(key.count + 4), 0, 1, 0] + key) + extra)))
+  }
 
   static let messages: [BundleMessage] = [
     // NFTA_TABLE_NAME, NFTA_TABLE_FLAGS.

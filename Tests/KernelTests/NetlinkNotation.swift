@@ -52,6 +52,7 @@ enum NetlinkNotation {
     case .setTCPOption(let kind, let offset, let length, let register):
       return "exthdr write tcpopt reg \(register) => \(length)b @ \(kind) + \(offset)"
     case .notrack: return "notrack"
+    case .socketControlGroup(_, let register): return "socket load cgroupv2 => reg \(register)"
     case .fib(.outputInterface, _, let register):
       return "fib saddr . iif oif present => reg \(register)"
     case .fib(_, let flags, let register):

@@ -13,6 +13,7 @@ extension StockPair {
     "feed: { external: addresses, size: 500 }",
     "seen: { dynamic: addresses, size: 4096, timeout: 30s }",
     "kept: { dynamic: addresses, size: 16, timeout: never }",
+    "nets: { dynamic: addresses, size: 64, timeout: never }",
   ]
 
   /// The named sets that the definitions become.
@@ -28,11 +29,15 @@ extension StockPair {
     set seen_6 { type ipv6_addr; size 4096; flags dynamic,timeout; timeout 30s; }
     set kept_4 { type ipv4_addr; size 16; flags dynamic; }
     set kept_6 { type ipv6_addr; size 16; flags dynamic; }
+    set nets_4 { type ipv4_addr; size 64; flags dynamic; }
+    set nets_6 { type ipv6_addr; size 64; flags dynamic; }
     set rate4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }
     set rate6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }
     set slow4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 2m; }
     set count4 { type ipv4_addr; size 65535; flags dynamic; }
     set count6 { type ipv6_addr; size 65535; flags dynamic; }
+    set apps { type cgroupsv2; size 2; flags timeout; }
+    set both { type cgroupsv2; size 4; flags timeout; }
     set total { type mark; size 1; flags dynamic; }
     """
 
@@ -414,6 +419,14 @@ extension StockPair {
     StockPair("accept group 100", "meta skgid 100 accept"),
     StockPair("accept group 100-200", "meta skgid 100-200 accept"),
     StockPair("accept user 1 group 2", "meta skuid 1 meta skgid 2 accept"),
+    StockPair(
+      "accept tcp 443 cgroup system.slice/backup.service",
+      "tcp dport 443 socket cgroupv2 level 2 @apps accept"),
+    StockPair("accept user 0 cgroup a/b", "meta skuid 0 socket cgroupv2 level 2 @apps accept"),
+    StockPair("continue cgroup a.slice, a.slice/b count", "socket cgroupv2 level 1 @apps counter"),
+    StockPair(
+      "accept cgroup d.slice, b.slice/c, a.slice", "socket cgroupv2 level 1 @both accept",
+      "socket cgroupv2 level 2 @apps accept"),
     StockPair("drop user not 0", "jump CHAIN", chain: ["meta skuid 0 return", "drop"]),
     StockPair(
       "drop tcp 25 user not 8", "tcp dport 25 jump CHAIN", chain: ["meta skuid 8 return", "drop"]),
@@ -513,6 +526,16 @@ extension StockPair {
       "continue ipv4 update destination $seen timeout 2h",
       "meta nfproto ipv4 update @seen_4 { ip daddr timeout 2h }"),
     StockPair("continue ipv6 delete source $kept", "meta nfproto ipv6 delete @kept_6 { ip6 saddr }"),
+    StockPair(
+      "continue add source/20:64 $nets", "meta nfproto ipv4 add @nets_4 { ip saddr & 255.255.240.0 }",
+      "meta nfproto ipv6 add @nets_6 { ip6 saddr & ffff:ffff:ffff:ffff:: }"),
+    StockPair(
+      "continue ipv6 delete destination/20:64 $nets",
+      "meta nfproto ipv6 delete @nets_6 { ip6 daddr & ffff:ffff:ffff:ffff:: }"),
+    StockPair(
+      "drop from $nets", "ip saddr & 255.255.240.0 @nets_4 drop",
+      "ip6 saddr & ffff:ffff:ffff:ffff:: @nets_6 drop"),
+    StockPair("accept ipv4 to not $nets", "ip daddr & 255.255.240.0 != @nets_4 accept"),
     StockPair(
       "drop ipv4 from $seen delete source $seen", "ip saddr @seen_4 delete @seen_4 { ip saddr } drop"),
     StockPair(

@@ -14,7 +14,8 @@ import Testing
     }
   }
 
-  @Test func examplesAskOnlyForWhatIsNotThereYet() throws {
+  /// Whether their packets are what they claim is the compiler's to say.
+  @Test func examplesAreChecked() throws {
     let examples = Corpus.files(in: Corpus.examples, ending: ".cos")
     if examples.isEmpty {
       print("skipped: no ../shared/examples")
@@ -23,7 +24,7 @@ import Testing
     for url in examples {
       let checked = try Checked(contentsOf: url)
       // Their lists are not with them.
-      let known: Set<DiagnosticID> = [.notSupportedYet, .unusedDefinition, .fileUnreadable]
+      let known: Set<DiagnosticID> = [.unusedDefinition, .fileUnreadable]
       let others = checked.diagnostics.filter { !known.contains($0.id) }
       #expect(render(checked, others) == "", "\(url.lastPathComponent)")
     }

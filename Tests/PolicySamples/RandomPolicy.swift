@@ -16,12 +16,33 @@ package struct RandomPolicy {
     ),
   ]
 
+  /// Of three levels.
+  package static let controlGroups = ["a.slice", "a.slice/x.service", "b/c", "b/c/d", "e"].map {
+    ControlGroup($0)
+  }
+
   package static let dynamicSets: [DynamicSet] = [
     DynamicSet(name: "banned", filler: .others, size: 1000, timeout: nil, span: Samples.span),
     DynamicSet(name: "feed", filler: .others, size: 16, timeout: 86_400, span: Samples.span),
     DynamicSet(name: "kept", filler: .rules, size: 1, timeout: nil, span: Samples.span),
-    DynamicSet(name: "seen", filler: .rules, size: 4096, timeout: 30, span: Samples.span),
+    prefixes(DynamicSet(name: "seen", filler: .rules, size: 4096, timeout: 30, span: Samples.span)),
   ]
+
+  private static func prefixes(_ set: DynamicSet) -> DynamicSet {
+    var set = set
+    (set.ipv4Bits, set.ipv6Bits) = (12, 66)
+    return set
+  }
+
+  /// What a set holds of an address.
+  package static func key(of address: [UInt8], in name: String) -> [UInt8] {
+    guard let set = dynamicSets.first(where: { $0.name == name }) else { return address }
+    let bits = Int(address.count == 4 ? set.ipv4Bits : set.ipv6Bits)
+    return address.indices.map { index in
+      let kept = max(0, min(8, bits - index * 8))
+      return (address[index] >> (8 - kept)) << (8 - kept)
+    }
+  }
 
   /// With the sets that rules of these policies name.
   package static func policy(_ chains: [BaseChain], regular: [RegularChain] = []) -> HostPolicy {
@@ -118,6 +139,9 @@ package struct RandomPolicy {
       rule.changes = changes(hook: hook)
       let needsTCP = verdict == .reject(.tcpReset) || rule.changes.segmentSize != nil
       rule.matches = matches(hook: hook, needsTCP: needsTCP)
+      if hook == .output, verdict == .accept || verdict == .continue, random.chance(25) {
+        rule.matches.append(Match(.controlGroups(random.some(of: Self.controlGroups, atMost: 3).merged)))
+      }
       let mayBound =
         switch verdict {
         case .drop, .reject: false
@@ -148,7 +172,12 @@ package struct RandomPolicy {
       rule.connections = nil
       rule.limit = nil
       rule.quota = nil
-      rule.matches.removeAll { if case .icmp = $0.condition { true } else { false } }
+      rule.matches.removeAll { match in
+        switch match.condition {
+        case .icmp, .controlGroups: true
+        default: false
+        }
+      }
       rule.verdict = random.pick([.accept, .continue, .return])
       if random.chance(80) {
         let translation = translation(hook: hook)
@@ -203,7 +232,7 @@ package struct RandomPolicy {
   /// A verdict map of one field or two, with keys that no packet meets two of.
   private mutating func map(hook: Hook, targets: [String]) -> VerdictMap {
     var fields: [VerdictMap.Field] = [
-      .port(random.pick([6, 17])), .address(.source), .address(.destination),
+      .port(random.pick([6, 17])), .address(.source), .address(.destination), .mark,
     ]
     if [.prerouting, .input, .forward].contains(hook) { fields.append(.interface(.input)) }
     if [.forward, .output, .postrouting].contains(hook) { fields.append(.interface(.output)) }
@@ -243,6 +272,12 @@ package struct RandomPolicy {
         .addresses(Samples.ipv4(10, 0, 0, 1).union(Samples.ipv6(0xfe80_0000_0000_0000, 0, 10))),
         .addresses(AddressSet(ipv4: [IPv4Range(0x0102_0304, 0x0102_0309)])),
       ]
+    case .mark:
+      [
+        .marks([AddressRange(1, 1)]), .marks([AddressRange(0x10, 0x10)]), .marks([AddressRange(7, 8)]),
+        .marks([AddressRange(0x4000, 0x4001), AddressRange(0x8000_0000, .max)]), .marks([AddressRange(0, 0)]),
+        .marks([AddressRange(1000, 2000)]),
+      ]
     case .interface:
       [
         .interfaces([InterfacePattern("lo")]), .interfaces([InterfacePattern("eth", isPrefix: true)]),
@@ -275,7 +310,10 @@ package struct RandomPolicy {
       let hasTimeout = operation != .delete && set.timeout != nil && random.chance(50)
       changes.setUpdates.append(
         SetUpdate(
-          operation: operation, side: random.pick([.source, .destination]), set: set.name,
+          operation: operation,
+          key: AddressKey(
+            side: random.pick([.source, .destination]), ipv4Bits: set.ipv4Bits, ipv6Bits: set.ipv6Bits),
+          set: set.name,
           timeout: hasTimeout ? random.pick([1, 90, 86_400]) : nil))
     }
     return changes
@@ -524,7 +562,15 @@ package struct RandomPolicy {
       match.name = nil
     }
     if exception != AddressMatch.Exception() { match.exception = exception }
-    return match
+    guard random.chance(25) else { return match }
+    // No list less another: parts with exceptions, or an exception with one.
+    let other = AddressMatch(addresses: random.pick(Self.namedSets).1, sets: [random.pick(names)])
+    let nested = AddressTree.difference(
+      .list(AddressMatch(addresses: Samples.ipv4(10, 0, 0, 0, 8), specials: [.local])), .list(other))
+    let tree =
+      random.chance(50) ? AddressTree.difference(match.asTree, nested) : .union([match.asTree, nested])
+    let decisions = max(tree.decisions(in: .ipv4).count, tree.decisions(in: .ipv6).count)
+    return decisions > 1 && decisions <= 8 && !tree.families.isEmpty ? AddressMatch(tree) : match
   }
 
   private mutating func interfaces() -> [InterfacePattern] {

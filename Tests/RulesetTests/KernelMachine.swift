@@ -109,6 +109,10 @@ struct KernelMachine {
       case .conntrack(_, let register):
         guard let status = packet.status else { return nil }
         store(littleEndian(status), register)
+      case .socketControlGroup(let level, let register):
+        let parts = packet.controlGroup.map { $0.split(separator: "/") }
+        guard let parts, parts.count >= Int(level) else { return nil }
+        store(Self.number(ofGroup: parts.prefix(Int(level)).joined(separator: "/")), register)
       // Of what comes in on `lo` the kernel finds no route back in `input`.
       case .fib(.outputInterface, _, let register):
         store(littleEndian(packet.hasRouteBack && packet.inputInterface != "lo" ? 1 : 0), register)
@@ -158,6 +162,15 @@ struct KernelMachine {
         store(value, destination)
       case .lookup(let register, let reference, let isNegated):
         guard let set = set(reference, rule) else { preconditionFailure("no set") }
+        if set.keyType == .controlGroup {
+          precondition(!isNegated, "a group that is not there yet is no reason to act")
+          let elements = table.lateElements.filter { $0.set == set.name }
+          let known = elements.filter { packet.knownGroups.contains($0.path) }
+          guard known.contains(where: { Self.number(ofGroup: $0.path) == read(register, 8) }) else {
+            return nil
+          }
+          continue
+        }
         if set.filling != nil {
           let isMember = packet.sets[Self.definition(of: set)]?.contains(
             read(register, Self.keyLength(of: set)))
@@ -253,6 +266,12 @@ struct KernelMachine {
     }
     trace.asked[budget, default: 0] += 1
     return hasTokens(budget) != isOver
+  }
+
+  /// As a directory's, it says nothing about the path.
+  private static func number(ofGroup path: String) -> [UInt8] {
+    Packet.bytes(
+      path.utf8.reduce(14_695_981_039_346_656_037 as UInt64) { ($0 ^ UInt64($1)) &* 1_099_511_628_211 })
   }
 
   private static func keyLength(of set: KernelSet) -> Int { set.keyType == .ipv6Address ? 16 : 4 }

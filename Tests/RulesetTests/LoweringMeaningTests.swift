@@ -237,7 +237,8 @@ struct LoweringMeaningTests {
       expected.packet.connectionMark = expected.packet.mark
     }
     for update in changes.setUpdates {
-      let address = update.side == .source ? packet.source : packet.destination
+      let address = RandomPolicy.key(
+        of: update.key.side == .source ? packet.source : packet.destination, in: update.set)
       let operation: Expression.SetOperation
       switch update.operation {
       case .delete:

@@ -1,4 +1,5 @@
 import PolicyModel
+import PolicySamples
 
 /// What LANGUAGE.md §4 says about a packet and a rule, read off the policy model alone.
 enum Meaning {
@@ -25,6 +26,7 @@ enum Meaning {
     case (.address(let side), .addresses(let set)):
       holds(.addresses(side, AddressMatch(addresses: set)), packet)
     case (.interface(let side), .interfaces(let patterns)): holds(.interfaces(side, patterns), packet)
+    case (.mark, .marks(let ranges)): contains(ranges, packet.mark)
     default: false
     }
   }
@@ -77,8 +79,16 @@ enum Meaning {
           : addresses.ipv4.contains { UInt128($0.lower) <= value && value <= UInt128($0.upper) }
         return isInSet || specials.contains(.local) && type == 2
           || specials.contains(.broadcast) && !packet.isV6 && type == 3
-          || sets.contains { packet.sets[$0]?.contains(bytes) ?? false }
+          || sets.contains { packet.sets[$0]?.contains(RandomPolicy.key(of: bytes, in: $0)) ?? false }
       }
+      func isIn(_ tree: AddressTree) -> Bool {
+        switch tree {
+        case .list(let match): self.holds(.addresses(side, match), packet)
+        case .union(let parts): parts.contains(where: isIn)
+        case .difference(let included, let excepted): isIn(included) && !isIn(excepted)
+        }
+      }
+      if let tree = match.tree { return isIn(tree) }
       let except = match.exception.map { holds($0.addresses, $0.specials, $0.sets) } ?? false
       return holds(match.addresses, match.specials, match.sets) && !except
     case .interfaces(let side, let patterns):
@@ -86,6 +96,11 @@ enum Meaning {
       return patterns.contains { $0.isPrefix ? name.hasPrefix($0.name) : name == $0.name }
     case .user(let ranges): return contains(ranges, packet.user)
     case .group(let ranges): return contains(ranges, packet.group)
+    case .controlGroups(let groups):
+      guard let sender = packet.controlGroup else { return false }
+      return groups.contains { group in
+        packet.knownGroups.contains(group.path) && (sender + "/").hasPrefix(group.path + "/")
+      }
     case .mark(let kind, let values):
       let mark = kind == .mark ? packet.mark : packet.connectionMark
       return contains(values.ranges, mark.map { $0 & values.mask })

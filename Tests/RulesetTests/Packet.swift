@@ -42,6 +42,10 @@ struct Packet {
   var segmentSize: UInt16?
   /// What dynamic and external sets hold when it comes, by name.
   var sets: [String: Set<[UInt8]>]
+  /// Path of the sender's control group; nil: no socket.
+  var controlGroup: String?
+  /// Control groups whose numbers are in the kernel.
+  var knownGroups: Set<String>
   /// What the route leaves.
   static let pathSegmentSize: UInt16 = 1360
 
@@ -136,10 +140,18 @@ struct Packet {
     day = UInt8.random(in: 0...6, using: &random)
     hasRouteBack = random.chance(70)
     cameByIPsec = random.chance(30)
+    controlGroup =
+      random.chance(15)
+      ? nil
+      : random.pick(["", "a.slice", "a.slice/x.service", "a.slice/x.service/deep", "b/c/d", "b/c", "e/f"])
+    knownGroups = Set(RandomPolicy.controlGroups.map(\.path).filter { _ in random.chance(75) })
     sets = [:]
     segmentSize = nil
     for set in RandomPolicy.dynamicSets {
-      sets[set.name] = Set([source, destination].filter { _ in random.chance(40) })
+      sets[set.name] = Set(
+        [source, destination].filter { _ in random.chance(40) }.map {
+          RandomPolicy.key(of: $0, in: set.name)
+        })
     }
     segmentSize = canReadTCPHeader && random.chance(70) ? random.pick([100, 536, 1380, 1460]) : nil
   }

@@ -52,6 +52,7 @@ enum ProgramText {
       return "map {\(text(sets[index]))}\(destination == 0 ? "" : "@\(destination)")"
     case .mapLookup(_, .named(let name), _): return "map @\(name)"
     case .conntrack(let key, _): return "ct(\(key))"
+    case .socketControlGroup(let level, _): return "cgroup(\(level))"
     case .fib(.outputInterface, _, _): return "fib(route back)"
     case .extensionHeader(let type, let offset, let length, _): return "exthdr\(type)(\(offset),\(length))"
     case .route(let key, _): return "rt(\(key))"

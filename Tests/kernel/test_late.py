@@ -1,9 +1,15 @@
-"""What waits for a device: an ingress chain is bound by the file for later, and decides before all else."""
+"""What waits: an ingress chain for its device, and a set for the numbers of control groups.
 
+Both are done by the file for later, or by what the bundle holds for it.
+"""
+
+import os
+import socket
 import struct
 
+import nftables
 import support
-from packets import TCP, UDP, ip, mark, tcp, udp
+from packets import TCP, UDP, ip, mark, marks_in, tcp, udp
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 POLICY = """\
@@ -120,3 +126,118 @@ class Ingress(support.KernelTestCase):
                 return
         # Newer kernels take the name, and bind when the device comes.
         self.assertEqual(self.udp(self.link(self.outside, self.host, 7, "near7", "eth7")), [0, 0])
+
+
+def late_items(bundle):
+    """(kind, name, messages) of a bundle's section `late`: docs/bundle-format.md."""
+    data = bundle.read_bytes()
+    count, at = struct.unpack_from("<IQ", data, 96 + 9 * 24 + 4)
+    items = []
+    for _ in range(count):
+        kind, _, name, length = struct.unpack_from("<IIII", data, at)
+        at += 16
+        items.append((kind, data[at:at + name].decode(), data[at + (name + 3 & ~3):][:length]))
+        at += (name + 3 & ~3) + length
+    return items
+
+
+class ControlGroups(support.KernelTestCase):
+    """`cgroup`: a process of the group is told from others once the number of the group is in the set."""
+
+    RULES = """\
+policy: groups
+language: 1
+target:
+  kernel: "6.1"
+management: none
+firewall:
+  output:
+    policy: drop
+    rules:
+      - unit: accept udp 53 cgroup %(top)s/a.service
+      - slice: accept udp 54 cgroup %(top)s
+      - several: accept udp 55 cgroup %(top)s/b.service, %(top)s/a.service, other-%(top)s
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.host, self.outside = self.namespace(), self.namespace()
+        self.wire = self.link(self.outside, self.host, 1)
+        self.receiver = self.delivered(self.outside, [UDP], [UDP])
+        self.top = "lockdown-test-%d" % os.getpid()
+        self.root = support.control_groups()
+        for name in ("", "/a.service", "/b.service", "/a.service/below"):
+            path = self.root / (self.top + name)
+            path.mkdir()
+            self.addCleanup(path.rmdir)
+        self.compiled = support.compile_policy(self.RULES % {"top": self.top})
+        self.compiled.apply(self.host)
+
+    def passes(self, group, port):
+        """Whether a datagram of a process of a group gets out, in both families."""
+        found = []
+        for family, target in ((socket.AF_INET, self.wire.near4), (socket.AF_INET6, self.wire.near6)):
+            process = os.fork()
+            if process == 0:
+                # The group of the process that makes a socket is the socket's.
+                try:
+                    if group is not None:
+                        (self.root / (self.top + group) / "cgroup.procs").write_text("0")
+                    with self.host.socket(family, socket.SOCK_DGRAM) as sending:
+                        sending.sendto(mark(port), (target, port))
+                except OSError:
+                    os._exit(1)  # EPERM: the packet was dropped in `output`
+                os._exit(0)
+            _, status = os.waitpid(process, 0)
+            found.append(status == 0)
+        got = [number for number in map(marks_in, (data for _, _, data in self.receiver.packets()))]
+        self.assertEqual(found[0], found[1], (group, port))
+        self.assertEqual(len(got), sum(found), (group, port))
+        return found[0]
+
+    def fill(self, lines):
+        """Loads lines of nftables-late.nft where the hierarchy is where nft looks for it."""
+        text = "\n".join(lines)
+        with self.host:
+            support.run(["unshare", "-m", "sh", "-c", "mount -t cgroup2 none /sys/fs/cgroup && nft -f -"], input=text + "\n")
+
+    def test_only_processes_of_the_group_and_only_when_it_is_known(self):
+        for group in (None, "", "/a.service", "/b.service"):
+            for port in (53, 54, 55):
+                self.assertFalse(self.passes(group, port), "the sets are empty")
+        lines = [line[1:] for line in self.compiled.text("nftables-late.nft").splitlines() if line.startswith("#add ")]
+        self.assertEqual(len(lines), 5)
+        there = [line for line in lines if '"other-' not in line]
+        self.fill(there)
+        table = {None: (), "": (54,), "/a.service": (53, 54, 55), "/a.service/below": (53, 54, 55), "/b.service": (54, 55)}
+        for group, ports in table.items():
+            for port in (53, 54, 55):
+                self.assertEqual(self.passes(group, port), port in ports, (group, port))
+
+    def test_a_replace_keeps_the_numbers(self):
+        lines = [line[1:] for line in self.compiled.text("nftables-late.nft").splitlines() if line.startswith("#add ")]
+        self.fill(line for line in lines if '"other-' not in line)
+        again = self.compiled.apply(self.host)
+        self.assertIn("unchanged", again.stdout + again.stderr)
+        support.compile_policy(self.RULES % {"top": self.top} + "      - more: accept udp 56\n").apply(self.host)
+        self.assertTrue(self.passes("/a.service", 53))
+        self.assertTrue(self.passes(None, 56))
+        self.assertFalse(self.passes("/b.service", 53))
+
+    def test_the_messages_of_the_bundle(self):
+        """Each is right once the number of the group's directory stands in its last 8 bytes."""
+        items = late_items(self.compiled.bundle)
+        self.assertEqual([kind for kind, _, _ in items], [2] * 5)
+        self.assertFalse(self.passes("/b.service", 55))
+        with nftables.Netlink(self.host) as netlink:
+            for _, name, message in items:
+                path = self.root / name
+                if path.exists():
+                    # linux/netfilter/nfnetlink.h: NFNL_MSG_BATCH_BEGIN, _END; res_id is the subsystem.
+                    begin = struct.pack("<IHHIIBBH", 20, 16, 1, 0, 0, 0, 0, 10 << 8)
+                    end = struct.pack("<IHHIIBBH", 20, 17, 1, 0, 0, 0, 0, 10 << 8)
+                    netlink.socket.send(begin + message[:-8] + struct.pack("=Q", path.stat().st_ino) + end)
+        self.assertTrue(self.passes("/b.service", 55))
+        self.assertTrue(self.passes("/a.service/below", 53))
+        self.assertFalse(self.passes("/b.service", 53))
+        self.assertFalse(self.passes(None, 54))

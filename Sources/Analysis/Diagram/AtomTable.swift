@@ -21,6 +21,8 @@ struct AtomTable: ~Copyable {
   private var atoms: [FieldAtoms] = []
   /// Dynamic and external sets; the place is the slot of ``DiagramField/membership(_:_:)``.
   private(set) var dynamicSets: [String] = []
+  /// The place is the slot of ``DiagramField/controlGroup(_:)``.
+  private(set) var controlGroups: [ControlGroup] = []
 
   init(_ family: Families) {
     self.family = family
@@ -36,6 +38,25 @@ struct AtomTable: ~Copyable {
     guard dynamicSets.count < DiagramField.maximumSets else { return nil }
     dynamicSets.append(set)
     return dynamicSets.count - 1
+  }
+
+  /// Where a control group has its field; nil: there is no room for it.
+  mutating func slot(of group: ControlGroup) -> Int? {
+    if let slot = controlGroups.firstIndex(of: group) { return slot }
+    guard controlGroups.count < DiagramField.maximumControlGroups else { return nil }
+    controlGroups.append(group)
+    return controlGroups.count - 1
+  }
+
+  /// The control group that a field asks about; nil for any other field.
+  func controlGroup(_ field: Int) -> ControlGroup? {
+    controlGroups.indices.first { DiagramField.controlGroup($0) == field }.map { controlGroups[$0] }
+  }
+
+  /// The fields of the groups that no process of one group is in.
+  func fields(apartFrom slot: Int) -> [Int] {
+    controlGroups.indices.filter { !controlGroups[$0].overlaps(controlGroups[slot]) }
+      .map { DiagramField.controlGroup($0) }
   }
 
   /// What a field asks about a dynamic or external set; nil for any other field.

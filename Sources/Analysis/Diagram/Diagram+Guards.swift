@@ -37,6 +37,22 @@ extension Diagram {
     return result
   }
 
+  /// The packets whose sender is not in two control groups that no process can be in.
+  mutating func realSenders() -> Reference {
+    var result = Self.isTrue
+    for slot in atoms.controlGroups.indices.reversed() {
+      var alone = Self.isTrue
+      for field in atoms.fields(apartFrom: slot).filter({ $0 > DiagramField.controlGroup(slot) }).reversed() {
+        alone = test(field, [atoms.classIndex(of: 1, field)], Self.isFalse, alone)
+      }
+      let field = DiagramField.controlGroup(slot)
+      let isIn = test(field, [atoms.classIndex(of: 1, field)], Self.isTrue, Self.isFalse)
+      let possible = choose(isIn, alone, Self.isTrue)
+      result = and(result, possible)
+    }
+    return result
+  }
+
   private static func complement(_ members: [UInt32], _ count: UInt32) -> [UInt32] {
     let members = Set(members)
     return (0..<count).filter { !members.contains($0) }
@@ -56,6 +72,10 @@ extension Diagram {
       if forms.isEmpty { return false }
       if forms.count == 1 { return collect(forms[0], &literals, &others) }
       others.append(form)
+    case .controlGroup(let slot, let set):
+      literals.append((DiagramField.controlGroup(slot), set, false))
+      // Each is asked for one value, so its set is the same number.
+      literals += atoms.fields(apartFrom: slot).map { ($0, set, true) }
     case .mark, .hasConnection, .not: others.append(form)
     }
     return true
@@ -65,7 +85,7 @@ extension Diagram {
     switch form {
     case .member(let field, let set):
       return test(field, atoms.classes(of: set, field), Self.isTrue, Self.isFalse)
-    case .all: return condition(form)
+    case .all, .controlGroup: return condition(form)
     case .any(let forms):
       var result = Self.isFalse
       for form in forms {
@@ -143,6 +163,12 @@ extension Diagram {
         else { continue }
         box.memberships[Membership(set: set, side: side)] = value.lower == 1
       }
+    }
+    for (slot, group) in atoms.controlGroups.enumerated() {
+      guard let known = values[DiagramField.controlGroup(slot)], known.ranges.count == 1,
+        let value = known.ranges.first, value.lower == value.upper
+      else { continue }
+      box.controlGroups[group] = value.lower == 1
     }
     func cube(_ variable: (Int) -> UInt32) -> MarkSet {
       var (value, mask): (UInt32, UInt32) = (0, 0)

@@ -4,18 +4,25 @@ import PolicyModel
 ///
 /// Marks are not among them: masks ask for their bits one by one, and they stand in a diagram bit by bit.
 enum DiagramField {
-  /// `PacketBox.Field` by number, then the two interfaces, then whether sets hold the packet's addresses.
+  /// `PacketBox.Field` by number, then the two interfaces, then whether sets hold the packet's addresses, then whether
+  /// its sender is in control groups.
   static let input = PacketBox.Field.allCases.count
   static let output = input + 1
   private static let firstMembership = output + 1
   /// Sets that the policies at hand may ask, each for two addresses.
   static let maximumSets = 16
-  static let count = firstMembership + 2 * maximumSets
+  private static let firstControlGroup = firstMembership + 2 * maximumSets
+  /// Control groups that the policies at hand may ask for.
+  static let maximumControlGroups = 64
+  static let count = firstControlGroup + maximumControlGroups
 
   /// 1: the set holds the address.
   static func membership(_ slot: Int, _ side: AddressSide) -> Int {
     firstMembership + 2 * slot + (side == .source ? 0 : 1)
   }
+
+  /// 1: a clause with the group holds.
+  static func controlGroup(_ slot: Int) -> Int { firstControlGroup + slot }
 
   static func memberships(_ side: AddressSide) -> [Int] {
     (0..<maximumSets).map { membership($0, side) }
@@ -36,7 +43,7 @@ enum DiagramField {
       .state, .transportProtocol, .icmp, .destinationPort, .sourceAddress, .destinationAddress, .sourcePort,
       .status, .sourceType, .destinationType, .tcpFlags, .fragment, .spoofed, .ipsec, .packetType, .user,
       .group, .sourceLink, .destinationLink, .dscp, .timeToLive, .length, .hour, .day,
-    ] as [PacketBox.Field]).map(\.rawValue) + (0..<2 * maximumSets).map { firstMembership + $0 }
+    ] as [PacketBox.Field]).map(\.rawValue) + Array(firstMembership..<count)
 }
 
 /// Interface names as numbers of the same order: up to 15 bytes, the first one highest.

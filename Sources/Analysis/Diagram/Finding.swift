@@ -56,6 +56,11 @@ extension Meaning {
         let index = diagram.atoms.classIndex(of: isMember ? 1 : 0, field)
         return index >> UInt32(diagram.layout.bits[field] - 1 - bit) & 1 == 1
       }
+      if let group = diagram.atoms.controlGroup(field) {
+        let isIn = box.controlGroups[group] ?? false
+        let index = diagram.atoms.classIndex(of: isIn ? 1 : 0, field)
+        return index >> UInt32(diagram.layout.bits[field] - 1 - bit) & 1 == 1
+      }
       let values =
         field == DiagramField.input
         ? box.inputInterface.numbers

@@ -5,6 +5,8 @@ indirect enum GuardForm: Sendable {
   case member(field: Int, set: UInt32)
   case mark(MarkKind, MarkValues)
   case hasConnection
+  /// Of the group in a slot, and so of none that is apart from it: which those are is known when all are named.
+  case controlGroup(slot: Int, set: UInt32)
   case not(GuardForm)
   case all([GuardForm])
   case any([GuardForm])
@@ -98,6 +100,7 @@ struct GuardCompiler: ~Copyable {
       }
       return member(.status, Self.values(combinations.map { UInt128($0) }))
     case .addresses(let side, let match):
+      if let tree = match.tree { return form(tree, side) }
       let field: PacketBox.Field = side == .source ? .sourceAddress : .destinationAddress
       let included = list(addresses(match, field), match.specials, match.sets, side)
       guard let exception = match.exception else { return included }
@@ -111,6 +114,9 @@ struct GuardCompiler: ~Copyable {
         IntervalSet(patterns.map(NameNumber.range)))
     case .user(let ranges): return member(.user, Self.widened(ranges))
     case .group(let ranges): return member(.group, Self.widened(ranges))
+    case .controlGroups(let groups):
+      let forms = groups.map { controlGroup($0) }
+      return forms.count == 1 ? forms[0] : .any(forms)
     case .mark(let kind, let values):
       return kind == .mark ? .mark(kind, values) : .all([.hasConnection, .mark(kind, values)])
     case .linkAddresses(let side, let addresses):
@@ -138,6 +144,15 @@ struct GuardCompiler: ~Copyable {
     }
   }
 
+  private mutating func form(_ tree: AddressTree, _ side: AddressSide) -> GuardForm {
+    switch tree {
+    case .list(let match): return positive(.addresses(side, match))
+    case .union(let parts): return .any(parts.map { form($0, side) })
+    case .difference(let included, let excepted):
+      return .all([form(included, side), .not(form(excepted, side))])
+    }
+  }
+
   private mutating func list(
     _ addresses: GuardForm, _ specials: [AddressMatch.Special], _ sets: [String], _ side: AddressSide
   ) -> GuardForm {
@@ -156,6 +171,15 @@ struct GuardCompiler: ~Copyable {
       return .never
     }
     return member(DiagramField.membership(slot, side), IntervalSet([AddressRange(1, 1)]))
+  }
+
+  private mutating func controlGroup(_ group: ControlGroup) -> GuardForm {
+    guard let slot = atoms.slot(of: group) else {
+      isOverfull = true
+      return .never
+    }
+    let number = atoms.add(IntervalSet([AddressRange(1, 1)]), DiagramField.controlGroup(slot))
+    return .controlGroup(slot: slot, set: number)
   }
 
   private mutating func addresses(_ match: AddressMatch, _ field: PacketBox.Field) -> GuardForm {
@@ -179,6 +203,7 @@ struct GuardCompiler: ~Copyable {
         case (.address(let side), .addresses(let set)):
           form(Match(.addresses(side, AddressMatch(addresses: set))))
         case (.interface(let side), .interfaces(let patterns)): form(Match(.interfaces(side, patterns)))
+        case (.mark, .marks(let ranges)): form(Match(.mark(.mark, MarkValues(ranges))))
         // INVARIANT: the parts of a key are those of its map's fields.
         default: .never
         }
@@ -220,6 +245,10 @@ struct GuardCompiler: ~Copyable {
     for (question, isMember) in box.memberships.sorted(by: { $0.key < $1.key }) {
       let form = membership(question.set, question.side)
       forms.append(isMember ? form : .not(form))
+    }
+    for (group, isIn) in box.controlGroups.sorted(by: { $0.key < $1.key }) {
+      let form = controlGroup(group)
+      forms.append(isIn ? form : .not(form))
     }
     return .all(forms)
   }

@@ -216,10 +216,11 @@ private struct DifferenceRun {
     let inside = meaning.diagram.choose(packets, groups, Diagram.impossible)
     let text = RegionText(meaning, old.addressSets + new.addressSets, listsInFull: listsInFull)
     for (number, entry) in list.enumerated() {
-      let region = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
+      let every = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
         table[outcome].kind == .miss && table[outcome].detail == UInt32(number)
           ? OutcomeTable.isTrue : OutcomeTable.isFalse
       }
+      let region = meaning.diagram.and(every, meaning.diagram.realSenders())
       guard let box = meaning.representative(of: region) else { continue }
       let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: PacketDifference.regionLimit)
       add(

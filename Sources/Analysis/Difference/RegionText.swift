@@ -40,6 +40,23 @@ struct RegionText {
     }
   }
 
+  /// What is asked about the sender's control group; who is in one is in no other, which then need not be said.
+  private func senders(_ classes: [Int: [UInt32]]) -> [String] {
+    let atoms = meaning.diagram.atoms.controlGroups
+    var (inside, outside): ([ControlGroup], [ControlGroup]) = ([], [])
+    for (slot, group) in atoms.enumerated() {
+      let field = DiagramField.controlGroup(slot)
+      guard let members = classes[field] else { continue }
+      if meaning.diagram.atoms.values(field, where: members.contains).contains(1) {
+        inside.append(group)
+      } else {
+        outside.append(group)
+      }
+    }
+    outside.removeAll { group in inside.contains { !$0.overlaps(group) } }
+    return inside.sorted().map { "cgroup \($0.path)" } + outside.sorted().map { "not cgroup \($0.path)" }
+  }
+
   /// Clauses in the order of canonical text; empty for all packets.
   func text(of cube: Cube) -> String {
     var words: [String] = []
@@ -102,6 +119,7 @@ struct RegionText {
           }
       }
     }
+    words += senders(classes)
     clause(.status) { Self.status($0, $1) }
     clause(.tcpFlags) { Self.flags($0, $1) }
     for (field, word) in [

@@ -135,12 +135,9 @@ extension Checker {
       DefinitionElementSyntax.Kind(rawValue: entry.key.text).map { (kind: $0, entry: entry) }
     }
     guard let (kind, entry) = kinds.first else {
-      let isLater = entries.contains { PolicyKeys.definition[$0.key.text]?.support == .later }
-      if !isLater {
-        error(
-          .missingKey, definition.span, "`\(definition.name)` does not say what it defines",
-          help: ["write one of `addresses`, `numbers`, `interfaces`, `services` and `file`"])
-      }
+      error(
+        .missingKey, definition.span, "`\(definition.name)` does not say what it defines",
+        help: ["write one of `addresses`, `numbers`, `interfaces`, `services` and `file`"])
       return .damaged
     }
     if kinds.count > 1 {

@@ -62,10 +62,6 @@ extension Checker {
     _ operation: SetOperation, _ key: KeySyntax, _ name: Spanned<String>, _ timeout: Spanned<DurationSyntax>?,
     _ span: SourceSpan, _ resolved: inout ResolvedClauses
   ) -> Bool {
-    guard key.ipv4Bits == nil else {
-      notSupportedYet(key.span, "a prefix behind `\(operation.rawValue)`")
-      return false
-    }
     let value = definition(name.value, at: name.span)
     if case .damaged = value { return false }
     let definition = definitions[name.value]
@@ -100,12 +96,33 @@ extension Checker {
       }
       guard isPossible(timeout.value.seconds, timeout.span) else { return false }
     }
+    let bits = AddressKey(key)
+    guard holds(set, bits, key.span, since: definition?.updateSpan) else { return false }
+    if definition?.updateSpan == nil {
+      definitions[name.value]?.updateSpan = key.span
+      definitions[name.value]?.dynamicSet?.ipv4Bits = bits.ipv4Bits
+      definitions[name.value]?.dynamicSet?.ipv6Bits = bits.ipv6Bits
+    }
     definitions[name.value]?.isNamedSet = true
     resolved.changes.setUpdates.append(
       SetUpdate(
-        operation: SetUpdate.Operation(operation), side: key.field == .from ? .source : .destination,
-        set: name.value, timeout: timeout?.value.seconds))
+        operation: SetUpdate.Operation(operation), key: bits, set: name.value,
+        timeout: timeout?.value.seconds))
     return true
+  }
+
+  /// Whether a set holds as much of each address as a clause gives it; else reported. All clauses say the same: who
+  /// asks the set looks for that much.
+  private mutating func holds(
+    _ set: DynamicSet, _ key: AddressKey, _ span: SourceSpan, since first: SourceSpan?
+  ) -> Bool {
+    guard let first, set.ipv4Bits != key.ipv4Bits || set.ipv6Bits != key.ipv6Bits else { return true }
+    error(
+      .ruleBadValue, span,
+      "`$\(set.name)` holds /\(set.ipv4Bits):\(set.ipv6Bits) of each address, and this is /\(key.ipv4Bits):\(key.ipv6Bits)",
+      help: ["write the same bits in every rule that fills or empties it, or make two sets"],
+      related: [Diagnostic.Label(first, "first here")])
+    return false
   }
 
   // MARK: Kernel rules
@@ -113,20 +130,25 @@ extension Checker {
   /// INVARIANT: small enough for the count of parts of a rule (`Parts`).
   static let alternativesLimit = 12
 
-  /// Whether the address lists of a rule come to so few kernel rules that they can be numbered; else reported.
+  /// Whether the lists of a rule come to so few kernel rules that they can be numbered; else reported.
   mutating func fitsAlternatives(_ syntax: RuleSyntax, _ clauses: ResolvedClauses) -> Bool {
+    var hasGroups = false
     let count = clauses.matches.reduce(1) { product, match in
-      guard case .addresses(_, let addresses) = match.condition else { return product }
-      return product * addresses.alternatives(isNegated: match.isNegated)
+      switch match.condition {
+      case .addresses(_, let addresses): return product * addresses.alternatives(isNegated: match.isNegated)
+      case .controlGroups(let groups):
+        hasGroups = true
+        return product * Set(groups.map(\.level)).count
+      default: return product
+      }
     }
     guard count > Self.alternativesLimit else { return true }
     error(
       .ruleBadValue, syntax.span,
-      "the address lists of this rule come to \(count) questions; \(Self.alternativesLimit) fit into a rule",
+      "the lists of this rule come to \(count) questions; \(Self.alternativesLimit) fit into a rule",
       help: [
         "each `local`, `broadcast`, dynamic or external set beside others is asked apart: make rules of them"
-      ]
-    )
+      ] + (hasGroups ? ["control groups of one level are one question"] : []))
     return false
   }
 }
@@ -134,6 +156,7 @@ extension Checker {
 extension AddressMatch {
   /// The ways to meet it, each of which becomes a kernel rule.
   fileprivate func alternatives(isNegated: Bool) -> Int {
+    if let tree { return max(tree.decisions(in: .ipv4).count, tree.decisions(in: .ipv6).count) }
     func terms(_ addresses: AddressSet, _ specials: [Special], _ sets: [String]) -> Int {
       (addresses.isEmpty ? 0 : 1) + (specials.isEmpty ? 0 : 1) + sets.count
     }

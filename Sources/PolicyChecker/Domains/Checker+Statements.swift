@@ -230,9 +230,51 @@ extension Checker {
       if list == .delegate, isDenied { return closingNeedsNoPermission(span) }
       guard isSystemCall(name.value, name.span) else { return nil }
       return .systemCall(name.value, denied: isDenied)
-    case .refines: notSupportedYet(span, "`refines`")
+    case .refines(let path): return refines(path, span, in: list)
     }
-    return nil
+  }
+
+  /// The policy that this one is to be no weaker than, with all that it names itself.
+  private mutating func refines(
+    _ path: Spanned<String>, _ span: SourceSpan, in list: StatementList
+  ) -> Statement.Body? {
+    guard list == .expect || list == .guarantee else {
+      error(
+        .ruleNotHere, span, "`\(list.rawValue)` lists what may be opened",
+        help: ["`refines` is a claim: write it under `expect` or `guarantee`"])
+      return nil
+    }
+    // A policy that is compared with makes no comparisons of its own, which could lead back here.
+    guard !isComparedWith else { return nil }
+    let scalar = SyntaxScalar(text: path.value, style: .plain, span: path.span, runs: [])
+    guard let place = resolvePath(scalar) else { return nil }
+    if let known = comparedPolicies[place.path] { return known.map { .refines(path.value, $0) } }
+    comparedPolicies[place.path] = .some(nil)
+    guard let bytes = readBytes(scalar, at: place.path, limit: DocumentLimits.bytes) else { return nil }
+    let file = sources.add(path: place.path, name: place.name, bytes: bytes, namedAt: path.span)
+    let (policy, first) = checked(file)
+    guard let policy else {
+      error(
+        list == .expect ? .expectFailed : .guaranteeFailed, path.span,
+        "`\(path.value)` has errors, so nothing can be compared with it",
+        help: ["`lockdown check` of that file says all that is wrong with it"],
+        related: first.flatMap { finding in
+          finding.span.map { [Diagnostic.Label($0, finding.message)] }
+        } ?? [])
+      return nil
+    }
+    comparedPolicies[place.path] = policy
+    return .refines(path.value, policy)
+  }
+
+  /// Another policy, by itself; and the first of its errors.
+  private mutating func checked(_ file: SourceFile) -> (policy: HostPolicy?, error: Diagnostic?) {
+    var other = Checker(diagnostics: DiagnosticList(), sources: sources, reader: reader)
+    other.isComparedWith = true
+    let policy = other.policy(file)
+    sources = other.sources
+    let first = other.diagnostics.all.first { $0.severity == .error }
+    return (first == nil ? policy : nil, first)
   }
 
   private mutating func closingNeedsNoPermission(_ span: SourceSpan) -> Statement.Body? {

@@ -6,7 +6,8 @@ package import PolicyModel
 /// Pure: the policy's effective values against what a statement claims. What is not known fails, with the
 /// reason.
 package struct StatementJudge {
-  /// Nil: the statement is about packets and is not decided here.
+  /// Nil: the statement is about packets, or what it says of settings holds and the rest is about packets; that is not
+  /// decided here.
   package enum Judgement: Equatable, Sendable {
     case holds
     /// With the reason, as the end of a sentence.
@@ -30,6 +31,8 @@ package struct StatementJudge {
     case .module(let name, let isDenied): module(name, denied: isDenied)
     case .systemCall(let name, let isDenied): systemCall(name, denied: isDenied)
     case .mount(let path, let isNegated, let flags): mount(path, isNegated, flags)
+    case .refines(_, let other):
+      KeyedRefinement(of: policy, from: other).widenings.first.map { .fails($0.message) }
     }
   }
 

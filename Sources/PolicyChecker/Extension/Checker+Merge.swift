@@ -62,6 +62,7 @@ extension Checker {
     case "target", "boot": return overridden(parts)
     case "management": return (parts.own ?? parts.base)?.value
     case "firewall": return mergedFirewall(parts)
+    case "zones": return mergedZones(parts)
     case "sysctl": return mergedSysctls(parts)
     case "mounts": return mergedMounts(parts)
     case "modules": return mergedModules(parts)
@@ -71,6 +72,25 @@ extension Checker {
     case "expect": return concatenated([parts.own] + parts.fragments)
     default: return parts.own?.value
     }
+  }
+
+  /// The zones of both: pairs of the base mean what they mean there.
+  private mutating func mergedZones(_ parts: Inheritance) -> SyntaxNode? {
+    guard let own = parts.own?.value, let base = parts.base?.value.mapping else {
+      return (parts.own ?? parts.base)?.value
+    }
+    var zones = base
+    for zone in own.mapping ?? [] {
+      guard let earlier = base.first(where: { $0.key.text == zone.key.text }) else {
+        zones.append(zone)
+        continue
+      }
+      error(
+        .extendsZoneTwice, zone.key.span, "`\(zone.key.text)` is a zone of the base too",
+        help: ["what belongs to a zone of the base is for the base to say: give this one another name"],
+        related: [Diagnostic.Label(earlier.key.span, "in the base")])
+    }
+    return SyntaxNode(.mapping(zones), span: own.span, isFlow: own.isFlow)
   }
 
   /// A mapping of which the file's own keys replace the base's.

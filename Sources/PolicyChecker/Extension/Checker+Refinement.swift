@@ -99,7 +99,8 @@ extension Statement.Body {
   /// What a delegation of settings is about; nothing for one of packets.
   fileprivate var subjects: [KeyedRefinement.Widening.Subject] {
     switch self {
-    case .packets: []
+    // A comparison is no permission.
+    case .packets, .refines: []
     case .sysctl(let text, _):
       [(try? SysctlKey(text)).map { .sysctl(place: $0.canonical, causes: [$0.canonical]) } ?? .other]
     case .kernel(let name, _): [.kernel(KernelParameter.name(name))]

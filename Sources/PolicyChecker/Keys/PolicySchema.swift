@@ -110,8 +110,7 @@ package enum PolicySchema {
   }
 
   private static func described(_ key: PolicyKey) -> JSONValue {
-    let later = key.support == .later ? " Not compiled by this version." : ""
-    let description = JSONValue.string(key.documentation + later)
+    let description = JSONValue.string(key.documentation)
     switch type(key.type) {
     case .object(let members):
       return .object(members.map { ($0.key, $0.value) } + [("description", description)])

@@ -47,10 +47,7 @@ extension Checker {
           fixIts: correction(of: entry.key.span, word: entry.key.text, among: table.keys.map(\.name)))
         continue
       }
-      switch key.support {
-      case .later: notSupportedYet(entry.key.span, "`\(key.name)`")
-      case .now: checkShape(entry.value, key.type, what: "`\(key.name)`")
-      }
+      checkShape(entry.value, key.type, what: "`\(key.name)`")
     }
     guard isComplete else { return }
     for key in table.keys where !entries.contains(where: { $0.key.text == key.name }) {

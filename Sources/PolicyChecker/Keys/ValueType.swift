@@ -77,12 +77,6 @@ enum DictionaryKey: Sendable {
 
 /// One key of the language.
 struct PolicyKey: Sendable {
-  enum Support: Sendable {
-    case now
-    /// Part of language 1, not of this version of the compiler.
-    case later
-  }
-
   enum Requirement: Sendable {
     case optional
     case required
@@ -93,7 +87,6 @@ struct PolicyKey: Sendable {
   var name: String
   var type: ValueType
   var requirement: Requirement
-  var support: Support
   /// Whether a `fragment` may hold it.
   var isAllowedInFragment: Bool
   /// One line for people; the description in the schema.
@@ -101,12 +94,11 @@ struct PolicyKey: Sendable {
 
   init(
     _ name: String, _ type: ValueType, _ documentation: String, _ requirement: Requirement = .optional,
-    support: Support = .now, inFragment: Bool = false
+    inFragment: Bool = false
   ) {
     self.name = name
     self.type = type
     self.requirement = requirement
-    self.support = support
     isAllowedInFragment = inFragment
     self.documentation = documentation
   }

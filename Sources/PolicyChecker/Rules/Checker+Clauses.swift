@@ -131,9 +131,7 @@ extension Checker {
       return resolveSet(key, value, span, at: place, &resolved)
     case .update(let operation, let key, let set, let timeout):
       return resolveUpdate(operation, key, set, timeout, span, &resolved)
-    case .cgroup:
-      notSupportedYet(span, "`cgroup`")
-      return false
+    case .cgroup(let paths): return resolveControlGroups(paths, span, at: place, &resolved)
     }
   }
 
@@ -303,7 +301,7 @@ extension Checker {
       return true
     }
     var match = addresses.value
-    if let special = (match.specials + (match.exception?.specials ?? [])).first,
+    if let special = match.allSpecials.first,
       let origin = place.origin(without: \.knowsAddressType)
     {
       error(

@@ -136,6 +136,11 @@ extension Checker {
           related: place.path(from: origin))
         return false
       }
+      if flag == .spoofed, place.origins.contains(where: { $0.hook != .prerouting }),
+        !isInTarget(.reverseRouteBehindRouting, at: place, span)
+      {
+        return false
+      }
       resolved.matches.append(Match(flag == .spoofed ? .spoofed : .ipsec, isNegated: isNegated))
     }
     return true

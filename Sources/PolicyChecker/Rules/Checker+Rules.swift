@@ -34,7 +34,9 @@ extension Checker {
       }
       verdict = .reject(with.value)
     }
-    guard !letsExcessThrough(syntax, verdict), fitsTheKernel(syntax, clauses) else { return nil }
+    guard !letsExcessThrough(syntax, verdict), failsClosed(syntax), fitsTheKernel(syntax, clauses) else {
+      return nil
+    }
 
     var rule = Rule(
       id: id, name: item.name?.value, text: syntax.canonicalText, verdict: verdict, span: item.span)

@@ -44,9 +44,8 @@ extension Checker {
   mutating func difference(
     _ match: AddressMatch, _ excluded: AddressMatch, at span: SourceSpan
   ) -> AddressMatch? {
-    guard excluded.exception == nil else {
-      notSupportedYet(span, "an exception from a list that has one of its own")
-      return nil
+    guard match.tree == nil, excluded.tree == nil, excluded.exception == nil else {
+      return asked(.difference(match.asTree, excluded.asTree), at: span)
     }
     var result = match
     result.addresses = match.addresses.subtracting(excluded.addresses)
@@ -83,11 +82,31 @@ extension Checker {
   mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
     if a.families.isEmpty { return b }
     if b.families.isEmpty { return a }
-    guard a.exception == nil, b.exception == nil else {
-      notSupportedYet(span, "a list with an exception that is asked packet by packet, in a longer list")
-      return nil
+    guard a.tree == nil, b.tree == nil, a.exception == nil, b.exception == nil else {
+      return asked(.union([a.asTree, b.asTree]), at: span)
     }
     return a.union(b)
+  }
+
+  /// Each question doubles what there is to decide.
+  private static let questionLimit = 6
+
+  /// Nil if reported.
+  private mutating func asked(_ tree: AddressTree, at span: SourceSpan) -> AddressMatch? {
+    guard tree.questions.count <= Self.questionLimit else {
+      error(
+        .ruleBadValue, span,
+        "this list asks \(tree.questions.count) questions about an address; \(Self.questionLimit) fit into one with exceptions of its parts",
+        help: ["`local`, `broadcast`, dynamic and external sets are asked: make rules of them"])
+      return nil
+    }
+    // Where no answer changes anything, nothing is asked.
+    let (ipv4, ipv6) = (tree.decisions(in: .ipv4), tree.decisions(in: .ipv6))
+    if ipv4.count == 1, ipv6.count == 1 {
+      return AddressMatch(
+        addresses: AddressSet(ipv4: ipv4[0].addresses.ipv4, ipv6: ipv6[0].addresses.ipv6))
+    }
+    return AddressMatch(tree)
   }
 
   mutating func address(_ address: Spanned<AddressSyntax>) -> AddressMatch? {

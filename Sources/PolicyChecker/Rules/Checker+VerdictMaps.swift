@@ -51,9 +51,7 @@ extension Checker {
         guard hasInterface(direction, at: place, field.span) else { return nil }
         fields.append(.interface(direction == .in ? .input : .output))
       case .address(let direction): fields.append(.address(direction == .from ? .source : .destination))
-      case .mark:
-        notSupportedYet(field.span, "`mark` in a verdict map")
-        return nil
+      case .mark: fields.append(.mark)
       }
     }
     guard fields.count == 2 else { return fields }
@@ -114,7 +112,9 @@ extension Checker {
           return nil
         }
         parts.append(.addresses(match.addresses))
-      case .mark: return nil  // refused with its field
+      case .mark(let range):
+        guard range.lower <= range.upper else { return nil }
+        parts.append(.marks([AddressRange(range.lower, range.upper)]))
       }
     }
     return parts
@@ -146,6 +146,7 @@ extension Checker {
       case .ports(let ports): ports.ranges.map { AddressRange(UInt128($0.lower), UInt128($0.upper)) }
       case .addresses(let set):
         family == .ipv4 ? set.ipv4.map { AddressRange(UInt128($0.lower), UInt128($0.upper)) } : set.ipv6
+      case .marks(let ranges): ranges.map { AddressRange(UInt128($0.lower), UInt128($0.upper)) }
       case .interfaces(let patterns):
         patterns.map { AddressRange(number($0, filler: 0), number($0, filler: $0.isPrefix ? 0xff : 0)) }
       }
@@ -227,6 +228,7 @@ extension VerdictMap.Part {
     case .addresses(let set):
       set.ipv4.contains { $0.lower != $0.upper } || set.ipv6.contains { $0.lower != $0.upper }
     case .interfaces(let patterns): patterns.contains(where: \.isPrefix)
+    case .marks(let ranges): ranges.contains { $0.lower != $0.upper }
     }
   }
 }

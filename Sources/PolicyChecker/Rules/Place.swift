@@ -68,6 +68,9 @@ struct Place {
     isRegular = true
   }
 
+  /// Whether kernel rules come of what stands here; a statement makes none.
+  var isOfRules: Bool { origins.contains { $0.priority != nil } }
+
   /// The first base chain whose packets do not have what a clause or verdict needs.
   ///
   /// A rule must hold in every hook that reaches it: the kernel refuses some expressions by hook, and others
@@ -88,6 +91,8 @@ extension Hook {
   /// nft_fib_validate: whether the routing table can be asked what an address is.
   var knowsAddressType: Bool { self != .ingress }
   var hasSocketOwner: Bool { self == .output || self == .postrouting }
+  /// nft_socket_validate, and of its hooks the one where a packet's own socket is that of its sender.
+  var knowsControlGroup: Bool { self == .output }
   /// nft_fib_validate and nft_meta_get_validate_xfrm: where the kernel knows how a packet came in.
   var knowsReverseRoute: Bool { self == .prerouting || self == .input || self == .forward }
   /// nft_rt_validate: where the way out is known.

@@ -49,6 +49,7 @@ struct ResolvedClauses {
   ) -> Twin? {
     switch (condition, other) {
     case (.addresses(let side, let a), .addresses(let otherSide, let b)) where side == otherSide:
+      if a.tree != nil || b.tree != nil { return a == b ? .addresses(side) : nil }
       guard a.specials.allSatisfy(b.specials.contains), a.sets.allSatisfy(b.sets.contains),
         b.exception == nil
       else { return nil }

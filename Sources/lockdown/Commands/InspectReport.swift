@@ -32,7 +32,11 @@ struct InspectReport {
       lines.append("filter      \(filter.program.count / 8) instructions, for \(scope(filter))")
     }
     for item in contents.late {
-      lines.append("late        on `\(string(item.name))`: \(item.messages.count) messages")
+      switch item.kind {
+      case .device:
+        lines.append("late        on `\(string(item.name))`: \(item.messages.count) messages")
+      case .controlGroup: lines.append("late        the number of cgroup `\(string(item.name))`: 1 message")
+      }
     }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
     let bytes = contents.messages.reduce(0) { $0 + $1.bytes.count }
@@ -70,7 +74,7 @@ struct InspectReport {
       "late": .array(
         contents.late.map {
           [
-            "device": .string(string($0.name)), "source": source($0.source),
+            $0.kind == .device ? "device" : "cgroup": .string(string($0.name)), "source": source($0.source),
             "messages": JSONValue($0.messages.count),
           ]
         }),

@@ -28,8 +28,10 @@ class SetsTestCase(support.KernelTestCase):
                              number, self.wire.near_mac, number, self.wire.near_mac))
         self.listeners = {}
 
-    def apply(self, rules, name="sets"):
-        return support.compile_policy(support.small(rules, extra=DEFINITIONS.rstrip(), name=name)).apply(self.host)
+    def apply(self, rules, name="sets", more="", fill=None):
+        rules = ([fill] if fill else []) + rules
+        extra = (DEFINITIONS + more).rstrip()
+        return support.compile_policy(support.small(rules, extra=extra, name=name)).apply(self.host)
 
     def source(self, number, family=socket.AF_INET):
         return "10.1.0.%d" % number if family == socket.AF_INET else "2001:db8:1::%d" % number
@@ -106,6 +108,33 @@ class Filled(SetsTestCase):
         self.apply(["accept udp 23 add source $seen", "accept udp 53 from $seen"])
         self.assertEqual([self.arrives(23, number) for number in (1, 7, 8)], [1, 1, 1])
         self.assertEqual([self.arrives(53, number) for number in (1, 7, 8)], [1, 1, 0])
+
+    def test_a_prefix_stands_for_all_its_addresses(self):
+        """One machine of a network fills the set, and another of it is found; one just beside is not."""
+        self.apply(["drop from $scanners", "drop udp 24 delete source/29:125 $scanners",
+                    "drop udp 23 add source/29:125 $scanners timeout 1h", "accept udp 53"])
+        for family in self.FAMILIES:
+            with self.subTest(family=family):
+                self.assertEqual([self.arrives(53, number, family) for number in (1, 7, 8)], [1, 1, 1])
+                self.arrives(23, 1, family)
+                self.assertEqual([self.arrives(53, number, family) for number in (1, 7, 8)], [0, 0, 1])
+        self.host.nft("flush set inet lockdown scanners_4\n")
+        self.assertEqual(self.arrives(53, 7), 1)
+
+    def test_an_exception_of_a_part(self):
+        """What one part excepts, another part of the list may hold."""
+        self.apply(["drop from $banned except 10.1.0.7, 2001:db8:1::7", "accept udp 53 from $most, $kept",
+                    "accept udp 54 from 10.0.0.0/8, 2001:db8::/32 except $most"],
+                   more="  most: { addresses: [10.1.0.0/29, \"2001:db8:1::/125\"], except: [$seen] }\n"
+                        "  kept: [10.1.0.1, \"2001:db8:1::1\"]\n", fill="accept udp 23 add source $seen")
+        for family in self.FAMILIES:
+            with self.subTest(family=family):
+                self.assertEqual([self.arrives(53, number, family) for number in (1, 7, 8)], [1, 1, 0])
+                self.assertEqual([self.arrives(54, number, family) for number in (1, 7, 8)], [0, 0, 1])
+                for number in (1, 7):
+                    self.arrives(23, number, family)
+                self.assertEqual([self.arrives(53, number, family) for number in (1, 7, 8)], [1, 0, 0])
+                self.assertEqual([self.arrives(54, number, family) for number in (1, 7, 8)], [1, 1, 1])
 
     def test_an_external_set_and_its_exception(self):
         self.apply(["drop from $banned except 10.1.0.7, 2001:db8:1::7", "accept udp 53"])

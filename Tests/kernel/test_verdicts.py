@@ -163,6 +163,31 @@ class Actions(VerdictTestCase):
         self.assertEqual(self.send(5), 10)
 
 
+class Maps(VerdictTestCase):
+    def test_marks(self):
+        """Single marks, a range and a pair, and what just misses them."""
+        maps = """\
+policy: marks
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  prerouting:
+    policy: accept
+    rules:
+%s
+  input:
+    policy: drop
+    rules:
+      - single: { dispatch: mark, table: { 1: accept, 2: drop, 0x10-0x1f: accept }, else: continue }
+      - pair: { dispatch: mark . from, table: { 5 . 10.1.0.0/16: accept, "6-7 . 10.0.0.0/8, 6-7 . 2001:db8::/32": accept }, else: drop }
+""" % "".join("      - continue udp %d set mark %d\n" % (1000 + mark, mark) for mark in (1, 2, 3, 5, 6, 7, 8, 15, 16, 31, 32))
+        support.compile_policy(maps).apply(self.host)
+        found = {mark: self.send(1, 1000 + mark) for mark in (1, 2, 3, 5, 6, 7, 8, 15, 16, 31, 32)}
+        # 5 is paired with an IPv4 network alone.
+        self.assertEqual(found, {1: 2, 2: 0, 3: 0, 5: 1, 6: 2, 7: 2, 8: 0, 15: 0, 16: 2, 31: 2, 32: 0})
+
+
 class Closing(VerdictTestCase):
     def test_the_chain_ends_in_a_written_drop(self):
         """Kernel policy and last rule both close: neither alone would do (see test_flood)."""

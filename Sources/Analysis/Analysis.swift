@@ -91,11 +91,12 @@ struct Prover {
         add(.reply, region, opening.map(Self.reply))
       }
     }
+    let groups = policy.firewall?.controlGroups ?? []
     for statement in policy.expectations + policy.guarantees {
       guard case .packets(let region, _, _) = statement.body else { continue }
       let packets = Self.boxes(of: region, states: [.new, .untracked])
       add(.stated, region, packets)
-      add(.certain, region, packets.compactMap { Self.outside(policy.dynamicSets, $0) })
+      add(.certain, region, packets.compactMap { Self.outside(policy.dynamicSets, groups, $0) })
     }
     for hook in Self.openings {
       let region = Self.everything(at: hook, policy.span)
@@ -184,9 +185,13 @@ struct Prover {
     }
   }
 
-  /// What of a box is in no set that rules fill; nil: nothing.
-  private static func outside(_ sets: [DynamicSet], _ box: PacketBox) -> PacketBox? {
+  /// What of a box is in no set that rules fill, nor of a control group that it does not name: whether one is there
+  /// nobody says. Nil: nothing.
+  private static func outside(
+    _ sets: [DynamicSet], _ groups: [ControlGroup], _ box: PacketBox
+  ) -> PacketBox? {
     var outside = PacketBox(all: box.family)
+    for group in groups where box.controlGroups[group] == nil { outside.controlGroups[group] = false }
     for set in sets where set.filler == .rules {
       for side in [AddressSide.source, .destination] {
         outside.memberships[Membership(set: set.name, side: side)] = false

@@ -15,12 +15,9 @@ enum NotEnforced {
         "`\(chain.place)` on \(devices): bound when the device is there, by stage `late`, which this version does not have; "
           + "`nft -f nftables-late.nft` does it, behind each apply")
     }
-    var groups: Set<ControlGroup> = []
-    for rule in policy.firewall?.rules ?? [] where rule.isEnabled {
-      for case .controlGroups(let named) in rule.matches.map(\.condition) { groups.formUnion(named) }
-    }
+    let groups = policy.firewall?.controlGroups ?? []
     if !groups.isEmpty {
-      let paths = groups.sorted().map { "`\($0.path)`" }.joined(separator: ", ")
+      let paths = groups.map { "`\($0.path)`" }.joined(separator: ", ")
       list.append(
         "cgroup \(paths): holds once the group's number is in its set, which stage `late` does, that this version does not have; "
           + "nftables-late.nft says how, each time the group has been made")

@@ -20,6 +20,17 @@ package struct ControlGroup: Sendable, Hashable, Comparable {
   }
 }
 
+extension Firewall {
+  /// The control groups that rules ask for, ascending and each once.
+  package var controlGroups: [ControlGroup] {
+    var groups: Set<ControlGroup> = []
+    for rule in rules where rule.isEnabled {
+      for case .controlGroups(let named) in rule.matches.map(\.condition) { groups.formUnion(named) }
+    }
+    return groups.sorted()
+  }
+}
+
 extension [ControlGroup] {
   /// Ascending and each once, without those that lie below another.
   package var merged: [ControlGroup] {

@@ -12,13 +12,18 @@ extension Diagram {
   /// An irredundant prime cover: cubes that make up a region, none of which can be made larger in a field and none of
   /// which can be left out. Not the smallest one, which is hard to find.
   ///
+  /// - Parameter possible: packets that there are; cubes may hold others too.
   /// - Returns: at most `limit` cubes, and whether they are all.
-  mutating func cover(of region: Reference, limit: Int) -> (cubes: [Cube], isComplete: Bool) {
-    var rest = region
+  mutating func cover(
+    of region: Reference, among possible: Reference = isTrue, limit: Int
+  ) -> (cubes: [Cube], isComplete: Bool) {
+    var rest = and(region, possible)
+    let impossible = not(possible)
+    let largest = or(region, impossible)
     var cubes: [(cube: Cube, diagram: Reference)] = []
     while rest != Self.isFalse, cubes.count < limit, !isExhausted {
       var cube = firstCube(in: rest)
-      widen(&cube, in: region)
+      widen(&cube, in: largest)
       let diagram = diagram(of: cube)
       cubes.append((cube, diagram))
       rest = subtract(rest, diagram)
@@ -29,6 +34,7 @@ extension Diagram {
     while index < cubes.count, cubes.count > 1 {
       var others = Self.isFalse
       for other in cubes.indices where other != index { others = or(others, cubes[other].diagram) }
+      others = or(others, impossible)
       if subtract(cubes[index].diagram, others) == Self.isFalse {
         cubes.remove(at: index)
       } else {

@@ -215,14 +215,16 @@ private struct DifferenceRun {
     }
     let inside = meaning.diagram.choose(packets, groups, Diagram.impossible)
     let text = RegionText(meaning, old.addressSets + new.addressSets, listsInFull: listsInFull)
+    let real = meaning.diagram.realSenders()
     for (number, entry) in list.enumerated() {
       let every = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
         table[outcome].kind == .miss && table[outcome].detail == UInt32(number)
           ? OutcomeTable.isTrue : OutcomeTable.isFalse
       }
-      let region = meaning.diagram.and(every, meaning.diagram.realSenders())
+      let region = meaning.diagram.and(every, real)
       guard let box = meaning.representative(of: region) else { continue }
-      let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: PacketDifference.regionLimit)
+      let (cubes, isComplete) = meaning.diagram.cover(
+        of: region, among: real, limit: PacketDifference.regionLimit)
       add(
         entry.key, entry.rules, place, box, cubes.map(text.text), isComplete: isComplete, meaning)
     }

@@ -6,6 +6,13 @@ MAKEFLAGS += --no-print-directory
 
 SWIFT := swift
 export SWIFT_BACKTRACE := enable=no
+# Release builds lie apart, so that both builds can run at once.
+DIST := .build/dist
+# Set by `make test`, which builds first: no rule then looks again whether there is something to build.
+BUILT :=
+
+# $(call timed,WHAT,COMMAND): says how long it took.
+timed = start=$$SECONDS; $(2); echo "make: $(1) took $$((SECONDS - start)) seconds"
 
 .PHONY: help run test release setup-build setup-test setup-bench lint build unit kernel test-vm generated bench fuzz format clean
 
@@ -16,14 +23,22 @@ run: release ## compile policies/cos.cos, apply it in a throw-away namespace, sh
 	dist/lockdown compile policies/cos.cos -o cos.compiled
 	dist/lockdown sandbox cos.compiled/policy.bundle --probe
 
-test: setup-test lint build unit release kernel test-vm generated ## everything CI runs
+test: setup-test lint ## everything CI runs
+	@# Each build has parts that occupy one processor only.
+	@$(call timed,building,$(MAKE) -j 2 build release)
+	@$(call timed,unit tests,$(MAKE) BUILT=yes unit)
+	@$(call timed,kernel tests,$(MAKE) BUILT=yes kernel)
+	@$(call timed,tests in virtual machines,$(MAKE) BUILT=yes test-vm)
+	@$(MAKE) generated
 
 release: setup-build ## release builds at dist/lockdown and dist/lockdown-apply
-	@$(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --gc-sections --product lockdown
-	@$(SWIFT) build -c release --static-swift-stdlib -Xswiftc -use-ld=lld -Xlinker --gc-sections --product lockdown-apply
+	@for product in lockdown lockdown-apply; do \
+	  $(SWIFT) build -c release --scratch-path $(DIST) $(BUILD_FLAGS) --static-swift-stdlib -Xswiftc -use-ld=lld \
+	    -Xlinker --gc-sections --product $$product; \
+	done
 	@mkdir -p dist
-	@install -s -m 755 .build/release/lockdown dist/lockdown
-	@install -m 755 .build/release/lockdown-apply dist/lockdown-apply
+	@install -s -m 755 $(DIST)/release/lockdown dist/lockdown
+	@install -m 755 $(DIST)/release/lockdown-apply dist/lockdown-apply
 	@ls -l dist/lockdown dist/lockdown-apply | awk '{ print $$NF ": " $$5 " bytes" }'
 
 setup-build:
@@ -39,16 +54,16 @@ lint:
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
 build:
-	$(SWIFT) build --build-tests --explicit-target-dependency-import-check error
+	$(SWIFT) build --build-tests $(BUILD_FLAGS) --explicit-target-dependency-import-check error
 
-unit: build
-	LOCKDOWN_KERNEL_TESTS=1 LOCKDOWN_ORACLE_TESTS=1 $(SWIFT) test --skip-build
+unit: $(if $(BUILT),,build)
+	LOCKDOWN_KERNEL_TESTS=1 LOCKDOWN_ORACLE_TESTS=1 $(SWIFT) test --skip-build $(BUILD_FLAGS)
 
-kernel: release
+kernel: $(if $(BUILT),,release)
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
-	  /usr/bin/python3 -m unittest discover --start-directory Tests/kernel --verbose
+	  /usr/bin/python3 Tests/kernel/run.py
 
-test-vm: setup-test release ## the applier on Debian's kernel in virtual machines; inputs are fetched once into .build/vm
+test-vm: $(if $(BUILT),,setup-test release) ## the applier on Debian's kernel in virtual machines; inputs are fetched once into .build/vm
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
 	  /usr/bin/python3 -m unittest discover --start-directory Tests/vm --verbose
 

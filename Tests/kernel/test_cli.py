@@ -275,7 +275,10 @@ SARIF_LOG = sarif_object(
 
 class Sarif(CommandLine):
     def log(self, *files, status, command="check"):
-        log = json.loads(self.call(command, "--format", "sarif", *files, status=status).stdout)
+        return self.check_log(self.call(command, "--format", "sarif", *files, status=status), status)
+
+    def check_log(self, done, status):
+        log = json.loads(done.stdout)
         errors = jsonschema.Draft202012Validator(SARIF_LOG).iter_errors(log)
         self.assertEqual(["%s: %s" % (list(error.absolute_path), error.message) for error in errors], [])
         run = log["runs"][0]
@@ -350,11 +353,12 @@ class Sarif(CommandLine):
     def test_every_kind_of_finding(self):
         """All bad policies of the tests in one log each."""
         results = 0
-        for folder in sorted((support.REPOSITORY / "Tests" / "PolicyCheckerTests" / "Cases").iterdir()):
+        policies = (support.REPOSITORY / "Tests" / "PolicyCheckerTests" / "Cases").rglob("policy.cos")
+        for folder in sorted(path.parent for path in policies):
             shutil.copytree(folder, self.directory, dirs_exist_ok=True)
             done = lockdown("check", "--format", "sarif", "policy.cos", cwd=self.directory)
-            with self.subTest(case=folder.name):
-                results += len(self.log("policy.cos", status=done.status)["results"])
+            with self.subTest(case=str(folder)):
+                results += len(self.check_log(done, done.status)["results"])
             shutil.rmtree(self.directory)
             self.directory.mkdir()
         self.assertGreater(results, 300)

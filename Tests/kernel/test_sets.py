@@ -15,6 +15,9 @@ define:
 
 
 class SetsTestCase(support.KernelTestCase):
+    # Elements end after two seconds, and packets are awaited for a twentieth of one.
+    runs_alone = True
+
     def setUp(self):
         super().setUp()
         self.host, self.peer = self.namespace(), self.namespace()

@@ -85,6 +85,9 @@ class Reject(VerdictTestCase):
 
 
 class Limits(VerdictTestCase):
+    # What arrives depends on how long the sending takes.
+    runs_alone = True
+
     def test_burst_and_rate(self):
         """Up to the burst at once, then the rate; the rest goes on to the chain's policy."""
         self.load(["accept udp 53 limit 5/second burst 12"])

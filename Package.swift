@@ -111,6 +111,8 @@ let package = Package(
         "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker",
         "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "TextBackends",
       ]),
+    // What `lockdown install` puts on a host, and the slots it boots with.
+    .target(name: "Installation", dependencies: ["SHA2"]),
     .target(name: "HostState", dependencies: ["CLinux", "NFTables", "Ruleset"]),
 
     // Programs.
@@ -118,7 +120,7 @@ let package = Package(
       name: "lockdown",
       dependencies: [
         "Analysis", "BundleFormat", "CLinux", "CanonicalJSON", "Compiler", "Diagnostics", "HostState",
-        "NFTables", "PolicyChecker", "PolicyModel", "Ruleset", "SHA2",
+        "Installation", "NFTables", "PolicyChecker", "PolicyModel", "Ruleset", "SHA2",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // It compiles the files of BundleFormat and SHA2 itself, by symbolic link: an Embedded module cannot
@@ -169,6 +171,7 @@ let package = Package(
         "TextBackends",
       ],
       exclude: ["Cases"]),
+    .testTarget(name: "InstallationTests", dependencies: ["Installation"]),
     .testTarget(name: "HostStateTests", dependencies: ["HostState"]),
     .testTarget(
       name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),

@@ -120,6 +120,8 @@ static inline long lockdown_make_folder(const uint8_t *path, uint32_t mode) {
     return lockdown_result(mkdir((const char *)path, (mode_t)mode));
 }
 
+static inline void lockdown_lock_and_wait(int descriptor) { (void)flock(descriptor, LOCK_EX); }
+
 static inline long lockdown_lock_file(int descriptor) { return lockdown_result(flock(descriptor, LOCK_EX | LOCK_NB)); }
 
 // getdents64(2) has no declaration in libc; readdir(3) would bring the library's allocator. The entries are

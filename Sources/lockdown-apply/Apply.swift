@@ -27,6 +27,8 @@ enum ExitCode: Int32 {
   case unknown = 2
   /// Applied, but for what is named.
   case gaps = 3
+  /// What the host booted with before is live: the new one was refused or given up.
+  case fallback = 4
   case usage = 64
   /// Another applier is at work.
   case busy = 75

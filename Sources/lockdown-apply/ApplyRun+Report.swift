@@ -33,7 +33,7 @@ extension ApplyRun {
       options.isCheck ? "the host equals it, but for what is named" : "applied, but for what is named"
     case .refused: options.isCheck ? "the host differs" : "refused, the state from before is there"
     case .unknown: "could not tell what is loaded"
-    case .usage, .busy: "not run"
+    case .fallback, .usage, .busy: "not run"
     }
   }
 

@@ -20,6 +20,9 @@ final class ApplyRun {
   var keys: [Item] { sysctls?.keys ?? [] }
   var places: [Item] { mounts?.places ?? [] }
 
+  /// A key or mount was refused, and those of this run were taken back.
+  var isTakenBack: Bool { sysctls?.hasFailed ?? false || mounts?.hasFailed ?? false }
+
   // MARK: Stages
 
   func run() -> ExitCode {
@@ -72,7 +75,7 @@ final class ApplyRun {
       let differs = keys.count(.different) + places.count(.different)
       if differs > 0 { return .refused }
     }
-    if sysctls?.hasFailed ?? false || mounts?.hasFailed ?? false {
+    if isTakenBack {
       // What was taken back is a gap beside a new firewall; without one, the state from before is there.
       let isBack = keys.count(.notPutBack) + places.count(.notPutBack) == 0
       return isBack && !hasChangedFirewall ? .refused : .gaps

@@ -2,6 +2,10 @@
 struct Options {
   /// NUL at the end.
   var bundlePath: [UInt8] = []
+  /// Folder of the slots, NUL at the end; empty: a bundle is named.
+  var slotsPath: [UInt8] = []
+  /// The host is up: what it tried is kept.
+  var isHealthy = false
   var isCheck = false
   var domains = Domains.all
   /// Whether `--only` was given: what lies outside is then not reported.
@@ -27,6 +31,7 @@ struct Options {
   static let usage: StaticString = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--no-read-back]
+           lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
     domains: firewall, sysctl, mounts
 
     """
@@ -42,6 +47,8 @@ struct Options {
         options.isCheck = true
       } else if argument.holds("--force") {
         options.isForced = true
+      } else if argument.holds("--healthy") {
+        options.isHealthy = true
       } else if argument.holds("--no-read-back") {
         options.readsBack = false
       } else if takesValue(argument) {
@@ -60,13 +67,21 @@ struct Options {
         return fail("one bundle, not also: ", argument)
       }
     }
-    if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
+    if options.slotsPath.isEmpty {
+      if options.isHealthy { return fail("--healthy is about --slots", []) }
+      if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
+    } else if !options.bundlePath.isEmpty {
+      return fail(
+        "slots or a bundle, not also: ", options.bundlePath.copy(0..<(options.bundlePath.count - 1)))
+    } else if options.isCheck || !options.pin.isEmpty {
+      return fail("--check and --pin are about one bundle", [])
+    }
     return options
   }
 
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
-      || argument.holds("--pin")
+      || argument.holds("--pin") || argument.holds("--slots")
   }
 
   /// Options of later stages: better refused than ignored.
@@ -78,6 +93,10 @@ struct Options {
   private mutating func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
     let text = 0..<value.count
     if option.holds("--only") { return takeDomains(value) }
+    if option.holds("--slots") {
+      slotsPath = value.terminated()
+      return true
+    }
     if option.holds("--status") {
       statusPath = value.terminated()
       return true

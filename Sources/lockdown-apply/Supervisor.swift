@@ -16,7 +16,7 @@ struct Supervisor {
 
   func run() -> Int32 {
     let end = lockdown_milliseconds() + Int64(options.deadline) * 1_000
-    guard let child = Child.start({ Worker(options).run().rawValue }) else {
+    guard let child = Child.start({ Self.work(options).rawValue }) else {
       Line("no process could be started").print()
       return ExitCode.unknown.rawValue
     }
@@ -41,6 +41,10 @@ struct Supervisor {
     }
     reportEndState()
     return ExitCode.unknown.rawValue
+  }
+
+  private static func work(_ options: Options) -> ExitCode {
+    options.slotsPath.isEmpty ? Worker(options).run().code : SlotBoot(options).run()
   }
 
   private func reportEndState() {

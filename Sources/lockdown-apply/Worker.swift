@@ -6,22 +6,29 @@ struct Worker {
 
   init(_ options: Options) { self.options = options }
 
-  func run() -> ExitCode {
+  /// What a run came to.
+  struct Outcome {
+    var code: ExitCode
+    /// Keys or mounts were refused after the firewall was there, and those of this run were taken back.
+    var isTakenBack = false
+  }
+
+  func run() -> Outcome {
     let surroundings = Surroundings()
-    guard let reader = open(surroundings) else { return .refused }
-    guard hasRights(reader, surroundings) else { return .unknown }
+    guard let reader = open(surroundings) else { return Outcome(code: .refused) }
+    guard hasRights(reader, surroundings) else { return Outcome(code: .unknown) }
     // Only what the run may change needs the lock.
     let lock: ApplierLock?
     if options.isCheck {
       lock = nil
     } else {
       lock = ApplierLock.take(forHost: wantsSysctls(reader) || wantsMounts(reader))
-      guard lock != nil else { return .busy }
+      guard lock != nil else { return Outcome(code: .busy) }
     }
     let run = ApplyRun(options, reader, surroundings)
     let code = run.run()
     run.report(code)
-    return code
+    return Outcome(code: code, isTakenBack: run.isTakenBack)
   }
 
   // MARK: The bundle

@@ -15,7 +15,7 @@ struct Lockdown: ParsableCommand {
     subcommands: [
       CompileCommand.self, CheckCommand.self, DiffCommand.self, QueryCommand.self, ExplainCommand.self,
       FormatCommand.self, ApplyCommand.self, InspectCommand.self, SandboxCommand.self, DigestCommand.self,
-      SchemaCommand.self,
+      SchemaCommand.self, InstallCommand.self, UninstallCommand.self, StageCommand.self, RollbackCommand.self,
     ])
 
   /// Parses and runs; DESIGN §8 fixes the exit codes, 64 for a wrong command line among them.

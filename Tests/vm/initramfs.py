@@ -20,7 +20,7 @@ import inputs
 # Modules a machine has; what they depend on comes along. A directory stands for all below it.
 MODULES = [
     "kernel/net/netfilter", "kernel/net/ipv4/netfilter", "kernel/net/ipv6/netfilter", "kernel/net/bridge",
-    "kernel/net/sched/sch_ingress.ko",
+    "kernel/net/sched/sch_ingress.ko", "kernel/net/sctp/sctp.ko",
     "kernel/drivers/net/veth.ko", "kernel/drivers/net/dummy.ko", "kernel/drivers/net/tun.ko",
     "kernel/drivers/net/virtio_net.ko", "kernel/drivers/net/macvlan.ko", "kernel/drivers/virtio",
 ]
@@ -54,6 +54,9 @@ class Archive:
     def add(self, name, data, mode=0o644):
         """A file; `data` is bytes, text, or the path of a file to copy, whose mode it then has."""
         name = name.strip("/")
+        if isinstance(data, Link):
+            self.link(name, data)
+            return
         if isinstance(data, pathlib.Path):
             mode = 0o755 if os.access(data, os.X_OK) else 0o644
             data = data.read_bytes()
@@ -79,11 +82,19 @@ def merged(name):
     return "usr/" + name if first in ("bin", "sbin", "lib", "lib64") else name
 
 
-class Base:
-    """The archive of the pinned packages, and the kernel."""
+class Link(str):
+    """Among the files of a machine: a symbolic link to this path."""
 
-    def __init__(self):
-        self.directory = inputs.CACHE / inputs.key()
+
+class Base:
+    """The archive of the pinned packages, and the kernel.
+
+    `lists` names the lists of packages: `inputs` is what every machine has, `systemd` a Debian that systemd starts.
+    """
+
+    def __init__(self, lists=("inputs",)):
+        self.lists = lists
+        self.directory = inputs.CACHE / inputs.key(lists)
         self.kernel = self.directory / "vmlinuz"
         self.archive = self.directory / "base.cpio"
         self.release = self.directory / "release"
@@ -105,7 +116,7 @@ class Base:
                 archive.entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
                 archive.add("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n")
                 archive.add("etc/group", "root:x:0:\nnogroup:x:65534:\n")
-                for pin, path in inputs.packages():
+                for pin, path in inputs.packages(self.lists):
                     if pin["package"].startswith("linux-image-"):
                         self.unpack_kernel(path, work, archive)
                     else:

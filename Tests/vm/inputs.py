@@ -1,4 +1,4 @@
-"""What the virtual machines are made of: Debian packages, pinned by version and SHA-256 in inputs.json.
+"""What the virtual machines are made of: Debian packages, pinned by version and SHA-256 in inputs.json and systemd.json.
 
 They are fetched once through apt and kept in a cache. What cannot be fetched, or has another hash, is a failure.
 """
@@ -20,14 +20,15 @@ class MissingInput(AssertionError):
     """A package that a machine is made of is neither in the cache nor to be had."""
 
 
-def pins():
-    return json.loads((HERE / "inputs.json").read_text())
+def pins(lists=("inputs",)):
+    """The packages of one or more lists."""
+    return [pin for name in lists for pin in json.loads((HERE / (name + ".json")).read_text())]
 
 
-def key():
+def key(lists):
     """Names the whole set of inputs, and how they are put together."""
-    digest = hashlib.sha256((HERE / "inputs.json").read_bytes())
-    for name in ("inputs.py", "initramfs.py"):
+    digest = hashlib.sha256()
+    for name in [name + ".json" for name in lists] + ["inputs.py", "initramfs.py"]:
         digest.update((HERE / name).read_bytes())
     return digest.hexdigest()[:16]
 
@@ -70,13 +71,13 @@ def fetch(pin):
             raise MissingInput("`apt-get download %s` failed, and %s is not there\n%s" % (name, path, done.stdout))
         found = sha256(files[0])
         if found != pin["sha256"]:
-            raise MissingInput("%s has the SHA-256 %s, inputs.json says %s" % (name, found, pin["sha256"]))
+            raise MissingInput("%s has the SHA-256 %s, the pin says %s" % (name, found, pin["sha256"]))
         os.rename(files[0], path)
     finally:
         shutil.rmtree(directory)
     return path
 
 
-def packages():
-    """All packages as [(pin, path)]; call it with the cache locked."""
-    return [(pin, fetch(pin)) for pin in pins()]
+def packages(lists):
+    """All packages of the lists as [(pin, path)]; call it with the cache locked."""
+    return [(pin, fetch(pin)) for pin in pins(lists)]

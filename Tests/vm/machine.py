@@ -57,10 +57,17 @@ def die_with_parent():
 
 
 class Machine:
-    """Boots at once. `files` maps a path in the machine to bytes, text or a file to copy."""
+    """Boots at once.
 
-    def __init__(self, files=None, *, append="", memory=1024, processors=2):
-        self.base = initramfs.Base()
+    `files` maps a path in the machine to bytes, text, a file to copy or a link. `disk` is the image of a file system
+    (/dev/nvme0n1), which is written to. `program` is what the kernel starts; it must start the agent.
+    """
+
+    def __init__(self, files=None, *, lists=("inputs",), append="", memory=1024, processors=2, disk=None,
+                 program="/init"):
+        self.base = initramfs.Base(lists)
+        self.append, self.memory, self.processors = append, memory, processors
+        self.disk, self.program = disk, program
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-vm-"))
         self.console = self.directory / "console.log"
         self.process = None
@@ -68,7 +75,7 @@ class Machine:
         self.pending = b""
         try:
             self.write_initramfs(files or {})
-            self.start(append, memory, processors)
+            self.start()
         except BaseException:
             self.close()
             raise
@@ -78,23 +85,27 @@ class Machine:
             with open(self.base.archive, "rb") as base:
                 shutil.copyfileobj(base, file, 1 << 20)
             archive = initramfs.Archive(file)
-            archive.add("init", (HERE / "guest" / "init").read_bytes(), 0o755)
+            for name in ("init", "agent"):
+                archive.add(name, (HERE / "guest" / name).read_bytes(), 0o755)
             for name, data in files.items():
                 archive.add(name, data)
             archive.end()
 
-    def start(self, append, memory, processors):
+    def start(self):
+        disk = [] if self.disk is None else [
+            "-drive", "if=none,id=d0,format=raw,file=%s" % self.disk, "-device", "nvme,drive=d0,serial=d0"]
         here, there = socket.socketpair()
         self.channel = here
         start = time.monotonic()
         with open(self.directory / "qemu.log", "wb") as log:
             self.process = subprocess.Popen([
                 "qemu-system-x86_64", "-M", "q35", "-cpu", "Nehalem", "-accel", "tcg,tb-size=256",
-                "-smp", str(processors), "-m", str(memory), "-display", "none", "-nodefaults", "-no-reboot",
+                "-smp", str(self.processors), "-m", str(self.memory), "-display", "none", "-nodefaults", "-no-reboot",
                 "-serial", "file:%s" % self.console,
                 "-chardev", "socket,id=agent,fd=%d" % there.fileno(), "-serial", "chardev:agent",
-                "-kernel", str(self.base.kernel), "-initrd", str(self.directory / "initramfs"),
-                "-append", "console=ttyS0 rdinit=/init panic=-1 mitigations=off nokaslr net.ifnames=0 " + append,
+                *disk, "-kernel", str(self.base.kernel), "-initrd", str(self.directory / "initramfs"),
+                "-append", "console=ttyS0 rdinit=%s panic=-1 mitigations=off nokaslr net.ifnames=0 %s" % (
+                    self.program, self.append),
             ], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[there.fileno()],
                 preexec_fn=die_with_parent)
         there.close()
@@ -160,9 +171,13 @@ class Machine:
     def read(self, path):
         return self.run("cat '%s'" % path).stdout
 
-    def wait_for_end(self, timeout=COMMAND_SECONDS):
-        """Waits until the machine has switched itself off, or was rebooted: qemu then ends."""
-        self.process.wait(timeout)
+    def cut_power(self):
+        """Ends the machine as it is, and starts it again with the same disk."""
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        self.pending = b""
+        self.start()
 
     def logs(self):
         found = []
@@ -192,8 +207,12 @@ class MachineTestCase(unittest.TestCase):
         return {}
 
     @classmethod
+    def make(cls):
+        return Machine(cls.files(), append=cls.APPEND)
+
+    @classmethod
     def setUpClass(cls):
-        cls.machine = Machine(cls.files(), append=cls.APPEND)
+        cls.machine = cls.make()
         note("booted in %.1f s" % cls.machine.boot_seconds)
 
     @classmethod

@@ -40,6 +40,13 @@ enum FileBytes {
     let file = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
     defer { if file != 0 { close(file) } }
+    return try read(file, path)
+  }
+
+  /// The bytes of an open file, to its end.
+  ///
+  /// - Parameter path: how it is named in an error.
+  static func read(_ file: Int32, _ path: String) throws(FileError) -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {

@@ -1,0 +1,79 @@
+/// Where things are on an installed host, below its root.
+package enum InstalledPath {
+  package static let applier = "usr/sbin/lockdown-apply"
+  /// Bundles, the slots and the manifest: what changes while the host lives.
+  package static let state = "var/lib/lockdown"
+  package static let bundles = "var/lib/lockdown/bundles"
+  package static let slots = "var/lib/lockdown/slots"
+  package static let manifest = "var/lib/lockdown/manifest"
+
+  package static func bundle(_ name: SlotState.Name) -> String {
+    "\(bundles)/\(String(decoding: name, as: UTF8.self)).bundle"
+  }
+}
+
+/// The files that make a host apply its policy at each boot: a pure function of what was compiled.
+package struct InstalledFiles {
+  /// Texts of the compile, as it wrote them.
+  package var modprobe: [UInt8]
+  package var sysctl: [UInt8]
+  /// The line of `cmdline.txt`, without its line feed.
+  package var commandLine: String
+  package var applier: [UInt8]
+
+  package init(modprobe: [UInt8], sysctl: [UInt8], commandLine: String, applier: [UInt8]) {
+    self.modprobe = modprobe
+    self.sysctl = sysctl
+    self.commandLine = commandLine
+    self.applier = applier
+  }
+
+  /// Sorted by path.
+  package var items: [InstalledItem] {
+    var items = [
+      InstalledItem(InstalledPath.applier, program: applier),
+      InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy),
+      InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
+      // Enabled, as `systemctl enable` does it.
+      InstalledItem(
+        "etc/systemd/system/sysinit.target.wants/\(UnitText.policyName)", linkTo: "../\(UnitText.policyName)"),
+      InstalledItem(
+        "etc/systemd/system/multi-user.target.wants/\(UnitText.healthName)",
+        linkTo: "../\(UnitText.healthName)"),
+      InstalledItem("etc/initramfs-tools/hooks/lockdown", InitramfsText.hook, isProgram: true),
+      InstalledItem(
+        "etc/initramfs-tools/scripts/init-top/lockdown", InitramfsText.script, isProgram: true),
+      InstalledItem("usr/lib/dracut/modules.d/50lockdown/module-setup.sh", DracutText.setup, isProgram: true),
+      InstalledItem("usr/lib/dracut/modules.d/50lockdown/lockdown.sh", DracutText.script, isProgram: true),
+    ]
+    items.append(InstalledItem(path: "etc/modprobe.d/lockdown.conf", modprobe))
+    // Behind the distribution's and most others': the last file that names a key wins (sysctl.d(5)).
+    items.append(InstalledItem(path: "etc/sysctl.d/90-lockdown.conf", sysctl))
+    if !commandLine.isEmpty {
+      items.append(InstalledItem("etc/default/grub.d/lockdown.cfg", GrubText.print(commandLine)))
+      items.append(InstalledItem("etc/lockdown/cmdline", commandLine + "\n"))
+    }
+    return items.sorted { $0.path < $1.path }
+  }
+}
+
+extension InstalledItem {
+  fileprivate init(path: String, _ bytes: [UInt8]) {
+    self.path = path
+    content = .file(bytes, isProgram: false)
+  }
+}
+
+/// A drop-in of Debian's grub-mkconfig: sh that is read behind /etc/default/grub.
+enum GrubText {
+  static func print(_ commandLine: String) -> String {
+    // What sh takes out of a text in double quotes.
+    let special: Set<Character> = ["\\", "\"", "$", "`"]
+    let quoted = commandLine.map { special.contains($0) ? "\\\($0)" : String($0) }.joined()
+    return """
+      # What the policy wants on the kernel's command line; update-grub makes it the next boot's.
+      GRUB_CMDLINE_LINUX="${GRUB_CMDLINE_LINUX:+$GRUB_CMDLINE_LINUX }\(quoted)"
+
+      """
+  }
+}

@@ -1,0 +1,158 @@
+import CLinux
+
+/// Applies the slot that a boot begins with, and keeps count of the boots that try a new one (SlotState).
+struct SlotBoot {
+  private let options: Options
+  /// NUL at the end.
+  private let statePath: [UInt8]
+
+  init(_ options: Options) {
+    self.options = options
+    statePath = Self.path(options.slotsPath, "/slots", [], "")
+  }
+
+  func run() -> ExitCode {
+    let lock = unsafe lockdown_open_at(lockdown_here, options.slotsPath, lockdown_open_list, 0)
+    // The command line changes slots under the same lock; it ends with this process.
+    if lock >= 0 { lockdown_lock_and_wait(Int32(lock)) }
+    let checksOwners = !Surroundings().isInUserNamespace
+    let bytes: [UInt8]
+    do { bytes = try TrustedFile.read(statePath, checksOwners: checksOwners) } catch {
+      return refuse(error.reason, error.errorNumber)
+    }
+    guard var state = SlotState(bytes) else { return refuse("it is no list of slots", 0) }
+    guard let boot = Self.bootID() else { return refuse("the kernel tells no boot id", 0) }
+    return options.isHealthy ? keep(&state, boot) : start(&state, boot)
+  }
+
+  // MARK: The health mark
+
+  private func keep(_ state: inout SlotState, _ boot: [UInt8]) -> ExitCode {
+    guard state.reachHealth(boot) else {
+      Line("slots: this boot tried nothing new").print()
+      return .equal
+    }
+    let errorNumber = write(state)
+    guard errorNumber == 0 else { return fail("what this boot tried is not kept", errorNumber) }
+    say("slots: kept, it is the current one now: ", state.current)
+    return .equal
+  }
+
+  // MARK: The boot
+
+  private func start(_ state: inout SlotState, _ boot: [UInt8]) -> ExitCode {
+    let before = state
+    switch state.beginBoot(boot) {
+    case .nothing: return refuse("no slot holds a bundle", 0)
+    case .current: return apply(state.current).code
+    case .currentAfterGivingUp:
+      say("slots: given up, no boot with it reached the health mark: ", state.failed)
+      let errorNumber = write(state)
+      if errorNumber != 0 { _ = fail("the slots are not written", errorNumber) }
+      return fallBack(state)
+    case .next:
+      // Counted before anything is applied: a bundle that stops the host is tried as often as it was given.
+      let errorNumber = state == before ? 0 : write(state)
+      guard errorNumber == 0 else {
+        _ = fail("the boot cannot be counted, so the next slot is not tried", errorNumber)
+        return state.current.count == 0 ? .refused : fallBack(state)
+      }
+      return tryNext(&state)
+    }
+  }
+
+  private func tryNext(_ state: inout SlotState) -> ExitCode {
+    say("slots: trying ", state.next)
+    let outcome = apply(state.next)
+    var isRefused = outcome.isTakenBack
+    if case .refused = outcome.code { isRefused = true }
+    guard isRefused else { return outcome.code }
+    state.giveUp()
+    say("slots: given up, it cannot be applied: ", state.failed)
+    let errorNumber = write(state)
+    if errorNumber != 0 { _ = fail("the slots are not written", errorNumber) }
+    return state.current.count == 0 ? .refused : fallBack(state)
+  }
+
+  /// Applies the current slot in place of the next one.
+  private func fallBack(_ state: SlotState) -> ExitCode {
+    let outcome = apply(state.current)
+    switch outcome.code {
+    case .equal, .gaps:
+      say("slots: live again: ", state.current)
+      return .fallback
+    default: return outcome.code
+    }
+  }
+
+  private func apply(_ name: [UInt8]) -> Worker.Outcome {
+    var options = options
+    options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, ".bundle")
+    return Worker(options).run()
+  }
+
+  // MARK: Files
+
+  private func write(_ state: SlotState) -> Int {
+    var text = Text()
+    text.add(state.text)
+    let errorNumber = StatusFile.write(text, to: statePath)
+    guard errorNumber == 0 else { return errorNumber }
+    // Else a power cut could take the count back.
+    let folder = unsafe lockdown_open_at(lockdown_here, options.slotsPath, lockdown_open_list, 0)
+    guard folder >= 0 else { return -folder }
+    defer { close(Int32(folder)) }
+    let synced = lockdown_sync(Int32(folder))
+    return -synced == ErrorNumber.invalid ? 0 : -synced
+  }
+
+  private static func bootID() -> [UInt8]? {
+    guard let text = SmallFile.read(Array("/proc/sys/kernel/random/boot_id"), limit: 64) else { return nil }
+    let end = text.index(of: 0x0a, in: 0..<text.count) ?? text.count
+    let id = text.copy(0..<end)
+    return SlotState.isBootID(id) ? id : nil
+  }
+
+  private static func path(
+    _ folder: [UInt8], _ middle: StaticString, _ name: [UInt8], _ end: StaticString
+  ) -> [UInt8] {
+    var path = Text()
+    path.add(folder, 0..<(folder.count - 1))
+    path.add(middle)
+    path.add(name)
+    path.add(end)
+    path.add(byte: 0)
+    return path.bytes
+  }
+
+  // MARK: Messages
+
+  private func say(_ text: StaticString, _ name: [UInt8]) {
+    var line = Line(text)
+    // As for policies, twelve digits on a console; the file has all of them.
+    line.text.add(name, 0..<min(12, name.count))
+    line.print()
+  }
+
+  private func fail(_ text: StaticString, _ errorNumber: Int) -> ExitCode {
+    var line = Line("slots: ")
+    line.text.add(text)
+    line.text.add(": ")
+    line.text.add(errorNumber: errorNumber)
+    line.print()
+    return .refused
+  }
+
+  private func refuse(_ reason: StaticString, _ errorNumber: Int) -> ExitCode {
+    var line = Line("refused: ")
+    line.text.addForeign(statePath, 0..<(statePath.count - 1))
+    line.text.add(": ")
+    line.text.add(reason)
+    if errorNumber != 0 {
+      line.text.add(": ")
+      line.text.add(errorNumber: errorNumber)
+    }
+    line.print()
+    return .refused
+  }
+}

@@ -1,0 +1,121 @@
+import ArgumentParser
+import CanonicalJSON
+import Glibc
+import Installation
+
+struct InstallCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "install",
+    abstract: "Install a compiled policy below a root: the host applies it at each boot.",
+    discussion: """
+      Writes the applier, the bundle as the current slot, systemd units, hooks of initramfs-tools and dracut, and the \
+      policy's modprobe.d, sysctl.d and boot loader texts, each in one step, and a manifest of them all. Nothing is \
+      run and nothing applied: the next boot does it, and rebuilding the initramfs and the boot loader's files is left \
+      to the host's own tools.
+
+      What is there and not of an earlier installation, or was changed since, is not replaced: all of it is named, and \
+      nothing is installed. No symbolic link leads out of the root.
+
+      Exit codes: 0 installed; 1 refused, nothing is changed; 3 a file cannot be read or written.
+      """)
+
+  @Option(
+    help: ArgumentHelp("The directory that is the host's root; / is this host.", valueName: "directory"))
+  var root: String
+
+  @Option(help: ArgumentHelp("The applier to install.", valueName: "path"))
+  var applier: String?
+
+  @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
+  var format = OutputFormat.text
+
+  @Argument(
+    help: ArgumentHelp("What `compile` wrote: the directory, or the bundle in it.", valueName: "bundle"))
+  var bundle: String
+
+  func run() throws {
+    let compiled = try CompiledDirectory(bundle)
+    let program = try FileBytes.read(try Applier.locate(applier))
+    let files = InstalledFiles(
+      modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
+      applier: program)
+    let host = try InstalledHost(RootDirectory(root))
+    let done = try host.install(files.items, compiled.bundle)
+    if geteuid() != 0 {
+      printError(
+        "lockdown: the files are not root's, and the applier trusts no others: change their owner in the image"
+      )
+    }
+    switch format {
+    case .text:
+      var lines = done.written.map { "wrote     \(host.root.name($0))" }
+      lines += done.unchanged.map { "unchanged \(host.root.name($0))" }
+      lines += done.removed.map { "removed   \(host.root.name($0))" }
+      lines.append(
+        "policy \(compiled.policyName) is the current slot, \(String(decoding: compiled.name, as: UTF8.self))"
+      )
+      lines += Self.leftToDo(compiled).map { "to do: \($0)" }
+      StandardOutput.write(lines.joined(separator: "\n") + "\n")
+    case .json:
+      StandardOutput.write([
+        "current": .string(String(decoding: compiled.name, as: UTF8.self)),
+        "policy": .string(compiled.policyName),
+        "removed": JSONValue(done.removed), "to-do": JSONValue(Self.leftToDo(compiled)),
+        "unchanged": JSONValue(done.unchanged), "written": JSONValue(done.written),
+      ])
+    }
+  }
+
+  /// Only the host's own tools know its initramfs and its boot loader.
+  private static func leftToDo(_ compiled: CompiledDirectory) -> [String] {
+    var lines = ["update-initramfs -u, or dracut --force: the initramfs carries the firewall"]
+    if !compiled.commandLine.isEmpty {
+      lines.append(
+        "update-grub, or the boot loader's own way: /etc/lockdown/cmdline is the kernel's command line")
+    }
+    return lines
+  }
+}
+
+struct UninstallCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "uninstall",
+    abstract: "Take away what `install` put below a root.",
+    discussion: """
+      Removes all that is as it was installed, the slots and their bundles, and the directories that were made for \
+      them. What somebody changed since stays, and is named. The running kernel is left as it is: its firewall stands \
+      until the next boot, or until `nft delete table inet lockdown`.
+
+      Exit codes: 0 nothing is left, also where nothing was installed; 1 something that was changed is left; 3 a file \
+      cannot be read or removed.
+      """)
+
+  @Option(
+    help: ArgumentHelp("The directory that is the host's root; / is this host.", valueName: "directory"))
+  var root: String
+
+  @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
+  var format = OutputFormat.text
+
+  func run() throws {
+    let host = try InstalledHost(RootDirectory(root))
+    let done = try host.uninstall()
+    switch format {
+    case .text:
+      guard let done else {
+        StandardOutput.write("nothing is installed below \(root)\n")
+        return
+      }
+      var lines = done.removed.map { "removed \(host.root.name($0))" }
+      lines += done.kept.map { "kept    \(host.root.name($0.path)): \($0.reason)" }
+      StandardOutput.write(lines.joined(separator: "\n") + "\n")
+    case .json:
+      StandardOutput.write([
+        "installed": .bool(done != nil),
+        "kept": .array((done?.kept ?? []).map { ["path": .string($0.path), "reason": .string($0.reason)] }),
+        "removed": JSONValue(done?.removed ?? []),
+      ])
+    }
+    if done.map({ !$0.kept.isEmpty }) ?? false { throw ExitCode(1) }
+  }
+}

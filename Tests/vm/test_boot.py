@@ -1,0 +1,192 @@
+"""A Debian that systemd starts, with what `lockdown install` put there: order, failed units, slots over power cuts.
+
+The root file system is an initramfs of pinned packages and of the installed tree; /var, where the slots are, is a disk
+that survives.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import initramfs
+import machine
+import test_apply
+from machine import setUpModule  # noqa: F401 (unittest finds it here)
+from test_apply import support
+
+COS = test_apply.COS
+SECOND = """\
+policy: second
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  input: { policy: drop, rules: ['accept tcp 23', 'accept established'] }
+"""
+THIRD = SECOND.replace("second", "third").replace("23", "24")
+
+# What the packages' installation would have made.
+SYSTEM = {
+    "/etc/fstab": "/dev/nvme0n1 /var ext4 defaults 0 0\n",
+    "/etc/hostname": "machine\n", "/etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+    "/etc/os-release": "ID=debian\nVERSION_ID=12\nPRETTY_NAME=Debian\n",
+    "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
+                   "systemd-network:x:998:998::/:/bin/false\nmessagebus:x:997:997::/:/bin/false\n",
+    "/etc/group": "".join("%s:x:%d:\n" % pair for pair in [
+        ("root", 0), ("tty", 5), ("disk", 6), ("lp", 7), ("kmem", 15), ("dialout", 20), ("cdrom", 24), ("tape", 26),
+        ("audio", 29), ("video", 44), ("input", 101), ("sgx", 102), ("kvm", 103), ("render", 104), ("utmp", 43),
+        ("adm", 4), ("systemd-journal", 105), ("systemd-network", 998), ("messagebus", 997), ("nogroup", 65534)]),
+    "/etc/systemd/system/default.target": initramfs.Link("/lib/systemd/system/multi-user.target"),
+    # There is no login.
+    **{"/etc/systemd/system/" + unit: initramfs.Link("/dev/null") for unit in (
+        "getty.target", "serial-getty@ttyS0.service", "systemd-logind.service", "e2scrub_reap.service")},
+    "/etc/systemd/system/agent.service": (
+        "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/usr/bin/busybox sh /agent\nKillMode=none\n"),
+    "/etc/systemd/system/sysinit.target.wants/agent.service": initramfs.Link("../agent.service"),
+    # A check of health of the host's own.
+    "/etc/systemd/system/check.service": (
+        "[Unit]\nBefore=boot-complete.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        "ExecStart=/usr/bin/dash -c 'test ! -e /var/sick'\n"),
+    "/etc/systemd/system/boot-complete.target.requires/check.service": initramfs.Link("../check.service"),
+    # Something that configures a network: what order means here.
+    "/etc/systemd/system/network.service": (
+        "[Unit]\nAfter=network-pre.target\nWants=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        "ExecStart=/usr/bin/ip link add eth0 type dummy\nExecStart=/usr/bin/ip link set eth0 up\n"),
+    "/etc/systemd/system/multi-user.target.wants/network.service": initramfs.Link("../network.service"),
+}
+
+
+def installed(source, directory):
+    """Installs a policy below a directory of the host; the files outside /var, as a machine takes them."""
+    root = directory / "root"
+    for name in ("etc", "usr/sbin", "var/lib"):
+        (root / name).mkdir(parents=True)
+    support.run([support.LOCKDOWN, "install", "--root", root, "--applier", support.LOCKDOWN_APPLY,
+                 support.compile_policy(source).directory])
+    files = {}
+    for path in sorted(root.rglob("*")):
+        name = "/" + str(path.relative_to(root))
+        if name.startswith("/var/") or path.is_dir() and not path.is_symlink():
+            continue
+        files[name] = initramfs.Link(os.readlink(path)) if path.is_symlink() else path
+    return root, files
+
+
+class Systemd(machine.MachineTestCase):
+    """One installation, from the first boot to the fall-back of the third policy; the tests go on one from another."""
+
+    @classmethod
+    def make(cls):
+        cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-boot-"))
+        cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
+        root, files = installed(COS, cls.directory)
+        disk = cls.directory / "disk"
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", root / "var", disk, "64M"], check=True)
+        files.update(SYSTEM)
+        files.update(initramfs.with_libraries(support.LOCKDOWN))
+        for name, text in (("second", SECOND), ("third", THIRD)):
+            files["/etc/%s.bundle" % name] = support.compile_policy(text).bundle
+        line = support.compile_policy(COS).text("cmdline.txt").strip()
+        return machine.Machine(files, lists=("inputs", "systemd"), append="systemd.show_status=yes " + line,
+                               memory=1536, disk=disk, program="/lib/systemd/systemd")
+
+    def up(self):
+        """Waits until all units of the boot are done; what failed."""
+        self.machine.run("systemctl is-system-running --wait", check=False, timeout=180)
+        return [line.split()[0] for line in
+                self.machine.run("systemctl --failed --no-legend --plain").stdout.splitlines()]
+
+    def slots(self):
+        return dict(line.split(" ", 1) for line in self.machine.read("/var/lib/lockdown/slots").splitlines())
+
+    def live(self):
+        listing = self.machine.run("nft list counters table inet lockdown").stdout
+        return listing.split('comment "')[1].split(" ")[0]
+
+    def name(self, source):
+        done = subprocess.run(["sha256sum", support.compile_policy(source).bundle], stdout=subprocess.PIPE, text=True)
+        return done.stdout.split()[0]
+
+    def times(self, *units):
+        found = {}
+        for unit in units:
+            shown = self.machine.run("systemctl show -p ActiveEnterTimestampMonotonic --value " + unit).stdout
+            found[unit] = int(shown)
+        return found
+
+    def test_1_first_boot(self):
+        """No failed unit; the policy is live before anything that configures a network runs."""
+        self.assertEqual(self.up(), [])
+        self.assertEqual(self.live(), "cos")
+        times = self.times("lockdown.service", "network-pre.target", "network.service")
+        self.assertNotIn(0, times.values(), times)
+        self.assertLess(times["lockdown.service"], times["network-pre.target"])
+        self.assertLess(times["network-pre.target"], times["network.service"])
+        self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "3\n")
+        status = json.loads(self.machine.read("/run/lockdown/status.json"))
+        self.assertEqual((status["exit"], status["firewall"]["result"]), (3, "applied"))
+        self.assertEqual(self.machine.read("/proc/sys/kernel/kptr_restrict"), "1\n")
+        # By sysctl.d: the applier has no stage for it.
+        self.assertEqual(self.machine.read("/proc/sys/kernel/unprivileged_bpf_disabled"), "1\n")
+        self.assertIn("rp_filter", self.machine.run("ls /proc/sys/net/ipv4/conf/eth0").stdout)
+        self.assertEqual(self.machine.read("/proc/sys/net/ipv4/conf/eth0/rp_filter"), "1\n")
+
+    def test_2_denied_modules(self):
+        """By modprobe.d and by the kernel's command line: modprobe, insmod, and a file of another name."""
+        release = self.machine.run("uname -r").stdout.strip()
+        path = "/lib/modules/%s/kernel/net/sctp/sctp.ko" % release
+        self.machine.run("modprobe libcrc32c; modprobe udp_tunnel; modprobe ip6_udp_tunnel")
+        self.assertNotEqual(self.machine.run("modprobe sctp", check=False).status, 0)
+        for file in (path, "/root/harmless.ko"):
+            done = self.machine.run("[ %s = %s ] || cp %s %s; insmod %s" % (file, path, path, file, file), check=False)
+            self.assertIn("not permitted", done.stderr)
+        self.assertNotIn("sctp ", self.machine.read("/proc/modules"))
+        self.machine.run("modprobe macvlan")
+
+    def test_3_stopping_opens_nothing(self):
+        before = self.machine.run("nft -s list ruleset").stdout
+        self.machine.run("systemctl stop lockdown.service lockdown-health.service")
+        self.assertEqual(self.machine.run("nft -s list ruleset").stdout, before)
+
+    def test_4_a_staged_policy_is_kept(self):
+        self.machine.run("lockdown stage /etc/second.bundle")
+        self.machine.cut_power()
+        self.assertEqual(self.up(), [])
+        self.assertEqual(self.live(), "second")
+        slots = self.slots()
+        self.assertEqual((slots["current"], slots["previous"]), (self.name(SECOND), self.name(COS)))
+        self.assertNotIn("next", slots)
+
+    def test_5_a_sick_boot_falls_back(self):
+        """The host's own check fails, so that the boot is not kept; after a power cut it has the policy from before."""
+        self.machine.run("lockdown stage --boots 1 /etc/third.bundle && touch /var/sick && sync")
+        self.machine.cut_power()
+        self.assertIn("check.service", self.up())
+        self.assertEqual(self.live(), "third")
+        slots = self.slots()
+        self.assertEqual((slots["next"], slots["attempts"]), (self.name(THIRD), "1 1"))
+        self.machine.run("rm /var/sick && sync")
+        self.machine.cut_power()
+        self.assertEqual(self.up(), [])
+        self.assertEqual(self.live(), "second")
+        self.assertEqual(self.slots()["failed"], self.name(THIRD))
+        self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "4\n")
+        self.assertIn("given up", self.machine.run("journalctl -b -u lockdown.service --no-pager").stdout)
+        machine.note("the last boot took %.1f s" % self.machine.boot_seconds)
+
+    def test_6_uninstalled(self):
+        """The tool on the host itself: nothing of it is left, and the firewall stands until the next boot."""
+        self.machine.run("lockdown uninstall --root /")
+        found = self.machine.run("find / -xdev -path /proc -prune -o -name '*lockdown*' -print; ls -R /var/lib").stdout
+        left = [line for line in found.splitlines() if "lockdown" in line and "/run/" not in line
+                and not line.startswith(("/usr/bin/lockdown", "/sys/"))]
+        self.assertEqual(left, [])
+        self.assertEqual(self.live(), "second")
+
+
+if __name__ == "__main__":
+    machine.unittest.main()

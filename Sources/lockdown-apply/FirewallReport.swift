@@ -37,16 +37,6 @@ final class FirewallReport {
 
   func note(_ text: StaticString) { notes.append(Text(text).bytes) }
 
-  func noteWriter(_ generation: NetlinkSocket.Generation, _ text: StaticString) {
-    var line = Text(text)
-    line.add(": last was pid ")
-    line.add(Int(generation.process))
-    line.add(" `")
-    line.addForeign(generation.program)
-    line.add(byte: 0x60)
-    notes.append(line.bytes)
-  }
-
   func take(differences comparison: TableComparison) {
     differences = comparison.lines
     lost = comparison.lost

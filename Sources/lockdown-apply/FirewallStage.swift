@@ -187,7 +187,7 @@ struct FirewallStage: ~Copyable {
     report.take(foreign: live)
     if let comparison {
       if comparison.isEqual {
-        if after.number != before.number &+ 1 { report.noteWriter(after, "another writer was at work too") }
+        if after.number != before.number &+ 1 { report.note("another writer was at work too") }
         if !answers.isAcknowledged || answers.isIncomplete {
           report.note("delivery doubtful: not all answers came")
         }
@@ -199,7 +199,7 @@ struct FirewallStage: ~Copyable {
     }
     // Ours or not, the next attempt starts from what is there now.
     report.committedForm = form
-    report.noteWriter(after, "what was read back is not what was sent")
+    report.note("what was read back is not what was sent")
     return again("what was read back is not what was sent", report)
   }
 
@@ -218,7 +218,7 @@ struct FirewallStage: ~Copyable {
     for answer in answers.errors where answer.errorNumber == ErrorNumber.restart { isOutrun = true }
     if isOutrun {
       restarts += 1
-      report.noteWriter(after, "another writer was faster")
+      report.note("another writer was faster")
       if restarts <= Self.maximumRestarts { return nil }
       report.fail("other writers changed the ruleset each time", errorNumber: ErrorNumber.restart)
       return .refused

@@ -6,11 +6,10 @@ struct NetlinkSocket: ~Copyable {
     var errorNumber: Int
   }
 
+  /// The kernel also tells a process and its name: those of whoever asks, and not of the last writer
+  /// (nf_tables_fill_gen_info of net/netfilter/nf_tables_api.c).
   struct Generation {
     var number: UInt32
-    /// The last writer.
-    var process: UInt32
-    var program: [UInt8]
   }
 
   private let descriptor: Int32
@@ -40,9 +39,7 @@ struct NetlinkSocket: ~Copyable {
     guard let attributes = try get(request, into: &reply), let number = reply.number(1, in: attributes) else {
       throw Failure(errorNumber: Self.badReply)
     }
-    return Generation(
-      number: number, process: reply.number(2, in: attributes) ?? 0,
-      program: reply.copy(reply.name(3, in: attributes) ?? 0..<0))
+    return Generation(number: number)
   }
 
   /// A request about our table; more attributes may be appended.

@@ -60,14 +60,15 @@ class Machine:
     """Boots at once.
 
     `files` maps a path in the machine to bytes, text, a file to copy or a link. `disk` is the image of a file system
-    (/dev/nvme0n1), which is written to. `program` is what the kernel starts; it must start the agent.
+    (/dev/nvme0n1), which is written to. `program` is what the kernel starts; it must start the agent. `first` is an
+    initramfs that lies below all others, and whose own first program is then started.
     """
 
     def __init__(self, files=None, *, lists=("inputs",), append="", memory=1024, processors=2, disk=None,
-                 program="/init"):
+                 program="/init", first=None):
         self.base = initramfs.Base(lists)
         self.append, self.memory, self.processors = append, memory, processors
-        self.disk, self.program = disk, program
+        self.disk, self.program, self.first = disk, program, first
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-vm-"))
         self.console = self.directory / "console.log"
         self.process = None
@@ -82,10 +83,13 @@ class Machine:
 
     def write_initramfs(self, files):
         with open(self.directory / "initramfs", "wb") as file:
-            with open(self.base.archive, "rb") as base:
-                shutil.copyfileobj(base, file, 1 << 20)
+            for path in filter(None, (self.first, self.base.archive)):
+                with open(path, "rb") as base:
+                    shutil.copyfileobj(base, file, 1 << 20)
+                # Archives begin at a multiple of four bytes.
+                file.write(bytes(-file.tell() % 512))
             archive = initramfs.Archive(file)
-            for name in ("init", "agent"):
+            for name in ("init", "agent") if self.first is None else ("agent",):
                 archive.add(name, (HERE / "guest" / name).read_bytes(), 0o755)
             for name, data in files.items():
                 archive.add(name, data)

@@ -1,0 +1,257 @@
+"""Rows of the failure table in docs/apply.md: what fails, what is there afterwards, what is said, the exit code.
+
+Faults are put in by strace at system calls of the applier, by other processes, or by what is mounted over a file.
+"""
+
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import nftables
+import support
+from support import setUpModule  # noqa: F401 (unittest finds it here)
+
+OLD = support.small(["accept tcp 22", "drop udp 1000-2000"], name="old")
+NEW = support.small(["accept tcp 443", "accept udp 53 from 10.0.0.0/8", "drop udp 1000-3000"], name="new")
+KEY = "sysctl:\n  net.ipv4.tcp_syncookies: 0\n"
+
+
+class FailureTestCase(support.KernelTestCase):
+    def setUp(self):
+        super().setUp()
+        self.host = self.namespace()
+
+    def command(self, text, *options):
+        return [support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--status",
+                support.scratch() / "failures.json", *options]
+
+    def run_in(self, arguments, status, *said, **options):
+        with self.host:
+            done = support.run(arguments, check=False, **options)
+        self.assertEqual(done.status, status, done)
+        for text in said:
+            self.assertIn(text, done.stderr)
+        return done
+
+    def apply(self, text):
+        with self.host:
+            return support.run(self.command(text, "--only", "firewall"))
+
+    def held(self):
+        """What the kernel holds of ours, for comparing."""
+        return nftables.everything(self.host, nftables.INET_LOCKDOWN)
+
+    @staticmethod
+    def strace(name, fault, command):
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + name, "-e",
+                "inject=%s:%s" % (name, fault), *command]
+
+
+    @staticmethod
+    def rules(held):
+        return [item for item in held if item[0] in ("rule", "chain", "table")]
+
+    def batch(self, command):
+        """Which of its `sendmsg` calls sends the batch, from 1, and how long it is: the longest one of a run."""
+        log = support.scratch() / "trace"
+        with self.host:
+            support.run(["strace", "-f", "-qq", "-e", "trace=sendmsg", "-o", log, *command], check=False)
+        lengths = [int(found) for found in re.findall(r"sendmsg\(.*= (\d+)$", log.read_text(), re.M)]
+        return lengths.index(max(lengths)) + 1, max(lengths)
+
+
+class Refused(FailureTestCase):
+    def test_usage(self):
+        for options in (["--stage", "closed"], ["--try", "60"], ["--follow"], ["--key", "x"], ["--frobnicate"], ["--only"],
+                        ["--only", "modules"], ["--pin", "00"], ["--deadline", "0"], ["--healthy"]):
+            with self.subTest(options):
+                self.run_in(self.command(OLD, *options), 64, "usage:")
+        self.run_in([support.LOCKDOWN_APPLY], 64, "no bundle is named")
+        self.run_in([support.LOCKDOWN_APPLY, "--slots", "/run", "--check"], 64, "usage:")
+        self.assertEqual(self.host.listing(), "")
+
+    def test_another_applier(self):
+        """One that is at work for ten seconds; one whose name is taken by somebody who does not listen is ignored."""
+        with self.host:
+            holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.addCleanup(holder.close)
+            holder.bind("\0lockdown-apply")
+            self.run_in(self.command(OLD, "--only", "firewall"), 0, "does not listen")
+            before = self.held()
+            holder.listen()
+            start = time.monotonic()
+            self.run_in(self.command(NEW, "--only", "firewall"), 75, "busy: another applier is at work")
+        self.assertGreater(time.monotonic() - start, 9)
+        self.assertEqual(self.held(), before)
+
+    def test_a_key_that_cannot_be_written(self):
+        """Seen before anything is changed: no firewall either."""
+        self.host.sysctl("net.ipv4.tcp_syncookies", 1)
+        self.run_in(["unshare", "-m", "sh", "-c", 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && "$@"',
+                     "sh", *self.command(OLD + KEY)], 1, "tcp_syncookies: refused", ".cos:")
+        self.assertEqual(self.host.listing(), "")
+        self.assertEqual(self.host.sysctl("net.ipv4.tcp_syncookies"), "1")
+
+
+class Kernel(FailureTestCase):
+    """What the kernel, or somebody else, does meanwhile."""
+
+    # Others write to a clock.
+    runs_alone = True
+
+    def test_another_writer(self):
+        """The ruleset changes between each look and each batch: the old table stays."""
+        command = self.command(NEW, "--only", "firewall")
+        self.apply(OLD)
+        number, _ = self.batch(command)
+        self.apply(OLD)
+        before = self.held()
+        stopped = threading.Event()
+
+        def write():
+            with self.host:
+                # A look takes a few milliseconds, and mostly passes; each batch waits for longer than this.
+                while not stopped.wait(0.1):
+                    subprocess.run(["nft", "add table inet other; delete table inet other"], check=True)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            # How many calls an attempt makes that is not the first one: two batches of one run tell.
+            log = support.scratch() / "trace"
+            with self.host:
+                support.run(["strace", "-f", "-qq", "-o", log, "-e", "trace=sendmsg", "-e",
+                             "inject=sendmsg:delay_enter=400000:when=%d" % number, *command], check=False)
+            lengths = [int(found) for found in re.findall(r"sendmsg\(.*= (\d+)(?: \(DELAYED\))?$", log.read_text(), re.M)]
+            first, second = [index for index, length in enumerate(lengths) if length == max(lengths)][:2]
+            self.apply(OLD)
+            self.run_in(self.strace("sendmsg", "delay_enter=400000:when=%d+%d" % (first + 1, second - first), command), 1,
+                        "other writers changed the ruleset each time", "another writer was faster")
+        finally:
+            stopped.set()
+            writer.join()
+        self.assertEqual(self.rules(self.held()), self.rules(before))
+
+    def test_a_lost_batch(self):
+        """`sendmsg` says that the batch was sent, and nothing was: the kernel does not answer, and it is sent again."""
+        command = self.command(NEW, "--only", "firewall")
+        number, length = self.batch(command)
+        wanted = self.held()
+        self.host.run(["nft", "flush", "ruleset"])
+        self.run_in(self.strace("sendmsg", "retval=%d:when=%d" % (length, number), command), 0, "firewall: applied")
+        self.assertEqual(self.held(), wanted)
+
+    def test_batches_that_are_lost(self):
+        """Each time: the state from before is there, and that is said."""
+        self.apply(NEW)
+        self.apply(OLD)
+        before = self.held()
+        command = self.command(NEW, "--only", "firewall")
+        number, length = self.batch(command)
+        self.apply(OLD)
+        # The requests before it are sent; from there on nothing is, so that no answer comes either.
+        self.run_in(self.strace("sendmsg", "retval=%d:when=%d+" % (length, number), [*command, "--deadline", "3"]), 2,
+                    "deadline of 3 s")
+        self.assertEqual(self.rules(self.held()), self.rules(before))
+
+    def test_lost_answers(self):
+        """ENOBUFS for one answer: success is only said where the kernel holds it."""
+        command = self.command(NEW, "--only", "firewall")
+        self.apply(NEW)
+        wanted = self.held()
+        for number in range(1, 16):
+            with self.subTest(number=number):
+                self.host.run(["nft", "flush", "ruleset"])
+                with self.host:
+                    done = support.run(self.strace("recvfrom", "error=ENOBUFS:when=%d" % number, command), check=False)
+                    held = self.held()
+                if done.status == 0:
+                    self.assertEqual(held, wanted, done)
+                else:
+                    self.assertIn(done.status, (1, 2), done)
+                    if done.status == 1:
+                        self.assertEqual(held, [], done)
+
+    def test_changed_behind_each_batch(self):
+        """Somebody takes a rule out behind each batch: what is there is not what was sent, and that is the end."""
+        self.apply(OLD)
+        stopped = threading.Event()
+
+        def write():
+            with self.host:
+                seen = nftables.generation(self.host)
+                while not stopped.is_set():
+                    now = nftables.generation(self.host)
+                    if now != seen:
+                        subprocess.run(["nft", "flush chain inet lockdown input"], stderr=subprocess.DEVNULL)
+                        seen = nftables.generation(self.host)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            self.run_in(self.strace("sendmsg", "delay_exit=500000", self.command(NEW, "--only", "firewall")), 2,
+                        "what was read back is not what was sent")
+        finally:
+            stopped.set()
+            writer.join()
+
+
+class Ended(FailureTestCase):
+    """The worker does not come to its end."""
+
+    CALLS = ("sendmsg", "sendto", "recvfrom", "openat", "write", "bind", "socket", "setsockopt", "fsync", "rename", "close")
+
+    def test_deadline(self):
+        """A worker that stands still is ended, and what is loaded is told."""
+        self.apply(OLD)
+        before = self.held()
+        self.run_in(self.strace("sendmsg", "signal=STOP:when=3", self.command(NEW, "--only", "firewall", "--deadline", "1")),
+                    2, "deadline of 1 s", "loaded now: ")
+        self.assertEqual(self.held(), before)
+
+    def test_killed_anywhere(self):
+        """At the entry of every call of a first apply and of a replace: old or new, and the next run converges."""
+        self.apply(NEW)
+        new = self.held()
+        fired = 0
+        for first in (None, OLD):
+            self.host.run(["nft", "flush", "ruleset"])
+            if first:
+                self.apply(first)
+            old = self.held()
+            log = support.scratch() / "trace"
+            command = self.command(NEW, "--only", "firewall")
+            with self.host:
+                support.run(["strace", "-f", "-qq", "-e", "trace=" + ",".join(self.CALLS), "-o", log, *command], check=False)
+            counts = {}
+            for line in log.read_text().splitlines():
+                match = re.match(r"(\d+)\s+(\w+)\(", line)
+                if match:
+                    key = match.group(2), match.group(1)
+                    counts[key] = counts.get(key, 0) + 1
+            points = {(name, number) for (name, _), count in counts.items() for number in range(1, count + 1)}
+            for name, number in sorted(points):
+                self.host.run(["nft", "flush", "ruleset"])
+                if first:
+                    self.apply(first)
+                with self.host:
+                    done = subprocess.run(
+                        list(map(str, self.strace(name, "signal=KILL:when=%d" % number, command))),
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                if done.returncode not in (137, -9, 2):
+                    continue
+                fired += 1
+                with self.subTest(first=bool(first), call=name, number=number):
+                    # Sets that no rule uses may be left by a replace; rules and chains are one of both.
+                    self.assertIn(self.rules(self.held()), (self.rules(old), self.rules(new)))
+                    self.apply_again()
+                    self.assertEqual(self.held(), new)
+        support.note("%d kills" % fired)
+        self.assertGreater(fired, 60)
+
+    def apply_again(self):
+        with self.host:
+            done = support.run(self.command(NEW, "--only", "firewall"), check=False)
+        self.assertIn(done.status, (0, 3), done)

@@ -142,21 +142,24 @@ struct Prover {
   ) -> Answer {
     guard let index = regions[Self.key(kind, region)] else { return .unknown }
     if KernelChanges.isUnknown(boxes[index], hook, of: policy.firewall) { return .unknown }
-    for family in [Families.ipv4, .ipv6] {
-      let key = PathKey(family: family.rawValue, hook: hook, isWhole: isWhole)
-      let steps = isWhole ? firewall.path(of: hook) : firewall.pathToEnd(of: hook)
-      let elsewhere = isWhole ? firewall.elsewhere(than: hook) : nil
-      func find(_ meaning: Meaning, _ known: inout Diagram.Reference?) -> Finding? {
-        let path = known ?? meaning.path(0, steps, elsewhere: elsewhere)
-        known = path
-        return meaning.finding(in: meaning.region(index), on: path, holds)
-      }
-      let finding =
-        find(family == .ipv4 ? ipv4 : ipv6, &paths[key])
+    for meaning in [ipv4, ipv6] {
+      let path = path(of: meaning, at: hook, isWhole: isWhole)
+      let finding = meaning.finding(in: meaning.region(index), on: path, holds)
       if ipv4.diagram.isExhausted || ipv6.diagram.isExhausted { return .unknown }
       if let finding { return .found(finding) }
     }
     return .none
+  }
+
+  private mutating func path(of meaning: Meaning, at hook: Hook, isWhole: Bool) -> Diagram.Reference {
+    let key = PathKey(family: meaning.family.rawValue, hook: hook, isWhole: isWhole)
+    if let known = paths[key] { return known }
+    let path =
+      isWhole
+      ? meaning.path(0, firewall.path(of: hook), elsewhere: firewall.elsewhere(than: hook))
+      : meaning.path(0, firewall.pathToEnd(of: hook))
+    paths[key] = path
+    return path
   }
 
   // MARK: Regions
@@ -393,8 +396,9 @@ struct Prover {
             hook: hook, ruleID: nil, text: "could not tell: too many regions", isLimited: false))
         continue
       }
-      for (label, rule) in ipv4.rules.enumerated() {
-        guard label > 0, let isLimited = open[UInt32(label)] else { continue }
+      for label in open.keys.sorted() where label > 0 {
+        let rule = ipv4.rules[Int(label)]
+        let isLimited = open[label] ?? false
         summary.openings.append(
           ProofSummary.Opening(
             hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text), isLimited: isLimited))
@@ -409,16 +413,17 @@ struct Prover {
   /// The labels of the rules that accept new packets, and whether each does so up to a limit only.
   private mutating func openingRules(at hook: Hook) -> [UInt32: Bool]? {
     let region = Self.everything(at: hook, policy.span)
+    guard let index = regions[Self.key(.stated, region)],
+      !KernelChanges.isUnknown(boxes[index], hook, of: policy.firewall)
+    else { return nil }
     var limited: [UInt32: Bool] = [:]
-    let answer = ask(.stated, region, at: hook, isWhole: false) { _, _ in false }
-    if case .unknown = answer { return nil }
-    guard let index = regions[Self.key(.stated, region)] else { return nil }
-    func collect(_ meaning: Meaning, _ path: Diagram.Reference?) {
-      guard let path else { return }
+    for meaning in [ipv4, ipv6] {
+      let path = path(of: meaning, at: hook, isWhole: false)
       let packets = meaning.region(index)
       let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
+      if meaning.diagram.isExhausted { return nil }
+      let table = meaning.diagram.outcomes
       for terminal in meaning.diagram.terminals(outcomes) {
-        let table = meaning.diagram.outcomes
         let number = Diagram.outcome(terminal)
         let acceptances = table.acceptances(number)
         guard !acceptances.isSubset(of: .never) else { continue }
@@ -430,9 +435,7 @@ struct Prover {
         }
       }
     }
-    collect(ipv4, paths[PathKey(family: Families.ipv4.rawValue, hook: hook, isWhole: false)])
-    collect(ipv6, paths[PathKey(family: Families.ipv6.rawValue, hook: hook, isWhole: false)])
-    return ipv4.diagram.isExhausted || ipv6.diagram.isExhausted ? nil : limited
+    return limited
   }
 
   private static func withoutVerdict(_ text: String) -> String {

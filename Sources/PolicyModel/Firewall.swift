@@ -32,6 +32,25 @@ package struct Firewall: Sendable {
 
   /// All rules, in the order of all outputs.
   package var rules: [Rule] { baseChains.flatMap(\.rules) + regularChains.flatMap(\.rules) }
+
+  package var ruleCount: Int {
+    baseChains.reduce(0) { $0 + $1.rules.count } + regularChains.reduce(0) { $0 + $1.rules.count }
+  }
+
+  /// The same one by one: a list of thousands is not copied for one question about each.
+  package func forEachRule(_ body: (Rule) -> Void) {
+    for chain in baseChains { for rule in chain.rules { body(rule) } }
+    for chain in regularChains { for rule in chain.rules { body(rule) } }
+  }
+
+  package func containsRule(where holds: (Rule) -> Bool) -> Bool {
+    baseChains.contains { $0.rules.contains(where: holds) }
+      || regularChains.contains { $0.rules.contains(where: holds) }
+  }
+
+  package var firstRule: Rule? {
+    baseChains.lazy.compactMap(\.rules.first).first ?? regularChains.lazy.compactMap(\.rules.first).first
+  }
 }
 
 /// A place in the kernel's packet path. The order of cases is the order of all outputs.
@@ -112,64 +131,6 @@ package struct Families: OptionSet, Sendable, Hashable {
   package static let both: Families = [.ipv4, .ipv6]
 }
 
-/// One checked rule. A packet meets `matches` (all of them), then `connections`, `limit` and `quota`, then
-/// `changes`, the other actions, and the verdict (LANGUAGE.md §4.1).
-package struct Rule: Sendable {
-  /// `PLACE/NAME` or `PLACE/SLUG~HASH` (LANGUAGE.md §7).
-  package var id: String
-  package var name: String?
-  /// Canonical text, `$names` unresolved.
-  package var text: String
-  /// Meet of the families of all clauses; never empty.
-  package var families: Families
-  package var matches: [Match]
-  package var connections: ConnectionLimit?
-  package var limit: Limit?
-  package var quota: Quota?
-  package var changes: Changes
-  /// `count`: an anonymous counter, or a named one.
-  package var counter: Counter?
-  package var log: Log?
-  package var verdict: Verdict
-  package var comment: String?
-  package var owner: String?
-  package var because: String?
-  /// `YYYY-MM-DD` or `never`.
-  package var until: String?
-  /// Control ids of benchmarks, in the order written.
-  package var controls: [String]
-  /// `enabled: false`: checked and listed, not enforced.
-  package var isEnabled: Bool
-  /// Why the compiler wrote this rule itself: `closing`, or the `containers` item it expands.
-  package var origin: Origin
-  package var span: SourceSpan
-
-  package enum Origin: Sendable, Equatable {
-    case written
-    /// The visible end of a chain with policy drop or reject.
-    case closing
-    /// Expanded from the rule item of that id.
-    case expanded(from: String)
-  }
-
-  /// Whether it decides for some of the packets that meet its matches, and not for others.
-  package var isLimiting: Bool { connections != nil || limit != nil || quota != nil }
-
-  package init(id: String, name: String?, text: String, verdict: Verdict, span: SourceSpan) {
-    self.id = id
-    self.name = name
-    self.text = text
-    families = .both
-    matches = []
-    changes = Changes()
-    self.verdict = verdict
-    controls = []
-    isEnabled = true
-    origin = .written
-    self.span = span
-  }
-}
-
 package enum Verdict: Sendable, Equatable {
   case accept
   case drop
@@ -183,7 +144,7 @@ package enum Verdict: Sendable, Equatable {
   case goto(String)
   /// A verdict by a look-up. Such a rule has no matches and no actions.
   indirect case dispatch(VerdictMap)
-  case translate(Translation)
+  indirect case translate(Translation)
   /// Takes the packet out of connection tracking; the next rule follows.
   case notrack
 

@@ -16,7 +16,7 @@ package struct Match: Sendable, Equatable {
     /// The packet's conntrack state is one of these; exactly one of the five holds for every packet.
     case states(ConntrackStates)
     case status(ConntrackStatus)
-    case addresses(AddressSide, AddressMatch)
+    indirect case addresses(AddressSide, AddressMatch)
     case interfaces(InterfaceSide, [InterfacePattern])
     /// Ranges of ids of the sending socket's owner, ascending and merged.
     case user([AddressRange<UInt32>])

@@ -487,6 +487,59 @@ func diagramsAgreeWithBruteForce(batch: Int) throws {
   }
 }
 
+/// So many rules that overlap, that a list is made in halves and their halves.
+@Test("long lists agree with a packet-by-packet loop", arguments: 0..<8)
+func longListsAgreeWithBruteForce(seed: Int) throws {
+  var random = Seeded(state: UInt64(seed) &+ 15_000_000)
+  func ports() -> PortSet {
+    let low = UInt16.random(in: 1...90, using: &random)
+    return PortSet([AddressRange(low, low + UInt16.random(in: 0...(seed < 4 ? 2 : 40), using: &random))])
+  }
+  let verdicts: [Verdict] = [.accept, .drop, .reject(.automatic), .return, .continue]
+  let rules = (0..<400).map { index in
+    var rule = Rule(
+      id: "input/r\(index)", name: nil, text: "", verdict: verdicts.randomElement(using: &random) ?? .drop,
+      span: nowhere)
+    if Int.random(in: 0..<4, using: &random) > 0 {
+      rule.matches.append(Match(.ports(.destination, protocols: [6, 17], ports())))
+    }
+    if Int.random(in: 0..<4, using: &random) > 0 {
+      let low = UInt32.random(in: 0...90, using: &random)
+      let high = low + UInt32.random(in: 0...40, using: &random)
+      let addresses = AddressSet(
+        ipv4: [IPv4Range(low, high)], ipv6: [IPv6Range(UInt128(low), UInt128(high))])
+      rule.matches.append(
+        Match(
+          .addresses(.source, AddressMatch(addresses: addresses)),
+          isNegated: Int.random(in: 0..<8, using: &random) == 0))
+    }
+    if rule.matches.isEmpty {
+      rule.matches.append(
+        Match(
+          .services([
+            Service(protocolNumber: 1, ports: nil), Service(protocolNumber: 6, ports: ports()),
+            Service(protocolNumber: 17, ports: ports()),
+          ])))
+    }
+    if Int.random(in: 0..<30, using: &random) == 0 {
+      rule.limit = Limit(isOver: false, rate: Rate(amount: 1, isBytes: false, seconds: 1), burst: 5)
+    }
+    return rule
+  }
+  let chain = BaseChain(hook: .input, priority: -5, policy: .reject, rules: rules, span: nowhere)
+  let (ipv4, ipv6) = (Judge(.ipv4, [chain], []), Judge(.ipv6, [chain], []))
+  try #require(!ipv4.isExhausted && !ipv6.isExhausted)
+  for _ in 0..<400 {
+    var packet = randomPacket(&random)
+    packet.isFragment = false
+    packet.port = UInt16.random(in: 1...130, using: &random)
+    packet.source = UInt32.random(in: 0...140, using: &random)
+    if packet.number == 1 { packet.port = nil }
+    let found = (packet.family == .ipv4 ? ipv4 : ipv6).outcome(packet.box)
+    #expect(found == outcomes(packet, [chain], []), "seed \(seed): \(packet)")
+  }
+}
+
 /// Two spellings of the meaning of clauses: sets of boxes and conditions of a diagram.
 @Test("a clause is the same as boxes and as a condition", arguments: 0..<100)
 func clausesAsBoxesAndAsConditions(batch: Int) {
@@ -709,7 +762,8 @@ func refinementIsTransitive(seed: Int) {
   #expect(findings(policies[2], from: policies[0]).isEmpty, "\(root) \(middle) \(last)")
 }
 
-/// A field of a rule that lets packets past must be part of the comparison: a new one is judged here first.
+/// A field of a rule that lets packets past must be part of the comparison: a new one is judged here first, in
+/// `ChangedRules` too.
 @Test func everyFieldOfARuleIsJudged() {
   let rule = Rule(id: "input/x", name: nil, text: "", verdict: .accept, span: nowhere)
   let judged = ["families", "matches", "connections", "limit", "quota", "changes", "verdict", "isEnabled"]
@@ -719,5 +773,6 @@ func refinementIsTransitive(seed: Int) {
   ]
   let fields = Mirror(reflecting: rule).children.compactMap(\.label)
   #expect(
-    Set(fields) == Set(judged + visible), "say whether it counts, and compare it in Refinement if it does")
+    Set(fields) == Set(judged + visible),
+    "say whether it counts, and compare it in Refinement and ChangedRules if it does")
 }

@@ -6,8 +6,8 @@ import Testing
 /// Two firewalls in one family.
 private final class Pair {
   private let meaning: Meaning
-  private let before: Diagram.Reference
-  private let after: Diagram.Reference
+  private var before: Diagram.Reference
+  private var after: Diagram.Reference
 
   init(_ family: Families, _ old: BaseChain, _ new: BaseChain, _ regular: [RegularChain]) {
     func firewall(_ chain: BaseChain) -> Firewall {
@@ -32,6 +32,15 @@ private final class Pair {
       table, old, new in
       comparer.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
     }
+  }
+
+  /// The same, looked for only where rules differ.
+  func region(of labels: Set<UInt32>) -> Diagram.Reference {
+    let scope = meaning.restrict(to: labels)
+    before = meaning.path(0, [.chain(0)], keepsAlterations: true)
+    after = meaning.path(1, [.chain(0)], keepsAlterations: true)
+    let region = region
+    return meaning.diagram.and(scope, region)
   }
 
   func holds(_ region: Diagram.Reference, _ box: PacketBox) -> Bool {
@@ -217,5 +226,40 @@ private final class Leaves {
 
   func compose(_ a: Diagram.Reference, _ b: Diagram.Reference) -> Diagram.Reference {
     meaning.diagram.compose(a, b, .pass)
+  }
+}
+
+@Test("packets that meet no changed rule meet the same", arguments: 0..<40)
+func changedRulesAreAllThatCounts(batch: Int) {
+  for seed in (batch * 10)..<(batch * 10 + 10) {
+    var random = Seeded(state: UInt64(seed) &+ 17_000_000)
+    func named(_ rules: [Rule]) -> [Rule] {
+      rules.map { rule in
+        var rule = rule
+        rule.text = rule.id
+        return rule
+      }
+    }
+    var old = plainChain(&random)
+    old.rules = named(
+      old.rules + plain(randomRules(&random, place: "input/a", targets: regularNames))
+        + plain(randomRules(&random, place: "input/b", targets: regularNames)))
+    let regular = plainRegularChains(&random)
+    var new = old
+    if Bool.random(using: &random) { new.rules.shuffle(using: &random) }
+    for _ in 0..<Int.random(in: 0...3, using: &random) { new = edited(new, &random) }
+    new.policy = old.policy
+    func firewall(_ chain: BaseChain) -> Firewall {
+      Firewall(baseChains: [chain], regularChains: regular, span: nowhere)
+    }
+    guard let labels = ChangedRules.labels(firewall(old), firewall(new)) else {
+      Issue.record("seed \(seed): firewalls without changes of packets can be compared")
+      continue
+    }
+    for family in [Families.ipv4, .ipv6] {
+      let pair = Pair(family, old, new, regular)
+      let whole = pair.region
+      #expect(pair.region(of: labels) == whole, "seed \(seed)")
+    }
   }
 }

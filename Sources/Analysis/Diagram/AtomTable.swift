@@ -6,18 +6,98 @@ import PolicyModel
 /// bounds of all sets, those in the same sets being one class. Which sets an interval is in is a trie over their
 /// numbers, hash-consed, so that two intervals are compared exactly and by one number.
 struct AtomTable: ~Copyable {
-  /// Of one field: `first` in the list of its intervals, which are ascending.
+  /// All sets of values of one field, their ranges one behind the other.
+  private struct FieldSets {
+    var ranges: [AddressRange<UInt128>] = []
+    /// By set: the end of its ranges.
+    var ends: [Int] = []
+    /// Numbers of sets from 1 on, by open addressing; 0 is free.
+    private var table: [UInt32] = []
+
+    func ranges(of set: Int) -> Range<Int> { (set == 0 ? 0 : ends[set - 1])..<ends[set] }
+
+    /// The number of a set that is there.
+    func number(of values: [AddressRange<UInt128>]) -> UInt32? {
+      if table.isEmpty { return nil }
+      let slot = slot(of: values[...])
+      return table[slot].checkedDecrement
+    }
+
+    mutating func add(_ values: [AddressRange<UInt128>]) -> UInt32 {
+      let start = ranges.count
+      ranges += values
+      return numberOfLast(from: start)
+    }
+
+    // Apart from the other one: a list may have a million ranges, and is copied once.
+    mutating func add(_ values: [AddressRange<UInt32>]) -> UInt32 {
+      let start = ranges.count
+      if values.count > ranges.count { ranges.reserveCapacity(ranges.count + values.count) }
+      for range in values { ranges.append(AddressRange(UInt128(range.lower), UInt128(range.upper))) }
+      return numberOfLast(from: start)
+    }
+
+    /// The number of the set whose ranges stand last; they are taken away again if it is there already.
+    private mutating func numberOfLast(from start: Int) -> UInt32 {
+      if (ends.count + 1) * 2 > table.count { grow() }
+      let slot = slot(of: ranges[start...])
+      if let known = table[slot].checkedDecrement {
+        ranges.removeLast(ranges.count - start)
+        return known
+      }
+      ends.append(ranges.count)
+      table[slot] = UInt32(ends.count)
+      return UInt32(ends.count - 1)
+    }
+
+    /// Where a set stands, or where it would stand.
+    private func slot(of values: ArraySlice<AddressRange<UInt128>>) -> Int {
+      var slot = Self.hash(values) & (table.count - 1)
+      while let set = table[slot].checkedDecrement {
+        let known = ranges(of: Int(set))
+        if known.count == values.count, ranges[known] == values { return slot }
+        slot = (slot + 1) & (table.count - 1)
+      }
+      return slot
+    }
+
+    private mutating func grow() {
+      table = Array(repeating: 0, count: max(table.count * 2, 16))
+      for set in ends.indices {
+        var slot = Self.hash(ranges[ranges(of: set)]) & (table.count - 1)
+        while table[slot] != 0 { slot = (slot + 1) & (table.count - 1) }
+        table[slot] = UInt32(set + 1)
+      }
+    }
+
+    private static func hash(_ values: ArraySlice<AddressRange<UInt128>>) -> Int {
+      var hash: UInt64 = 0
+      for range in values {
+        for number in [range.lower, range.upper] {
+          hash = (hash ^ UInt64(truncatingIfNeeded: number)) &* 0x9e37_79b9_7f4a_7c15
+          hash ^= hash >> 32
+          hash = (hash ^ UInt64(truncatingIfNeeded: number >> 64)) &* 0xff51_afd7_ed55_8ccd
+          hash ^= hash >> 29
+        }
+      }
+      return Int(truncatingIfNeeded: hash >> 1)
+    }
+  }
+
+  /// Of one field.
   private struct FieldAtoms {
+    /// Of the elementary intervals, ascending.
     var starts: [UInt128] = []
     var classes: [UInt32] = []
     var classCount = 1
-    /// By set: its classes, ascending.
-    var members: [[UInt32]] = []
+    /// The classes of all sets, one set behind the other.
+    var runs: [ClassRun] = []
+    /// By set: the end of its runs.
+    var ends: [Int] = []
   }
 
   let family: Families
-  private var sets: [[[AddressRange<UInt128>]]]
-  private var numbers: [[IntervalSet<UInt128>: UInt32]]
+  private var sets: [FieldSets]
   private var atoms: [FieldAtoms] = []
   /// Dynamic and external sets; the place is the slot of ``DiagramField/membership(_:_:)``.
   private(set) var dynamicSets: [String] = []
@@ -26,8 +106,7 @@ struct AtomTable: ~Copyable {
 
   init(_ family: Families) {
     self.family = family
-    sets = Array(repeating: [], count: DiagramField.count)
-    numbers = Array(repeating: [:], count: DiagramField.count)
+    sets = Array(repeating: FieldSets(), count: DiagramField.count)
   }
 
   // MARK: Sets
@@ -71,16 +150,17 @@ struct AtomTable: ~Copyable {
   }
 
   /// The number of a set of values of a field.
-  mutating func add(_ values: IntervalSet<UInt128>, _ field: Int) -> UInt32 {
-    if let number = numbers[field][values] { return number }
-    let number = UInt32(sets[field].count)
-    numbers[field][values] = number
-    sets[field].append(values.ranges)
-    return number
-  }
+  mutating func add(_ values: IntervalSet<UInt128>, _ field: Int) -> UInt32 { sets[field].add(values.ranges) }
+
+  /// The same of ranges, which are ascending and merged.
+  mutating func add(_ ranges: [AddressRange<UInt32>], _ field: Int) -> UInt32 { sets[field].add(ranges) }
+
+  mutating func add(_ ranges: [AddressRange<UInt128>], _ field: Int) -> UInt32 { sets[field].add(ranges) }
 
   /// The number of a set that was added.
-  func number(of values: IntervalSet<UInt128>, _ field: Int) -> UInt32? { numbers[field][values] }
+  func number(of values: IntervalSet<UInt128>, _ field: Int) -> UInt32? {
+    sets[field].number(of: values.ranges)
+  }
 
   // MARK: Classes
 
@@ -94,30 +174,31 @@ struct AtomTable: ~Copyable {
     var set: UInt32
   }
 
-  private static func atoms(_ sets: [[AddressRange<UInt128>]], _ maximum: UInt128) -> FieldAtoms {
+  private static func atoms(_ sets: FieldSets, _ maximum: UInt128) -> FieldAtoms {
     var result = FieldAtoms()
-    let edges = sorted(
-      sets.enumerated().map { number, ranges in
-        var edges: [Edge] = []
-        edges.reserveCapacity(ranges.count * 2)
-        for range in ranges {
-          edges.append(Edge(place: range.lower, set: UInt32(number)))
-          if range.upper < maximum { edges.append(Edge(place: range.upper + 1, set: UInt32(number))) }
-        }
-        return edges
-      })
-    var signatures = SignatureTrie(sets.count)
+    var edges: [Edge] = []
+    edges.reserveCapacity(sets.ranges.count * 2)
+    for set in sets.ends.indices {
+      for range in sets.ranges[sets.ranges(of: set)] {
+        edges.append(Edge(place: range.lower, set: UInt32(set)))
+        if range.upper < maximum { edges.append(Edge(place: range.upper + 1, set: UInt32(set))) }
+      }
+    }
+    edges.sort { $0.place < $1.place }
+    result.starts.reserveCapacity(edges.count + 1)
+    result.classes.reserveCapacity(edges.count + 1)
+    var open = OpenSets(sets.ends.count)
     var classes = PairTable()
     var classCount: UInt32 = 0
-    var signature: UInt32 = 0
     var next = 0
     var start: UInt128 = 0
     while true {
       while next < edges.count, edges[next].place == start {
-        signature = signatures.toggling(edges[next].set, in: signature)
+        open.toggle(edges[next].set)
         next += 1
       }
-      let number = classes.number(of: signature, 0, next: classCount)
+      let signature = open.signature()
+      let number = classes.number(of: signature.kind, signature.number, next: classCount)
       if number == classCount { classCount += 1 }
       result.starts.append(start)
       result.classes.append(number)
@@ -126,58 +207,29 @@ struct AtomTable: ~Copyable {
     }
     result.classCount = Int(classCount)
     var seenBy = FlatBuffer<UInt32>(repeating: .max, count: Int(classCount))
-    for (number, ranges) in sets.enumerated() {
-      var members: [UInt32] = []
+    var members: [UInt32] = []
+    result.ends.reserveCapacity(sets.ends.count)
+    for set in sets.ends.indices {
+      members.removeAll(keepingCapacity: true)
+      var isAscending = true
       var index = 0
-      for range in ranges {
+      for range in sets.ranges[sets.ranges(of: set)] {
         index = place(of: range.lower, in: result.starts, from: index)
         while index < result.starts.count, result.starts[index] <= range.upper {
           let member = result.classes[index]
-          if seenBy[Int(member)] != UInt32(number) {
-            seenBy[Int(member)] = UInt32(number)
+          if seenBy[Int(member)] != UInt32(set) {
+            seenBy[Int(member)] = UInt32(set)
+            if let last = members.last, last > member { isAscending = false }
             members.append(member)
           }
           index += 1
         }
       }
-      members.sort()
-      result.members.append(members)
+      if !isAscending { members.sort() }
+      ClassRun.append(members, to: &result.runs)
+      result.ends.append(result.runs.count)
     }
     return result
-  }
-
-  /// Runs, each ascending, as one.
-  private static func sorted(_ runs: [[Edge]]) -> [Edge] {
-    var runs = runs.filter { !$0.isEmpty }
-    // Short ones with short ones, so that one long list is copied once or twice.
-    runs.sort { $0.count < $1.count }
-    while runs.count > 1 {
-      var merged: [[Edge]] = []
-      merged.reserveCapacity((runs.count + 1) / 2)
-      for index in stride(from: 0, to: runs.count, by: 2) {
-        merged.append(index + 1 < runs.count ? merge(runs[index], runs[index + 1]) : runs[index])
-      }
-      runs = merged
-    }
-    return runs.first ?? []
-  }
-
-  private static func merge(_ a: [Edge], _ b: [Edge]) -> [Edge] {
-    var merged: [Edge] = []
-    merged.reserveCapacity(a.count + b.count)
-    var (left, right) = (0, 0)
-    while left < a.count, right < b.count {
-      if a[left].place <= b[right].place {
-        merged.append(a[left])
-        left += 1
-      } else {
-        merged.append(b[right])
-        right += 1
-      }
-    }
-    merged += a[left...]
-    merged += b[right...]
-    return merged
   }
 
   /// The interval that holds a value, not before `from`.
@@ -192,8 +244,16 @@ struct AtomTable: ~Copyable {
 
   func classCount(_ field: Int) -> Int { atoms[field].classCount }
 
+  /// The classes of a set, ascending and merged.
+  func runs(of set: UInt32, _ field: Int) -> ArraySlice<ClassRun> {
+    let atoms = atoms[field]
+    return atoms.runs[(set == 0 ? 0 : atoms.ends[Int(set) - 1])..<atoms.ends[Int(set)]]
+  }
+
   /// Ascending.
-  func classes(of set: UInt32, _ field: Int) -> [UInt32] { atoms[field].members[Int(set)] }
+  func classes(of set: UInt32, _ field: Int) -> [UInt32] {
+    runs(of: set, field).flatMap { Array($0.first...$0.last) }
+  }
 
   func classIndex(of value: UInt128, _ field: Int) -> UInt32 {
     atoms[field].classes[Self.place(of: value, in: atoms[field].starts, from: 0)]
@@ -209,6 +269,114 @@ struct AtomTable: ~Copyable {
       ranges.append(AddressRange(atoms.starts[index], end))
     }
     return IntervalSet(ranges)
+  }
+}
+
+/// Neighbouring classes of a field, from the first to the last.
+struct ClassRun: BitwiseCopyable {
+  var first: UInt32
+  var last: UInt32
+
+  /// Appends classes, which are ascending.
+  static func append(_ classes: [UInt32], to runs: inout [ClassRun]) {
+    let start = runs.count
+    for member in classes {
+      if runs.count > start, runs[runs.count - 1].last + 1 == member {
+        runs[runs.count - 1].last = member
+      } else {
+        runs.append(ClassRun(first: member, last: member))
+      }
+    }
+  }
+
+  /// What two lists have in common.
+  static func intersection(_ a: ArraySlice<ClassRun>, _ b: ArraySlice<ClassRun>) -> [ClassRun] {
+    var runs: [ClassRun] = []
+    var (left, right) = (a.startIndex, b.startIndex)
+    while left < a.endIndex, right < b.endIndex {
+      let first = max(a[left].first, b[right].first)
+      let last = min(a[left].last, b[right].last)
+      if first <= last { runs.append(ClassRun(first: first, last: last)) }
+      if a[left].last < b[right].last { left += 1 } else { right += 1 }
+    }
+    return runs
+  }
+
+  static func haveCommon(_ a: ArraySlice<ClassRun>, _ b: ArraySlice<ClassRun>) -> Bool {
+    var (left, right) = (a.startIndex, b.startIndex)
+    while left < a.endIndex, right < b.endIndex {
+      if max(a[left].first, b[right].first) <= min(a[left].last, b[right].last) { return true }
+      if a[left].last < b[right].last { left += 1 } else { right += 1 }
+    }
+    return false
+  }
+
+  static func union(_ a: [ClassRun], _ b: [ClassRun]) -> [ClassRun] {
+    var runs: [ClassRun] = []
+    for run in (a + b).sorted(by: { $0.first < $1.first }) {
+      if let last = runs.last, run.first <= last.last + 1 {
+        runs[runs.count - 1].last = max(last.last, run.last)
+      } else {
+        runs.append(run)
+      }
+    }
+    return runs
+  }
+
+  /// What of `count` classes a list leaves.
+  static func complement(_ runs: ArraySlice<ClassRun>, _ count: Int) -> [ClassRun] {
+    var result: [ClassRun] = []
+    var next: UInt32 = 0
+    for run in runs {
+      if run.first > next { result.append(ClassRun(first: next, last: run.first - 1)) }
+      next = run.last + 1
+    }
+    if next < UInt32(count) { result.append(ClassRun(first: next, last: UInt32(count) - 1)) }
+    return result
+  }
+}
+
+extension UInt32 {
+  /// Nil for 0.
+  fileprivate var checkedDecrement: UInt32? { self == 0 ? nil : self - 1 }
+}
+
+/// The sets that a value at hand is in, and a number for them: equal sets are equal numbers.
+///
+/// Most values are in one set or in none, and then no trie is asked.
+private struct OpenSets: ~Copyable {
+  private var isOpen: FlatBuffer<Bool>
+  /// Whether the trie's set has a number, which is brought up to date when it is asked.
+  private var isInTrie: FlatBuffer<Bool>
+  private var touched: [UInt32] = []
+  private var count = 0
+  /// Of the numbers of the open sets, by exclusive or: of one set its number.
+  private var sum: UInt32 = 0
+  private var trie: SignatureTrie
+  private var trieSet: UInt32 = 0
+
+  init(_ count: Int) {
+    isOpen = FlatBuffer(repeating: false, count: count)
+    isInTrie = FlatBuffer(repeating: false, count: count)
+    trie = SignatureTrie(count)
+  }
+
+  mutating func toggle(_ set: UInt32) {
+    let opens = !isOpen[Int(set)]
+    isOpen[Int(set)] = opens
+    count += opens ? 1 : -1
+    sum ^= set
+    touched.append(set)
+  }
+
+  mutating func signature() -> (kind: UInt32, number: UInt32) {
+    if count < 2 { return (UInt32(count), count == 0 ? 0 : sum) }
+    for set in touched where isOpen[Int(set)] != isInTrie[Int(set)] {
+      isInTrie[Int(set)] = isOpen[Int(set)]
+      trieSet = trie.toggling(set, in: trieSet)
+    }
+    touched.removeAll(keepingCapacity: true)
+    return (2, trieSet)
   }
 }
 

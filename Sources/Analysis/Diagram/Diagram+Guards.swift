@@ -16,19 +16,19 @@ extension Diagram {
     while index < literals.count {
       let literal = literals[index]
       index += 1
-      var members = atoms.classes(of: literal.set, literal.field)
+      var runs = atoms.runs(of: literal.set, literal.field)
       var isNegated = literal.isNegated
+      let count = layout.classCount[literal.field]
       while index < literals.count, literals[index].field == literal.field {
         let next = literals[index]
         index += 1
-        let all = UInt32(layout.classCount[literal.field])
-        if isNegated { members = Self.complement(members, all) }
+        if isNegated { runs = ClassRun.complement(runs, count)[...] }
         isNegated = false
-        let others = Set(atoms.classes(of: next.set, literal.field))
-        members.removeAll { others.contains($0) == next.isNegated }
+        let others = atoms.runs(of: next.set, literal.field)
+        runs =
+          ClassRun.intersection(runs, next.isNegated ? ClassRun.complement(others, count)[...] : others)[...]
       }
-      result =
-        isNegated ? test(literal.field, members, miss, result) : test(literal.field, members, result, miss)
+      result = isNegated ? test(literal.field, runs, miss, result) : test(literal.field, runs, result, miss)
     }
     for form in others {
       let condition = otherCondition(form)
@@ -51,11 +51,6 @@ extension Diagram {
       result = and(result, possible)
     }
     return result
-  }
-
-  private static func complement(_ members: [UInt32], _ count: UInt32) -> [UInt32] {
-    let members = Set(members)
-    return (0..<count).filter { !members.contains($0) }
   }
 
   /// Parts a conjunction; false if it never holds.
@@ -81,10 +76,38 @@ extension Diagram {
     return true
   }
 
+  /// Classes outside of which no packet meets a guard, by field.
+  func classes(of form: GuardForm, _ classes: inout [Int: [ClassRun]]) {
+    switch form {
+    case .member(let field, let set): narrow(&classes, field, atoms.runs(of: set, field))
+    case .not(.member(let field, let set)):
+      narrow(&classes, field, ClassRun.complement(atoms.runs(of: set, field), layout.classCount[field])[...])
+    case .all(let forms): for form in forms { self.classes(of: form, &classes) }
+    case .any(let forms): if forms.count == 1 { self.classes(of: forms[0], &classes) }
+    case .mark, .hasConnection, .controlGroup, .not: break
+    }
+  }
+
+  private func narrow(_ classes: inout [Int: [ClassRun]], _ field: Int, _ runs: ArraySlice<ClassRun>) {
+    classes[field] = classes[field].map { ClassRun.intersection($0[...], runs) } ?? Array(runs)
+  }
+
+  /// False where a guard asks for a class that is not among those of its field.
+  func mayMeet(_ form: GuardForm, _ classes: [Int: [ClassRun]]) -> Bool {
+    switch form {
+    case .member(let field, let set):
+      guard let known = classes[field] else { return true }
+      return ClassRun.haveCommon(known[...], atoms.runs(of: set, field))
+    case .all(let forms): return forms.allSatisfy { mayMeet($0, classes) }
+    case .any(let forms): return forms.contains { mayMeet($0, classes) }
+    case .mark, .hasConnection, .controlGroup, .not: return true
+    }
+  }
+
   private mutating func otherCondition(_ form: GuardForm) -> Reference {
     switch form {
     case .member(let field, let set):
-      return test(field, atoms.classes(of: set, field), Self.isTrue, Self.isFalse)
+      return test(field, atoms.runs(of: set, field), Self.isTrue, Self.isFalse)
     case .all, .controlGroup: return condition(form)
     case .any(let forms):
       var result = Self.isFalse

@@ -33,6 +33,8 @@ struct Diagram: ~Copyable {
   private var alteredByOutcome: [UInt32] = []
   private var table = FlatBuffer<Reference>(repeating: 0, count: 1 << 13)
   private var cache = FlatBuffer<Entry>(repeating: Entry(a: 0, b: 0, c: 0, result: 0), count: 1 << 13)
+  /// Results since the cache grew.
+  private var remembered = 0
   private let budget: Int
   /// Whether nodes ran out; every result since then is worthless.
   private(set) var isExhausted = false
@@ -152,6 +154,11 @@ struct Diagram: ~Copyable {
       larger[slot] = UInt32(index)
     }
     table = larger
+  }
+
+  /// What is remembered grows with what there is to remember: a diagram that was made in one go has asked for nothing.
+  private mutating func growCache() {
+    remembered = 0
     guard cache.count < 1 << 21 else { return }
     var entries = FlatBuffer<Entry>(repeating: Entry(a: 0, b: 0, c: 0, result: 0), count: cache.count * 2)
     for index in 0..<cache.count where cache[index].a != 0 {
@@ -185,6 +192,8 @@ struct Diagram: ~Copyable {
 
   @inline(__always)
   mutating func remember(_ a: UInt32, _ b: UInt32, _ c: UInt32, _ result: Reference) {
+    remembered += 1
+    if remembered > cache.count { growCache() }
     cache[Self.hash(a, b, c) & (cache.count - 1)] = Entry(a: a, b: b, c: c, result: result)
   }
 
@@ -218,37 +227,73 @@ struct Diagram: ~Copyable {
 
   // MARK: Sets of values
 
-  /// `hit` where the field is in the set, else `miss`; both ask only for what comes later.
-  mutating func test(
-    _ field: Int, _ members: [UInt32], _ hit: Reference, _ miss: Reference
-  ) -> Reference {
-    test(
-      layout.first[field], layout.bits[field], base: 0, count: layout.classCount[field], members, 0,
-      members.count, hit, miss)
+  /// `hit` where the field is in one of the classes, which are ascending, else `miss`; both ask only for what comes
+  /// later.
+  mutating func test(_ field: Int, _ classes: [UInt32], _ hit: Reference, _ miss: Reference) -> Reference {
+    var runs: [ClassRun] = []
+    ClassRun.append(classes, to: &runs)
+    return test(field, runs[...], hit, miss)
   }
 
+  mutating func test(
+    _ field: Int, _ runs: ArraySlice<ClassRun>, _ hit: Reference, _ miss: Reference
+  ) -> Reference {
+    test(
+      layout.first[field], layout.bits[field], base: 0, count: layout.classCount[field], runs, hit, miss)
+  }
+
+  /// - Parameter runs: those that have classes from `base` on, below the end of the subtree.
   private mutating func test(
-    _ variable: UInt32, _ bits: Int, base: Int, count: Int, _ members: [UInt32], _ start: Int, _ end: Int,
+    _ variable: UInt32, _ bits: Int, base: Int, count: Int, _ runs: ArraySlice<ClassRun>,
     _ hit: Reference, _ miss: Reference
   ) -> Reference {
-    if start == end { return miss }
-    let size = min(1 << bits, count - base)
-    if end - start == size { return hit }
+    guard let first = runs.first else { return miss }
+    let end = min(base + 1 << bits, count)
+    if Int(first.first) <= base, Int(first.last) >= end - 1 { return hit }
     // Numbers past the last class stand for it, so that equal sets are equal diagrams.
     let middle = base + (1 << (bits - 1))
     if middle >= count {
       // The upper half is all padding: what the last class is.
-      let low = test(variable + 1, bits - 1, base: base, count: count, members, start, end, hit, miss)
-      let isLast = members[end - 1] == UInt32(count - 1)
+      let low = test(variable + 1, bits - 1, base: base, count: count, runs, hit, miss)
+      let isLast = Int(runs[runs.endIndex - 1].last) >= count - 1
       return node(variable, low, isLast ? hit : miss)
     }
-    var (low, high) = (start, end)
+    var (low, high) = (runs.startIndex, runs.endIndex)
     while low < high {
       let index = (low + high) / 2
-      if Int(members[index]) < middle { low = index + 1 } else { high = index }
+      if Int(runs[index].first) < middle { low = index + 1 } else { high = index }
     }
-    let left = test(variable + 1, bits - 1, base: base, count: count, members, start, low, hit, miss)
-    let right = test(variable + 1, bits - 1, base: middle, count: count, members, low, end, hit, miss)
+    // A run may reach over the middle.
+    let reachesOver = low > runs.startIndex && Int(runs[low - 1].last) >= middle
+    let left = test(variable + 1, bits - 1, base: base, count: count, runs[..<low], hit, miss)
+    let right = test(
+      variable + 1, bits - 1, base: middle, count: count, runs[(reachesOver ? low - 1 : low)...], hit, miss)
+    return node(variable, left, right)
+  }
+
+  /// What a field leads to, class by class: `results[n]` from `starts[n]` on, which are ascending from 0. All ask only for
+  /// what comes later.
+  mutating func parted(_ field: Int, _ starts: [UInt32], _ results: [Reference]) -> Reference {
+    parted(layout.first[field], layout.bits[field], base: 0, starts, results, 0..<starts.count)
+  }
+
+  /// - Parameter parts: those that have classes of the subtree.
+  private mutating func parted(
+    _ variable: UInt32, _ bits: Int, base: Int, _ starts: [UInt32], _ results: [Reference],
+    _ parts: Range<Int>
+  ) -> Reference {
+    // Numbers past the last class stand for it.
+    if parts.count == 1 { return results[parts.lowerBound] }
+    let middle = base + 1 << (bits - 1)
+    var (low, high) = (parts.lowerBound, parts.upperBound)
+    while low < high {
+      let index = (low + high) / 2
+      if Int(starts[index]) < middle { low = index + 1 } else { high = index }
+    }
+    // A part may reach over the middle.
+    let upper = low < parts.upperBound && Int(starts[low]) == middle ? low : low - 1
+    let left = parted(variable + 1, bits - 1, base: base, starts, results, parts.lowerBound..<low)
+    let right = parted(variable + 1, bits - 1, base: middle, starts, results, upper..<parts.upperBound)
     return node(variable, left, right)
   }
 
@@ -371,7 +416,7 @@ struct Diagram: ~Copyable {
     for written in alteration.written {
       let values =
         written.set.map {
-          test(written.field, atoms.classes(of: $0, written.field), Self.isTrue, Self.isFalse)
+          test(written.field, atoms.runs(of: $0, written.field), Self.isTrue, Self.isFalse)
         }
         ?? Self.isTrue
       result = anyOf(result, values, written.field, Operation.alter | 0x0fff_ff00 | UInt32(written.field))
@@ -468,6 +513,27 @@ struct Diagram: ~Copyable {
       reference = value(node.variable) ? node.high : node.low
     }
     return reference
+  }
+
+  /// Whether a packet of a region leads to a terminal for which `holds` does.
+  func leads(_ a: Reference, from region: Reference, to holds: (UInt32) -> Bool) -> Bool {
+    var seen = PairTable()
+    var count: UInt32 = 0
+    var waiting = [(region, a)]
+    while let (region, reference) = waiting.popLast() {
+      if region == Self.isFalse { continue }
+      guard seen.number(of: region, reference, next: count) == count else { continue }
+      count += 1
+      if Self.isTerminal(region), Self.isTerminal(reference) {
+        if holds(Self.outcome(reference)) { return true }
+        continue
+      }
+      let top = min(variable(region), variable(reference))
+      let (packets, outcomes) = (cofactors(region, top), cofactors(reference, top))
+      waiting.append((packets.low, outcomes.low))
+      waiting.append((packets.high, outcomes.high))
+    }
+    return false
   }
 
   /// All terminals that some packet leads to, in the order of the diagram.

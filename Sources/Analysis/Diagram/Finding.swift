@@ -19,6 +19,8 @@ extension Meaning {
   func finding(
     in region: Diagram.Reference, on path: Diagram.Reference, _ holds: (OutcomeTable, UInt32) -> Bool
   ) -> Finding? {
+    let outcomes = diagram.outcomes
+    guard diagram.leads(path, from: region, to: { holds(outcomes, $0) }) else { return nil }
     let wanted = diagram.map(path, diagram.newOperation()) { table, number in
       holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
     }

@@ -40,6 +40,11 @@
     count += 1
   }
 
+  mutating func removeLast() {
+    assert(count > 0, "there is a last element")
+    count -= 1
+  }
+
   private mutating func grow() {
     let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
     unsafe larger.moveInitialize(from: elements, count: count)

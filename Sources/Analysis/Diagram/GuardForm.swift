@@ -185,10 +185,11 @@ struct GuardCompiler: ~Copyable {
   private mutating func addresses(_ match: AddressMatch, _ field: PacketBox.Field) -> GuardForm {
     let key = match.name.map { Numbered(policy: policy, name: $0, field: field.rawValue) }
     if let key, let number = numbered[key] { return .member(field: field.rawValue, set: number) }
-    let values =
-      family == .ipv4 ? Self.widened(match.addresses.ipv4) : IntervalSet(match.addresses.ipv6)
-    guard !values.isEmpty else { return .never }
-    let number = atoms.add(values, field.rawValue)
+    let addresses = match.addresses
+    guard family == .ipv4 ? !addresses.ipv4.isEmpty : !addresses.ipv6.isEmpty else { return .never }
+    let number =
+      family == .ipv4
+      ? atoms.add(addresses.ipv4, field.rawValue) : atoms.add(addresses.ipv6, field.rawValue)
     if let key { numbered[key] = number }
     return .member(field: field.rawValue, set: number)
   }

@@ -58,8 +58,38 @@ extension Meaning {
     _ rules: [CompiledFirewall.CompiledRule], from arriving: Diagram.Reference, _ reach: inout Reach
   ) {
     guard comes(arriving) else { return }
+    if reach.isPlain {
+      eachMet(reach.policy, rules, from: arriving) { rule, hit in
+        reach.met.insert(rule.label)
+        follow(rule, hit, &reach)
+      }
+      return
+    }
     let halves = halves(reach.policy, rules[...])
     visit(halves, from: arriving, &reach)
+  }
+
+  /// The rules of a list that some packet comes to and meets, with those packets: truth values. Of plain policies.
+  func eachMet(
+    _ policy: Int, _ rules: [CompiledFirewall.CompiledRule], from arriving: Diagram.Reference,
+    _ body: (CompiledFirewall.CompiledRule, Diagram.Reference) -> Void
+  ) {
+    var arriving = arriving
+    for rule in rules {
+      guard arriving != Diagram.isFalse, !diagram.isExhausted else { return }
+      let condition = diagram.condition(rule.condition)
+      let hit = diagram.and(arriving, condition)
+      guard hit != Diagram.isFalse else { continue }
+      body(rule, hit)
+      let decision = self.hit(policy, rule)
+      if !Diagram.isTerminal(decision) {
+        let whole = diagram.choose(condition, decision, Diagram.pass)
+        let passing = passing(whole, Diagram.isTrue, Diagram.isFalse)
+        arriving = diagram.and(arriving, passing)
+      } else if !Self.passes(diagram.outcomes, Diagram.outcome(decision)) {
+        arriving = diagram.subtract(arriving, condition)
+      }
+    }
   }
 
   /// A half that nothing comes to is not looked into.
@@ -74,15 +104,8 @@ extension Meaning {
       follow(rule, hit, &reach)
     case .both(let first, let second, _):
       visit(first, from: arriving, &reach)
-      let rest: Diagram.Reference
-      if reach.isPlain {
-        let passing = passing(first.decisions, Diagram.isTrue, Diagram.isFalse)
-        rest = diagram.and(arriving, passing)
-      } else {
-        let composed = diagram.compose(arriving, first.decisions, .pass)
-        rest = onlyPassing(composed)
-      }
-      visit(second, from: rest, &reach)
+      let composed = diagram.compose(arriving, first.decisions, .pass)
+      visit(second, from: onlyPassing(composed), &reach)
     }
   }
 

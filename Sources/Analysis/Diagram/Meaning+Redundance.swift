@@ -11,27 +11,10 @@ extension Meaning {
   /// By label, the packets that come to each rule of a base chain and meet it: truth values. Of plain policies.
   func packetsMet(_ policy: Int, _ chain: Int) -> [UInt32: Diagram.Reference] {
     var result: [UInt32: Diagram.Reference] = [:]
-    collect(policy, firewalls[policy].baseChains[chain].rules[...], from: Diagram.isTrue, &result)
+    eachMet(policy, firewalls[policy].baseChains[chain].rules, from: Diagram.isTrue) { rule, hit in
+      result[rule.label] = hit
+    }
     return result
-  }
-
-  private func collect(
-    _ policy: Int, _ rules: ArraySlice<CompiledFirewall.CompiledRule>, from arriving: Diagram.Reference,
-    _ result: inout [UInt32: Diagram.Reference]
-  ) {
-    guard let rule = rules.first, !diagram.isExhausted else { return }
-    guard rules.count > 1 else {
-      let condition = diagram.condition(rule.condition)
-      result[rule.label] = diagram.and(arriving, condition)
-      return
-    }
-    let middle = rules.startIndex + rules.count / 2
-    collect(policy, rules[..<middle], from: arriving, &result)
-    let first = composed(rules[..<middle].map { decision(policy, $0) })
-    let passing = diagram.map(first, diagram.newOperation()) { table, number in
-      Self.passes(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
-    }
-    collect(policy, rules[middle...], from: diagram.and(arriving, passing), &result)
   }
 
   /// What the end of a base chain decides.
@@ -57,14 +40,14 @@ extension Meaning {
     guard isSilent(rule), !rule.isLimiting, let own = Self.end(of: rule.verdict) else {
       return false
     }
-    let outcomes = diagram.choose(packets, rest, Diagram.impossible)
-    return diagram.terminals(outcomes).allSatisfy { terminal in
-      let outcome = diagram.outcomes[Diagram.outcome(terminal)]
-      if outcome.kind == .impossible { return true }
+    let table = diagram.outcomes
+    return !diagram.leads(rest, from: packets) { number in
+      let outcome = table[number]
+      if outcome.kind == .impossible { return false }
       guard outcome.kind == own.kind, outcome.kind != .reject || outcome.detail == own.detail else {
-        return false
+        return true
       }
-      return outcome.first == OutcomeTable.unlabelled || isSilent(rules[Int(outcome.first)])
+      return outcome.first != OutcomeTable.unlabelled && !isSilent(rules[Int(outcome.first)])
     }
   }
 
@@ -83,12 +66,13 @@ extension Meaning {
     let firewall = firewalls[policy]
     for chain in firewall.baseChains + Array(firewall.regularChains.values) {
       guard let index = chain.rules.firstIndex(where: { $0.label == label }) else { continue }
-      var rest = diagram.condition(chain.rules[index].condition)
+      let guarded = condition(of: chain.rules[index])
+      var rest = guarded
       guard rest != Diagram.isFalse else { return nil }
       var covering: [(label: UInt32, condition: Diagram.Reference)] = []
       for rule in chain.rules[..<index]
       where !rule.rule.isLimiting && Self.end(of: rule.rule.verdict) != nil {
-        let condition = diagram.condition(rule.condition)
+        let condition = condition(of: rule)
         let left = diagram.subtract(rest, condition)
         if left != rest { covering.append((rule.label, condition)) }
         rest = left
@@ -96,7 +80,6 @@ extension Meaning {
       }
       guard rest == Diagram.isFalse else { return nil }
       // Later ones may have made an earlier one needless.
-      let guarded = diagram.condition(chain.rules[index].condition)
       var place = 0
       while place < covering.count, covering.count > 1 {
         var others = Diagram.isFalse
@@ -112,5 +95,12 @@ extension Meaning {
       return covering.map(\.label)
     }
     return nil
+  }
+
+  private func condition(of rule: CompiledFirewall.CompiledRule) -> Diagram.Reference {
+    if let known = conditions[rule.label] { return known }
+    let condition = diagram.condition(rule.condition)
+    conditions[rule.label] = condition
+    return condition
   }
 }

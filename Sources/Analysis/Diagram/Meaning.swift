@@ -20,9 +20,13 @@ final class Meaning {
   private var isLabelled: Bool
   /// Rules that meet nothing of it are left out; nil: none is.
   private var scope: Diagram.Reference?
+  /// By field, classes outside of which no packet of the scope is; a field that is not there may be any.
+  private var scopeClasses: [Int: [ClassRun]] = [:]
   /// Whether a limiter is what it says, and not the rule that it stands in.
   private let comparesLimiters: Bool
   private var oracles: [OracleKey: UInt32] = [:]
+  /// By label, where a guard is asked for again and again.
+  var conditions: [UInt32: Diagram.Reference] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
 
@@ -46,7 +50,7 @@ final class Meaning {
     var compiler = GuardCompiler(family)
     // Label 0 stands for a chain's policy.
     var rules: [Rule] = []
-    if let first = firewalls.lazy.compactMap({ $0?.rules.first }).first { rules.append(first) }
+    if let first = firewalls.lazy.compactMap({ $0?.firstRule }).first { rules.append(first) }
     var compiled: [CompiledFirewall] = []
     for (policy, firewall) in firewalls.enumerated() {
       compiler.policy = policy
@@ -78,6 +82,45 @@ final class Meaning {
     }
     self.scope = isChanging ? nil : scope
     chains = [:]
+  }
+
+  /// From now on what meets the guards of none of some rules may be anything. Of policies that change no packets.
+  ///
+  /// - Returns: the packets of those guards: truth values.
+  func restrict(to labels: Set<UInt32>) -> Diagram.Reference {
+    var packets = Diagram.isFalse
+    var classes: [Int: [ClassRun]]?
+    for firewall in firewalls {
+      let chains = firewall.baseChains + firewall.regularChains.sorted { $0.key < $1.key }.map(\.value)
+      for chain in chains {
+        for rule in chain.rules where labels.contains(rule.label) {
+          let condition = diagram.condition(rule.condition)
+          packets = diagram.or(packets, condition)
+          var own: [Int: [ClassRun]] = [:]
+          diagram.classes(of: rule.condition, &own)
+          classes =
+            classes.map { known in
+              var both: [Int: [ClassRun]] = [:]
+              for (field, runs) in known {
+                if let other = own[field] { both[field] = ClassRun.union(runs, other) }
+              }
+              return both
+            } ?? own
+        }
+      }
+    }
+    scope = packets
+    scopeClasses = classes ?? [:]
+    chains = [:]
+    return packets
+  }
+
+  /// Whether a rule may meet packets of the scope.
+  private func isInScope(_ form: GuardForm) -> Bool {
+    guard let scope else { return true }
+    guard scope != Diagram.isFalse, diagram.mayMeet(form, scopeClasses) else { return false }
+    let condition = diagram.condition(form)
+    return diagram.and(scope, condition) != Diagram.isFalse
   }
 
   func region(_ index: Int) -> Diagram.Reference { diagram.condition(regions[index]) }
@@ -142,6 +185,8 @@ final class Meaning {
 
   /// Behind the last chain it does not matter what a packet has become.
   func withoutAlterations(_ a: Diagram.Reference) -> Diagram.Reference {
+    // The first alteration is none.
+    guard diagram.outcomes.alterations.count > 1 else { return a }
     var memo: [UInt32: UInt32] = [:]
     return diagram.map(a, diagram.newOperation()) { table, number in
       table.map(number, &memo) { _, outcome in
@@ -163,8 +208,7 @@ final class Meaning {
       let key = ChainKey(policy: policy, name: "\(index)")
       if let known = chains[key] { return known }
       let chain = firewalls[policy].baseChains[index]
-      var result = decisions(policy, chain.rules)
-      result = ended(result, by: chain.policy ?? .accept)
+      var result = decisions(policy, chain.rules, endedBy: chain.policy ?? .accept)
       if chain.isNAT, let hook = chain.hook { result = translating(policy, hook, result) }
       if let delivered = chain.delivered {
         let isDelivered = diagram.condition(delivered)
@@ -239,12 +283,16 @@ final class Meaning {
     return diagram.map(a, diagram.newOperation()) { table, number in
       table.map(number, &memo) { _, outcome in
         guard outcome.kind == .pass || outcome.kind == .returned else { return outcome }
-        return switch policy {
-        case .accept: OutcomeTable.Outcome(kind: .accept, detail: outcome.detail)
-        case .drop: OutcomeTable.Outcome(kind: .drop)
-        case .reject: OutcomeTable.Outcome(kind: .reject)
-        }
+        return Self.end(policy, alteration: outcome.detail)
       }
+    }
+  }
+
+  private static func end(_ policy: ChainPolicy, alteration: UInt32 = 0) -> OutcomeTable.Outcome {
+    switch policy {
+    case .accept: OutcomeTable.Outcome(kind: .accept, detail: alteration)
+    case .drop: OutcomeTable.Outcome(kind: .drop)
+    case .reject: OutcomeTable.Outcome(kind: .reject)
     }
   }
 
@@ -279,19 +327,36 @@ final class Meaning {
     return result
   }
 
-  /// Rules one behind the other, combined by halves: the parts stay small, and the order of combining does not
-  /// matter.
-  private func decisions(_ policy: Int, _ rules: [CompiledFirewall.CompiledRule]) -> Diagram.Reference {
+  /// Rules one behind the other: those that ask for sets of values only in one go, and with the others in between
+  /// combined by halves. The parts stay small, and the order of combining does not matter.
+  ///
+  /// - Parameter policy: what a base chain decides at its end; nil: nothing, and what is left passes.
+  private func decisions(
+    _ policy: Int, _ rules: [CompiledFirewall.CompiledRule], endedBy end: ChainPolicy? = nil
+  ) -> Diagram.Reference {
     var parts: [Diagram.Reference] = []
-    parts.reserveCapacity(rules.count)
+    var list = RuleListBuilder()
+    var returns = false
     for rule in rules {
-      if let scope {
-        let condition = diagram.condition(rule.condition)
-        if diagram.and(scope, condition) == Diagram.isFalse { continue }
+      guard isInScope(rule.condition) else { continue }
+      let hit = hit(policy, rule)
+      if Diagram.isTerminal(hit), diagram.outcomes.returns(Diagram.outcome(hit)) { returns = true }
+      if Diagram.isTerminal(hit), !diagram.outcomes.passesAltered(Diagram.outcome(hit)),
+        list.append(rule.condition, hit, diagram)
+      {
+        continue
       }
-      parts.append(decision(policy, rule))
+      if !list.isEmpty { parts.append(list.build(&diagram, otherwise: Diagram.pass)) }
+      parts.append(decision(hit, rule.condition))
     }
-    return composed(parts)
+    if parts.isEmpty, !returns {
+      // All at once, its end too.
+      let otherwise = end.map { diagram.terminal(Self.end($0)) } ?? Diagram.pass
+      return list.build(&diagram, otherwise: otherwise)
+    }
+    if !list.isEmpty { parts.append(list.build(&diagram, otherwise: Diagram.pass)) }
+    let result = composed(parts)
+    return end.map { ended(result, by: $0) } ?? result
   }
 
   func composed(_ parts: [Diagram.Reference]) -> Diagram.Reference {
@@ -313,6 +378,17 @@ final class Meaning {
 
   /// What one rule decides, and `pass` where it does not.
   func decision(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
+    decision(hit(policy, compiled), compiled.condition)
+  }
+
+  private func decision(_ hit: Diagram.Reference, _ form: GuardForm) -> Diagram.Reference {
+    if Diagram.isTerminal(hit) { return diagram.guarded(form, hit, Diagram.pass) }
+    let condition = diagram.condition(form)
+    return diagram.choose(condition, hit, Diagram.pass)
+  }
+
+  /// What one rule decides about the packets that meet it.
+  func hit(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     let rule = compiled.rule
     var hit: Diagram.Reference
     switch rule.verdict {
@@ -325,9 +401,7 @@ final class Meaning {
     if rule.isLimiting {
       hit = diagram.branch(oracle(policy, rule), hit, Diagram.pass)
     }
-    if Diagram.isTerminal(hit) { return diagram.guarded(compiled.condition, hit, Diagram.pass) }
-    let condition = diagram.condition(compiled.condition)
-    return diagram.choose(condition, hit, Diagram.pass)
+    return hit
   }
 
   private func decision(_ policy: Int, _ verdict: Verdict, _ label: UInt32) -> Diagram.Reference {

@@ -108,6 +108,23 @@ struct OutcomeTable {
     return result
   }
 
+  /// Whether some of what meets it leaves its chain for the caller.
+  func returns(_ number: UInt32) -> Bool {
+    let outcome = self[number]
+    return outcome.kind == .branch
+      ? returns(outcome.first) || returns(outcome.second) : outcome.kind == .returned
+  }
+
+  /// Whether what goes on with the next rule is changed.
+  func passesAltered(_ number: UInt32) -> Bool {
+    let outcome = self[number]
+    return switch outcome.kind {
+    case .branch: passesAltered(outcome.first) || passesAltered(outcome.second)
+    case .pass: outcome.detail != 0
+    default: false
+    }
+  }
+
   /// An outcome that is met only after an alteration.
   mutating func prefixed(_ alteration: UInt32, _ number: UInt32) -> UInt32 {
     var memo: [UInt32: UInt32] = [:]

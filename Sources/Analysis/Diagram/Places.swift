@@ -43,7 +43,7 @@ extension Firewall {
   }
 
   var isTranslating: Bool {
-    rules.contains { if case .translate = $0.verdict { true } else { false } }
+    containsRule { if case .translate = $0.verdict { true } else { false } }
   }
 }
 

@@ -105,13 +105,16 @@ private struct DifferenceRun {
 
   mutating func compare() {
     let places = places()
+    let changedRules = ChangedRules.labels(old.firewall, new.firewall)
     for family in [Families.ipv4, .ipv6] {
       let meaning = Meaning(
         family, [old.firewall, new.firewall], regions: [], isLabelled: false, comparesLimiters: true,
         budget: budget)
       var changed: [(place: Place, packets: Diagram.Reference)] = []
+      let scope = changedRules.map { meaning.restrict(to: $0) } ?? Diagram.isTrue
       for place in places {
-        let packets = differing(place, meaning)
+        let differing = differing(place, meaning)
+        let packets = meaning.diagram.and(scope, differing)
         if meaning.diagram.isExhausted { break }
         if packets != Diagram.isFalse { changed.append((place, packets)) }
       }

@@ -26,7 +26,7 @@ let strict: [SwiftSetting] = [
 
 /// Targets that touch C or raw memory: every unsafe use is marked `unsafe`.
 let memoryStrict: Set<String> = [
-  "NFTables", "HostState", "BundleFormat", "lockdown-apply", "Analysis",
+  "NFTables", "HostState", "BundleFormat", "lockdown-apply", "Analysis", "SideThread",
 ]
 
 /// Optimized in debug builds too: their tests try every prefix and every deletion of a byte of every policy, or walk
@@ -84,6 +84,7 @@ let package = Package(
   targets: [
     // Leaves.
     .target(name: "CanonicalJSON"),
+    .target(name: "SideThread"),
     .target(name: "Diagnostics", dependencies: ["CanonicalJSON"]),
     .systemLibrary(name: "CSHA2"),
     .target(name: "SHA2", dependencies: ["CSHA2"]),
@@ -96,10 +97,10 @@ let package = Package(
     .target(name: "PolicyModel", dependencies: ["Diagnostics"]),
     .target(
       name: "PolicyChecker",
-      dependencies: ["CanonicalJSON", "Diagnostics", "PolicyModel", "PolicySyntax", "SHA2"]),
+      dependencies: ["CanonicalJSON", "Diagnostics", "PolicyModel", "PolicySyntax", "SHA2", "SideThread"]),
 
     // What a policy becomes.
-    .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),
+    .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2", "SideThread"]),
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
     .target(name: "Seccomp", dependencies: ["PolicyModel"]),
     .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2"]),
@@ -109,7 +110,7 @@ let package = Package(
       name: "Compiler",
       dependencies: [
         "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker",
-        "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "TextBackends",
+        "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "SideThread", "TextBackends",
       ]),
     // What `lockdown install` puts on a host, and the slots it boots with.
     .target(name: "Installation", dependencies: ["SHA2"]),
@@ -120,7 +121,7 @@ let package = Package(
       name: "lockdown",
       dependencies: [
         "Analysis", "BundleFormat", "CLinux", "CanonicalJSON", "Compiler", "Diagnostics", "HostState",
-        "Installation", "NFTables", "PolicyChecker", "PolicyModel", "Ruleset", "SHA2",
+        "Installation", "NFTables", "PolicyChecker", "PolicyModel", "Ruleset", "SHA2", "SideThread",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // It compiles the files of BundleFormat and SHA2 itself, by symbolic link: an Embedded module cannot

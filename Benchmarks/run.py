@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import apply  # noqa: E402
+import changes  # noqa: E402
 import compile  # noqa: E402
 import lists  # noqa: E402
 import rules  # noqa: E402
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--write", metavar="FILE", help="also write the table to this Markdown file")
     arguments = parser.parse_args()
     undisturbed()
-    rows = compile.rows() + rules.rows() + apply.rows() + lists.rows()
+    rows = compile.rows() + rules.rows() + changes.rows() + apply.rows() + lists.rows()
     text = table(rows)
     sys.stdout.write(text)
     if arguments.write:

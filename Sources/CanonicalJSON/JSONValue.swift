@@ -35,7 +35,12 @@ package enum JSONValue: Sendable, Equatable {
 
   /// An object of the members that are there, in any order.
   package static func object(present members: [(String, JSONValue?)]) -> JSONValue {
-    .object(members.compactMap { key, value in value.map { Member(key, $0) } })
+    var kept: [Member] = []
+    kept.reserveCapacity(members.count)
+    for (key, value) in members { if let value { kept.append(Member(key, value)) } }
+    // Writers find them in order then.
+    kept.sort { $0.key < $1.key }
+    return .object(kept)
   }
 
   /// A member of an object; nil for anything else.

@@ -13,110 +13,159 @@ extension JSONValue {
   package func pretty() -> [UInt8] {
     var writer = JSONWriter(isPretty: true, leftOut: [])
     writer.write(self, depth: 0)
-    return writer.bytes + [0x0a]
+    writer.bytes.append(0x0a)
+    return writer.bytes
   }
 }
 
 private struct JSONWriter {
   let isPretty: Bool
-  let leftOut: Set<String>
+  let leftOut: [String]
   var bytes: [UInt8] = []
 
   init(isPretty: Bool, leftOut: Set<String>) {
     self.isPretty = isPretty
-    self.leftOut = leftOut
+    self.leftOut = Array(leftOut)
   }
 
   mutating func write(_ value: JSONValue, depth: Int) {
     switch value {
-    case .null: bytes += "null".utf8
-    case .bool(let value): bytes += (value ? "true" : "false").utf8
-    case .integer(let value): bytes += String(value).utf8
-    case .string(let text): write(text)
+    case .null, .bool, .integer, .string: write(plain: value)
     case .array(let elements):
-      if isPretty, let line = Self.oneLine(elements) {
-        bytes += line
-        return
+      if isPretty, writeLine(elements) { return }
+      bytes.append(0x5b)
+      for (index, element) in elements.enumerated() {
+        beginElement(index, depth: depth + 1)
+        write(element, depth: depth + 1)
       }
-      write(open: "[", close: "]", elements, depth: depth) { writer, element in
-        writer.write(element, depth: depth + 1)
-      }
+      if !elements.isEmpty { breakLine(depth: depth) }
+      bytes.append(0x5d)
     case .object(let members):
-      let kept = leftOut.isEmpty ? members : members.filter { !leftOut.contains($0.key) }
-      let sorted = kept.sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-      for (member, next) in zip(sorted, sorted.dropFirst()) {
-        precondition(member.key != next.key, "an object has each key once")
+      let members = JSONValue.Member.sorted(members)
+      bytes.append(0x7b)
+      var count = 0
+      for index in members.indices {
+        precondition(
+          index == 0 || members[index - 1].key != members[index].key, "an object has each key once")
+        if leftOut.contains(members[index].key) { continue }
+        beginElement(count, depth: depth + 1)
+        count += 1
+        write(key: members[index].key)
+        write(members[index].value, depth: depth + 1)
       }
-      write(open: "{", close: "}", sorted, depth: depth) { writer, member in
-        precondition(member.key.utf8.allSatisfy { $0 < 0x80 }, "keys are ASCII")
-        writer.write(member.key)
-        writer.bytes += (writer.isPretty ? ": " : ":").utf8
-        writer.write(member.value, depth: depth + 1)
-      }
+      if count > 0 { breakLine(depth: depth) }
+      bytes.append(0x7d)
     }
   }
 
-  private mutating func write<Element>(
-    open: Character, close: Character, _ elements: [Element], depth: Int,
-    _ body: (inout JSONWriter, Element) -> Void
-  ) {
-    bytes += open.utf8
-    for (index, element) in elements.enumerated() {
-      if index > 0 { bytes.append(0x2c) }
-      breakLine(depth: depth + 1)
-      body(&self, element)
+  private mutating func write(plain value: JSONValue) {
+    switch value {
+    case .null: bytes += "null".utf8
+    case .bool(let value): bytes += (value ? "true" : "false").utf8
+    case .integer(let value): bytes += String(value).utf8
+    case .string(let text): _ = write(text)
+    // INVARIANT: the caller has parted them off.
+    case .array, .object: break
     }
-    if !elements.isEmpty { breakLine(depth: depth) }
-    bytes += close.utf8
+  }
+
+  private mutating func beginElement(_ index: Int, depth: Int) {
+    if index > 0 { bytes.append(0x2c) }
+    breakLine(depth: depth)
   }
 
   // A longer list has a line for each element, so that a change shows as one.
   private static let lineLength = 80
 
-  /// `["a", "b"]`, if the elements are plain values and few.
-  private static func oneLine(_ elements: [JSONValue]) -> [UInt8]? {
-    guard elements.count > 0, elements.count < lineLength / 2 else { return nil }
-    var line = JSONWriter(isPretty: false, leftOut: [])
-    line.bytes.append(0x5b)
-    for (index, element) in elements.enumerated() {
+  /// Writes `["a", "b"]`, if the elements are plain values and few; else nothing.
+  private mutating func writeLine(_ elements: [JSONValue]) -> Bool {
+    guard elements.count > 0, elements.count < Self.lineLength / 2 else { return false }
+    for element in elements {
       switch element {
-      case .array, .object: return nil
+      case .array, .object: return false
       case .null, .bool, .integer, .string: break
       }
-      if index > 0 { line.bytes += [0x2c, 0x20] }
-      line.write(element, depth: 0)
-      if line.bytes.count > lineLength { return nil }
     }
-    return line.bytes + [0x5d]
+    let start = bytes.count
+    bytes.append(0x5b)
+    for (index, element) in elements.enumerated() {
+      if index > 0 {
+        bytes.append(0x2c)
+        bytes.append(0x20)
+      }
+      write(plain: element)
+      if bytes.count - start > Self.lineLength {
+        bytes.removeSubrange(start...)
+        return false
+      }
+    }
+    bytes.append(0x5d)
+    return true
   }
 
   private mutating func breakLine(depth: Int) {
     guard isPretty else { return }
     bytes.append(0x0a)
-    for _ in 0..<depth { bytes += [0x20, 0x20] }
+    for _ in 0..<depth {
+      bytes.append(0x20)
+      bytes.append(0x20)
+    }
+  }
+
+  private mutating func write(key: String) {
+    precondition(write(key), "keys are ASCII")
+    bytes.append(0x3a)
+    if isPretty { bytes.append(0x20) }
+  }
+
+  /// Returns whether the text is ASCII.
+  private mutating func write(_ text: String) -> Bool {
+    var text = text
+    var all: UInt8 = 0
+    bytes.append(0x22)
+    text.withUTF8 { utf8 in
+      var isPlain = true
+      for byte in utf8 {
+        all |= byte
+        if byte < 0x20 || byte == 0x22 || byte == 0x5c { isPlain = false }
+      }
+      if isPlain {
+        bytes.append(contentsOf: utf8)
+      } else {
+        for byte in utf8 { write(escaped: byte) }
+      }
+    }
+    bytes.append(0x22)
+    return all < 0x80
   }
 
   /// RFC 8785 §3.2.2.2: the two-character escapes where JSON has them, else `\u` and four lower-case digits
   /// for control characters; everything else as it is.
-  private mutating func write(_ text: String) {
-    bytes.append(0x22)
-    for byte in text.utf8 {
-      switch byte {
-      case 0x22: bytes += [0x5c, 0x22]
-      case 0x5c: bytes += [0x5c, 0x5c]
-      case 0x08: bytes += [0x5c, 0x62]
-      case 0x09: bytes += [0x5c, 0x74]
-      case 0x0a: bytes += [0x5c, 0x6e]
-      case 0x0c: bytes += [0x5c, 0x66]
-      case 0x0d: bytes += [0x5c, 0x72]
-      case 0..<0x20:
-        let digits = String(byte, radix: 16)
-        bytes += "\\u".utf8
-        bytes += String(repeating: "0", count: 4 - digits.utf8.count).utf8
-        bytes += digits.utf8
-      default: bytes.append(byte)
-      }
+  private mutating func write(escaped byte: UInt8) {
+    switch byte {
+    case 0x22: bytes += [0x5c, 0x22]
+    case 0x5c: bytes += [0x5c, 0x5c]
+    case 0x08: bytes += [0x5c, 0x62]
+    case 0x09: bytes += [0x5c, 0x74]
+    case 0x0a: bytes += [0x5c, 0x6e]
+    case 0x0c: bytes += [0x5c, 0x66]
+    case 0x0d: bytes += [0x5c, 0x72]
+    case 0..<0x20:
+      let digits = String(byte, radix: 16)
+      bytes += "\\u".utf8
+      bytes += String(repeating: "0", count: 4 - digits.utf8.count).utf8
+      bytes += digits.utf8
+    default: bytes.append(byte)
     }
-    bytes.append(0x22)
+  }
+}
+
+extension JSONValue.Member {
+  /// By key, which most lists are already. Keys are ASCII, whose order as text is that of their bytes.
+  fileprivate static func sorted(_ members: [JSONValue.Member]) -> [JSONValue.Member] {
+    for index in members.indices.dropFirst() where members[index].key < members[index - 1].key {
+      return members.sorted { $0.key < $1.key }
+    }
+    return members
   }
 }

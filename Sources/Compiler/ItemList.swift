@@ -15,10 +15,13 @@ struct ItemList {
   private(set) var items: [Item] = []
   private var indexes: [String: UInt32] = [:]
   private let sources: SourceFiles
+  /// Items of one file stand side by side.
+  private var lastFile: (id: SourceID, file: SourceFile, includeChain: [String])?
 
   init(_ policy: HostPolicy, sources: SourceFiles) {
     self.sources = sources
-    for rule in policy.firewall?.rules ?? [] { add(rule.id, rule.span) }
+    items.reserveCapacity(policy.firewall?.ruleCount ?? 0)
+    policy.firewall?.forEachRule { add($0.id, $0.span) }
     for chain in policy.firewall?.baseChains ?? [] {
       for device in chain.devices { add(chain.deviceRuleID(device), chain.span) }
     }
@@ -49,24 +52,28 @@ struct ItemList {
   private mutating func add(_ id: String, _ span: SourceSpan) {
     // A module may be allowed and required: one item, at its first place.
     guard indexes[id] == nil else { return }
-    let file = sources[span.source]
+    if lastFile?.id != span.source {
+      let file = sources[span.source]
+      lastFile = (span.source, file, Self.includeChain(of: file, sources))
+    }
+    guard let (_, file, includeChain) = lastFile else { return }
     items.append(
       Item(
-        id: id, file: file.name, position: file.position(of: span.start),
-        includeChain: Self.includeChain(of: file, sources)))
+        id: id, file: file.name, position: file.position(of: span.start), includeChain: includeChain))
     indexes[id] = UInt32(items.count)
   }
 
   /// The document of `policy.map.json`.
   var sourceMap: JSONValue {
-    let sorted = items.sorted { $0.id.utf8.lexicographicallyPrecedes($1.id.utf8) }
+    let sorted = items.indices.sorted { items[$0].id.precedes(items[$1].id) }
     return [
       "format": 1,
       "items": .array(
-        sorted.map { item in
-          [
-            "id": .string(item.id), "file": .string(item.file), "line": JSONValue(item.position.line),
-            "column": JSONValue(item.position.column), "include-chain": JSONValue(item.includeChain),
+        sorted.map { index in
+          let item = items[index]
+          return [
+            "column": JSONValue(item.position.column), "file": .string(item.file), "id": .string(item.id),
+            "include-chain": JSONValue(item.includeChain), "line": JSONValue(item.position.line),
           ]
         }),
     ]
@@ -82,5 +89,15 @@ struct ItemList {
       next = naming.namedAt
     }
     return chain
+  }
+}
+
+extension String {
+  /// By bytes.
+  fileprivate func precedes(_ other: String) -> Bool {
+    let answer = utf8.withContiguousStorageIfAvailable { bytes in
+      other.utf8.withContiguousStorageIfAvailable { bytes.lexicographicallyPrecedes($0) }
+    }
+    return (answer ?? nil) ?? utf8.lexicographicallyPrecedes(other.utf8)
   }
 }

@@ -6,8 +6,8 @@ enum NotEnforced {
   /// One line each, in the order of the policy's domains.
   static func list(_ policy: HostPolicy) -> [String] {
     var list: [String] = []
-    for rule in policy.firewall?.rules ?? [] where !rule.isEnabled {
-      list.append("rule `\(rule.id)`: `enabled: false`")
+    policy.firewall?.forEachRule { rule in
+      if !rule.isEnabled { list.append("rule `\(rule.id)`: `enabled: false`") }
     }
     for chain in policy.firewall?.baseChains ?? [] where !chain.devices.isEmpty {
       let devices = chain.devices.map { "`\($0)`" }.joined(separator: ", ")

@@ -64,9 +64,12 @@ package struct PolicyComparison: Sendable {
 
   /// What rules of both say of the packets they meet.
   private static func actions(_ old: HostPolicy, _ new: HostPolicy) -> [Setting] {
-    let before = Dictionary((old.firewall?.rules ?? []).map { ($0.id, $0) }) { first, _ in first }
+    let (oldRules, newRules) = (old.firewall?.rules ?? [], new.firewall?.rules ?? [])
+    let before = Dictionary(oldRules.indices.map { (oldRules[$0].id, $0) }) { first, _ in first }
     var result: [Setting] = []
     var seen: Set<String> = []
+    // Most rules say nothing.
+    func isTold(_ rule: Rule) -> Bool { rule.counter != nil || rule.log != nil }
     func describe(_ rule: Rule?) -> String {
       guard let rule, rule.isEnabled else { return "nothing" }
       var words: [String] = []
@@ -84,16 +87,18 @@ package struct PolicyComparison: Sendable {
       }
       return words.isEmpty ? "nothing" : words.joined(separator: " ")
     }
-    for rule in new.firewall?.rules ?? [] {
+    for rule in newRules {
       seen.insert(rule.id)
-      let texts = (describe(before[rule.id]), describe(rule))
+      let earlier = before[rule.id].map { oldRules[$0] }
+      if !isTold(rule), !(earlier.map(isTold) ?? false) { continue }
+      let texts = (describe(earlier), describe(rule))
       guard texts.0 != texts.1 else { continue }
       result.append(
         Setting(
           direction: .visible, domain: "rule", text: "\(rule.id): \(texts.0) → \(texts.1)",
-          oldSpan: before[rule.id]?.span, newSpan: rule.span))
+          oldSpan: earlier?.span, newSpan: rule.span))
     }
-    for rule in old.firewall?.rules ?? [] where !seen.contains(rule.id) && describe(rule) != "nothing" {
+    for rule in oldRules where isTold(rule) && !seen.contains(rule.id) && describe(rule) != "nothing" {
       result.append(
         Setting(
           direction: .visible, domain: "rule", text: "\(rule.id): \(describe(rule)) → nothing",

@@ -8,6 +8,7 @@ internal import PolicyModel
 internal import PolicySyntax
 internal import Ruleset
 internal import Seccomp
+internal import SideThread
 internal import TextBackends
 
 /// From sources to findings or finished files: the one entry point. It opens no file and no socket, and reads no
@@ -45,11 +46,24 @@ package enum PolicyCompiler {
     }
     if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
     judgeComparisons(&policy, diagnostics: &diagnostics)
-    let proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
+    let proofs: ProofSummary
+    let named: NamedPolicy
+    if policy.allExceptions.isEmpty {
+      let naming = SideThread { [policy] in NamedPolicy(policy) }
+      proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
+      named = naming.wait()
+    } else {
+      // The proofs note at an exception what it lets through, which is a part of the policy's value.
+      proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
+      named = NamedPolicy(policy)
+    }
     guard !diagnostics.hasErrors else { return nil }
 
-    let canonical = CanonicalPolicy(policy)
-    let digest = PolicyDigest.compute(of: canonical.value)
+    let digest = named.digest
+    let items = ItemList(policy, sources: sources)
+    let documents = SideThread {
+      (policy: named.canonical.document(digest: digest).pretty(), sourceMap: items.sourceMap.pretty())
+    }
     let ruleset = Lowering.lower(policy, digest: digest)
     for excess in ChainDepth.excesses(in: ruleset) {
       let rule = policy.firewall?.rules.first { $0.id == excess.ruleID }
@@ -63,7 +77,9 @@ package enum PolicyCompiler {
           ]))
     }
     guard !diagnostics.hasErrors else { return nil }
-    let items = ItemList(policy, sources: sources)
+    let text = SideThread {
+      (now: Array(NFTText.print(ruleset).utf8), late: Array(NFTText.printLate(ruleset).utf8))
+    }
     let messages: [EncodedMessage]
     let deviceChains: [DeviceBatch]
     let controlGroups: [ControlGroupElement]
@@ -91,26 +107,37 @@ package enum PolicyCompiler {
     }
 
     let notEnforced = NotEnforced.list(policy)
-    let sourceMap = items.sourceMap.pretty()
+    let sourceMap = documents.wait().sourceMap
     let bundle = BundleAssembly.bundle(
       policy, digest: digest, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups,
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
       sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
-      .init(name: "policy.json", bytes: canonical.document(digest: digest).pretty()),
+      .init(name: "policy.json", bytes: documents.wait().policy),
       .init(name: "policy.map.json", bytes: sourceMap),
-      .init(name: "nftables.nft", bytes: Array(NFTText.print(ruleset).utf8)),
-      .init(name: "nftables-late.nft", bytes: Array(NFTText.printLate(ruleset).utf8)),
+      .init(name: "nftables.nft", bytes: text.wait().now),
+      .init(name: "nftables-late.nft", bytes: text.wait().late),
       .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
       .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
       .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),
       .init(name: "seccomp.json", bytes: Array(SeccompText.print(policy).utf8)),
       .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
     ]
-    files += canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
+    files += named.canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, files: files)
+  }
+}
+
+/// A policy's value with its digest.
+private struct NamedPolicy {
+  let canonical: CanonicalPolicy
+  let digest: [UInt8]
+
+  init(_ policy: HostPolicy) {
+    canonical = CanonicalPolicy(policy)
+    digest = PolicyDigest.compute(of: canonical.value)
   }
 }

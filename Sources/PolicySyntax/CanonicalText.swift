@@ -8,17 +8,19 @@ extension RuleSyntax {
 
   /// Canonical text without `log` and `count`, which identity does not depend on (LANGUAGE.md §7).
   package var identityText: String {
-    text(
-      of: clauses.filter {
-        switch $0.value {
-        case .log, .count: false
-        default: true
-        }
-      })
+    text(of: clauses.filter { !$0.value.isNote })
   }
 
+  /// Whether the canonical text is the one that identity depends on.
+  package var hasIdentityText: Bool { !clauses.contains { $0.value.isNote } }
+
   private func text(of clauses: [Spanned<ClauseSyntax>]) -> String {
-    ([verdict.value.canonicalText] + clauses.map(\.value.canonicalText)).joined(separator: " ")
+    var text = verdict.value.canonicalText
+    for clause in clauses {
+      text += " "
+      text += clause.value.canonicalText
+    }
+    return text
   }
 }
 
@@ -43,6 +45,14 @@ extension VerdictSyntax {
 }
 
 extension ClauseSyntax {
+  /// What is told about the packets that meet a rule, and makes it no other rule.
+  fileprivate var isNote: Bool {
+    switch self {
+    case .log, .count: true
+    default: false
+    }
+  }
+
   package var canonicalText: String {
     switch self {
     case .family(let family): family.rawValue
@@ -99,7 +109,13 @@ extension ClauseSyntax {
   private static func per(_ key: KeySyntax?) -> String { key.map { " per " + $0.canonicalText } ?? "" }
 
   fileprivate static func list<Value>(_ values: [Spanned<Value>], _ text: (Value) -> String) -> String {
-    values.map { text($0.value) }.joined(separator: ", ")
+    guard let first = values.first else { return "" }
+    var list = text(first.value)
+    for value in values.dropFirst() {
+      list += ", "
+      list += text(value.value)
+    }
+    return list
   }
 }
 

@@ -4,7 +4,7 @@ internal import PolicyModel
 struct Condition: Equatable {
   enum Operand: Equatable {
     case inline(RuleStatement.Operand)
-    case anonymous(KernelSet)
+    indirect case anonymous(KernelSet)
   }
 
   var field: RuleStatement.Field

@@ -1,5 +1,6 @@
 package import PolicyModel
 internal import SHA2
+internal import SideThread
 
 /// Turns a checked policy into kernel objects: pure, and the same for the same policy.
 package enum Lowering {
@@ -74,11 +75,10 @@ package enum Lowering {
     _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ prefixes: [String: AddressKey],
     _ names: inout ChainNames, _ generated: inout [Chain]
   ) -> Chain {
-    let lowering = RuleLowering(chainPolicy: policy, prefixes: prefixes)
     var first: Chain?
     var current = chain
-    for rule in rules where rule.isEnabled {
-      let output = lowering.lower(rule, &names)
+    current.rules.reserveCapacity(rules.count)
+    for output in outputs(of: rules, RuleLowering(chainPolicy: policy, prefixes: prefixes), &names) {
       current.rules += output.rules
       if let rest = output.rest {
         // The rules behind this one stand in a chain of their own.
@@ -90,6 +90,27 @@ package enum Lowering {
     guard let first else { return current }
     generated.append(current)
     return first
+  }
+
+  /// A list from which on its halves are lowered side by side.
+  private static let longList = 1_000
+
+  /// What each enabled rule becomes. One needs nothing of another but a name that is not taken.
+  private static func outputs(
+    of rules: [Rule], _ lowering: RuleLowering, _ names: inout ChainNames
+  ) -> [RuleLowering.Output] {
+    guard rules.count >= longList else { return lowering.lower(rules[...], &names) }
+    let middle = rules.count / 2
+    let beside = SideThread {
+      var names = ChainNames()
+      let outputs = lowering.lower(rules[middle...], &names)
+      return (outputs: outputs, names: names)
+    }
+    let first = lowering.lower(rules[..<middle], &names)
+    let second = beside.wait()
+    // Names that both halves have given must be given again, one after the other.
+    guard names.merge(second.names) else { return first + lowering.lower(rules[middle...], &names) }
+    return first + second.outputs
   }
 
   private static func counterNames(in chains: [Chain]) -> Set<String> {
@@ -135,7 +156,8 @@ package enum Lowering {
             prefix: set.key.mask(isV6: family == .ipv6)))
       }
     }
-    let ofLimiters = (policy.firewall?.rules ?? []).filter(\.isEnabled).flatMap { LimiterSets(of: $0).all }
+    var ofLimiters: [KernelSet] = []
+    policy.firewall?.forEachRule { if $0.isEnabled, $0.isLimiting { ofLimiters += LimiterSets(of: $0).all } }
     return (ofDefinitions + ofLimiters).filter { used.contains($0.name ?? "") }
   }
 

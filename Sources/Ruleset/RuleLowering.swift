@@ -31,6 +31,14 @@ struct RuleLowering {
   /// What dynamic sets hold of each address, where that is not all.
   var prefixes: [String: AddressKey] = [:]
 
+  /// What each enabled rule of a list becomes.
+  func lower(_ rules: ArraySlice<Rule>, _ names: inout ChainNames) -> [Output] {
+    var outputs: [Output] = []
+    outputs.reserveCapacity(rules.count)
+    for rule in rules where rule.isEnabled { outputs.append(lower(rule, &names)) }
+    return outputs
+  }
+
   func lower(_ rule: Rule, _ names: inout ChainNames) -> Output {
     if case .dispatch(let map) = rule.verdict {
       var parts = Parts(rule: rule)
@@ -186,6 +194,13 @@ struct RuleLowering {
 /// Names of generated chains, each given once.
 struct ChainNames {
   private var taken: Set<String> = []
+
+  /// Takes names that others have given; false, and none of them, if one is taken already.
+  mutating func merge(_ other: ChainNames) -> Bool {
+    guard taken.isDisjoint(with: other.taken) else { return false }
+    taken.formUnion(other.taken)
+    return true
+  }
 
   /// The rest of a caller takes the second name of its rule; and two ids whose readable parts and 50 bits of
   /// digest agree would share one.

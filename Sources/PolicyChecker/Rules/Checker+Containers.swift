@@ -62,7 +62,7 @@ extension Checker {
       partItem.body = .rule(syntax)
       let id = ItemID.named(place.name, partName.value)
       items.append((id, span))
-      var rule = rule(syntax, partItem, id: id, at: place)
+      var rule = rule(syntax, partItem, id: id, text: syntax.canonicalText, at: place)
       rule?.origin = .expanded(from: origin)
       return rule
     }

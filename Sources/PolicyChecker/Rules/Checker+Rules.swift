@@ -8,7 +8,11 @@ extension Checker {
   static let textLimit = 127
 
   /// Nil if something was reported.
-  mutating func rule(_ syntax: RuleSyntax, _ item: RuleItemSyntax, id: String, at place: Place) -> Rule? {
+  ///
+  /// - Parameter text: the canonical text of the syntax.
+  mutating func rule(
+    _ syntax: RuleSyntax, _ item: RuleItemSyntax, id: String, text: String, at place: Place
+  ) -> Rule? {
     let verdict = verdict(syntax.verdict, at: place)
     let clauses = resolve(syntax.clauses, at: place)
     checkTexts(item)
@@ -39,7 +43,7 @@ extension Checker {
     }
 
     var rule = Rule(
-      id: id, name: item.name?.value, text: syntax.canonicalText, verdict: verdict, span: item.span)
+      id: id, name: item.name?.value, text: text, verdict: verdict, span: item.span)
     rule.families = clauses.families
     rule.matches = clauses.matches
     rule.connections = clauses.connections

@@ -6,11 +6,15 @@ import SHA2
 enum ItemID {
   static func named(_ place: String, _ name: String) -> String { "\(place)/\(name)" }
 
-  /// `PLACE/SLUG~HASH`. `ordinal` is 1 for the first rule of that id in its place.
-  static func unnamed(_ place: String, _ rule: RuleSyntax, ordinal: Int = 1) -> String {
-    let id = "\(place)/\(slug(rule))~\(hash(place, rule.identityText))"
-    return ordinal == 1 ? id : "\(id).\(ordinal)"
+  /// `PLACE/SLUG~HASH`, of the first such rule in its place.
+  ///
+  /// - Parameter text: the rule's canonical text.
+  static func unnamed(_ place: String, _ rule: RuleSyntax, text: String) -> String {
+    place + "/" + slug(rule) + "~" + hash(place, rule.hasIdentityText ? text : rule.identityText)
   }
+
+  /// Of a later rule with the same text.
+  static func repeated(_ id: String, ordinal: Int) -> String { ordinal == 1 ? id : "\(id).\(ordinal)" }
 
   /// Verdict, protocol and ports, hyphenated, at most 24 characters.
   static func slug(_ rule: RuleSyntax) -> String {
@@ -31,18 +35,20 @@ enum ItemID {
       default: break
       }
     }
-    var slug = String(words.joined(separator: "-").prefix(24))
-    while slug.hasSuffix("-") { slug.removeLast() }
-    return slug
+    // The words are ASCII.
+    var slug = words.joined(separator: "-").utf8.prefix(24)
+    while slug.last == UInt8(ascii: "-") { slug.removeLast() }
+    return String(Substring(slug))
   }
 
   private static func hash(_ place: String, _ text: String) -> String {
-    let digest = SHA256.hash("lockdown rule 1\n\(place)\n\(text)".utf8)
-    return String(Base32.encode(digest).prefix(10))
+    // Ten digits of five bits.
+    let digest = SHA256.hash(Array(("lockdown rule 1\n" + place + "\n" + text).utf8)).prefix(7)
+    return String(decoding: Base32.encode(Array(digest)).utf8.prefix(10), as: UTF8.self)
   }
 
   /// The 56 bits of an id that a rule's userdata carries.
-  static func short(_ id: String) -> [UInt8] { Array(SHA256.hash(id.utf8).prefix(7)) }
+  static func short(_ id: String) -> [UInt8] { Array(SHA256.hash(Array(id.utf8)).prefix(7)) }
 }
 
 extension VerdictSyntax {
@@ -86,11 +92,13 @@ extension PortSyntax {
 extension Checker {
   /// Two ids whose 56 bits are equal could not be told apart in the kernel.
   mutating func checkIdentities(short: (String) -> [UInt8] = ItemID.short) {
-    var seen: [[UInt8]: (id: String, span: SourceSpan)] = [:]
-    for item in items {
-      let bits = short(item.id)
-      guard let earlier = seen[bits], earlier.id != item.id else {
-        seen[bits] = item
+    // By label, the place in the list.
+    var seen: [UInt64: Int] = [:]
+    seen.reserveCapacity(items.count)
+    for (index, item) in items.enumerated() {
+      let bits = short(item.id).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      guard let earlier = seen[bits].map({ items[$0] }), earlier.id != item.id else {
+        seen[bits] = index
         continue
       }
       error(

@@ -52,6 +52,8 @@ struct CompileCommand: ParsableCommand {
           .init("policy", CompileSummary(policy).json),
         ]))
     }
+    // What a policy of many thousand rules has become need not be given back piece by piece.
+    Self.exit()
   }
 
   /// `policies/cos.cos` → `cos.compiled`, in the working directory as with other compilers.

@@ -71,19 +71,23 @@ struct CompileSummary {
 
   /// What becomes of the addresses that a limit of each address has no room for.
   private var limiters: [String] {
-    (compiled.policy.firewall?.rules ?? []).filter(\.isEnabled).flatMap { rule -> [String] in
+    var lines: [String] = []
+    compiled.policy.firewall?.forEachRule { rule in
+      guard rule.isEnabled, rule.isLimiting else { return }
       let keys = [
         rule.connections?.key.map { ("connections", $0) }, rule.limit?.key.map { ("limit", $0) },
       ]
-      return keys.compactMap { $0 }.map { word, key in
+      for (word, key) in keys.compactMap({ $0 }) {
         let rest =
           rule.verdict == .accept
           ? "the rule accepts nothing of further ones"
           : "further ones pass it by, whatever their number: it fails open"
-        return
+        lines.append(
           "\(word) per \(key.side.rawValue)  \(rule.id): \(DynamicSet.limiterSize) keys of each family at a time; \(rest)"
+        )
       }
     }
+    return lines
   }
 
   private var domains: [String] {

@@ -47,8 +47,7 @@ struct DiffCommand: ParsableCommand {
   }
 
   func run() throws {
-    let before = try CheckedSource.read(old)
-    let after = try CheckedSource.read(new)
+    let (before, after) = try CheckedSource.read(old, new)
     guard let first = before.policy, let second = after.policy else { throw ExitCode(1) }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: first, to: second, listsInFull: format == .json)

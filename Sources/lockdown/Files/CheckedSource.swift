@@ -1,5 +1,6 @@
 import Compiler
 import Diagnostics
+import SideThread
 
 /// A policy that is asked about and not compiled.
 enum CheckedSource {
@@ -7,10 +8,22 @@ enum CheckedSource {
 
   /// Reads and checks; findings are told, and the policy is nil if it has errors.
   static func read(_ path: String) throws(FileError) -> CheckedPolicy {
-    let bytes = try bytes(path)
-    let checked = PolicyCompiler.check(path: name(path), bytes: bytes, reader: FileSystemReader())
+    let checked = try check(path)
     if checked.policy == nil { report(checked.diagnostics, checked.sources) }
     return checked
+  }
+
+  /// Two of them, side by side.
+  static func read(_ first: String, _ second: String) throws(FileError) -> (CheckedPolicy, CheckedPolicy) {
+    let beside = SideThread { Result { () throws(FileError) in try check(second) } }
+    let one = try check(first)
+    let other = try beside.wait().get()
+    for checked in [one, other] where checked.policy == nil { report(checked.diagnostics, checked.sources) }
+    return (one, other)
+  }
+
+  private static func check(_ path: String) throws(FileError) -> CheckedPolicy {
+    PolicyCompiler.check(path: name(path), bytes: try bytes(path), reader: FileSystemReader())
   }
 
   /// The bytes of a policy; a bundle holds what was compiled, and not what it means.

@@ -39,18 +39,111 @@ struct RouteTests {
     #expect(Self.difference(text: sent, batch: batch.dump) == nil, "\(sample.name): sent and dumped")
   }
 
-  @Test(arguments: 1...24 as ClosedRange<UInt64>)
-  func generatedPoliciesAreTheSameByBothRoutes(seed: UInt64) throws {
-    var random = RandomPolicy(seed: seed)
-    let policy = random.policy(ruleCount: 80)
-    try Self.compareRoutes(
-      of: Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32)), "seed \(seed)")
+  private static let digest = [UInt8](repeating: 0xab, count: 32)
+  /// How many children there are, each with a namespace of its own.
+  private static let workers: UInt64 = 2
+  private static let policiesPerWorker: UInt64 = 1010
+  /// A policy holds a few of them; each is to be met often, so that no seed's luck decides.
+  private static let leastUses = 10
+
+  private static func ruleset(of policy: HostPolicy) -> Ruleset { Lowering.lower(policy, digest: digest) }
+
+  /// Thousands of small policies, and what of the language they are made of. A failing one is made smaller first.
+  @Test(arguments: 0..<workers)
+  func generatedPoliciesAreTheSameByBothRoutes(worker: UInt64) throws {
+    let comparison = RouteComparison(child: try ProbeChild())
+    var features = PolicyFeatures()
+    var rules = 0
+    for index in 0..<Self.policiesPerWorker {
+      let seed = index * Self.workers + worker + 1
+      var random = RandomPolicy(seed: seed)
+      let policy = random.smallPolicy()
+      features.count(policy)
+      rules += policy.firewall?.rules.count ?? 0
+      guard let fault = try comparison.fault(of: Self.ruleset(of: policy)) else { continue }
+      let smallest = try PolicyShrinker.shrink(policy) { smaller in
+        try comparison.fault(of: Self.ruleset(of: smaller))?.kind == fault.kind
+      }
+      let smallestFault = try comparison.fault(of: Self.ruleset(of: smallest))
+      Issue.record("seed \(seed): \(smallestFault ?? fault)\n\(Self.shown(smallest))")
+      return
+    }
+    print(
+      "routes, worker \(worker): \(Self.policiesPerWorker) generated policies of \(rules) rules are the same")
+    print(features.table)
+    let unknown = Set(features.counts.keys).subtracting(PolicyFeatures.all)
+    #expect(unknown.isEmpty, "not in the list of features: \(unknown.sorted())")
+    let rare = PolicyFeatures.all.filter { (features.counts[$0] ?? 0) < Self.leastUses }
+    #expect(rare.isEmpty, "too few policies have \(rare)")
+  }
+
+  /// What a person needs to see the fault: the rules as values, and the text of the whole.
+  private static func shown(_ policy: HostPolicy) -> String {
+    let rules = (policy.firewall?.rules ?? []).map { rule in
+      "\(rule.id): \(rule.families) \(rule.matches) \(rule.changes) \(rule.verdict)"
+    }
+    return (rules + [NFTText.print(ruleset(of: policy))]).joined(separator: "\n")
+  }
+
+  /// A batch with a fault in it is told from the text, and the policy comes down to the one rule that matters.
+  @Test func aFaultOfTheEncodingIsFoundAndMadeSmall() throws {
+    let comparison = RouteComparison(child: try ProbeChild())
+    func fault(_ policy: HostPolicy) throws -> RouteComparison.Fault? {
+      let ruleset = Self.ruleset(of: policy)
+      return try comparison.fault(of: ruleset, sent: Self.withAFault(ruleset))
+    }
+    var random = RandomPolicy(seed: 3)
+    let policies = (0..<400).lazy.map { _ in random.smallPolicy() }
+    let policy = try #require(
+      policies.first { policy in
+        (policy.firewall?.rules.count ?? 0) > 4
+          && policy.firewall?.rules.contains { $0.isEnabled && $0.changes.mark == 0x4000 } == true
+      })
+    let found = try #require(try fault(policy))
+    let smallest = try PolicyShrinker.shrink(policy) { try fault($0)?.kind == found.kind }
+    let rules = smallest.firewall?.rules ?? []
+    #expect(found.kind == .expressions)
+    #expect(rules.count == 1 && smallest.firewall?.regularChains.isEmpty == true)
+    let rule = try #require(rules.first)
+    var changes = Changes()
+    changes.mark = 0x4000
+    #expect(rule.changes == changes && rule.matches.isEmpty && rule.limit == nil && rule.log == nil)
+    #expect(smallest.addressSets.isEmpty && smallest.dynamicSets.isEmpty)
+    // The one without the fault is the same by both.
+    #expect(try comparison.fault(of: Self.ruleset(of: policy)) == nil)
+  }
+
+  /// Marks of 0x4000 become 0x4001, as a wrong lowering would have it.
+  private static func withAFault(_ ruleset: Ruleset) -> Ruleset {
+    var ruleset = ruleset
+    for table in ruleset.tables.indices {
+      for chain in ruleset.tables[table].chains.indices {
+        for rule in ruleset.tables[table].chains[chain].rules.indices {
+          let statements = ruleset.tables[table].chains[chain].rules[rule].statements
+          ruleset.tables[table].chains[chain].rules[rule].statements = statements.map {
+            $0 == .change(.packetMark(0x4000)) ? .change(.packetMark(0x4001)) : $0
+          }
+        }
+      }
+    }
+    return ruleset
+  }
+
+  /// Long chains, and all hooks at once.
+  @Test func largePoliciesAreTheSameByBothRoutes() throws {
+    let comparison = RouteComparison(child: try ProbeChild())
+    for seed in 1...24 as ClosedRange<UInt64> {
+      var random = RandomPolicy(seed: seed)
+      let fault = try comparison.fault(of: Self.ruleset(of: random.policy(ruleCount: 80)))
+      #expect(fault == nil, "seed \(seed)")
+    }
   }
 
   /// Every policy of the repository that has no errors: the shipped ones, and the cases of other tests.
   @Test func policyFilesAreTheSameByBothRoutes() throws {
     let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../..")
       .standardizedFileURL
+    let comparison = RouteComparison(child: try ProbeChild())
     var compared: [String] = []
     var withErrors = 0
     for folder in ["policies", "Tests"] {
@@ -69,54 +162,18 @@ struct RouteTests {
           withErrors += 1
           continue
         }
-        let ruleset = Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32))
+        let ruleset = Self.ruleset(of: policy)
         guard ChainDepth.excesses(in: ruleset).isEmpty else {
           withErrors += 1
           continue
         }
-        try Self.compareRoutes(of: ruleset, path)
+        let fault = try comparison.fault(of: ruleset)
+        #expect(fault == nil, "\(path)")
         compared.append(path)
       }
     }
     print("routes compared: \(compared.count) policies; \(withErrors) have errors and lower to nothing")
     #expect(compared.contains("policies/cos.cos") && compared.contains("policies/cos-tuning.cos"))
-  }
-
-  /// Loads a ruleset as text and as a batch, and compares what the kernels then hold.
-  private static func compareRoutes(of ruleset: Ruleset, _ name: String) throws {
-    let messages = try BatchEncoder.encode(ruleset, sourceIndex: { _ in 1 }).map(\.bytes)
-    let text = try load(text: NFTText.print(ruleset))
-    let batch = try load(messages: messages)
-    #expect(difference(text: text.dump, batch: batch.dump) == nil, "\(name): expressions")
-    #expect(difference(text: text.listing, batch: batch.listing) == nil, "\(name): listing")
-    #expect(!batch.dump.contains("unknown"), "\(name): an expression nobody understands")
-    let sent = DumpText(showsLabels: false).print(try StoredBatch.decode(messages))
-    #expect(difference(text: sent, batch: batch.dump) == nil, "\(name): sent and dumped")
-    try compareLateRoutes(of: ruleset, messages, name)
-    let rules = ruleset.tables.flatMap(\.chains).flatMap(\.rules).count
-    #expect(batch.dump.split(separator: "\n").count { $0.hasPrefix("    rule") } == rules)
-  }
-
-  /// The same for the chains of devices, which are loaded behind the rest: as text twice, each batch once.
-  private static func compareLateRoutes(of ruleset: Ruleset, _ messages: [[UInt8]], _ name: String) throws {
-    let late = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: { _ in 1 })
-    guard !late.isEmpty else { return }
-    let directory = try TemporaryDirectory()
-    let links = Set(late.map(\.device)).sorted().enumerated()
-      .map { "ip link add '\($1)' type veth peer name peer\($0)" }.joined(separator: "; ")
-    let main = try directory.file("ruleset.nft", contents: Data(NFTText.print(ruleset).utf8))
-    let behind = try directory.file("late.nft", contents: Data(NFTText.printLate(ruleset).utf8))
-    let text = try loaded(
-      by: "\(links); nft -f \(main.path); nft -f \(behind.path); nft -f \(behind.path)")
-    var command = "\(links)"
-    for (index, batch) in ([messages] + late.map { $0.messages.map(\.bytes) }).enumerated() {
-      let file = try directory.file("batch\(index)", contents: Data(batch.joined()))
-      command += "; \"$PROBE\" send \(file.path)"
-    }
-    let batch = try loaded(by: command)
-    #expect(difference(text: text.dump, batch: batch.dump) == nil, "\(name): late expressions")
-    #expect(difference(text: text.listing, batch: batch.listing) == nil, "\(name): late listing")
-    #expect(late.allSatisfy { batch.dump.contains("device \($0.device)") }, "\(name): devices")
   }
 
   @Test func labelsComeBackFromTheKernel() throws {

@@ -78,6 +78,72 @@ package struct RandomPolicy {
     return Self.policy(chains, regular: regular.sorted { $0.name < $1.name })
   }
 
+  /// A policy of two to twelve rules, with everything the language has now and then: for thousands of them.
+  package mutating func smallPolicy() -> HostPolicy {
+    var chains: [BaseChain] = []
+    var regular: [RegularChain] = []
+    for (index, hook) in random.some(of: Hook.allCases, atMost: 2).enumerated() {
+      var targets: [String] = []
+      if random.chance(45) {
+        regular += self.chains(hook: hook).map { chain in
+          var chain = chain
+          chain.rules = Array(chain.rules.prefix(2))
+          return chain
+        }
+        targets = Self.chainNames.map { "\($0)-\(hook.rawValue)" }
+      }
+      let rules = (0..<Int.random(in: 1...3, using: &random)).map { number in
+        var rule = self.rule(hook: hook, name: "r\(number)", targets: targets)
+        if random.chance(4) { rule.isEnabled = false }
+        return rule
+      }
+      let canReject = [.input, .forward, .output].contains(hook)
+      var chain = Samples.chain(
+        hook, policy: random.pick(canReject ? ChainPolicy.allCases : [.accept, .drop]), rules)
+      if hook == .ingress { chain.devices = random.some(of: Self.devices, atMost: 2) }
+      chains.append(chain)
+      if index == 0, random.chance(20) { chains.append(secondChain(hook: hook)) }
+    }
+    for hook in [Hook.prerouting, .input, .output, .postrouting] where random.chance(12) {
+      let rules = (0..<Int.random(in: 1...2, using: &random)).map { natRule(hook: hook, name: "r\($0)") }
+      chains.append(
+        BaseChain(
+          hook: hook, isNAT: true, priority: hook == .prerouting || hook == .output ? -105 : 95,
+          policy: .accept, rules: rules, span: Samples.span))
+    }
+    var policy = Self.policy(chains, regular: regular.sorted { $0.name < $1.name })
+    if random.chance(2) {
+      policy.addressSets.append(Self.largeSet)
+      policy.addressSets.sort { $0.name < $1.name }
+      let large = Match(
+        .addresses(.source, AddressMatch(addresses: Self.largeSet.addresses, name: Self.largeSet.name)))
+      policy.firewall?.baseChains[0].rules.insert(
+        Samples.rule("\(chains[0].place)/large", .accept, large), at: 0)
+    }
+    return policy
+  }
+
+  /// Interfaces that whoever loads such a policy has to make.
+  package static let devices = ["en-0.1", "in0", "in1"]
+
+  /// More elements than fit into one message.
+  private static let largeSet = NamedAddressSet(
+    name: "large",
+    addresses: AddressSet(
+      ipv4: (0..<2100).map { IPv4Range($0 * 0x400, $0 * 0x400 + ($0 % 3) * 7) },
+      ipv6: (0..<40).map { IPv6Range(UInt128($0) << 70, UInt128($0) << 70 + UInt128($0 % 5)) }),
+    span: Samples.span)
+
+  /// One with a name of its own, before or behind the usual one of its hook.
+  private mutating func secondChain(hook: Hook) -> BaseChain {
+    let rules = (0..<Int.random(in: 1...2, using: &random)).map { number in
+      rule(hook: hook, place: "second", name: "r\(number)")
+    }
+    return BaseChain(
+      name: "second", hook: hook, priority: random.pick([-390, -20, 17, 310]), policy: .accept,
+      devices: hook == .ingress ? [random.pick(Self.devices)] : [], rules: rules, span: Samples.span)
+  }
+
   /// With the hook behind them: names for the kernel, and one that is too long for it.
   private static let chainNames = ["a", "trusted", "a-name-beyond-the-31-bytes-of-others"]
 
@@ -147,7 +213,7 @@ package struct RandomPolicy {
         case .drop, .reject: false
         default: true
         }
-      if random.chance(12) {
+      if hook != .ingress, random.chance(12) {
         rule.connections = ConnectionLimit(
           isOver: mayBound ? random.chance(50) : true, count: random.pick([1, 4, 4_000_000_000]),
           key: random.chance(60) ? key() : nil)
@@ -234,7 +300,7 @@ package struct RandomPolicy {
     var fields: [VerdictMap.Field] = [
       .port(random.pick([6, 17])), .address(.source), .address(.destination), .mark,
     ]
-    if [.prerouting, .input, .forward].contains(hook) { fields.append(.interface(.input)) }
+    if [.ingress, .prerouting, .input, .forward].contains(hook) { fields.append(.interface(.input)) }
     if [.forward, .output, .postrouting].contains(hook) { fields.append(.interface(.output)) }
     fields.shuffle(using: &random)
     fields = Array(fields.prefix(random.chance(50) ? 1 : 2))
@@ -297,14 +363,16 @@ package struct RandomPolicy {
   private mutating func changes(hook: Hook) -> Changes {
     var changes = Changes()
     guard random.chance(35) else { return changes }
-    changes.restoresMark = random.chance(30)
-    if random.chance(30) { changes.connectionMark = mark() }
+    // There are no connections at ingress yet.
+    let hasConnections = hook != .ingress
+    changes.restoresMark = hasConnections && random.chance(30)
+    if hasConnections, random.chance(30) { changes.connectionMark = mark() }
     if random.chance(30) { changes.dscp = random.pick([0, 8, 46, 63]) }
     if random.chance(40) { changes.mark = mark() }
     if [.forward, .output, .postrouting].contains(hook), random.chance(35) {
       changes.segmentSize = random.pick([.pathMTU, .bytes(536), .bytes(1400)])
     }
-    changes.savesMark = random.chance(30)
+    changes.savesMark = hasConnections && random.chance(30)
     for operation in [SetUpdate.Operation.add, .update, .delete] where random.chance(15) {
       let set = random.pick(Self.dynamicSets.filter { $0.filler == .rules })
       let hasTimeout = operation != .delete && set.timeout != nil && random.chance(50)
@@ -370,12 +438,12 @@ package struct RandomPolicy {
     } else if random.chance(75) {
       matches += transport()
     }
-    if random.chance(30) {
+    if hook != .ingress, random.chance(30) {
       let list: [ConntrackStates] = [.invalid, .established, .related, .new, .untracked]
       let states = random.some(of: list, atMost: 5).reduce(into: ConntrackStates()) { $0.insert($1) }
       matches.append(Match(.states(states), isNegated: negated(&self)))
     }
-    if random.chance(20) {
+    if hook != .ingress, random.chance(20) {
       let list: [ConntrackStatus] = [.expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying]
       let status = random.some(of: list, atMost: 3).reduce(into: ConntrackStatus()) { $0.insert($1) }
       matches.append(Match(.status(status), isNegated: negated(&self)))
@@ -383,10 +451,11 @@ package struct RandomPolicy {
     // At most one with sets: each of them is asked apart, and the parts of a rule are numbered.
     let asksSets: AddressSide = random.pick([.source, .destination])
     for side in [AddressSide.source, .destination] where random.chance(35) {
-      let list = side == asksSets && random.chance(40) ? changingAddresses() : addresses()
+      var list = side == asksSets && random.chance(40) ? changingAddresses() : addresses()
+      if hook == .ingress { list = list.withoutRouting }
       matches.append(Match(.addresses(side, list), isNegated: negated(&self)))
     }
-    if [.prerouting, .input, .forward].contains(hook), random.chance(30) {
+    if [.ingress, .prerouting, .input, .forward].contains(hook), random.chance(30) {
       matches.append(Match(.interfaces(.input, interfaces()), isNegated: negated(&self)))
     }
     if [.forward, .output, .postrouting].contains(hook), random.chance(30) {
@@ -406,8 +475,8 @@ package struct RandomPolicy {
     var conditions: [Match.Condition] = []
     // Most rules have none, or too few packets would meet one.
     guard random.chance(25) else { return [] }
-    let hasArrived = [.prerouting, .input, .forward].contains(hook)
-    for kind in [MarkKind.mark, .connmark] where random.chance(15) {
+    let hasArrived = [.ingress, .prerouting, .input, .forward].contains(hook)
+    for kind in hook == .ingress ? [MarkKind.mark] : [.mark, .connmark] where random.chance(15) {
       if random.chance(40) {
         let mask = random.pick([0, 0x10, 0xf0, 0x4001, 0x7fff_ffff] as [UInt32])
         conditions.append(.mark(kind, MarkValues([single(mark() & mask)], mask: mask)))
@@ -426,8 +495,8 @@ package struct RandomPolicy {
         conditions.append(
           .linkAddresses(side, random.some(of: pool.map { LinkAddress($0) }, atMost: 2).sorted()))
       }
-      if random.chance(10) { conditions.append(.spoofed) }
-      if random.chance(10) { conditions.append(.ipsec) }
+      if hook != .ingress, random.chance(10) { conditions.append(.spoofed) }
+      if hook != .ingress, random.chance(10) { conditions.append(.ipsec) }
     }
     if random.chance(10) { conditions.append(.dscp(ranges([0...0, 8...8, 10...14, 46...46, 48...63]))) }
     if random.chance(10) {
@@ -557,7 +626,7 @@ package struct RandomPolicy {
     if random.chance(30), !match.sets.isEmpty {
       let (name, set) = random.pick(Self.namedSets)
       exception.addresses = set
-      exception.name = name
+      exception.name = random.chance(60) ? name : nil
       match.addresses = match.addresses.subtracting(set)
       match.name = nil
     }
@@ -589,5 +658,19 @@ package struct RandomPolicy {
     return IntervalSet(
       random.some(of: pool, atMost: 3).map { AddressRange($0.lowerBound, $0.upperBound) }
     ).ranges
+  }
+}
+
+extension AddressMatch {
+  /// Without what only the routing table knows; everything, if nothing else is left.
+  fileprivate var withoutRouting: AddressMatch {
+    guard !allSpecials.isEmpty else { return self }
+    if tree != nil { return AddressMatch(addresses: .all) }
+    var match = self
+    match.specials = []
+    match.exception?.specials = []
+    if match.exception == Exception() { match.exception = nil }
+    if match.addresses.isEmpty, match.sets.isEmpty { match = AddressMatch(addresses: .all) }
+    return match
   }
 }

@@ -6,7 +6,7 @@ import Ruleset
 /// What the kernel tests run inside a network namespace of their own, which a test process must not enter.
 ///
 /// `send FILE` commits a file of messages as one batch; `dump` prints our table without labels, `dump-labels`
-/// with them; `digest` prints the loaded policy; `foreign` the base chains of other tables.
+/// with them; `digest` prints the loaded policy; `foreign` the base chains of other tables; `serve` answers requests.
 @main
 struct RulesetProbe {
   static func main() {
@@ -35,8 +35,11 @@ struct RulesetProbe {
           chain.table.family, chain.table.name, chain.name,
           chain.base.map { "\($0.hook) \($0.priority)" } ?? "?")
       }
+    case ("serve", 2):
+      var server = try ProbeServer()
+      try server.run()
     default:
-      print("usage: ruleset-probe send FILE | dump | dump-labels | digest | foreign")
+      print("usage: ruleset-probe send FILE | dump | dump-labels | digest | foreign | serve")
       exit(64)
     }
   }
@@ -53,6 +56,12 @@ struct RulesetProbe {
       content += chunk.prefix(count)
     }
     close(descriptor)
+    var socket = try NetlinkSocket()
+    try socket.commit(messages(in: content))
+  }
+
+  /// Finished messages that lie back to back.
+  static func messages(in content: [UInt8]) -> [[UInt8]] {
     var messages: [[UInt8]] = []
     var rest = content[...]
     while rest.count >= 16 {
@@ -60,7 +69,6 @@ struct RulesetProbe {
       messages.append(Array(rest.prefix(length)))
       rest = rest.dropFirst(length)
     }
-    var socket = try NetlinkSocket()
-    try socket.commit(messages)
+    return messages
   }
 }

@@ -301,10 +301,12 @@ extension Checker {
   }
 
   private mutating func hasOrder(_ key: SysctlKey, _ value: Spanned<String>, _ span: SourceSpan) -> Bool {
-    guard let row = SysctlTable.row(for: key), row.isOrdered else {
+    let row = SysctlTable.row(for: key)
+    guard let row, row.isOrdered else {
+      let near = row == nil ? suggestion(for: key.pattern, among: SysctlTable.rows.map(\.key)) : []
       error(
         .expectUnknownOrder, span, "which value of `\(key.text)` is stronger is not known",
-        help: ["write `is` in place of `at least`"])
+        help: near + ["write `is` in place of `at least`"])
       return false
     }
     guard row.normalized(value.value) != nil else {

@@ -37,8 +37,10 @@ struct CaseFolder {
 
   func input() throws -> [UInt8] { Array(try Data(contentsOf: url.appending(path: "policy.cos"))) }
 
-  /// Policies, fragments and lists.
-  private static func isInput(_ name: String) -> Bool { name.hasSuffix(".cos") || name.hasPrefix("lists/") }
+  /// Policies, fragments and lists; the lists that a compile writes lie below `sets`.
+  private static func isInput(_ name: String) -> Bool {
+    name.hasSuffix(".cos") || (name.hasSuffix(".netset") && !name.hasPrefix("sets/"))
+  }
 
   /// Names of expected outputs, relative to the folder.
   func expectedNames() -> Set<String> {

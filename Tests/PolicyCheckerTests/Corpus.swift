@@ -6,12 +6,25 @@ import PolicySamples
 
 /// The files the tests read, found from this file's own place.
 enum Corpus {
+  /// `RECORD_GOLDENS=1`: goldens are written, and the run is red.
+  static let isRecording = ProcessInfo.processInfo.environment["RECORD_GOLDENS"] == "1"
+
   static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-  static let cases = root.appendingPathComponent("Tests/PolicyCheckerTests/Cases")
+  /// Folders of bad policies, each with what the compiler says about it.
+  static let cases = folders(below: root.appendingPathComponent("Tests/CompilerTests/Findings"))
   static let policies = root.appendingPathComponent("policies")
   static let examples = root.appendingPathComponent("../shared/examples")
   static let schema = root.appendingPathComponent("schema/policy.schema.json")
+
+  /// Those that hold a `policy.cos`, sorted.
+  private static func folders(below folder: URL) -> [URL] {
+    guard let walk = FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil) else {
+      return []
+    }
+    return walk.compactMap { $0 as? URL }.filter { $0.lastPathComponent == "policy.cos" }
+      .map { $0.deletingLastPathComponent() }.sorted { $0.path < $1.path }
+  }
 
   /// Files with an ending in a folder, sorted; empty if there is no folder.
   static func files(in folder: URL, ending: String) -> [URL] {
@@ -24,7 +37,7 @@ enum Corpus {
 
   /// Every policy of the cases, the shipped policies and the examples.
   static var all: [URL] {
-    files(in: cases, ending: "").map { $0.appendingPathComponent("policy.cos") }
+    cases.map { $0.appendingPathComponent("policy.cos") }
       + files(in: policies, ending: ".cos") + files(in: examples, ending: ".cos")
   }
 }

@@ -22,7 +22,7 @@ import Testing
       let input = [UInt8](try Data(contentsOf: folder.appendingPathComponent("policy.cos")))
       let output = try #require(try formatted(input).bytes, "\(folder.lastPathComponent)")
       let golden = folder.appendingPathComponent("formatted.cos")
-      if GoldenTests.isRecording {
+      if Corpus.isRecording {
         try Data(output).write(to: golden)
         continue
       }
@@ -30,7 +30,7 @@ import Testing
       #expect(expected.map { [UInt8]($0) } == output, "\(folder.lastPathComponent)")
       #expect(try formatted(output).bytes == output, "\(folder.lastPathComponent)")
     }
-    #expect(!GoldenTests.isRecording, "goldens recorded")
+    #expect(!Corpus.isRecording, "goldens recorded")
   }
 
   /// They are the examples of the layout.

@@ -7,7 +7,7 @@ import Testing
   /// `RECORD_GOLDENS=1` writes the file, and the run is red.
   @Test func theCommittedSchemaIsTheTables() throws {
     let text = PolicySchema.jsonText()
-    if GoldenTests.isRecording {
+    if Corpus.isRecording {
       try text.write(to: Corpus.schema, atomically: true, encoding: .utf8)
       Issue.record("schema recorded")
       return

@@ -38,9 +38,8 @@ enum DocumentCorpus {
 
   /// A case whose golden is what the compiler says may be damaged on purpose.
   private static func hasFindings(_ file: URL) -> Bool {
-    ["diagnostics.txt", "findings.txt"].contains {
-      FileManager.default.fileExists(atPath: file.deletingLastPathComponent().appending(path: $0).path())
-    }
+    FileManager.default.fileExists(
+      atPath: file.deletingLastPathComponent().appending(path: "findings.txt").path())
   }
 
   static func files(below folder: URL, where matches: (URL) -> Bool) throws -> [DocumentFile] {

@@ -18,7 +18,7 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
 COMMANDS = ("", "compile", "check", "diff", "query", "explain", "fmt", "apply", "inspect", "sandbox", "digest",
-            "schema", "install", "uninstall", "stage", "rollback")
+            "schema")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates
@@ -353,7 +353,7 @@ class Sarif(CommandLine):
     def test_every_kind_of_finding(self):
         """All bad policies of the tests in one log each."""
         results = 0
-        policies = (support.REPOSITORY / "Tests" / "PolicyCheckerTests" / "Cases").rglob("policy.cos")
+        policies = (support.REPOSITORY / "Tests" / "CompilerTests" / "Findings").rglob("policy.cos")
         for folder in sorted(path.parent for path in policies):
             shutil.copytree(folder, self.directory, dirs_exist_ok=True)
             done = lockdown("check", "--format", "sarif", "policy.cos", cwd=self.directory)

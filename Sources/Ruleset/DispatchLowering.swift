@@ -19,6 +19,7 @@ struct DispatchLowering {
 
   mutating func lower(_ parts: inout Parts, _ names: inout ChainNames, id: String) -> Output {
     var output = Output()
+    let isApart = isApart
     let isOfFamilies = map.fields.contains { if case .address = $0 { true } else { false } }
     let families: [Families?] = isOfFamilies ? [.ipv4, .ipv6] : [nil]
     for family in families {
@@ -33,7 +34,28 @@ struct DispatchLowering {
       }
       lower(lines, family, &parts, &names, id: id, &output)
     }
+    if isApart {
+      let name = names.take(for: id)
+      output.generatedChains.append(Chain(name: name, base: nil, rules: output.rules))
+      output.rules = [parts.rule(Conjunction(), [.verdict(.jump(name))])]
+    }
     return output
+  }
+
+  /// Whether the rules stand in a chain of their own: one that a `jump` of the map leads to may change the mark, and
+  /// then what comes back must not meet a second key, or the rest. From such a chain, `goto` comes back behind the map.
+  private var isApart: Bool {
+    guard map.fields.contains(.mark) else { return false }
+    var jumps = false
+    for verdict in map.verdicts {
+      switch verdict {
+      case .jump: jumps = true
+      case .goto: return false
+      case .return where chainPolicy == nil: return false
+      default: break
+      }
+    }
+    return jumps
   }
 
   private struct Line {
@@ -107,6 +129,7 @@ struct DispatchLowering {
   ) -> KernelVerdict {
     let statements = Effects.statements(of: verdict, chainPolicy: chainPolicy)
     if statements.count == 1, case .verdict(let simple)? = statements[0].first, statements[0].count == 1 {
+      if case .jump(let chain) = simple, isApart { return .goto(chain) }
       return simple
     }
     if let known = helpers.first(where: { $0.verdict == verdict }) { return .goto(known.chain) }

@@ -19,9 +19,9 @@ struct DispatchLowering {
 
   mutating func lower(_ parts: inout Parts, _ names: inout ChainNames, id: String) -> Output {
     var output = Output()
-    let isApart = isApart
     let isOfFamilies = map.fields.contains { if case .address = $0 { true } else { false } }
     let families: [Families?] = isOfFamilies ? [.ipv4, .ipv6] : [nil]
+    var jumps: [KernelRule] = []
     for family in families {
       var lines: [Line] = []
       for entry in map.entries {
@@ -32,30 +32,25 @@ struct DispatchLowering {
           lines.append(Line(elements: elements, verdict: entry.verdict))
         }
       }
-      lower(lines, family, &parts, &names, id: id, &output)
+      let keys = lines.flatMap(\.elements)
+      func lower(_ lines: [Line], _ rest: Verdict) -> [KernelRule] {
+        self.lower(lines, family, &parts, &names, id: id, &output)
+          + self.lower(rest, besides: keys, family, &parts, &names, id: id, &output)
+      }
+      guard jumpsApart else {
+        output.rules += lower(lines, map.otherwise)
+        continue
+      }
+      let restJumps = Self.isJump(map.otherwise)
+      output.rules += lower(lines.filter { !Self.isJump($0.verdict) }, restJumps ? .continue : map.otherwise)
+      jumps += lower(lines.filter { Self.isJump($0.verdict) }, restJumps ? map.otherwise : .continue)
     }
-    if isApart {
+    if !jumps.isEmpty {
       let name = names.take(for: id)
-      output.generatedChains.append(Chain(name: name, base: nil, rules: output.rules))
-      output.rules = [parts.rule(Conjunction(), [.verdict(.jump(name))])]
+      output.generatedChains.append(Chain(name: name, base: nil, rules: jumps))
+      output.rules.append(parts.rule(Conjunction(), [.verdict(.jump(name))]))
     }
     return output
-  }
-
-  /// Whether the rules stand in a chain of their own: one that a `jump` of the map leads to may change the mark, and
-  /// then what comes back must not meet a second key, or the rest. From such a chain, `goto` comes back behind the map.
-  private var isApart: Bool {
-    guard map.fields.contains(.mark) else { return false }
-    var jumps = false
-    for verdict in map.verdicts {
-      switch verdict {
-      case .jump: jumps = true
-      case .goto: return false
-      case .return where chainPolicy == nil: return false
-      default: break
-      }
-    }
-    return jumps
   }
 
   private struct Line {
@@ -63,11 +58,20 @@ struct DispatchLowering {
     var verdict: Verdict
   }
 
+  /// Whether what jumps stands in a chain of its own, behind the rest: a chain may change the mark, and what comes back
+  /// from it must not meet a second key. From such a chain, `goto` comes back behind the map.
+  private var jumpsApart: Bool { map.fields.contains(.mark) && map.verdicts.contains(where: Self.isJump) }
+
+  private static func isJump(_ verdict: Verdict) -> Bool {
+    if case .jump = verdict { true } else { false }
+  }
+
   private mutating func lower(
     _ lines: [Line], _ family: Families?, _ parts: inout Parts, _ names: inout ChainNames, id: String,
     _ output: inout Output
-  ) {
+  ) -> [KernelRule] {
     let guardOfFields = Conjunction(protocols: protocols).inFamily(family)
+    var rules: [KernelRule] = []
     var singles: [KernelSet.Element] = []
     for line in lines {
       let verdict = kernelVerdict(line.verdict, &parts, &names, id: id, &output)
@@ -81,29 +85,35 @@ struct DispatchLowering {
       case .verdict(let verdict)? = element.data
     {
       let key = KernelSet.Element(element.lower, element.upper)
-      output.rules.append(
-        parts.rule(guardOfFields.adding(condition([key], .equal, family)), [.verdict(verdict)]))
+      rules.append(parts.rule(guardOfFields.adding(condition([key], .equal, family)), [.verdict(verdict)]))
     } else if !singles.isEmpty {
       let elements = singles.map { inRegister($0, family) }
         .sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
       let set = KernelSet(
         name: nil, keyType: keyType(family), isInterval: false, dataType: .verdict, elements: elements)
-      output.rules.append(parts.dispatch(guardOfFields, field(family), set))
+      rules.append(parts.dispatch(guardOfFields, field(family), set))
     }
     for line in lines {
       let ranges = line.elements.filter { !$0.isSingle }
       guard !ranges.isEmpty else { continue }
       let verdict = kernelVerdict(line.verdict, &parts, &names, id: id, &output)
-      output.rules.append(
+      rules.append(
         parts.rule(guardOfFields.adding(condition(merged(ranges), .equal, family)), [.verdict(verdict)]))
     }
-    guard map.otherwise != .continue else { return }
-    let verdict = kernelVerdict(map.otherwise, &parts, &names, id: id, &output)
-    let all = merged(lines.flatMap(\.elements))
+    return rules
+  }
+
+  /// The rule for packets that have the fields and meet none of the keys.
+  private mutating func lower(
+    _ rest: Verdict, besides keys: [KernelSet.Element], _ family: Families?, _ parts: inout Parts,
+    _ names: inout ChainNames, id: String, _ output: inout Output
+  ) -> [KernelRule] {
+    guard rest != .continue else { return [] }
+    let guardOfFields = Conjunction(protocols: protocols).inFamily(family)
+    let verdict = kernelVerdict(rest, &parts, &names, id: id, &output)
+    let all = merged(keys)
     if !all.isEmpty {
-      output.rules.append(
-        parts.rule(guardOfFields.adding(condition(all, .notEqual, family)), [.verdict(verdict)]))
-      return
+      return [parts.rule(guardOfFields.adding(condition(all, .notEqual, family)), [.verdict(verdict)])]
     }
     // Without a key only a port may be missing: then none is between the first and the last.
     var present = guardOfFields
@@ -111,7 +121,7 @@ struct DispatchLowering {
       present = present.adding(
         Condition(.destinationPort(header: "th"), .equal, .inline(.range([0, 0], [0xff, 0xff]))))
     }
-    output.rules.append(parts.rule(present, [.verdict(verdict)]))
+    return [parts.rule(present, [.verdict(verdict)])]
   }
 
   // MARK: Verdicts
@@ -129,7 +139,7 @@ struct DispatchLowering {
   ) -> KernelVerdict {
     let statements = Effects.statements(of: verdict, chainPolicy: chainPolicy)
     if statements.count == 1, case .verdict(let simple)? = statements[0].first, statements[0].count == 1 {
-      if case .jump(let chain) = simple, isApart { return .goto(chain) }
+      if case .jump(let chain) = simple, jumpsApart { return .goto(chain) }
       return simple
     }
     if let known = helpers.first(where: { $0.verdict == verdict }) { return .goto(known.chain) }

@@ -304,17 +304,14 @@ package struct RandomPolicy {
     if [.forward, .output, .postrouting].contains(hook) { fields.append(.interface(.output)) }
     fields.shuffle(using: &random)
     fields = Array(fields.prefix(random.chance(50) ? 1 : 2))
-    let hasMark = fields.contains(.mark)
     // The parts of the first field are apart, so the keys are.
     var first = parts(of: fields[0])
     first.shuffle(using: &random)
     let verdict = { (generator: inout RandomPolicy) -> Verdict in
       let target = generator.random.pick(targets)
-      let verdict: Verdict = generator.random.pick([
+      return generator.random.pick([
         .accept, .drop, .continue, .return, .jump(target), .jump(target), .goto(target),
       ])
-      // Beside a jump that changes the mark which the map asks for, ways out of the chain are not lowered rightly yet.
-      return hasMark && [.return, .goto(target)].contains(verdict) ? .continue : verdict
     }
     let entries = (0..<Int.random(in: 1...3, using: &random)).map { _ in
       let keys = (0..<Int.random(in: 1...2, using: &random)).compactMap { _ -> [VerdictMap.Part]? in

@@ -85,20 +85,24 @@ enum FileBytes {
   ) throws(FileError) -> Int32 {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
-    var offset = 0
-    while offset < bytes.count {
-      let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else {
-        let code = errno
-        close(file)
-        throw FileError(doing: "cannot write", path: path, code: code)
-      }
-      offset += count
+    do throws(FileError) { try fill(file, bytes, path) } catch {
+      close(file)
+      throw error
     }
     // Blocks are allocated now, so that the first fsync commits the journal for all files, and not each its own.
     lockdown_start_writing(file)
     return file
+  }
+
+  /// Writes all bytes to an open file.
+  static func fill(_ file: Int32, _ bytes: [UInt8], _ path: String) throws(FileError) {
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+      offset += count
+    }
   }
 
   /// Waits until a file is on the disk.

@@ -86,7 +86,7 @@ struct RootDirectory: ~Copyable {
     guard file >= 0 else { throw FileError(doing: "cannot write", path: name(relative), code: errno) }
     defer { close(file) }
     do throws(FileError) {
-      try Self.fill(file, bytes, name(relative))
+      try FileBytes.fill(file, bytes, name(relative))
       guard fchmod(file, mode) == 0 else {
         throw FileError(doing: "cannot write", path: name(relative), code: errno)
       }
@@ -168,16 +168,6 @@ struct RootDirectory: ~Copyable {
   private static func temporary(_ relative: String) -> String { temporaryPrefix + last(relative) }
 
   static let temporaryPrefix = ".lockdown-tmp."
-
-  private static func fill(_ file: Int32, _ bytes: [UInt8], _ name: String) throws(FileError) {
-    var offset = 0
-    while offset < bytes.count {
-      let count = bytes[offset...].withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw FileError(doing: "cannot write", path: name, code: errno) }
-      offset += count
-    }
-  }
 
   private func existing(_ relative: String) throws(FileError) -> Folder {
     guard let folder = try Folder(self, relative) else {

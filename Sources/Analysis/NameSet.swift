@@ -23,6 +23,8 @@ struct NameSet: Sendable, Hashable {
   }
 
   static func startingWith(_ prefix: String) -> NameSet {
+    // IFNAMSIZ: no name is longer.
+    if prefix.utf8.count >= 15 { return .exactly(prefix) }
     var upper = Array(prefix.utf8)
     while let last = upper.last, last == 0xff { upper.removeLast() }
     guard let last = upper.popLast() else { return .all }

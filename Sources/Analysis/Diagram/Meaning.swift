@@ -399,7 +399,11 @@ final class Meaning {
     }
     if !rule.changes.isEmpty { hit = changed(rule.changes, hit) }
     if rule.isLimiting {
-      hit = diagram.branch(oracle(policy, rule), hit, Diagram.pass)
+      // What is over a limit is what is not within it.
+      let within = comparesLimiters ? rule.withinLimit : nil
+      hit =
+        within.map { diagram.branch(oracle(policy, $0), Diagram.pass, hit) }
+        ?? diagram.branch(oracle(policy, rule), hit, Diagram.pass)
     }
     return hit
   }
@@ -410,7 +414,9 @@ final class Meaning {
     case .accept: return diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: label))
     case .drop: return diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: label))
     case .reject(let kind):
-      let detail = UInt32(RejectKind.allCases.firstIndex(of: kind) ?? 0)
+      // What a bare `reject` sends says that the port cannot be reached.
+      let sent = kind == .portUnreachable ? .automatic : kind
+      let detail = UInt32(RejectKind.allCases.firstIndex(of: sent) ?? 0)
       return diagram.terminal(OutcomeTable.Outcome(kind: .reject, detail: detail, first: label))
     case .return: return diagram.terminal(OutcomeTable.Outcome(kind: .returned))
     case .jump(let name):
@@ -467,26 +473,5 @@ final class Meaning {
     limiters.append(Limiter(policy: policy, rule: rule))
     oracles[key] = oracle
     return oracle
-  }
-
-  private static func per(_ key: AddressKey?) -> String {
-    key.map { " per \($0.side.rawValue)/\($0.ipv4Bits):\($0.ipv6Bits)" } ?? ""
-  }
-
-  /// All that a rule says about how often it is met, in its own words.
-  static func words(of rule: Rule) -> String {
-    var words: [String] = []
-    if let limiter = rule.connections {
-      words.append(
-        "connections \(limiter.isOver ? "over" : "up to") \(limiter.count)" + Self.per(limiter.key))
-    }
-    if let limit = rule.limit {
-      let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"
-      let (over, bytes) = (limit.isOver ? "over " : "", limit.rate.isBytes ? "bytes" : "")
-      words.append(
-        "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key))
-    }
-    if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
-    return words.joined(separator: ", ")
   }
 }

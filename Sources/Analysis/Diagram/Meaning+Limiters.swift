@@ -1,0 +1,38 @@
+import PolicyModel
+
+/// What a limiter says.
+extension Meaning {
+  private static func per(_ key: AddressKey?) -> String {
+    key.map { " per \($0.side.rawValue)/\($0.ipv4Bits):\($0.ipv6Bits)" } ?? ""
+  }
+
+  /// All that a rule says about how often it is met, in its own words.
+  static func words(of rule: Rule) -> String {
+    var words: [String] = []
+    if let limiter = rule.connections {
+      words.append(
+        "connections \(limiter.isOver ? "over" : "up to") \(limiter.count)" + Self.per(limiter.key))
+    }
+    if let limit = rule.limit {
+      let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"
+      let (over, bytes) = (limit.isOver ? "over " : "", limit.rate.isBytes ? "bytes" : "")
+      words.append(
+        "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key))
+    }
+    if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
+    return words.joined(separator: ", ")
+  }
+}
+
+extension Rule {
+  /// Of a rule with one limiter, which holds for what is over it, the same with the limiter turned round; else nil.
+  var withinLimit: Rule? {
+    guard [connections != nil, limit != nil, quota != nil].count(where: \.self) == 1 else { return nil }
+    guard connections?.isOver ?? limit?.isOver ?? quota?.isOver ?? false else { return nil }
+    var rule = self
+    rule.connections?.isOver = false
+    rule.limit?.isOver = false
+    rule.quota?.isOver = false
+    return rule
+  }
+}

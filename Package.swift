@@ -118,6 +118,8 @@ let package = Package(
       ]),
     // What `lockdown install` puts on a host, and the slots it boots with.
     .target(name: "Installation", dependencies: ["SHA2"]),
+    // The way back from the kernel's programs to the model of policies.
+    .target(name: "Lift", dependencies: ["Diagnostics", "NFTables", "PolicyModel", "Ruleset"]),
     .target(name: "HostState", dependencies: ["CLinux", "NFTables", "Ruleset"]),
 
     // Programs.
@@ -184,13 +186,17 @@ let package = Package(
       name: "NFTablesTests", dependencies: ["NFTables", "PolicyModel", "Ruleset", "RulesetSamples"]),
     .testTarget(name: "BundleFormatTests", dependencies: ["BundleFormat", "SHA2"]),
     .testTarget(
+      name: "LiftTests",
+      dependencies: [
+        "Analysis", "Diagnostics", "Lift", "NFTables", "PolicyModel", "PolicySamples", "Ruleset",
+      ]),
+    .testTarget(
       name: "AnalysisTests", dependencies: ["Analysis", "Diagnostics", "PolicyModel", "PolicySamples"]),
     .testTarget(
       name: "CompilerTests",
       dependencies: [
-        "Analysis", "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "NFTables", "PolicyChecker",
-        "PolicyModel",
-        "PolicySamples", "SHA2",
+        "Analysis", "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "Lift", "NFTables",
+        "PolicyChecker", "PolicyModel", "PolicySamples", "Ruleset", "SHA2",
       ],
       exclude: ["Cases", "Differences", "Findings", "Lint"]),
     .testTarget(

@@ -1,0 +1,198 @@
+import PolicyModel
+import Ruleset
+
+/// Conditions on bytes of a packet.
+extension ConditionLift {
+  mutating func require(_ family: Families) throws(LiftError) {
+    guard families == family else { throw LiftError("a header is read before its family was asked") }
+  }
+
+  mutating func network(
+    _ offset: Int, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
+  ) throws(LiftError) {
+    switch (families, offset, field.length) {
+    case (.ipv4, 12, 1...4): try addresses(.source, field, spans, isNegated)
+    case (.ipv4, 16, 1...4): try addresses(.destination, field, spans, isNegated)
+    case (.ipv6, 8, 1...16): try addresses(.source, field, spans, isNegated)
+    case (.ipv6, 24, 1...16): try addresses(.destination, field, spans, isNegated)
+    case (.ipv4, 1, 1) where field.mask == [0xfc]:
+      matches.append(Match(.dscp(try codes(field, spans, unit: 4)), isNegated: isNegated))
+    case (.ipv6, 0, 2) where field.mask == [0x0f, 0xc0]:
+      matches.append(Match(.dscp(try codes(field, spans, unit: 64)), isNegated: isNegated))
+    case (.ipv4, 8, 1) where field.mask == nil, (.ipv6, 7, 1) where field.mask == nil:
+      matches.append(Match(.timeToLive(try small(field, spans)), isNegated: isNegated))
+    case (.ipv4, 6, 2) where field.mask == [0x1f, 0xff]:
+      guard try numbers(field, spans).ranges == [AddressRange(0, 0)] else {
+        throw LiftError("a fragment by its offset")
+      }
+      matches.append(Match(.fragment, isNegated: !isNegated))
+    default: throw LiftError("bytes \(offset)–\(offset + field.length - 1) of the network header")
+    }
+  }
+
+  private mutating func addresses(
+    _ side: AddressSide, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
+  ) throws(LiftError) {
+    let width = families == .ipv4 ? 4 : 16
+    var ranges: [AddressRange<UInt128>] = []
+    for span in spans {
+      // Fewer bytes are a prefix, and so is a mask of leading ones.
+      var (lower, upper) = span
+      if let mask = field.mask {
+        guard lower == upper, let host = Self.hostBits(mask) else {
+          throw LiftError("an address under a mask with gaps")
+        }
+        for index in upper.indices { upper[index] |= host[index] }
+      }
+      lower += [UInt8](repeating: 0, count: width - lower.count)
+      upper += [UInt8](repeating: 0xff, count: width - upper.count)
+      ranges.append(AddressRange(Self.number(lower), Self.number(upper)))
+    }
+    let set =
+      families == .ipv4
+      ? AddressSet(
+        ipv4: ranges.map {
+          IPv4Range(UInt32(truncatingIfNeeded: $0.lower), UInt32(truncatingIfNeeded: $0.upper))
+        }) : AddressSet(ipv6: ranges)
+    matches.append(Match(.addresses(side, AddressMatch(addresses: set)), isNegated: isNegated))
+  }
+
+  /// A set that is filled while it is there.
+  mutating func member(_ field: LoadedField, of set: String, isNegated: Bool) throws(LiftError) {
+    guard case .payload(.network, let offset) = field.source, field.mask == nil else {
+      throw LiftError("a set that is filled, of something other than addresses")
+    }
+    let side: AddressSide
+    switch (families, offset, field.length) {
+    case (.ipv4, 12, 4), (.ipv6, 8, 16): side = .source
+    case (.ipv4, 16, 4), (.ipv6, 24, 16): side = .destination
+    default: throw LiftError("a set that is filled, of something other than addresses")
+    }
+    matches.append(
+      Match(.addresses(side, AddressMatch(addresses: AddressSet(), sets: [set])), isNegated: isNegated))
+  }
+
+  mutating func transport(
+    _ offset: Int, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
+  ) throws(LiftError) {
+    if let known = protocols, !known.isEmpty, known.allSatisfy(Self.withPorts.contains), field.mask == nil {
+      switch (offset, field.length) {
+      case (0, 2), (2, 2):
+        var set = PortSet(try small(field, spans))
+        // The kernel ends the rule for a packet without ports, whatever it asks.
+        if isNegated { set = PortSet([AddressRange(0, .max)]).subtracting(set) }
+        return matches.append(
+          Match(.ports(offset == 0 ? .source : .destination, protocols: known, set)))
+      case (0, 4) where !isNegated && spans.count == 1 && spans[0].lower == spans[0].upper:
+        for (side, bytes) in [(PortSide.source, spans[0].lower[..<2]), (.destination, spans[0].lower[2...])] {
+          let port = UInt16(truncatingIfNeeded: Self.number(Array(bytes)))
+          matches.append(Match(.ports(side, protocols: known, PortSet([AddressRange(port, port)]))))
+        }
+        return
+      default: break
+      }
+    }
+    if protocols == [Self.tcp], offset == 13, field.length == 1, let mask = field.mask?.first {
+      guard spans.count == 1, spans[0].lower == spans[0].upper, let value = spans[0].lower.first else {
+        throw LiftError("several values of TCP flags")
+      }
+      matches.append(
+        Match(
+          .tcpFlags(value: TCPFlags(rawValue: value), mask: TCPFlags(rawValue: mask)), isNegated: isNegated))
+      // The same for a packet whose flags cannot be read.
+      if isNegated { matches.append(Match(.tcpFlags(value: [], mask: []))) }
+      return
+    }
+    if protocols == [Self.icmp] || protocols == [Self.icmpv6], field.mask == nil {
+      switch (offset, field.length) {
+      case (0, 1):
+        return try types(
+          spans.map { (Self.number($0.lower), Self.number($0.upper), 0, 255) }, isNegated: isNegated)
+      case (0, 2) where spans.count == 1 && spans[0].lower == spans[0].upper:
+        let (type, code) = (UInt128(spans[0].lower[0]), UInt128(spans[0].lower[1]))
+        return try types([(type, type, code, code)], isNegated: isNegated)
+      default: break
+      }
+    }
+    throw LiftError(
+      "bytes \(offset)–\(offset + field.length - 1) of a transport header that was not asked for")
+  }
+
+  mutating func transportProtocols(_ values: IntervalSet<UInt128>, _ isNegated: Bool)
+    throws(LiftError)
+  {
+    let listed = (UInt8.min...UInt8.max).filter { values.contains(UInt128($0)) }
+    matches.append(Match(.protocols(listed), isNegated: isNegated))
+    guard !isNegated else { return }
+    protocols = protocols.map { known in listed.filter(known.contains) } ?? listed
+  }
+
+  mutating func types(
+    _ spans: [(UInt128, UInt128, UInt128, UInt128)], isNegated: Bool
+  ) throws(LiftError) {
+    let family: ICMPFamily = protocols == [Self.icmp] ? .icmp : .icmpv6
+    guard protocols == [family.protocolNumber], families == family.families else {
+      throw LiftError("ICMP types of a packet whose protocol and family were not asked")
+    }
+    // By type: the codes.
+    var codes: [UInt8: Set<UInt8>] = [:]
+    let all = Set(UInt8.min...UInt8.max)
+    for (first, last, firstCode, lastCode) in spans {
+      for type in first...last {
+        let span = UInt8(truncatingIfNeeded: firstCode)...UInt8(truncatingIfNeeded: lastCode)
+        codes[UInt8(truncatingIfNeeded: type), default: []].formUnion(span)
+      }
+    }
+    var types: [ICMPType] = []
+    for type in UInt8.min...UInt8.max {
+      let listed = codes[type, default: []]
+      let wanted = isNegated ? all.subtracting(listed) : listed
+      if wanted == all {
+        types.append(ICMPType(type: type))
+      } else {
+        types += wanted.sorted().map { ICMPType(type: type, code: $0) }
+      }
+    }
+    matches.append(Match(.icmp(family, types)))
+  }
+
+  mutating func services(_ parts: [[Span]]) throws(LiftError) {
+    var ports: [UInt8: [AddressRange<UInt16>]] = [:]
+    for part in parts {
+      // The protocol's one byte is in host order, whichever way it is turned.
+      let (first, last) = (Self.number(part[0].lower), Self.number(part[0].upper))
+      for number in first...last {
+        let known = UInt8(truncatingIfNeeded: number)
+        guard Self.withPorts.contains(known) else { throw LiftError("ports of a protocol that has none") }
+        ports[known, default: []].append(
+          AddressRange(
+            UInt16(truncatingIfNeeded: Self.number(part[1].lower)),
+            UInt16(truncatingIfNeeded: Self.number(part[1].upper))))
+      }
+    }
+    matches.append(
+      Match(
+        .services(ports.keys.sorted().map { Service(protocolNumber: $0, ports: PortSet(ports[$0] ?? [])) })))
+  }
+
+  mutating func link(
+    _ offset: Int, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
+  ) throws(LiftError) {
+    guard awaitsLinkAddress, !isNegated, field.mask == nil, spans.allSatisfy({ $0.lower == $0.upper }) else {
+      throw LiftError("link-layer addresses that the model has no clause for")
+    }
+    awaitsLinkAddress = false
+    func add(_ side: AddressSide, _ values: [[UInt8]]) {
+      let addresses = values.map { LinkAddress(UInt64(truncatingIfNeeded: Self.number($0))) }
+      matches.append(Match(.linkAddresses(side, addresses.sorted())))
+    }
+    switch (offset, field.length) {
+    case (0, 6): add(.destination, spans.map(\.lower))
+    case (6, 6): add(.source, spans.map(\.lower))
+    case (0, 12) where spans.count == 1:
+      add(.destination, [Array(spans[0].lower[..<6])])
+      add(.source, [Array(spans[0].lower[6...])])
+    default: throw LiftError("bytes of the link-layer header that are no address")
+    }
+  }
+}

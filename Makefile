@@ -59,7 +59,7 @@ build:
 unit: $(if $(BUILT),,build)
 	LOCKDOWN_KERNEL_TESTS=1 LOCKDOWN_ORACLE_TESTS=1 $(SWIFT) test --skip-build $(BUILD_FLAGS)
 
-kernel: $(if $(BUILT),,release)
+kernel: $(if $(BUILT),,build release)
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
 	  /usr/bin/python3 Tests/kernel/run.py
 

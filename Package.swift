@@ -34,7 +34,7 @@ let memoryStrict: Set<String> = [
 /// otherwise.
 let alwaysOptimized: Set<String> = [
   "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyModel", "PolicySyntax",
-  "Ruleset", "SHA2", "TextBackends",
+  "Ruleset", "SHA2", "TextBackends", "packet-sampler",
 ]
 
 /// Embedded Swift against musl: no runtime, no library but libc.
@@ -150,6 +150,11 @@ let package = Package(
     // Policies as a checker hands them over, by hand and at random.
     .target(
       name: "PolicySamples", dependencies: ["Diagnostics", "PolicyModel"], path: "Tests/PolicySamples"),
+    // Packets for a policy, by what its rules tell apart; the kernel's tests send them.
+    .executableTarget(
+      name: "packet-sampler",
+      dependencies: ["Analysis", "Compiler", "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples"],
+      path: "Tests/PacketSampler"),
     // What must hold for every input; the fuzzing programs ask it of theirs, a test of the seeds.
     .target(
       name: "FuzzChecks",

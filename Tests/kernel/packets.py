@@ -60,13 +60,13 @@ def pseudo_header(source, destination, protocol, length):
     return packed(source) + packed(destination) + struct.pack(">BBH", 0, protocol, length)
 
 
-def ip(source, destination, protocol, payload, *, ttl=64, identification=0, more=False, offset=0):
+def ip(source, destination, protocol, payload, *, ttl=64, dscp=0, identification=0, more=False, offset=0):
     """An IPv4 or IPv6 packet by the form of `source`. IPv4 only: fragment fields, `offset` in bytes."""
     if ":" in source:
-        return (struct.pack(">IHBB", 6 << 28, len(payload), protocol, ttl)
+        return (struct.pack(">IHBB", 6 << 28 | dscp << 22, len(payload), protocol, ttl)
                 + packed(source) + packed(destination) + payload)
     fragment = (0x2000 if more else 0) | offset // 8
-    header = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(payload), identification, fragment, ttl, protocol, 0)
+    header = struct.pack(">BBHHHBBH", 0x45, dscp << 2, 20 + len(payload), identification, fragment, ttl, protocol, 0)
     header += packed(source) + packed(destination)
     return header[:10] + struct.pack(">H", checksum(header)) + header[12:] + payload
 

@@ -52,6 +52,11 @@ extension Analysis {
     let sometimes = find { $0.contains(.sometimes) }
     let never = find { $0.contains(.never) }
     let accepted = always ?? sometimes ?? find { $0.contains(.always) }
+    // What a rule does that nobody can read, no statement knows.
+    switch prover.ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty }) {
+    case .none: break
+    case .found, .unknown: isUnknown = true
+    }
     var diagnostics = DiagnosticList()
     prover.prove(statement, failure: .expectFailed, what: "query", &diagnostics)
     return PacketAnswer(
@@ -76,6 +81,12 @@ extension Analysis {
     let firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
     var tracer = PathTracer(firewall, point)
     tracer.follow(firewall.path(of: region.hook))
+    let packet = Witness(from: finding.box, hook: region.hook).text
+    if let reason = tracer.unreadable {
+      return PacketPath(
+        packet: packet, hook: region.hook, steps: tracer.steps, outcome: "could not tell: \(reason)",
+        isAccepted: false, isKnown: false)
+    }
     let outcome: String
     switch finding.acceptances {
     case .always: outcome = "accepted"
@@ -84,8 +95,8 @@ extension Analysis {
     default: outcome = "accepted or not: it depends on what a translation makes of it"
     }
     return PacketPath(
-      packet: Witness(from: finding.box, hook: region.hook).text, hook: region.hook, steps: tracer.steps,
-      outcome: outcome, isAccepted: !finding.acceptances.contains(.never))
+      packet: packet, hook: region.hook, steps: tracer.steps, outcome: outcome,
+      isAccepted: !finding.acceptances.contains(.never))
   }
 }
 

@@ -20,6 +20,8 @@ package struct PacketPath: Sendable {
   /// `accepted`, `dropped`, …; with the limiters that decide.
   package var outcome: String
   package var isAccepted: Bool
+  /// False: the packet meets a rule that nobody can read, and is followed no further.
+  package var isKnown = true
 }
 
 /// Takes one packet through a firewall as the kernel does, and notes each rule that it meets.
@@ -28,6 +30,8 @@ package struct PacketPath: Sendable {
 struct PathTracer {
   private let firewall: Firewall
   private(set) var steps: [PacketPath.Step] = []
+  /// Why it could not go on: a rule that nobody can read.
+  private(set) var unreadable: String?
   private var box: PacketBox
   /// Where a limiter lets by only some, the trace goes on with the others.
   private var fuel = 10_000
@@ -53,6 +57,7 @@ struct PathTracer {
 
   /// Whether the packet goes on to the next base chain.
   private mutating func walk(_ chain: BaseChain) -> Bool {
+    guard chain.families.contains(box.family) else { return true }
     let isElsewhere = chain.devices.allSatisfy { box.inputInterface.intersection(.exactly($0)).isEmpty }
     if !chain.devices.isEmpty, isElsewhere { return true }
     let isNew = box[.state].contains(UInt128(PacketBox.states.firstIndex(of: .new) ?? 3))
@@ -90,6 +95,11 @@ struct PathTracer {
     for rule in rules where meets(rule) {
       fuel -= 1
       guard fuel > 0 else { return .refuse }
+      if let reason = rule.unreadable {
+        note(place, rule, rule.text, "could not tell: \(reason)", rule.span)
+        unreadable = reason
+        return .refuse
+      }
       let verdict: Verdict
       if case .dispatch(let map) = rule.verdict {
         guard Guard(fieldsOf: map, family: box.family).boxes.contains(where: { box.intersection($0) != nil })

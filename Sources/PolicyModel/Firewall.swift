@@ -78,6 +78,8 @@ package struct BaseChain: Sendable {
   /// Netfilter priority, signed; lower runs first.
   package var priority: Int32
   package var policy: ChainPolicy
+  /// Whose packets it sees; a policy's chains see both.
+  package var families = Families.both
   /// Of an ingress chain: the devices whose packets it sees, sorted; none elsewhere.
   package var devices: [String]
   package var rules: [Rule]

@@ -33,6 +33,7 @@ package struct Rule: Sendable {
     var until: String?
     var controls: [String] = []
     var isEnabled = true
+    var unreadable: String?
     var origin: Origin = .written
     var span: SourceSpan
   }
@@ -209,6 +210,16 @@ package struct Rule: Sendable {
     _modify {
       makeOwn()
       yield &storage.parts.isEnabled
+    }
+  }
+
+  /// Why nobody can tell what it does with the packets that meet its matches: it was read back from a kernel's rules,
+  /// and they say what the model has no words for. Nil: of what a policy says, all is known.
+  package var unreadable: String? {
+    get { storage.parts.unreadable }
+    _modify {
+      makeOwn()
+      yield &storage.parts.unreadable
     }
   }
 

@@ -787,7 +787,9 @@ func refinementIsTransitive(seed: Int) {
 /// `ChangedRules` too.
 @Test func everyFieldOfARuleIsJudged() {
   let rule = Rule(id: "input/x", name: nil, text: "", verdict: .accept, span: nowhere)
-  let judged = ["families", "matches", "connections", "limit", "quota", "changes", "verdict", "isEnabled"]
+  let judged = [
+    "families", "matches", "connections", "limit", "quota", "changes", "verdict", "isEnabled", "unreadable",
+  ]
   let visible = [
     "id", "name", "text", "counter", "log", "comment", "owner", "because", "until", "controls", "origin",
     "span",

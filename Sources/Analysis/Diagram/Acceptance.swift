@@ -24,7 +24,7 @@ extension OutcomeTable {
     case .impossible, .miss: return []
     case .branch:
       let (first, second) = (acceptances(outcome.first), acceptances(outcome.second))
-      if outcome.detail == Oracle.unknown { return first.union(second) }
+      if Oracle.isUnknown(outcome.detail) { return first.union(second) }
       var result: Acceptances = []
       for a in [Acceptances.never, .sometimes, .always] where first.contains(a) {
         for b in [Acceptances.never, .sometimes, .always] where second.contains(b) {
@@ -49,7 +49,15 @@ extension OutcomeTable {
   func isUnknown(_ number: UInt32) -> Bool {
     let outcome = self[number]
     guard outcome.kind == .branch else { return false }
-    return outcome.detail == Oracle.unknown || isUnknown(outcome.first) || isUnknown(outcome.second)
+    return Oracle.isUnknown(outcome.detail) || isUnknown(outcome.first) || isUnknown(outcome.second)
+  }
+
+  /// The labels of rules that packets meet and nobody can read.
+  func unreadable(_ number: UInt32) -> Set<UInt32> {
+    let outcome = self[number]
+    guard outcome.kind == .branch else { return [] }
+    let below = unreadable(outcome.first).union(unreadable(outcome.second))
+    return Oracle.unreadableLabel(outcome.detail).map { below.union([$0]) } ?? below
   }
 
   /// Whether a limiter is asked.

@@ -31,10 +31,10 @@ struct CompiledFirewall {
   var baseChains: [Chain] = []
   var regularChains: [String: Chain] = [:]
 
-  /// Whether a rule may give connections other addresses in one of these hooks.
-  func translates(in hooks: Set<Hook>) -> Bool {
-    baseChains.contains { chain in
-      chain.isNAT && chain.rules.contains { $0.rule.isEnabled } && chain.hook.map(hooks.contains) ?? false
+  /// Rules that may give connections other addresses in one of these hooks.
+  func translating(in hooks: Set<Hook>) -> [CompiledRule] {
+    baseChains.flatMap { chain in
+      chain.isNAT && chain.hook.map(hooks.contains) ?? false ? chain.rules.filter(\.rule.isEnabled) : []
     }
   }
 }
@@ -56,8 +56,12 @@ extension GuardCompiler {
   mutating func compile(_ firewall: Firewall?, _ rules: inout [Rule]) -> CompiledFirewall {
     var result = CompiledFirewall()
     for chain in firewall?.baseChains ?? [] {
+      let isSeen = chain.families.contains(family)
       var compiled = CompiledFirewall.Chain(
-        rules: compile(chain.rules, &rules), policy: chain.policy, isNAT: chain.isNAT, hook: chain.hook)
+        rules: compile(chain.rules, &rules), policy: isSeen ? chain.policy : .accept, isNAT: chain.isNAT,
+        hook: chain.hook)
+      // The labels of its rules stay what they are in the other family.
+      if !isSeen { compiled.rules = [] }
       if !chain.devices.isEmpty {
         compiled.delivered = form(Match(.interfaces(.input, chain.devices.map { InterfacePattern($0) })))
       }

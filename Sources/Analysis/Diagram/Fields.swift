@@ -62,7 +62,8 @@ enum NameNumber {
 
   static func range(_ pattern: InterfacePattern) -> AddressRange<UInt128> {
     let first = of(pattern.name)
-    guard pattern.isPrefix else { return AddressRange(first, first) }
+    // IFNAMSIZ: no name is longer.
+    guard pattern.isPrefix, pattern.name.utf8.count < 15 else { return AddressRange(first, first) }
     let free = UInt128(16 - min(pattern.name.utf8.count, 15)) * 8
     return AddressRange(first, free >= 128 ? .max : first | ((UInt128(1) << free) - 1))
   }

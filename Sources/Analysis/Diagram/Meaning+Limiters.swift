@@ -25,6 +25,41 @@ extension Meaning {
 }
 
 extension Rule {
+  /// Without the bits of addresses that count in the other family.
+  func limiting(in family: Families) -> Rule {
+    func own(_ key: AddressKey?) -> AddressKey? {
+      guard var key else { return nil }
+      if family == .ipv4 { key.ipv6Bits = 128 } else { key.ipv4Bits = 32 }
+      return key
+    }
+    guard connections?.key != nil || limit?.key != nil else { return self }
+    var rule = self
+    rule.connections?.key = own(connections?.key)
+    rule.limit?.key = own(limit?.key)
+    return rule
+  }
+
+  /// The rule with one of its limiters alone, in the order in which they are asked.
+  var limiters: [Rule] {
+    var rules: [Rule] = []
+    if connections != nil {
+      var rule = self
+      (rule.limit, rule.quota) = (nil, nil)
+      rules.append(rule)
+    }
+    if limit != nil {
+      var rule = self
+      (rule.connections, rule.quota) = (nil, nil)
+      rules.append(rule)
+    }
+    if quota != nil {
+      var rule = self
+      (rule.connections, rule.limit) = (nil, nil)
+      rules.append(rule)
+    }
+    return rules
+  }
+
   /// Of a rule with one limiter, which holds for what is over it, the same with the limiter turned round; else nil.
   var withinLimit: Rule? {
     guard [connections != nil, limit != nil, quota != nil].count(where: \.self) == 1 else { return nil }

@@ -22,19 +22,13 @@ final class Meaning {
   private var scope: Diagram.Reference?
   /// By field, classes outside of which no packet of the scope is; a field that is not there may be any.
   private var scopeClasses: [Int: [ClassRun]] = [:]
-  /// Whether a limiter is what it says, and not the rule that it stands in.
-  private let comparesLimiters: Bool
-  private var oracles: [OracleKey: UInt32] = [:]
+  /// Which limiters of two policies are one; nil: each is that of its rule.
+  private let limiterPairs: LimiterPairs?
+  private var oracles: [LimiterPairs.Key: UInt32] = [:]
   /// By label, where a guard is asked for again and again.
   var conditions: [UInt32: Diagram.Reference] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
-
-  private struct OracleKey: Hashable {
-    var policy: Int
-    var rule: String
-    var words: String
-  }
 
   private struct ChainKey: Hashable {
     var policy: Int
@@ -61,7 +55,7 @@ final class Meaning {
     forms = compiler.kernelForms()
     self.regions = regions.map { compiler.form($0) }
     self.isLabelled = isLabelled
-    self.comparesLimiters = comparesLimiters
+    limiterPairs = comparesLimiters ? LimiterPairs(firewalls, family) : nil
     let isOverfull = compiler.isOverfull
     var atoms = compiler.finished()
     atoms.finish()
@@ -262,8 +256,16 @@ final class Meaning {
       case .output: ([.input, .output], [.postrouting])
       case .ingress, .forward: ([], [])
       }
-    if firewalls[policy].translates(in: partners) { return .always }
-    return firewalls[policy].translates(in: local) ? forms.loopback : nil
+    if translates(policy, in: partners) { return .always }
+    return translates(policy, in: local) ? forms.loopback : nil
+  }
+
+  /// A rule that no packet can meet translates none.
+  private func translates(_ policy: Int, in hooks: Set<Hook>) -> Bool {
+    firewalls[policy].translating(in: hooks).contains { rule in
+      let condition = diagram.condition(rule.condition)
+      return condition != Diagram.isFalse
+    }
   }
 
   private func states() -> (
@@ -390,6 +392,7 @@ final class Meaning {
   /// What one rule decides about the packets that meet it.
   func hit(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     let rule = compiled.rule
+    if rule.unreadable != nil { return unreadable(compiled.label) }
     var hit: Diagram.Reference
     switch rule.verdict {
     case .dispatch(let map): hit = dispatch(policy, compiled, map)
@@ -398,14 +401,24 @@ final class Meaning {
     default: hit = decision(policy, rule.verdict, compiled.label)
     }
     if !rule.changes.isEmpty { hit = changed(rule.changes, hit) }
-    if rule.isLimiting {
+    guard rule.isLimiting else { return hit }
+    guard limiterPairs != nil else { return diagram.branch(oracle(policy, rule), hit, Diagram.pass) }
+    for limiter in rule.limiting(in: family).limiters.reversed() {
       // What is over a limit is what is not within it.
-      let within = comparesLimiters ? rule.withinLimit : nil
       hit =
-        within.map { diagram.branch(oracle(policy, $0), Diagram.pass, hit) }
-        ?? diagram.branch(oracle(policy, rule), hit, Diagram.pass)
+        limiter.withinLimit.map { diagram.branch(oracle(policy, $0), Diagram.pass, hit) }
+        ?? diagram.branch(oracle(policy, limiter), hit, Diagram.pass)
     }
     return hit
+  }
+
+  /// Anything may become of the packets. That some of them may go on changed needs no word: whatever follows, what
+  /// becomes of them is not known.
+  private func unreadable(_ label: UInt32) -> Diagram.Reference {
+    let oracle = Oracle.unreadable(label)
+    let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: isLabelled ? label : 0))
+    let drop = diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: isLabelled ? label : 0))
+    return diagram.branch(oracle, accept, diagram.branch(oracle, drop, Diagram.pass))
   }
 
   private func decision(_ policy: Int, _ verdict: Verdict, _ label: UInt32) -> Diagram.Reference {
@@ -465,9 +478,7 @@ final class Meaning {
 
   private func oracle(_ policy: Int, _ rule: Rule) -> UInt32 {
     let key =
-      comparesLimiters
-      ? OracleKey(policy: 0, rule: "", words: Self.words(of: rule))
-      : OracleKey(policy: policy, rule: rule.id, words: "")
+      limiterPairs.map { $0.key(policy, rule) } ?? LimiterPairs.Key(policy: policy, rule: rule.id, words: "")
     if let known = oracles[key] { return known }
     let oracle = UInt32(limiters.count)
     limiters.append(Limiter(policy: policy, rule: rule))

@@ -4,6 +4,15 @@ import PolicyModel
 enum Oracle {
   /// Something that is not known, such as the address a translation takes.
   static let unknown: UInt32 = 0
+
+  /// What a rule does that nobody can read, by its label.
+  static func unreadable(_ label: UInt32) -> UInt32 { label | 1 << 31 }
+
+  /// The label of a rule that nobody can read; nil: it is another way.
+  static func unreadableLabel(_ oracle: UInt32) -> UInt32? { oracle >> 31 == 1 ? oracle & ~(1 << 31) : nil }
+
+  /// Whether no limiter decides.
+  static func isUnknown(_ oracle: UInt32) -> Bool { oracle == unknown || oracle >> 31 == 1 }
 }
 
 /// What becomes of a packet: a leaf, or a question to a limiter with what follows from either answer.

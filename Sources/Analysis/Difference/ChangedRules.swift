@@ -43,13 +43,13 @@ enum ChangedRules {
   private static func isPlain(_ firewall: Firewall) -> Bool {
     !firewall.containsRule { rule in
       if case .translate = rule.verdict { return true }
-      return rule.verdict == .notrack || !rule.changes.isEmpty
+      return rule.verdict == .notrack || !rule.changes.isEmpty || rule.unreadable != nil
     }
   }
 
   private static func isAlike(_ a: BaseChain, _ b: BaseChain) -> Bool {
     a.place == b.place && a.hook == b.hook && a.isNAT == b.isNAT && a.priority == b.priority
-      && a.policy == b.policy && a.devices == b.devices
+      && a.policy == b.policy && a.devices == b.devices && a.families == b.families
   }
 
   /// The label of the first rule of each chain.

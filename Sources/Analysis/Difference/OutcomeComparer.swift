@@ -19,6 +19,8 @@ struct OutcomeComparer {
   /// Nil: they do not differ.
   mutating func verdict(_ old: UInt32, _ new: UInt32, _ table: OutcomeTable) -> PacketDifference.Direction? {
     if old == new { return nil }
+    // What nobody can read is told apart.
+    if !table.unreadable(old).isEmpty || !table.unreadable(new).isEmpty { return nil }
     if let verdict = known[Pair(old: old, new: new)] { return verdict }
     let verdict = compare(old, new, table)
     known[Pair(old: old, new: new)] = .some(verdict)

@@ -43,6 +43,11 @@ package struct PacketDifference: Sendable {
   package struct Unknown: Sendable {
     package var place: String
     package var reason: String
+
+    package init(place: String, reason: String) {
+      self.place = place
+      self.reason = reason
+    }
   }
 
   /// Flow-opening ones first, then by direction, place and rules.
@@ -113,6 +118,7 @@ private struct DifferenceRun {
       var changed: [(place: Place, packets: Diagram.Reference)] = []
       let scope = changedRules.map { meaning.restrict(to: $0) } ?? Diagram.isTrue
       for place in places {
+        tellUnreadable(place, meaning)
         let differing = differing(place, meaning)
         let packets = meaning.diagram.and(scope, differing)
         if meaning.diagram.isExhausted { break }
@@ -194,6 +200,28 @@ private struct DifferenceRun {
       before, after, meaning.diagram.newOperation(), equal: Diagram.isFalse
     ) { table, old, new in
       order.verdict(old, new, table) == nil ? OutcomeTable.isFalse : OutcomeTable.isTrue
+    }
+  }
+
+  /// Rules that packets meet and nobody can read. What becomes of those packets is not compared.
+  private mutating func tellUnreadable(_ place: Place, _ meaning: Meaning) {
+    guard [old, new].contains(where: { $0.firewall?.containsRule { $0.unreadable != nil } ?? false }) else {
+      return
+    }
+    var labels: Set<UInt32> = []
+    for (policy, steps) in [place.old, place.new].enumerated() {
+      let outcomes = meaning.path(policy, steps, keepsAlterations: true)
+      _ = meaning.diagram.map(outcomes, meaning.diagram.newOperation()) { table, number in
+        labels.formUnion(table.unreadable(number))
+        return number
+      }
+    }
+    for label in labels.sorted() {
+      let rule = meaning.rules[Int(label)]
+      let told = PacketDifference.Unknown(place: place.name, reason: "\(rule.id): \(rule.unreadable ?? "")")
+      if !unknown.contains(where: { $0.place == told.place && $0.reason == told.reason }) {
+        unknown.append(told)
+      }
     }
   }
 

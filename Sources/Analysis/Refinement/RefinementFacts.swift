@@ -79,7 +79,7 @@ extension Rule {
   func isTheSame(as other: Rule) -> Bool {
     families == other.families && matches == other.matches && connections == other.connections
       && limit == other.limit && quota == other.quota && verdict == other.verdict && changes == other.changes
-      && isEnabled == other.isEnabled
+      && isEnabled == other.isEnabled && unreadable == nil && other.unreadable == nil
   }
 
   /// Dynamic and external sets that it looks up.

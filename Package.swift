@@ -113,7 +113,7 @@ let package = Package(
     .target(
       name: "Compiler",
       dependencies: [
-        "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker",
+        "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "Lift", "NFTables", "PolicyChecker",
         "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "SideThread", "TextBackends",
       ]),
     // What `lockdown install` puts on a host, and the slots it boots with.

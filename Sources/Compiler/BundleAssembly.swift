@@ -81,7 +81,7 @@ enum BundleAssembly {
 
 extension FilterInstruction {
   /// `struct sock_filter` of linux/filter.h, little-endian as every target is.
-  fileprivate var bytes: [UInt8] {
+  var bytes: [UInt8] {
     [UInt8(truncatingIfNeeded: code), UInt8(code >> 8), jumpTrue, jumpFalse]
       + (0..<4).map { UInt8(truncatingIfNeeded: k >> (8 * $0)) }
   }

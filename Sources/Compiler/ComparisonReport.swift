@@ -61,10 +61,17 @@ package struct ComparisonReport {
 
   private var sameness: String { "\(old.name) and \(new.name) mean the same" }
 
+  private var notCompared: String? {
+    let parts = comparison.notCompared
+    return parts.isEmpty
+      ? nil : "not compared, for one side does not hold it: \(parts.joined(separator: ", "))"
+  }
+
   // MARK: Text
 
   package var text: String {
-    if comparison.isEmpty { return sameness + "\n" }
+    let last = notCompared.map { $0 + "\n" } ?? ""
+    if comparison.isEmpty { return sameness + "\n" + last }
     var lines: [String] = []
     for unknown in comparison.packets.unknown {
       lines += ["unknown: \(unknown.place): could not tell: \(unknown.reason)", ""]
@@ -88,7 +95,7 @@ package struct ComparisonReport {
       if !settings.isEmpty { lines.append("") }
     }
     lines.append(summary)
-    return lines.joined(separator: "\n") + "\n"
+    return lines.joined(separator: "\n") + "\n" + last
   }
 
   private func headline(_ change: PacketDifference.Change) -> String {
@@ -106,7 +113,9 @@ package struct ComparisonReport {
 
   private func decision(_ rule: PacketDifference.RuleReference?, _ sources: SourceFiles) -> String {
     guard let rule else { return "no rule decides: the policy of a chain, or no chain" }
-    return [place(rule.span, sources), "\(rule.id): \(rule.text)"].compactMap { $0 }.joined(separator: ": ")
+    // A rule that was read back from a bundle has no text but its id.
+    let text = rule.text == rule.id ? rule.id : "\(rule.id): \(rule.text)"
+    return [place(rule.span, sources), text].compactMap { $0 }.joined(separator: ": ")
   }
 
   private func place(_ span: SourceSpan?, _ sources: SourceFiles) -> String? {
@@ -118,7 +127,8 @@ package struct ComparisonReport {
   // MARK: Markdown
 
   package var markdown: String {
-    if comparison.isEmpty { return "**\(sameness).**\n" }
+    let last = notCompared.map { "\n\($0.prefix(1).uppercased() + $0.dropFirst()).\n" } ?? ""
+    if comparison.isEmpty { return "**\(sameness).**\n" + last }
     var lines = ["**\(summary)**", ""]
     if !comparison.packets.unknown.isEmpty {
       lines += comparison.packets.unknown.map { "- could not tell: \($0.place): \($0.reason)" } + [""]
@@ -147,7 +157,7 @@ package struct ComparisonReport {
         }
       }
     }
-    return lines.joined(separator: "\n") + "\n"
+    return lines.joined(separator: "\n") + "\n" + last
   }
 
   private static func escaped(_ text: String) -> String {
@@ -205,7 +215,9 @@ package struct ComparisonReport {
   package var json: JSONValue {
     .object([
       .init("changes", .array(comparison.packets.changes.map(json))),
-      .init("new", .string(new.name)), .init("old", .string(old.name)),
+      .init("new", .string(new.name)),
+      .init("not-compared", .array(comparison.notCompared.map(JSONValue.string))),
+      .init("old", .string(old.name)),
       .init("same", .bool(comparison.isEmpty)),
       .init("settings", .array(comparison.settings.map(json))),
       .init(

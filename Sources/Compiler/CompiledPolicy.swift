@@ -30,16 +30,20 @@ package struct CompiledPolicy: Sendable {
   package var proofs: ProofSummary
   /// What the policy states and this version does not enforce, one line each, with the reason.
   package var notEnforced: [String]
+  /// Whether the messages to the kernel were read back and proved to mean the policy.
+  package var isReadBack: Bool
   /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name.
   package var files: [OutputFile]
 
   package init(
-    policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String], files: [OutputFile]
+    policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String],
+    isReadBack: Bool, files: [OutputFile]
   ) {
     self.policy = policy
     self.digest = digest
     self.proofs = proofs
     self.notEnforced = notEnforced
+    self.isReadBack = isReadBack
     self.files = files
   }
 }

@@ -49,6 +49,11 @@ struct ItemList {
   /// Counted from 1; 0 for no item.
   func index(of id: String) -> UInt32 { indexes[id] ?? 0 }
 
+  /// Nil: no item has this index.
+  func id(of index: UInt32) -> String? {
+    index > 0 && Int(index) <= items.count ? items[Int(index) - 1].id : nil
+  }
+
   private mutating func add(_ id: String, _ span: SourceSpan) {
     // A module may be allowed and required: one item, at its first place.
     guard indexes[id] == nil else { return }

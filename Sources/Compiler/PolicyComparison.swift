@@ -47,16 +47,22 @@ package struct PolicyComparison: Sendable {
   package var packets: PacketDifference
   /// Settings outside of the firewall, and what rules log and count.
   package var settings: [Setting]
+  /// Parts of a policy that one side does not hold.
+  package var notCompared: [String] = []
 
-  /// - Parameter listsInFull: else regions have the first few elements of a long list.
-  package init(from old: HostPolicy, to new: HostPolicy, listsInFull: Bool = false) {
+  /// - Parameters:
+  ///   - listsInFull: else regions have the first few elements of a long list.
+  ///   - comparesTold: else it does not matter what rules log and count.
+  package init(
+    from old: HostPolicy, to new: HostPolicy, listsInFull: Bool = false, comparesTold: Bool = true
+  ) {
     packets = PacketDifference(from: old, to: new, listsInFull: listsInFull)
     settings = SettingsDifference(from: old, to: new).changes.map { change in
       Setting(
         direction: Direction(rawValue: change.direction.rawValue) ?? .incomparable, domain: change.domain,
         text: change.text, oldSpan: change.oldSpan, newSpan: change.newSpan)
     }
-    settings += Self.actions(old, new)
+    if comparesTold { settings += Self.actions(old, new) }
   }
 
   /// Whether both mean the same.
@@ -64,46 +70,63 @@ package struct PolicyComparison: Sendable {
 
   /// What rules of both say of the packets they meet.
   private static func actions(_ old: HostPolicy, _ new: HostPolicy) -> [Setting] {
-    let (oldRules, newRules) = (old.firewall?.rules ?? [], new.firewall?.rules ?? [])
-    let before = Dictionary(oldRules.indices.map { (oldRules[$0].id, $0) }) { first, _ in first }
+    let (before, after) = (told(old.firewall), told(new.firewall))
     var result: [Setting] = []
-    var seen: Set<String> = []
-    // Most rules say nothing.
-    func isTold(_ rule: Rule) -> Bool { rule.counter != nil || rule.log != nil }
-    func describe(_ rule: Rule?) -> String {
-      guard let rule, rule.isEnabled else { return "nothing" }
+    func add(_ id: String, _ earlier: Told?, _ later: Told?) {
+      let texts = (earlier?.text ?? "nothing", later?.text ?? "nothing")
+      guard texts.0 != texts.1 else { return }
+      result.append(
+        Setting(
+          direction: .visible, domain: "rule", text: "\(id): \(texts.0) → \(texts.1)",
+          oldSpan: earlier?.span ?? before.spans[id], newSpan: later?.span ?? after.spans[id]))
+    }
+    for (id, one) in after.list { add(id, before.all[id], one) }
+    for (id, one) in before.list where after.all[id] == nil { add(id, one, nil) }
+    return result
+  }
+
+  /// What one rule says, which several may be that were read back from a kernel's.
+  private struct Told {
+    var counter: Counter?
+    var log: Log?
+    var span: SourceSpan
+
+    var text: String {
       var words: [String] = []
-      switch rule.counter {
+      switch counter {
       case .anonymous: words.append("count")
       case .named(let name): words.append("count \(name)")
       case nil: break
       }
-      if let log = rule.log {
+      if let log {
         var text = "log \"\(log.prefix)\""
-        if let level = log.level { text += " level \(level)" }
+        // A log without a level has level 4, warning.
+        if let level = log.level, level != 4 { text += " level \(level)" }
         if let group = log.group { text += " nflog \(group)" }
         if let rate = log.atMost { text += " at most \(rate.amount) in \(rate.seconds)s" }
         words.append(text)
       }
-      return words.isEmpty ? "nothing" : words.joined(separator: " ")
+      return words.joined(separator: " ")
     }
-    for rule in newRules {
-      seen.insert(rule.id)
-      let earlier = before[rule.id].map { oldRules[$0] }
-      if !isTold(rule), !(earlier.map(isTold) ?? false) { continue }
-      let texts = (describe(earlier), describe(rule))
-      guard texts.0 != texts.1 else { continue }
-      result.append(
-        Setting(
-          direction: .visible, domain: "rule", text: "\(rule.id): \(texts.0) → \(texts.1)",
-          oldSpan: earlier?.span, newSpan: rule.span))
+  }
+
+  /// The rules that say something, in their order, and where the others stand that are written.
+  private static func told(
+    _ firewall: Firewall?
+  ) -> (list: [(String, Told)], all: [String: Told], spans: [String: SourceSpan]) {
+    var all: [String: Told] = [:]
+    var order: [String] = []
+    // Most rules say nothing.
+    firewall?.forEachRule { rule in
+      guard rule.isEnabled, rule.counter != nil || rule.log != nil else { return }
+      if all[rule.id] == nil { order.append(rule.id) }
+      var one = all[rule.id] ?? Told(span: rule.span)
+      one.counter = one.counter ?? rule.counter
+      one.log = one.log ?? rule.log
+      all[rule.id] = one
     }
-    for rule in oldRules where isTold(rule) && !seen.contains(rule.id) && describe(rule) != "nothing" {
-      result.append(
-        Setting(
-          direction: .visible, domain: "rule", text: "\(rule.id): \(describe(rule)) → nothing",
-          oldSpan: rule.span, newSpan: nil))
-    }
-    return result
+    var spans: [String: SourceSpan] = [:]
+    firewall?.forEachRule { rule in spans[rule.id] = spans[rule.id] ?? rule.span }
+    return (order.compactMap { id in all[id].map { (id, $0) } }, all, spans)
   }
 }

@@ -96,6 +96,15 @@ package enum PolicyCompiler {
       return nil
     }
 
+    let isReadBack = policy.firewall?.ruleCount ?? 0 <= TranslationCheck.limit
+    let translation = SideThread { [policy, items] in
+      isReadBack
+        ? TranslationCheck.mismatches(
+          policy, ruleset, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups, items
+        )
+        : []
+    }
+
     let filter = policy.systemCalls.map { FilterCompiler.compile($0, policy.target) }
     if let filter, filter.count > FilterCompiler.maximumLength {
       diagnostics.report(
@@ -125,9 +134,19 @@ package enum PolicyCompiler {
       .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
     ]
     files += named.canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
+    if let mismatch = translation.wait().first {
+      let rule = mismatch.ruleID.flatMap { id in policy.firewall?.rules.first { $0.id == id } }
+      diagnostics.report(
+        Diagnostic(
+          .mistranslated, at: rule?.span ?? policy.firewall?.span ?? policy.span,
+          "the kernel's rules would not mean this: \(mismatch.reason)",
+          help: ["this is a fault of the compiler, and nothing was written"]))
+      return nil
+    }
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     return CompiledPolicy(
-      policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, files: files)
+      policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
+      files: files)
   }
 }
 

@@ -116,6 +116,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case idCollision = "firewall/id-collision"
   /// The encoder refuses what the checker let through.
   case notEncodable = "firewall/not-encodable"
+  case mistranslated = "firewall/mistranslated"
   case unreachableRule = "firewall/unreachable"
   case badPriority = "firewall/bad-priority"
   case unknownICMPType = "firewall/unknown-icmp-type"

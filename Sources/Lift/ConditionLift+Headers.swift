@@ -57,9 +57,30 @@ extension ConditionLift {
     matches.append(Match(.addresses(side, AddressMatch(addresses: set)), isNegated: isNegated))
   }
 
+  /// A look-up in a set of addresses of the packet's family.
+  mutating func lookup(
+    _ field: LoadedField, _ addresses: AddressSet, isNegated: Bool
+  ) throws(LiftError) {
+    let side: AddressSide
+    switch (field.source, families) {
+    case (.payload(.network, offset: 12), .ipv4), (.payload(.network, offset: 8), .ipv6): side = .source
+    case (.payload(.network, offset: 16), .ipv4), (.payload(.network, offset: 24), .ipv6): side = .destination
+    default: throw LiftError("a set of addresses that is asked for something else")
+    }
+    guard field.length == (families == .ipv4 ? 4 : 16) else {
+      throw LiftError("a part of an address")
+    }
+    matches.append(
+      Match(.addresses(side, AddressMatch(addresses: addresses)), isNegated: isNegated))
+  }
+
   /// A set that is filled while it is there.
-  mutating func member(_ field: LoadedField, of set: String, isNegated: Bool) throws(LiftError) {
-    guard case .payload(.network, let offset) = field.source, field.mask == nil else {
+  ///
+  /// - Returns: how many leading bits of the address are asked for.
+  mutating func member(
+    _ field: LoadedField, of set: String, isNegated: Bool
+  ) throws(LiftError) -> UInt8 {
+    guard case .payload(.network, let offset) = field.source else {
       throw LiftError("a set that is filled, of something other than addresses")
     }
     let side: AddressSide
@@ -70,6 +91,7 @@ extension ConditionLift {
     }
     matches.append(
       Match(.addresses(side, AddressMatch(addresses: AddressSet(), sets: [set])), isNegated: isNegated))
+    return try Self.prefixLength(field.mask) ?? (families == .ipv4 ? 32 : 128)
   }
 
   mutating func transport(
@@ -121,9 +143,13 @@ extension ConditionLift {
   mutating func transportProtocols(_ values: IntervalSet<UInt128>, _ isNegated: Bool)
     throws(LiftError)
   {
-    let listed = (UInt8.min...UInt8.max).filter { values.contains(UInt128($0)) }
-    matches.append(Match(.protocols(listed), isNegated: isNegated))
-    guard !isNegated else { return }
+    var listed = (UInt8.min...UInt8.max).filter { values.contains(UInt128($0)) }
+    if isNegated {
+      // Every packet of IPv4 has a protocol.
+      guard families != .ipv4 else { return matches.append(Match(.protocols(listed), isNegated: true)) }
+      listed = (UInt8.min...UInt8.max).filter { !listed.contains($0) }
+    }
+    matches.append(Match(.protocols(listed)))
     protocols = protocols.map { known in listed.filter(known.contains) } ?? listed
   }
 
@@ -138,6 +164,9 @@ extension ConditionLift {
     var codes: [UInt8: Set<UInt8>] = [:]
     let all = Set(UInt8.min...UInt8.max)
     for (first, last, firstCode, lastCode) in spans {
+      guard first <= last, last <= 255, firstCode <= lastCode, lastCode <= 255 else {
+        throw LiftError("an ICMP type that is none")
+      }
       for type in first...last {
         let span = UInt8(truncatingIfNeeded: firstCode)...UInt8(truncatingIfNeeded: lastCode)
         codes[UInt8(truncatingIfNeeded: type), default: []].formUnion(span)
@@ -178,7 +207,7 @@ extension ConditionLift {
   mutating func link(
     _ offset: Int, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
   ) throws(LiftError) {
-    guard awaitsLinkAddress, !isNegated, field.mask == nil, spans.allSatisfy({ $0.lower == $0.upper }) else {
+    guard hasLinkAddresses, !isNegated, field.mask == nil, spans.allSatisfy({ $0.lower == $0.upper }) else {
       throw LiftError("link-layer addresses that the model has no clause for")
     }
     awaitsLinkAddress = false

@@ -115,10 +115,17 @@ extension ConditionLift {
 
   static func number(_ bytes: [UInt8]) -> UInt128 { bytes.reduce(0) { $0 << 8 | UInt128($1) } }
 
+  /// How many leading ones a mask has; nil: there is none, and all bits count.
+  static func prefixLength(_ mask: [UInt8]?) throws(LiftError) -> UInt8? {
+    guard let mask else { return nil }
+    guard hostBits(mask) != nil else { throw LiftError("an address under a mask with gaps") }
+    return UInt8(mask.reduce(0) { $0 + $1.nonzeroBitCount })
+  }
+
   /// The bits behind leading ones; nil: ones that are not leading.
   static func hostBits(_ mask: [UInt8]) -> [UInt8]? {
     let host = mask.map { ~$0 }
     let value = number(host)
-    return value & (value + 1) == 0 ? host : nil
+    return value & (value &+ 1) == 0 ? host : nil
   }
 }

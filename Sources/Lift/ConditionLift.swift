@@ -13,6 +13,11 @@ struct ConditionLift {
   var protocols: [UInt8]?
   /// `meta iiftype ether` was asked, and no link-layer address yet.
   var awaitsLinkAddress = false
+  /// The device that delivered the packet is one of Ethernet.
+  var hasLinkAddresses = false
+
+  /// Each key of several fields becomes a rule of its own.
+  private static let mostAlternatives = 1_000
 
   /// A span of register bytes, both ends inside.
   typealias Span = (lower: [UInt8], upper: [UInt8])
@@ -33,6 +38,13 @@ struct ConditionLift {
   private static let destinationAddress: UInt32 = 2
   private static let reversePath: UInt32 = 1 | 8 | 32
 
+  init(_ families: Families = .both) { self.families = families }
+
+  /// Whether the packet has ports, unless it is cut off before them.
+  var hasPorts: Bool { protocols.map { !$0.isEmpty && $0.allSatisfy(Self.withPorts.contains) } ?? false }
+
+  var isTCP: Bool { protocols == [Self.tcp] }
+
   /// The one protocol with ports that the packet must have.
   var singlePortProtocol: UInt8? {
     protocols.flatMap { $0.count == 1 && Self.withPorts.contains($0[0]) ? $0[0] : nil }
@@ -43,17 +55,21 @@ struct ConditionLift {
   mutating func compare(
     _ field: LoadedField, _ comparison: Expression.Comparison, _ value: [UInt8]
   ) throws(LiftError) {
-    // nft compares fewer bytes than it has loaded where a name or an address is a prefix.
+    // nft compares fewer bytes than it has loaded where a name is a prefix.
     var field = field
+    guard value.count <= field.length else { throw LiftError("more is compared than what was loaded") }
     if value.count < field.length {
-      guard field.mask == nil else { throw LiftError("a part of a masked value is compared") }
-      if case .meta(.inputInterfaceName) = field.source {
-        return try interfaces([(value, value)], .input, isNegated: comparison == .notEqual, isPrefix: true)
+      let isEquality = comparison == .equal || comparison == .notEqual
+      guard field.mask == nil, isEquality else { throw LiftError("a part of a value is compared") }
+      let side: InterfaceSide
+      switch field.source {
+      case .meta(.inputInterfaceName): side = .input
+      case .meta(.outputInterfaceName): side = .output
+      default: throw LiftError("a part of a value is compared")
       }
-      if case .meta(.outputInterfaceName) = field.source {
-        return try interfaces([(value, value)], .output, isNegated: comparison == .notEqual, isPrefix: true)
-      }
-      throw LiftError("a part of a value is compared")
+      // With the zero behind it, it is the whole name.
+      let isPrefix = !value.contains(0)
+      return try interfaces([(value, value)], side, isNegated: comparison == .notEqual, isPrefix: isPrefix)
     }
     if let flipped = field.flipped {
       field.flipped = nil
@@ -82,9 +98,26 @@ struct ConditionLift {
   mutating func lookup(
     _ fields: [LoadedField], _ elements: [Span], isNegated: Bool
   ) throws(LiftError) {
+    let isAscending = elements.allSatisfy { !$0.upper.lexicographicallyPrecedes($0.lower) }
+    guard isAscending else { throw LiftError("a range that runs downwards") }
     if fields.count == 1 { return try add(fields[0], elements, isNegated: isNegated) }
+    guard elements.count <= Self.mostAlternatives else {
+      throw LiftError("a look-up of many fields and keys")
+    }
     var parts: [[Span]] = []
     for element in elements { parts.append(try Self.split(element, fields)) }
+    // Single numbers in host order as their bytes would be the other way round.
+    var fields = fields
+    for (index, field) in fields.enumerated() where field.isLittleEndian {
+      for part in parts.indices {
+        guard parts[part][index].lower == parts[part][index].upper else {
+          throw LiftError("a range of a number in host order")
+        }
+        let bytes = Array(parts[part][index].lower.reversed())
+        parts[part][index] = (bytes, bytes)
+      }
+      fields[index].isTurned = true
+    }
     if !isNegated, fields.count == 2 {
       switch (fields[0].source, fields[1].source) {
       case (.meta(.transportProtocol), .payload(.transport, offset: 2)): return try services(parts)
@@ -129,7 +162,11 @@ struct ConditionLift {
       guard end <= element.lower.count, end <= element.upper.count else {
         throw LiftError("a key is shorter than what was loaded for it")
       }
-      parts.append((Array(element.lower[offset..<end]), Array(element.upper[offset..<end])))
+      let part: Span = (Array(element.lower[offset..<end]), Array(element.upper[offset..<end]))
+      guard field.length <= 16, !part.upper.lexicographicallyPrecedes(part.lower) else {
+        throw LiftError("a key with a range that runs downwards")
+      }
+      parts.append(part)
       offset += (field.length + 3) & ~3
     }
     return parts
@@ -158,6 +195,7 @@ struct ConditionLift {
       try require(.ipv6)
       matches.append(Match(.fragment))
     case .route: throw LiftError("a comparison of the path's segment size")
+    case .controlGroup: throw LiftError("a control group by its number")
     }
   }
 
@@ -182,6 +220,7 @@ struct ConditionLift {
         throw LiftError("an interface type other than Ethernet")
       }
       awaitsLinkAddress = true
+      hasLinkAddresses = true
     case .socketUser: matches.append(Match(.user(try ids(field, spans, isNegated))))
     case .socketGroup: matches.append(Match(.group(try ids(field, spans, isNegated))))
     case .length: matches.append(Match(.length(try small(field, spans)), isNegated: isNegated))
@@ -253,11 +292,13 @@ struct ConditionLift {
   private mutating func fib(
     _ result: Expression.FIBResult, _ flags: UInt32, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
   ) throws(LiftError) {
-    if result == .outputInterface, flags == Self.reversePath {
+    if result == .outputInterface, flags == Self.reversePath, field.mask == nil {
       let isPresent = try flag(field, spans)
       return matches.append(Match(.spoofed, isNegated: isNegated != isPresent))
     }
-    guard result == .addressType, flags == Self.sourceAddress || flags == Self.destinationAddress else {
+    guard field.mask == nil, result == .addressType,
+      flags == Self.sourceAddress || flags == Self.destinationAddress
+    else {
       throw LiftError("a question to the routing table that the model has no clause for")
     }
     var found = AddressMatch(addresses: AddressSet())

@@ -1,68 +1,251 @@
 package import Diagnostics
 package import NFTables
 package import PolicyModel
-internal import Ruleset
+package import Ruleset
 
-/// Reads a table of the kernel as a firewall of the model: the way back from rule programs to conditions.
+/// Reads tables of the kernel as a firewall of the model: the way back from rule programs to conditions.
 ///
-/// Nothing is guessed. What the model has no words for is an error, so that whatever is said about the result is said
-/// about the kernel's rules.
-package enum Lift {
+/// Nothing is guessed. A rule that the model has no words for becomes one of which only the conditions are known that
+/// were read before, and it says why (`Rule.unreadable`).
+package struct Lift {
+  /// Where findings about a rule are shown.
+  private let span: SourceSpan
+  private var identify: (DumpedRule) -> (id: String, span: SourceSpan)? = { _ in nil }
+  private var names: [String: String] = [:]
+  private var controlGroups: [String: [ControlGroup]] = [:]
+  private var counters: [String: String] = [:]
+  private var contents: [String: ElementList] = [:]
+
+  package struct Result {
+    package var firewall: Firewall
+    /// The sets that are filled while they are there, sorted by name, without those of limiters.
+    package var dynamicSets: [DynamicSet]
+  }
+
   // linux/netfilter.h NF_INET_*.
   private static let hooks: [UInt32: Hook] = [
     0: .prerouting, 1: .input, 2: .forward, 3: .output, 4: .postrouting, 5: .ingress,
   ]
 
   /// - Parameters:
+  ///   - span: where findings are shown about rules that are not identified.
+  ///   - controlGroups: the groups whose numbers a set takes, by its name.
+  ///   - names: definitions, by the name of the set of one family.
+  ///   - counters: the policy's names of counters.
+  ///   - contents: elements of sets that the tables come without.
+  ///   - identify: the policy's rule that one of the kernel is of.
+  package init(
+    at span: SourceSpan, controlGroups: [String: [ControlGroup]] = [:], names: [String: String] = [:],
+    counters: [String: String] = [:], contents: [String: ElementList] = [:],
+    identify: @escaping (DumpedRule) -> (id: String, span: SourceSpan)? = { _ in nil }
+  ) {
+    self.span = span
+    self.controlGroups = controlGroups
+    self.names = names
+    self.counters = counters
+    self.contents = contents
+    self.identify = identify
+  }
+
+  /// - Parameters:
   ///   - table: of family inet.
-  ///   - span: where findings about its rules are shown.
   ///   - other: a firewall to compare it with: base chains in the same places get the same names.
-  package static func firewall(
-    of table: DumpedTable, at span: SourceSpan, namedLike other: Firewall? = nil
-  ) throws(LiftError) -> Firewall {
+  package func firewall(
+    of table: DumpedTable, namedLike other: Firewall? = nil
+  ) throws(LiftError) -> Result {
     guard table.family == .inet else { throw LiftError("table `\(table.name)` is not of family inet") }
     // NFT_TABLE_F_DORMANT.
     guard table.flags & 1 == 0 else { throw LiftError("table `\(table.name)` is dormant") }
-    let sets = Dictionary(table.sets.compactMap { set in set.name.map { ($0, set) } }) { first, _ in first }
     var firewall = Firewall(baseChains: [], span: span)
+    let context = context(of: table)
+    try add(table, context, prefix: "", to: &firewall, namedLike: other)
+    firewall.regularChains.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    try Self.checkTargets(of: firewall)
+    Self.joinDevices(&firewall)
+    return Result(firewall: firewall, dynamicSets: dynamicSets(context))
+  }
+
+  /// All tables of a network namespace. Chains and sets are named `FAMILY TABLE NAME`, but those of one table.
+  ///
+  /// Tables of family arp see no packet of IP, and those of bridges see frames before there are hosts: they are left
+  /// out. Two chains of one place would be asked in an order that nobody can tell.
+  ///
+  /// - Parameters:
+  ///   - own: the name of a table of family inet.
+  ///   - other: a firewall to compare it with: base chains in the same places get the same names.
+  package func firewall(
+    of tables: [DumpedTable], own: String, namedLike other: Firewall? = nil
+  ) throws(LiftError) -> Result {
+    var firewall = Firewall(baseChains: [], span: span)
+    var sets: [DynamicSet] = []
+    for table in tables where table.flags & 1 == 0 && table.family != .arp && table.family != .bridge {
+      let prefix = table.family == .inet && table.name == own ? "" : "\(table.family) \(table.name) "
+      var context = context(of: table)
+      switch table.family {
+      case .ipv4: context.families = .ipv4
+      case .ipv6: context.families = .ipv6
+      default: break
+      }
+      context.setPrefix = prefix
+      try add(
+        table, context, prefix: prefix, to: &firewall, namedLike: table.family == .inet ? other : nil)
+      sets += dynamicSets(context)
+    }
+    for (index, chain) in firewall.baseChains.enumerated() {
+      let twin = firewall.baseChains[..<index].first {
+        $0.hook == chain.hook && $0.priority == chain.priority && $0.devices == chain.devices
+          && !$0.families.isDisjoint(with: chain.families)
+      }
+      if let twin {
+        throw LiftError(
+          "`\(twin.place)` and `\(chain.place)` have one hook and one priority, and which comes first nobody can tell"
+        )
+      }
+    }
+    firewall.regularChains.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    try Self.checkTargets(of: firewall)
+    Self.joinDevices(&firewall)
+    return Result(firewall: firewall, dynamicSets: sets)
+  }
+
+  private func context(of table: DumpedTable) -> LiftContext {
+    var context = LiftContext()
+    context.sets = Dictionary(table.sets.compactMap { set in set.name.map { ($0, set) } }) { first, _ in first
+    }
+    (context.controlGroups, context.names, context.counters) = (controlGroups, names, counters)
+    context.contents = contents
+    return context
+  }
+
+  private func add(
+    _ table: DumpedTable, _ context: LiftContext, prefix: String, to firewall: inout Firewall,
+    namedLike other: Firewall?
+  ) throws(LiftError) {
     for chain in table.chains {
       var rules: [Rule] = []
       for (index, source) in chain.rules.enumerated() {
-        var lift = RuleLift(source, id: "\(chain.name)#\(index + 1)", span: span, sets: sets)
+        let place = "\(prefix)\(chain.name)#\(index + 1)"
+        let known = identify(source)
+        var lift = RuleLift(source, id: known?.id ?? place, span: known?.span ?? span, in: context)
         do throws(LiftError) {
-          let (rule, alternatives) = try lift.run()
-          if let alternatives {
-            rules += try expanded(rule, alternatives)
-          } else {
-            rules += try separated(rule, &firewall)
+          var lifted = try lift.run()
+          for index in lifted.indices {
+            lifted[index].rule.verdict = lifted[index].rule.verdict.leading(into: prefix)
           }
+          rules += try Self.rules(lifted, place, &firewall)
         } catch {
-          throw LiftError(error.reason, chain: chain.name, rule: index + 1)
+          rules += lift.unread(
+            because: "rule \(index + 1) of chain `\(prefix)\(chain.name)`: \(error.reason)"
+          )
+          .flatMap(Self.expanded)
         }
       }
       guard chain.isBase else {
-        firewall.regularChains.append(RegularChain(name: chain.name, rules: rules, span: span))
+        firewall.regularChains.append(RegularChain(name: prefix + chain.name, rules: rules, span: span))
         continue
       }
-      guard let base = chain.base, let hook = hooks[base.hook] else {
-        throw LiftError("a base chain on a hook that the model has not", chain: chain.name)
+      guard table.family != .netdev, let base = chain.base, let hook = Self.hooks[base.hook] else {
+        throw LiftError("a base chain on a hook that the model has not", chain: prefix + chain.name)
       }
       let place = other?.baseChains.first {
         $0.hook == hook && $0.isNAT == (base.type == .nat) && $0.priority == base.priority
       }
-      firewall.baseChains.append(
-        BaseChain(
-          name: place.map(\.name) ?? chain.name, hook: hook, isNAT: base.type == .nat,
-          priority: base.priority,
-          policy: base.accepts ? .accept : .drop, devices: base.device.map { [$0] } ?? [], rules: rules,
-          span: span))
+      var lifted = BaseChain(
+        name: place.map(\.name) ?? prefix + chain.name, hook: hook, isNAT: base.type == .nat,
+        priority: base.priority,
+        policy: base.accepts ? .accept : .drop, devices: base.device.map { [$0] } ?? [], rules: rules,
+        span: span)
+      lifted.families = context.families
+      firewall.baseChains.append(lifted)
     }
-    firewall.regularChains.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
-    return firewall
+  }
+
+  /// Chains of several devices that lead to one: in the model it is one chain.
+  private static func joinDevices(_ firewall: inout Firewall) {
+    var joined: [BaseChain] = []
+    for chain in firewall.baseChains {
+      let twin = joined.firstIndex { other in
+        guard !chain.devices.isEmpty, !other.devices.isEmpty, other.priority == chain.priority,
+          other.hook == chain.hook, other.policy == chain.policy, other.families == chain.families,
+          chain.rules.count == 1, other.rules.count == 1, case .jump(let target) = chain.rules[0].verdict
+        else { return false }
+        return other.rules[0].verdict == .jump(target)
+          && [chain.rules[0], other.rules[0]].allSatisfy { rule in
+            rule.matches.isEmpty && rule.families == .both && !rule.isLimiting && rule.changes.isEmpty
+              && rule.unreadable == nil
+          }
+      }
+      if let twin {
+        joined[twin].devices = Set(joined[twin].devices + chain.devices).sorted()
+      } else {
+        joined.append(chain)
+      }
+    }
+    firewall.baseChains = joined
+  }
+
+  /// Each chain that rules lead to is there, and none leads back to itself.
+  private static func checkTargets(of firewall: Firewall) throws(LiftError) {
+    let targets = Dictionary(
+      firewall.regularChains.map { ($0.name, Set($0.rules.flatMap(\.verdict.targets))) }
+    ) { first, _ in first }
+    var depths: [String: Int] = [:]
+    // NFT_JUMP_STACK_SIZE: the kernel follows no further, and loads no loop that a base chain leads to.
+    func depth(of name: String, _ above: Int) throws(LiftError) -> Int {
+      if let known = depths[name] { return known }
+      guard let next = targets[name] else { throw LiftError("a chain `\(name)` that is not there") }
+      guard above < 64 else { throw LiftError("chains that lead back to themselves", chain: name) }
+      var deepest = 0
+      for target in next.sorted() { deepest = max(deepest, try depth(of: target, above + 1) + 1) }
+      depths[name] = deepest
+      return deepest
+    }
+    for chain in firewall.baseChains {
+      for target in Set(chain.rules.flatMap(\.verdict.targets)).sorted() { _ = try depth(of: target, 0) }
+    }
+    for name in targets.keys.sorted() { _ = try depth(of: name, 0) }
+  }
+
+  private func dynamicSets(_ context: LiftContext) -> [DynamicSet] {
+    var found: [String: DynamicSet] = [:]
+    for (name, set) in context.sets where set.isFilled && !name.hasPrefix("_") {
+      let definition = context.definition(name)
+      // NFT_SET_EVAL: rules make elements.
+      var one = DynamicSet(
+        name: definition, filler: set.flags & 0x20 != 0 ? .rules : .others, size: set.size ?? 0,
+        timeout: set.timeout.map { $0 / 1000 }, span: span)
+      if let bits = context.keys.bits(of: definition, in: .ipv4) { one.ipv4Bits = bits }
+      if let bits = context.keys.bits(of: definition, in: .ipv6) { one.ipv6Bits = bits }
+      found[definition] = one
+    }
+    return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+  }
+
+  // MARK: What one program becomes
+
+  private static func rules(
+    _ lifted: [RuleLift.LiftedRule], _ place: String, _ firewall: inout Firewall
+  ) throws(LiftError) -> [Rule] {
+    var rules: [Rule] = []
+    for one in lifted {
+      if one.alternatives != nil {
+        if case .dispatch = one.rule.verdict {
+          throw LiftError("a map of verdicts behind a look-up of several fields")
+        }
+        guard !one.rule.isLimiting else { throw LiftError("a limiter behind a look-up of several fields") }
+        guard one.rule.changes.isEmpty else { throw LiftError("a change behind a look-up of several fields") }
+        rules += expanded(one)
+      } else {
+        rules += try separated(one.rule, place, &firewall)
+      }
+    }
+    return rules
   }
 
   /// A map of verdicts stands alone in the model: its conditions become the conditions of a jump to it.
-  private static func separated(_ rule: Rule, _ firewall: inout Firewall) throws(LiftError) -> [Rule] {
+  private static func separated(
+    _ rule: Rule, _ place: String, _ firewall: inout Firewall
+  ) throws(LiftError) -> [Rule] {
     guard case .dispatch(let map) = rule.verdict else { return [rule] }
     var plain = rule
     plain.matches = []
@@ -71,25 +254,45 @@ package enum Lift {
       if case .port(let number) = field { Match(.protocols([number])) } else { nil }
     }
     guard rule.matches.contains(where: { !implied.contains($0) }) else { return [plain] }
-    // In a chain that is made for the map, `return` would mean that one.
-    guard !map.verdicts.contains(.return) else { throw LiftError("a map that returns, behind conditions") }
-    firewall.regularChains.append(RegularChain(name: rule.id, rules: [plain], span: rule.span))
+    // In a chain that is made for the map, `return` would mean that one, and what comes back from `goto` too.
+    let leaves = map.verdicts.contains { verdict in
+      switch verdict {
+      case .return, .goto: true
+      default: false
+      }
+    }
+    guard !leaves else { throw LiftError("a map that returns, behind conditions") }
+    firewall.regularChains.append(RegularChain(name: place, rules: [plain], span: rule.span))
     var jump = rule
-    jump.verdict = .jump(rule.id)
+    jump.verdict = .jump(place)
     return [jump]
   }
 
   /// The model has no condition on several fields at once: each alternative becomes a rule. No packet meets two of
   /// them, so that nothing is done twice.
-  private static func expanded(_ rule: Rule, _ alternatives: [[Match]]) throws(LiftError) -> [Rule] {
-    if case .dispatch = rule.verdict {
-      throw LiftError("a map of verdicts behind a look-up of several fields")
-    }
-    guard !rule.isLimiting else { throw LiftError("a limiter behind a look-up of several fields") }
+  private static func expanded(_ one: RuleLift.LiftedRule) -> [Rule] {
+    guard let alternatives = one.alternatives else { return [one.rule] }
     return alternatives.map { conditions in
-      var one = rule
-      one.matches += conditions
-      return one
+      var rule = one.rule
+      rule.matches += conditions
+      return rule
+    }
+  }
+}
+
+extension Verdict {
+  /// The same where the names of chains have something before them.
+  fileprivate func leading(into prefix: String) -> Verdict {
+    switch self {
+    case .jump(let name): return .jump(prefix + name)
+    case .goto(let name): return .goto(prefix + name)
+    case .dispatch(var map):
+      for index in map.entries.indices {
+        map.entries[index].verdict = map.entries[index].verdict.leading(into: prefix)
+      }
+      map.otherwise = map.otherwise.leading(into: prefix)
+      return .dispatch(map)
+    default: return self
     }
   }
 }

@@ -1,9 +1,12 @@
+import PolicyModel
 import Ruleset
 
 /// What a register holds: bytes of a packet or of what the kernel knows about it, or a constant.
 enum RegisterContent: Equatable {
   case field(LoadedField)
   case constant([UInt8])
+  /// By the destination port: an address of so many bytes, and a port in the word behind it.
+  case targets([PortTarget], width: Int)
 }
 
 /// A value as loaded, before it is compared.
@@ -15,6 +18,7 @@ struct LoadedField: Equatable {
     case fib(Expression.FIBResult, flags: UInt32)
     case extensionHeader(type: UInt8, offset: Int)
     case route(Expression.RouteKey)
+    case controlGroup(level: UInt32)
   }
 
   var source: Source
@@ -37,23 +41,30 @@ struct LoadedField: Equatable {
     guard !isTurned, length > 1 else { return false }
     return switch source {
     case .meta(.inputInterfaceName), .meta(.outputInterfaceName), .payload, .extensionHeader, .route: false
-    case .meta, .conntrack, .fib: true
+    case .meta, .conntrack, .fib, .controlGroup: true
     }
   }
 }
 
 /// The registers of one rule, in words of 4 bytes.
 struct Registers {
-  private var words: [Int: RegisterContent] = [:]
+  /// By first word.
+  private var contents: [Int: (content: RegisterContent, words: Int)] = [:]
 
   // Registers 1–4 are 16 bytes, 8–23 are 4 (linux/netfilter/nf_tables.h); 0 takes a verdict.
-  private static func word(_ register: UInt32) -> Int {
+  static func word(_ register: UInt32) -> Int {
     register < 8 ? (Int(register) - 1) * 4 : Int(register) - 8
   }
 
-  subscript(_ register: UInt32) -> RegisterContent? {
-    get { words[Self.word(register)] }
-    set { words[Self.word(register)] = newValue }
+  private static func words(_ bytes: Int) -> Int { max(1, (bytes + 3) / 4) }
+
+  subscript(_ register: UInt32) -> RegisterContent? { contents[Self.word(register)]?.content }
+
+  /// What was there before, in whole or in part, is gone.
+  mutating func store(_ content: RegisterContent, bytes: Int, _ register: UInt32) {
+    let (word, words) = (Self.word(register), Self.words(bytes))
+    contents = contents.filter { $0.key >= word + words || $0.key + $0.value.words <= word }
+    contents[word] = (content, words)
   }
 
   /// The fields that a key of so many bytes is made of.
@@ -62,15 +73,16 @@ struct Registers {
     var word = Self.word(register)
     var left = length
     while left > 0 {
-      guard case .field(let field)? = words[word] else {
+      guard case .field(let field)? = contents[word]?.content else {
         throw LiftError("a look-up of what no expression has loaded")
       }
       fields.append(field)
-      let count = (field.length + 3) / 4
+      let count = Self.words(field.length)
       word += count
       // A key of one field has no padding.
       left -= fields.count == 1 && field.length == length ? length : count * 4
     }
+    guard left == 0 else { throw LiftError("a look-up of another length than what was loaded") }
     return fields
   }
 }

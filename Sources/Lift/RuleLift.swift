@@ -3,43 +3,129 @@ import NFTables
 import PolicyModel
 import Ruleset
 
-/// Reads one program of the kernel as a rule of the model, or refuses.
+/// Reads one program of the kernel as rules of the model, or refuses.
+///
+/// The kernel takes its expressions one by one; a rule of the model asks all its matches, then its limiters, then
+/// changes, and decides last. So a program is read as one rule only as long as it keeps that order.
 struct RuleLift {
-  private let source: DumpedRule
-  private let sets: [String: DumpedSet]
-  private var conditions = ConditionLift()
-  private var registers = Registers()
-  private var rule: Rule
-  private var verdict: Verdict?
-  /// A map of targets whose result is in a register: port and element.
-  private var targets: [PortTarget]?
-  /// Whether something was changed or written: conditions behind that would ask for the new value.
-  private var hasActed = false
+  let source: DumpedRule
+  let context: LiftContext
+  var conditions: ConditionLift
+  var registers = Registers()
+  var rule: Rule
+  var verdict: Verdict?
+  /// Conditions of which one must hold too, and no packet meets two of them: rules of their own.
+  private(set) var finished: [LiftedRule] = []
+  /// How far the program has come in the order of a rule.
+  private var stage = Stage.conditions
+  private var isComplete = false
+  /// Why nothing may follow: the kernel may have ended the rule there.
+  private var endsWith: String?
 
-  init(_ source: DumpedRule, id: String, span: SourceSpan, sets: [String: DumpedSet]) {
-    self.source = source
-    self.sets = sets
-    rule = Rule(id: id, name: nil, text: "", verdict: .continue, span: span)
+  /// A rule, and further conditions of which one must hold too: no packet meets two of them.
+  struct LiftedRule {
+    var rule: Rule
+    var alternatives: [[Match]]?
   }
 
-  /// The rule, and further conditions of which one must hold too: no packet meets two of them.
-  mutating func run() throws(LiftError) -> (rule: Rule, alternatives: [[Match]]?) {
-    for expression in source.expressions {
+  /// Parts of a rule, in their order.
+  enum Stage: Int, Comparable {
+    case conditions
+    case connections
+    case limit
+    case quota
+    case restoredMark
+    case connectionMark
+    case dscp
+    case mark
+    case segmentSize
+    case savedMark
+    case added
+    case updated
+    case deleted
+
+    static func < (a: Stage, b: Stage) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  init(_ source: DumpedRule, id: String, span: SourceSpan, in context: LiftContext) {
+    self.source = source
+    self.context = context
+    conditions = ConditionLift(context.families)
+    rule = Rule(id: id, name: nil, text: "", verdict: .continue, span: span)
+    rule.text = source.comment ?? id
+  }
+
+  /// One rule, or several that are asked one behind the other.
+  mutating func run() throws(LiftError) -> [LiftedRule] {
+    var rest = source.expressions[...]
+    while let expression = rest.popFirst() {
       guard verdict == nil else { throw LiftError("something behind a verdict") }
-      try take(expression)
+      if let endsWith { throw LiftError("something behind \(endsWith)") }
+      if let log = limitedLog(expression, rest) {
+        rule.log = log
+        rest.removeAll()
+      } else {
+        try take(expression)
+      }
     }
     guard !conditions.awaitsLinkAddress else {
       throw LiftError("an interface type without a link-layer address")
     }
-    rule.families = conditions.families
-    rule.matches = conditions.matches
-    rule.verdict = verdict ?? .continue
-    rule.text = source.comment ?? rule.id
+    finish(verdict ?? .continue)
+    isComplete = true
     if case .dispatch = rule.verdict {
       let isPlain = rule.counter == nil && rule.log == nil && rule.changes.isEmpty && !rule.isLimiting
       guard isPlain else { throw LiftError("a map of verdicts beside actions") }
     }
-    return (rule, conditions.alternatives)
+    return finished
+  }
+
+  /// What is known of a program that could not be read: the conditions that came before.
+  mutating func unread(because reason: String) -> [LiftedRule] {
+    var rule = rule
+    rule.unreadable = reason
+    rule.counter = nil
+    rule.log = nil
+    rule.connections = nil
+    rule.limit = nil
+    rule.quota = nil
+    rule.changes = Changes()
+    rule.families = conditions.families
+    rule.matches = conditions.matches
+    rule.verdict = .continue
+    // What was wrong is the last one.
+    if isComplete { finished.removeLast() }
+    return finished + [LiftedRule(rule: rule, alternatives: conditions.alternatives)]
+  }
+
+  private mutating func finish(_ verdict: Verdict) {
+    rule.families = conditions.families
+    rule.matches = conditions.matches
+    rule.verdict = verdict
+    finished.append(LiftedRule(rule: rule, alternatives: conditions.alternatives))
+  }
+
+  // MARK: Order
+
+  /// Before something that ends the rule for some packets: what was counted and logged was so for all that came.
+  private mutating func separateTold() {
+    guard rule.counter != nil || rule.log != nil else { return }
+    finish(.continue)
+    rule.counter = nil
+    rule.log = nil
+  }
+
+  mutating func beforeCondition() throws(LiftError) {
+    guard stage == .conditions else { throw LiftError("a condition behind a limiter or a change") }
+    separateTold()
+  }
+
+  /// - Parameter ends: what it is, if the kernel may end the rule there.
+  mutating func enter(_ next: Stage, orEndingWith ends: String? = nil) throws(LiftError) {
+    guard stage < next else { throw LiftError("actions in an order that the model has not") }
+    if next <= .quota { separateTold() }
+    stage = next
+    endsWith = ends
   }
 
   // MARK: Expressions
@@ -55,33 +141,45 @@ struct RuleLift {
     case .extensionHeader(let type, let offset, let length, let register):
       load(.extensionHeader(type: type, offset: Int(offset)), Int(length), register)
     case .route(let key, let register): load(.route(key), 2, register)
-    case .immediate(let register, let bytes): registers[register] = .constant(bytes)
+    case .socketControlGroup(let level, let register): load(.controlGroup(level: level), 8, register)
+    case .immediate(let register, let bytes):
+      registers.store(.constant(bytes), bytes: bytes.count, register)
     case .bitwise(let register, let destination, let mask, let xor):
       var field = try field(register)
       guard field.mask == nil, field.flipped == nil else { throw LiftError("a mask on a mask") }
+      guard mask.count == field.length else { throw LiftError("a mask of another length than its value") }
       field.mask = mask
       if xor.contains(where: { $0 != 0 }) { field.flipped = xor }
-      registers[destination] = .field(field)
-    case .byteOrder(let register, let destination, _, _, _):
+      registers.store(.field(field), bytes: field.length, destination)
+    case .byteOrder(let register, let destination, _, let length, let size):
       var field = try field(register)
+      // nft turns the one byte of a protocol in words of two.
+      let isWhole = field.length == 1 || Int(length) == field.length && (size == length || field.length == 2)
+      guard isWhole, field.mask == nil else { throw LiftError("bytes of a value in another order") }
       field.isTurned.toggle()
-      registers[destination] = .field(field)
+      registers.store(.field(field), bytes: field.length, destination)
     case .compare(let register, let comparison, let value):
-      try beforeActing()
+      try beforeCondition()
       var field = try field(register)
       // A truth value takes as many bytes as it is compared with.
       if case .fib = field.source { field.length = value.count }
       try conditions.compare(field, comparison, value)
     case .range(let register, let isNegated, let lower, let upper):
-      try beforeActing()
-      try conditions.range(try field(register), lower, upper, isNegated: isNegated)
+      try beforeCondition()
+      let field = try field(register)
+      guard lower.count == field.length, upper.count == field.length, field.flipped == nil else {
+        throw LiftError("a range of another length than its value")
+      }
+      try conditions.range(field, lower, upper, isNegated: isNegated)
     case .lookup(let register, let reference, let isNegated): try lookup(register, reference, isNegated)
     case .mapLookup(let register, let reference, let destination):
-      try beforeActing()
       if destination == 0 {
+        try beforeCondition()
         verdict = .dispatch(try verdictMap(register, reference))
       } else {
-        targets = try portTargets(register, reference)
+        // Who is not in the map is not translated, and what has been done to it stays.
+        let (targets, width) = try portTargets(register, reference)
+        registers.store(.targets(targets, width: width), bytes: width + 4, destination)
       }
     case .dynamicSet(let register, let set, let operation, let timeout, let state):
       try dynamicSet(register, set, operation, timeout, state)
@@ -89,26 +187,30 @@ struct RuleLift {
     }
   }
 
-  private mutating func load(_ source: LoadedField.Source, _ length: Int, _ register: UInt32) {
-    registers[register] = .field(LoadedField(source, length: length))
+  /// The kernel takes no rate of 0.
+  func rate(_ amount: UInt64, _ isBytes: Bool, _ seconds: UInt64) throws(LiftError) -> Rate {
+    guard amount > 0, [1, 60, 3600, 86_400].contains(seconds) else {
+      throw LiftError("a rate in a unit that the model has not")
+    }
+    return Rate(amount: amount, isBytes: isBytes, seconds: seconds)
   }
 
-  private func field(_ register: UInt32) throws(LiftError) -> LoadedField {
+  private mutating func load(_ source: LoadedField.Source, _ length: Int, _ register: UInt32) {
+    registers.store(.field(LoadedField(source, length: length)), bytes: length, register)
+  }
+
+  func field(_ register: UInt32) throws(LiftError) -> LoadedField {
     guard case .field(let field)? = registers[register] else {
       throw LiftError("a comparison of what no expression has loaded")
     }
     return field
   }
 
-  private func constant(_ register: UInt32) throws(LiftError) -> [UInt8] {
-    guard case .constant(let bytes)? = registers[register] else {
+  func constant(_ register: UInt32, _ length: Int) throws(LiftError) -> [UInt8] {
+    guard case .constant(let bytes)? = registers[register], bytes.count == length else {
       throw LiftError("a value that is no constant")
     }
     return bytes
-  }
-
-  private func beforeActing() throws(LiftError) {
-    guard !hasActed else { throw LiftError("a condition behind an action") }
   }
 
   private static func length(of key: Expression.MetaKey) -> Int {
@@ -120,315 +222,21 @@ struct RuleLift {
     }
   }
 
-  // MARK: Sets
-
-  private func set(_ reference: SetReference) throws(LiftError) -> DumpedSet {
-    switch reference {
-    case .named(let name):
-      guard let set = sets[name] else { throw LiftError("a look-up in `\(name)`, which is not there") }
-      return set
-    case .anonymous(let index): return source.anonymousSets[index]
-    }
+  /// `log … at most RATE`: a limiter that only a log at the end stands behind, with the burst that such logs have.
+  private func limitedLog(_ expression: Expression, _ rest: ArraySlice<Expression>) -> Log? {
+    guard case .limit(let rate, let seconds, let burst, let isBytes, false) = expression,
+      let limit = try? self.rate(rate, isBytes, seconds), burst == (isBytes ? 0 : 5), rest.count == 1,
+      case .log(let prefix, let level, let group)? = rest.first,
+      rule.log == nil
+    else { return nil }
+    var log = Self.log(prefix, level, group)
+    log.atMost = limit
+    return log
   }
 
-  /// NFT_SET_TIMEOUT, NFT_SET_EVAL: filled while it is there. So are sets that are not constant.
-  private static func isFilled(_ set: DumpedSet) -> Bool { set.flags & 0x30 != 0 || set.flags & 2 == 0 }
-
-  private mutating func lookup(
-    _ register: UInt32, _ reference: SetReference, _ isNegated: Bool
-  ) throws(LiftError) {
-    try beforeActing()
-    let set = try set(reference)
-    let fields = try registers.key(register, length: Int(set.keyLength))
-    guard set.otherElements.isEmpty else { throw LiftError("a set whose elements carry more than a key") }
-    if Self.isFilled(set), let name = set.name {
-      guard fields.count == 1 else {
-        throw LiftError("a set that is filled, of something other than addresses")
-      }
-      return try conditions.member(fields[0], of: Self.definition(name), isNegated: isNegated)
-    }
-    try conditions.lookup(fields, set.elements.map { ($0.lower, $0.upper) }, isNegated: isNegated)
-  }
-
-  /// A definition has a set for each family.
-  private static func definition(_ name: String) -> String {
-    name.hasSuffix("_4") || name.hasSuffix("_6") ? String(name.dropLast(2)) : name
-  }
-
-  private mutating func dynamicSet(
-    _ register: UInt32, _ set: String, _ operation: Expression.SetOperation, _ timeout: UInt64?,
-    _ state: ElementState?
-  ) throws(LiftError) {
-    let field = try field(register)
-    if case .connections(let count, let isOver)? = state, let mask = field.mask, mask.allSatisfy({ $0 == 0 })
-    {
-      // All connections of the rule's packets, in a set with one element.
-      guard rule.connections == nil, rule.limit == nil else { throw LiftError("two limiters in one rule") }
-      rule.connections = ConnectionLimit(isOver: isOver, count: count)
-      return
-    }
-    guard case .payload(.network, let offset) = field.source else {
-      throw LiftError("a set that is filled with something other than addresses")
-    }
-    let side: AddressSide
-    switch (conditions.families, offset, field.length) {
-    case (.ipv4, 12, 4), (.ipv6, 8, 16): side = .source
-    case (.ipv4, 16, 4), (.ipv6, 24, 16): side = .destination
-    default: throw LiftError("a set that is filled with something other than addresses")
-    }
-    let bits = field.mask.map { mask in mask.reduce(0) { $0 + $1.nonzeroBitCount } }
-    var key = AddressKey(side: side)
-    if let bits {
-      if conditions.families == .ipv4 { key.ipv4Bits = UInt8(bits) } else { key.ipv6Bits = UInt8(bits) }
-    }
-    switch state {
-    case .limit(let rate, let seconds, let burst, let isBytes, let isOver)?:
-      try add(
-        Limit(
-          isOver: isOver, rate: Rate(amount: rate, isBytes: isBytes, seconds: seconds), burst: burst, key: key
-        ))
-    case .connections(let count, let isOver)?:
-      guard rule.connections == nil, rule.limit == nil else { throw LiftError("two limiters in one rule") }
-      rule.connections = ConnectionLimit(isOver: isOver, count: count, key: key)
-    case nil:
-      hasActed = true
-      let kind: PolicyModel.SetUpdate.Operation =
-        switch operation {
-        case .add: .add
-        case .update: .update
-        case .delete: .delete
-        }
-      rule.changes.setUpdates.append(
-        PolicyModel.SetUpdate(
-          operation: kind, key: key, set: Self.definition(set), timeout: timeout.map { $0 / 1000 }))
-    }
-  }
-
-  private mutating func add(_ limit: Limit) throws(LiftError) {
-    guard rule.limit == nil, rule.quota == nil else { throw LiftError("two limiters in one rule") }
-    rule.limit = limit
-  }
-
-  // MARK: Maps
-
-  private mutating func verdictMap(_ register: UInt32, _ reference: SetReference) throws(LiftError)
-    -> VerdictMap
-  {
-    let set = try set(reference)
-    let fields = try registers.key(register, length: Int(set.keyLength))
-    var names: [VerdictMap.Field] = []
-    for field in fields { names.append(try mapField(field)) }
-    var entries: [VerdictMap.Entry] = []
-    for element in set.elements {
-      guard case .verdict(let verdict)? = element.data else {
-        throw LiftError("a map of verdicts without one")
-      }
-      let spans: [ConditionLift.Span] =
-        fields.count == 1
-        ? [(element.lower, element.upper)]
-        : try ConditionLift.split((element.lower, element.upper), fields)
-      var key: [VerdictMap.Part] = []
-      for (name, span) in zip(names, spans) { key.append(try mapPart(name, span)) }
-      entries.append(VerdictMap.Entry(keys: [key], verdict: Self.verdict(verdict)))
-    }
-    return VerdictMap(fields: names, entries: entries, otherwise: .continue)
-  }
-
-  private func mapField(_ field: LoadedField) throws(LiftError) -> VerdictMap.Field {
-    switch field.source {
-    case .meta(.inputInterfaceName): return .interface(.input)
-    case .meta(.outputInterfaceName): return .interface(.output)
-    case .payload(.transport, offset: 2) where field.length == 2:
-      if let number = conditions.singlePortProtocol { return .port(number) }
-    case .payload(.network, let offset):
-      switch (conditions.families, offset, field.length) {
-      case (.ipv4, 12, 4), (.ipv6, 8, 16): return .address(.source)
-      case (.ipv4, 16, 4), (.ipv6, 24, 16): return .address(.destination)
-      default: break
-      }
-    default: break
-    }
-    throw LiftError("a map over a field that the model has no map for")
-  }
-
-  private func mapPart(_ field: VerdictMap.Field, _ span: ConditionLift.Span) throws(LiftError)
-    -> VerdictMap.Part
-  {
-    let (lower, upper) = (ConditionLift.number(span.lower), ConditionLift.number(span.upper))
-    switch field {
-    case .port:
-      return .ports(
-        PortSet([AddressRange(UInt16(truncatingIfNeeded: lower), UInt16(truncatingIfNeeded: upper))]))
-    case .interface: return .interfaces([try ConditionLift.pattern(span, false)])
-    case .mark: throw LiftError("a map over a field that the model has no map for")
-    case .address:
-      return .addresses(
-        conditions.families == .ipv4
-          ? AddressSet(ipv4: [IPv4Range(UInt32(truncatingIfNeeded: lower), UInt32(truncatingIfNeeded: upper))]
-          )
-          : AddressSet(ipv6: [IPv6Range(lower, upper)]))
-    }
-  }
-
-  /// `dnat to MAP`: by the destination port to an address and a port behind it in whole words.
-  private func portTargets(_ register: UInt32, _ reference: SetReference) throws(LiftError) -> [PortTarget] {
-    let set = try set(reference)
-    let fields = try registers.key(register, length: Int(set.keyLength))
-    guard fields.count == 1, case .payload(.transport, offset: 2) = fields[0].source, fields[0].length == 2
-    else {
-      throw LiftError("a map of targets by something other than the destination port")
-    }
-    let width = conditions.families == .ipv4 ? 4 : 16
-    return try set.elements.map { element throws(LiftError) in
-      guard case .value(let data)? = element.data, data.count >= width + 2, element.lower == element.upper
-      else {
-        throw LiftError("a map of targets with another form")
-      }
-      let address = ConditionLift.number(Array(data[..<width]))
-      return PortTarget(
-        port: UInt16(truncatingIfNeeded: ConditionLift.number(element.lower)),
-        address: try addresses(address, address),
-        targetPort: UInt16(truncatingIfNeeded: ConditionLift.number(Array(data[width..<(width + 2)]))))
-    }.sorted { $0.port < $1.port }
-  }
-
-  // MARK: Actions
-
-  private mutating func act(_ expression: Expression) throws(LiftError) {
-    switch expression {
-    case .counter: rule.counter = .anonymous
-    // NFT_OBJECT_COUNTER.
-    case .objectReference(type: 1, let name): rule.counter = .named(name)
-    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      try add(
-        Limit(isOver: isOver, rate: Rate(amount: rate, isBytes: isBytes, seconds: seconds), burst: burst))
-    case .quota(let bytes, let isOver):
-      guard rule.quota == nil else { throw LiftError("two limiters in one rule") }
-      rule.quota = Quota(isOver: isOver, bytes: bytes)
-    case .log(let prefix, let level, let group):
-      guard rule.log == nil else { throw LiftError("two logs in one rule") }
-      rule.log = Log(prefix: prefix, level: level.map { UInt8(truncatingIfNeeded: $0) }, group: group)
-    case .setMeta(.mark, let register):
-      hasActed = true
-      if case .field(let field)? = registers[register] {
-        guard field == LoadedField(.conntrack(.mark), length: 4) else {
-          throw LiftError("a mark that is computed")
-        }
-        rule.changes.restoresMark = true
-      } else {
-        rule.changes.mark = Self.hostNumber(try constant(register))
-      }
-    case .setConntrack(.mark, let register):
-      hasActed = true
-      if case .field(let field)? = registers[register] {
-        guard field == LoadedField(.meta(.mark), length: 4) else {
-          throw LiftError("a mark that is computed")
-        }
-        rule.changes.savesMark = true
-      } else {
-        rule.changes.connectionMark = Self.hostNumber(try constant(register))
-      }
-    case .setPayload(.network, let offset, _, let register, _):
-      try setCodePoint(Int(offset), try field(register))
-    case .setTCPOption(kind: 2, offset: 2, length: 2, let register):
-      hasActed = true
-      if case .constant(let bytes)? = registers[register] {
-        rule.changes.segmentSize = .bytes(UInt16(truncatingIfNeeded: ConditionLift.number(bytes)))
-      } else if case .field(let field)? = registers[register], case .route(.segmentSize) = field.source {
-        rule.changes.segmentSize = .pathMTU
-      } else {
-        throw LiftError("a segment size that is computed")
-      }
-    case .notrack: verdict = .notrack
-    case .reject(let type, let code): verdict = .reject(try kind(type, code))
-    case .verdict(let found): verdict = Self.verdict(found)
-    case .masquerade: verdict = .translate(.masquerade)
-    case .redirect(let ports, _):
-      let port = try ports.map { ports throws(LiftError) in
-        guard ports.lowerBound == ports.upperBound else { throw LiftError("a redirect to several ports") }
-        return UInt16(truncatingIfNeeded: ConditionLift.number(try constant(ports.lowerBound)))
-      }
-      verdict = .translate(.redirect(port))
-    case .nat(let isSource, let family, let addresses, let ports, let flags):
-      verdict = .translate(try translation(isSource, family, addresses, ports, flags))
-    case .socketControlGroup: throw LiftError("a control group, whose number is known late")
-    case .unknown(let name, _): throw LiftError("the expression `\(name)`, which the model has no word for")
-    default: throw LiftError("an expression that the model has no word for")
-    }
-  }
-
-  private mutating func setCodePoint(_ offset: Int, _ field: LoadedField) throws(LiftError) {
-    hasActed = true
-    guard offset == 0, field.length == 2, case .payload(.network, offset: 0) = field.source else {
-      throw LiftError("bytes of the network header are rewritten")
-    }
-    let value = UInt16(truncatingIfNeeded: ConditionLift.number(field.flipped ?? [0, 0]))
-    switch (conditions.families, field.mask) {
-    case (.ipv4, [0xff, 0x03]?): rule.changes.dscp = UInt8(truncatingIfNeeded: value >> 2)
-    case (.ipv6, [0xf0, 0x3f]?): rule.changes.dscp = UInt8(truncatingIfNeeded: value >> 6)
-    default: throw LiftError("bytes of the network header are rewritten")
-    }
-  }
-
-  private func kind(_ type: UInt32, _ code: UInt8?) throws(LiftError) -> RejectKind {
-    // NFT_REJECT_ICMP_UNREACH, _TCP_RST, _ICMPX_UNREACH; codes of linux/icmp.h and linux/icmpv6.h.
-    switch (type, code, conditions.families) {
-    case (1, _, _): .tcpReset
-    // What a bare `reject` sends.
-    case (2, 1?, _), (0, 3?, .ipv4), (0, 4?, .ipv6): .automatic
-    case (2, 2?, _), (0, 1?, .ipv4), (0, 3?, .ipv6): .hostUnreachable
-    case (2, 3?, _), (0, 13?, .ipv4), (0, 1?, .ipv6): .adminProhibited
-    case (2, 0?, _), (0, 0?, .ipv4), (0, 0?, .ipv6): .noRoute
-    default: throw LiftError("a refusal by a code that the model has no word for")
-    }
-  }
-
-  private func addresses(_ lower: UInt128, _ upper: UInt128) throws(LiftError) -> NATAddresses {
-    guard lower <= upper else { throw LiftError("a range that runs downwards") }
-    return conditions.families == .ipv4
-      ? .ipv4(IPv4Range(UInt32(truncatingIfNeeded: lower), UInt32(truncatingIfNeeded: upper)))
-      : .ipv6(IPv6Range(lower, upper))
-  }
-
-  private func translation(
-    _ isSource: Bool, _ family: UInt32, _ addressRegisters: ClosedRange<UInt32>,
-    _ ports: ClosedRange<UInt32>?,
-    _ flags: UInt32
-  ) throws(LiftError) -> Translation {
-    guard conditions.families == (family == 2 ? .ipv4 : .ipv6) else {
-      throw LiftError("a translation of the family that was not asked")
-    }
-    if let targets {
-      guard !isSource else { throw LiftError("a map of source addresses") }
-      return .destinationByPort(targets)
-    }
-    // NF_NAT_RANGE_NETMAP; of others than addresses and ports nothing is known.
-    guard flags & ~(1 | 2 | 0x40) == 0 else {
-      throw LiftError("a translation with flags that the model has not")
-    }
-    let lower = ConditionLift.number(try constant(addressRegisters.lowerBound))
-    let upper = ConditionLift.number(try constant(addressRegisters.upperBound))
-    let range = try ports.map { ports throws(LiftError) in
-      AddressRange(
-        UInt16(truncatingIfNeeded: ConditionLift.number(try constant(ports.lowerBound))),
-        UInt16(truncatingIfNeeded: ConditionLift.number(try constant(ports.upperBound))))
-    }
-    let target = NATTarget(addresses: try addresses(lower, upper), isPrefix: flags & 0x40 != 0, ports: range)
-    return isSource ? .source(target) : .destination(target)
-  }
-
-  private static func verdict(_ verdict: KernelVerdict) -> Verdict {
-    switch verdict {
-    case .accept: .accept
-    case .drop: .drop
-    case .continue: .continue
-    case .return: .return
-    case .jump(let chain): .jump(chain)
-    case .goto(let chain): .goto(chain)
-    }
-  }
-
-  private static func hostNumber(_ bytes: [UInt8]) -> UInt32 {
-    UInt32(truncatingIfNeeded: ConditionLift.number(bytes.reversed()))
+  static func log(_ prefix: String, _ level: UInt32?, _ group: UInt16?) -> Log {
+    // LOGLEVEL_WARNING, which is what a log without a level has.
+    Log(
+      prefix: prefix, level: level.flatMap { $0 == 4 ? nil : UInt8(truncatingIfNeeded: $0) }, group: group)
   }
 }

@@ -38,7 +38,7 @@ package enum KernelName {
   }
 
   /// The set of one family of an address definition.
-  static func set(_ definition: String, family: Families) -> String {
+  package static func set(_ definition: String, family: Families) -> String {
     let suffix = family == .ipv4 ? "_4" : "_6"
     let name = underscored(definition) + suffix
     return isUsable(name) ? name : hashed(definition) + suffix
@@ -66,7 +66,7 @@ package enum KernelName {
     "_cgroups_" + shortHash(paths.joined(separator: "\n"))
   }
 
-  static func counter(_ counter: String) -> String {
+  package static func counter(_ counter: String) -> String {
     let name = underscored(counter)
     return isUsable(name) ? name : hashed(counter)
   }

@@ -223,7 +223,7 @@ struct Parts {
 
   init(rule: Rule) {
     self.rule = rule
-    identity = Array(SHA256.hash(rule.id.utf8).prefix(7))
+    identity = KernelRule.label(of: rule.id)
   }
 
   mutating func rule(_ part: Effects.Part) -> KernelRule {
@@ -267,6 +267,9 @@ extension RuleStatement {
 }
 
 extension KernelRule {
+  /// What the label of a policy rule's kernel rules begins with; the number of each follows.
+  package static func label(of id: String) -> [UInt8] { Array(SHA256.hash(id.utf8).prefix(7)) }
+
   /// Gives a look-up of targets its map.
   fileprivate mutating func fillMap(_ targets: [PortTarget], header: String) {
     for index in statements.indices {

@@ -1,3 +1,4 @@
+import Analysis
 import CanonicalJSON
 import Compiler
 import Diagnostics
@@ -47,6 +48,47 @@ import Testing
         #expect(report.exitCode(failingOn: .any) == 0)
       }
     }
+  }
+
+  /// A bundle in place of its policy: the same directions and regions, decided by the same rules.
+  @Test func aBundleStandsForItsPolicy() throws {
+    var count = 0
+    for folder in try CaseFolder.all(in: "Differences") {
+      let before = try #require(try checked("old.cos", in: folder).policy)
+      let after = try #require(try checked("policy.cos", in: folder).policy)
+      guard let compiled = try folder.compile().policy else { continue }
+      let file = try #require(compiled.files.first { $0.name == "policy.bundle" })
+      let bundle = try LiftedPolicy(path: "policy.bundle", bytes: file.bytes, like: before)
+      let alone = try LiftedPolicy(path: "policy.bundle", bytes: file.bytes)
+      func changes(_ comparison: PolicyComparison) -> [String] {
+        // Filters are compared byte by byte.
+        let unknown = comparison.packets.unknown.filter { $0.place != "syscalls" }
+        #expect(unknown.map(\.reason) == [], "\(folder.name)")
+        let packets = comparison.packets.changes.map { change in
+          "\(change.direction) \(change.place): \(change.before) → \(change.after) \(change.regions) \(change.oldRule?.id ?? "") \(change.newRule?.id ?? "")"
+        }
+        let held = comparison.settings.filter { ["sysctl", "mount", "rule"].contains($0.domain) }
+        return packets.sorted() + held.map { "\($0.direction) \($0.text)" }
+      }
+      for isReversed in [false, true] {
+        let policies = PolicyComparison(
+          from: isReversed ? after : before, to: isReversed ? before : after)
+        let bundles = PolicyComparison(
+          from: isReversed ? .lifted(bundle) : .policy(before),
+          to: isReversed ? .policy(before) : .lifted(bundle))
+        #expect(changes(policies) == changes(bundles), "\(folder.name)")
+        #expect(bundles.notCompared == ["modules", "kernel", "boot"])
+      }
+      let same = PolicyComparison(
+        from: .policy(after),
+        to: .lifted(
+          try LiftedPolicy(
+            path: "policy.bundle", bytes: file.bytes, like: after)))
+      #expect(same.isEmpty, "\(folder.name)")
+      #expect(PolicyComparison(from: .lifted(alone), to: .lifted(alone)).isEmpty, "\(folder.name)")
+      count += 1
+    }
+    #expect(count >= 6)
   }
 
   @Test func thresholds() throws {

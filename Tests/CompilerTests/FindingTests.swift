@@ -14,6 +14,7 @@ import Testing
     .loosenExpired: "judged on a day that is given; ExpiryTests",
     .loosenEnding: "judged on a day that is given; ExpiryTests",
     .notEncodable: "a fault of the compiler itself",
+    .mistranslated: "a fault of the compiler itself",
     .idCollision: "needs two ids with equal 56 bits of SHA-256; the checker's own test has them",
     .expectUnproved: "the budget of a proof; the analysis has its own test",
     .lintShadowed: "said by `check` alone; LintTests",

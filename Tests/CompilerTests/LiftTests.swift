@@ -16,38 +16,46 @@ import enum Ruleset.Expression
   /// The policy with the firewall that its bundle holds.
   private func lifted(_ compiled: CompiledPolicy) throws -> HostPolicy {
     let file = try #require(compiled.files.first { $0.name == "policy.bundle" })
-    let bundle = try BundleContents(BundleReader(file.bytes))
-    let messages = bundle.messages.map(\.bytes) + bundle.late.flatMap { $0.messages.map(\.bytes) }
+    let bundle = try LiftedPolicy(path: "policy.bundle", bytes: file.bytes, like: compiled.policy).policy
     var policy = compiled.policy
-    policy.firewall = try StoredBatch.decode(messages).first.map { table throws(LiftError) in
-      try Lift.firewall(of: table, at: compiled.policy.span, namedLike: compiled.policy.firewall)
-    }
+    policy.firewall = bundle.firewall
+    policy.sysctls = bundle.sysctls
+    policy.mounts = bundle.mounts
     return policy
   }
 
-  private func differences(_ compiled: CompiledPolicy) throws -> [String] {
-    let difference = PacketDifference(from: compiled.policy, to: try lifted(compiled))
-    return difference.unknown.map { "unknown: \($0.place): \($0.reason)" }
-      + difference.changes.map { change in
+  private func differences(_ before: HostPolicy, _ after: HostPolicy) -> [String] {
+    let comparison = PolicyComparison(from: before, to: after)
+    return comparison.packets.unknown.map { "unknown: \($0.place): \($0.reason)" }
+      + comparison.packets.changes.map { change in
         "\(change.direction) \(change.place) \(change.before) → \(change.after): \(change.regions.first ?? "") e.g. \(change.witness) | \(change.oldRule?.text ?? "-") | \(change.newRule?.id ?? "-")"
-      }
+      } + comparison.settings.map { "\($0.direction) \($0.domain) \($0.text)" }
   }
 
   @Test func bundlesMeanTheirPolicies() throws {
     var count = 0
     for folder in try CaseFolder.all(in: "Cases") {
-      guard let compiled = try folder.compile().policy, compiled.policy.firewall != nil else { continue }
-      do {
-        #expect(try differences(compiled) == [], "\(folder.name)")
-      } catch let error as LiftError {
-        // What a bundle does not know yet, and maps of marks, are refused.
-        #expect(
-          error.reason.contains("control group") || error.reason.contains("has no map for"), "\(folder.name)")
-        continue
-      }
+      guard let compiled = try folder.compile().policy else { continue }
+      #expect(differences(compiled.policy, try lifted(compiled)) == [], "\(folder.name)")
       count += 1
     }
     #expect(count >= 10)
+  }
+
+  @Test func shippedBundlesMeanTheirPolicies() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../../policies")
+    var count = 0
+    for folder in [root, root.appending(path: "examples")] {
+      for name in try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+      where name.hasSuffix(".cos") {
+        let bytes = Array(try Data(contentsOf: folder.appending(path: name)))
+        let compilation = PolicyCompiler.compile(path: name, bytes: bytes, reader: FolderReader(folder))
+        let compiled = try #require(compilation.policy, "\(name)")
+        #expect(differences(compiled.policy, try lifted(compiled)) == [], "\(name)")
+        count += 1
+      }
+    }
+    #expect(count >= 8)
   }
 
   /// Rules that no other one stands in for, so that each fault is one of meaning.
@@ -96,109 +104,22 @@ import enum Ruleset.Expression
     let compiled = try #require(
       compilation.policy, "\(PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all))")
     let file = try #require(compiled.files.first { $0.name == "policy.bundle" })
-    let messages = try BundleContents(BundleReader(file.bytes)).messages.map(\.bytes)
-    let table = try #require(StoredBatch.decode(messages).first)
-    #expect(try differences(compiled) == [])
+    let bundle = try BundleContents.read(file.bytes)
+    let table = try #require(StoredBatch.decode(bundle.messages.map(\.bytes)).first)
+    #expect(differences(compiled.policy, try lifted(compiled)) == [])
+    let lift = Lift(at: compiled.policy.span) { rule in
+      (String(decoding: bundle.sources[Int(rule.source) - 1].id, as: UTF8.self), compiled.policy.span)
+    }
     var count = 0
     var missed: [String] = []
     for fault in Fault.all(in: table) {
       count += 1
       var policy = compiled.policy
-      do throws(LiftError) {
-        policy.firewall = try Lift.firewall(
-          of: fault.table, at: policy.span, namedLike: compiled.policy.firewall)
-      } catch {
-        continue
-      }
-      let difference = PacketDifference(from: compiled.policy, to: policy)
-      if difference.changes.isEmpty, difference.unknown.isEmpty { missed.append(fault.name) }
+      policy.firewall = try lift.firewall(of: fault.table, namedLike: compiled.policy.firewall).firewall
+      if differences(compiled.policy, policy).isEmpty { missed.append(fault.name) }
     }
     print("faults of the lowering: \(count), all caught but \(missed.count)")
     #expect(missed == [])
     #expect(count >= 200)
-  }
-}
-
-/// A table with one thing wrong.
-private struct Fault {
-  var name: String
-  var table: DumpedTable
-
-  static func all(in table: DumpedTable) -> [Fault] {
-    var faults: [Fault] = []
-    for (chain, list) in table.chains.enumerated() {
-      for (index, rule) in list.rules.enumerated() {
-        func add(_ name: String, _ change: (inout DumpedTable) -> Void) {
-          var wrong = table
-          change(&wrong)
-          faults.append(Fault(name: "\(list.name)#\(index + 1): \(name)", table: wrong))
-        }
-        // The closing rule says what the chain's policy says.
-        if rule.comment?.hasPrefix("closing") ?? false { continue }
-        add("no rule") { $0.chains[chain].rules.remove(at: index) }
-        for (position, expression) in rule.expressions.enumerated() {
-          for (name, other) in wrong(expression) {
-            add("\(DumpText.text(expression)): \(name)") {
-              if let other {
-                $0.chains[chain].rules[index].expressions[position] = other
-              } else {
-                $0.chains[chain].rules[index].expressions.remove(at: position)
-              }
-            }
-          }
-        }
-        for (set, content) in rule.anonymousSets.enumerated() {
-          for element in content.elements.indices {
-            add("element \(element) is missing") {
-              $0.chains[chain].rules[index].anonymousSets[set].elements.remove(at: element)
-            }
-          }
-        }
-      }
-    }
-    return faults
-  }
-
-  /// Nil: it is missing.
-  private static func wrong(_ expression: Expression) -> [(String, Expression?)] {
-    switch expression {
-    case .compare(let register, let comparison, let value):
-      var other = value
-      other[other.count - 1] ^= 1
-      let turned: Expression.Comparison? =
-        switch comparison {
-        case .equal: .notEqual
-        case .notEqual: .equal
-        default: nil
-        }
-      return [("other value", .compare(register: register, comparison, other)), ("missing", nil)]
-        + (turned.map { [("turned round", .compare(register: register, $0, value))] } ?? [])
-    case .lookup(let register, let set, let isNegated):
-      return [("turned round", .lookup(register: register, set, isNegated: !isNegated)), ("missing", nil)]
-    case .range(let register, let isNegated, let lower, let upper):
-      return [("turned round", .range(register: register, isNegated: !isNegated, lower: lower, upper: upper))]
-    case .bitwise(let register, let destination, var mask, let xor):
-      mask[0] ^= 0x40
-      return [("other mask", .bitwise(register: register, destination: destination, mask: mask, xor: xor))]
-    case .payload(let base, let offset, let length, let register):
-      return [("other offset", .payload(base, offset: offset ^ 2, length: length, register: register))]
-    case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
-      return [
-        (
-          "other rate",
-          .limit(rate: rate + 1, seconds: seconds, burst: burst, isBytes: isBytes, isOver: isOver)
-        ),
-        (
-          "turned round",
-          .limit(rate: rate, seconds: seconds, burst: burst, isBytes: isBytes, isOver: !isOver)
-        ),
-        ("missing", nil),
-      ]
-    case .verdict(.accept): return [("drop", .verdict(.drop)), ("continue", .verdict(.continue))]
-    case .verdict(.drop): return [("accept", .verdict(.accept))]
-    case .verdict(.return): return [("drop", .verdict(.drop))]
-    case .reject: return [("drop", .verdict(.drop))]
-    default: return []
-    }
   }
 }

@@ -34,6 +34,7 @@ import Testing
       .extendsNoEffect, .extendsUnproved,  // the analyser
       .loosenExpired, .loosenEnding,  // judged on a day that is given
       .notEncodable,  // the encoder of messages
+      .mistranslated,  // what the messages mean
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser
       .lintShadowed, .lintRedundant,  // the analyser
       .syscallTooLong,  // the compiler of filters

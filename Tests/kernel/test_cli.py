@@ -943,5 +943,65 @@ accepted
                                                        status=1).stderr)
         self.assertIn("define/", self.call("explain", "old.cos", "input from $nobody", status=1).stderr)
         self.call("compile", "old.cos", "-o", "out")
-        for arguments in (["diff", "old.cos", "out/policy.bundle"], ["query", "out/policy.bundle", "input drop udp"]):
-            self.assertIn("is a bundle", self.call(*arguments, status=3).stderr)
+        damaged = bytearray((self.directory / "out" / "policy.bundle").read_bytes())
+        damaged[len(damaged) // 2] ^= 1
+        (self.directory / "damaged.bundle").write_bytes(damaged)
+        for arguments in (["diff", "old.cos", "damaged.bundle"], ["diff", "damaged.bundle", "old.cos"],
+                          ["query", "damaged.bundle", "input drop udp"], ["explain", "damaged.bundle", "input udp"]):
+            self.assertIn("`damaged.bundle`: refused as a bundle: its checksum is wrong",
+                          self.call(*arguments, status=3).stderr)
+
+    def test_kernel_rules(self):
+        """Rules of an nft file, and of this network namespace."""
+        self.call("compile", "old.cos", "-o", "old")
+        absent = ("not compared, for one side does not hold it: "
+                  "sysctl, mounts, modules, kernel, boot, syscalls, count, log\n")
+        one, other = "old.cos", "old/nftables.nft"
+        self.assertEqual(self.call("diff", one, other).stdout, "%s and %s mean the same\n%s" % (one, other, absent))
+        found = self.call("diff", other, "new.cos", status=1).stdout
+        self.assertIn("widened: input: dropped → accepted\n  ipv4 tcp 8080 not established, related from $admin\n", found)
+        self.assertIn("accepted: every", self.call("query", other, "input accept tcp 22 from 10.20.0.0/16").stdout)
+        # What nobody can read is named, and decides nothing.
+        self.write("odd.nft", "table inet odd {\n chain in {\n  type filter hook input priority 0; policy drop;\n"
+                              "  tcp dport 22 accept\n  tcp dport 23 numgen random mod 2 0 accept\n }\n}\n")
+        done = self.call("diff", "odd.nft", "odd.nft", status=2)
+        self.assertIn("unknown: input: could not tell: inet odd in#2: rule 2 of chain `inet odd in`: the expression `numgen`",
+                      done.stdout)
+        self.call("query", "odd.nft", "input accept tcp 22")
+        self.assertIn("could not tell", self.call("query", "odd.nft", "input accept tcp 23", status=2).stdout)
+        self.call("query", "odd.nft", "input drop tcp 24")
+        self.assertIn("could not tell: rule 2", self.call("explain", "odd.nft", "input tcp 23", status=2).stdout)
+        self.write("bad.nft", "table inet bad { chain")
+        self.assertIn("nft refuses `bad.nft`", self.call("diff", "old.cos", "bad.nft", status=3).stderr)
+        self.call("diff", "old.cos", "absent.nft", status=3)
+        command = "nft -f old/nftables.nft && exec %s diff old.cos live" % support.LOCKDOWN
+        done = subprocess.run(["unshare", "-n", "sh", "-c", command], cwd=self.directory, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (0, "old.cos and live mean the same\n" + absent), done.stderr)
+
+    def test_bundles(self):
+        """A bundle is read back and stands for the policy that it was compiled from."""
+        for name in ("old", "new"):
+            self.call("compile", "%s.cos" % name, "-o", name)
+        absent = "not compared, for one side does not hold it: modules, kernel, boot\n"
+        for one, other in (("old.cos", "old/policy.bundle"), ("old/policy.bundle", "old.cos"),
+                           ("new/policy.bundle", "new/policy.bundle")):
+            self.assertEqual(self.call("diff", one, other).stdout, "%s and %s mean the same\n%s" % (one, other, absent))
+        expected = self.call("diff", "old.cos", "new.cos", status=1).stdout
+        found = self.call("diff", "old.cos", "new/policy.bundle", status=1).stdout
+        self.assertEqual(found, expected.replace("input/ssh: accept tcp 22, 8080 from $admin", "input/ssh") + absent)
+        value = json.loads(self.call("diff", "old/policy.bundle", "new/policy.bundle", "--format", "json", status=1).stdout)
+        self.assertEqual([change["direction"] for change in value["changes"]], ["widened"])
+        self.assertEqual(value["changes"][0]["regions"], ["ipv4 tcp 8080 not established, related from 10.20.0.0/16"])
+        self.assertEqual(value["not-compared"], ["modules", "kernel", "boot"])
+        self.assertEqual(
+            self.call("query", "old/policy.bundle", "input accept tcp 22 from 10.20.0.0/16").stdout,
+            self.call("query", "old.cos", "input accept tcp 22 from 10.20.0.0/16").stdout.replace(
+                "input/ssh: accept tcp 22 from $admin", "input/ssh"))
+        self.call("query", "old/policy.bundle", "sysctl kernel.kptr_restrict at least 1")
+        self.assertIn("could not tell: a bundle does not hold it",
+                      self.call("query", "old/policy.bundle", "module usb-storage denied", status=2).stdout)
+        self.assertIn("define/", self.call("query", "old/policy.bundle", "input accept from $admin", status=1).stderr)
+        self.assertEqual(
+            self.call("explain", "old/policy.bundle", "input tcp 22 from 10.20.1.2 in eth0").stdout,
+            self.call("explain", "old.cos", "input tcp 22 from 10.20.1.2 in eth0").stdout.replace(
+                "input/ssh: accept tcp 22 from $admin", "input/ssh"))

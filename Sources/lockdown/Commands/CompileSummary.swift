@@ -41,6 +41,9 @@ struct CompileSummary {
       lines.append(
         CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
     }
+    if !compiled.isReadBack {
+      lines.append("not read back: so many rules would take more than a quarter of the compile")
+    }
     if !compiled.notEnforced.isEmpty {
       lines.append("not enforced")
       lines += compiled.notEnforced.map { "  " + $0 }

@@ -6,9 +6,10 @@ struct DiffCommand: ParsableCommand {
     commandName: "diff",
     abstract: "Show what a change of a policy really opens and closes.",
     discussion: """
-      Compares what two policies mean, not how they are written: packets by region with an example and the rules that \
+      Compares what two policies or bundles mean, not how they are written: packets by region with an example and the rules that \
       decide on both sides, then sysctls, mounts, modules, kernel parameters and system calls. Policies that mean the \
-      same are told so in one line.
+      same are told so in one line. Of a bundle, the rules are read back from its messages to the kernel. A \
+      file named .nft is loaded by stock nft in a network namespace of its own; `live` is the rules of this one.
 
       Exit codes: 0 nothing of the kind that --fail-on names, 1 something, 2 could not tell, 3 could not run.
       """)
@@ -21,10 +22,12 @@ struct DiffCommand: ParsableCommand {
     case sarif
   }
 
-  @Argument(help: ArgumentHelp("The policy as it was; - is standard input.", valueName: "old"))
+  @Argument(
+    help: ArgumentHelp(
+      "The policy as it was, a bundle, an .nft file or live; - is standard input.", valueName: "old"))
   var old: String
 
-  @Argument(help: ArgumentHelp("The policy as it is.", valueName: "new"))
+  @Argument(help: ArgumentHelp("The policy as it is, or another of these.", valueName: "new"))
   var new: String
 
   @Option(help: ArgumentHelp("How to print: text, json, markdown or sarif.", valueName: "format"))
@@ -48,7 +51,7 @@ struct DiffCommand: ParsableCommand {
 
   func run() throws {
     let (before, after) = try CheckedSource.read(old, new)
-    guard let first = before.policy, let second = after.policy else { throw ExitCode(1) }
+    guard let first = before.compared, let second = after.compared else { throw ExitCode(1) }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: first, to: second, listsInFull: format == .json)
     }

@@ -11,12 +11,15 @@ struct ExplainCommand: ParsableCommand {
     abstract: "Follow one packet through a policy, rule by rule.",
     discussion: """
       The packet is written as a place and clauses of a rule: `input tcp 22 from 1.2.3.4 in eth0`. What is left open is \
-      chosen: a packet that opens a flow, with usual values. Rules that the packet does not meet are not shown.
+      chosen: a packet that opens a flow, with usual values. Rules that the packet does not meet are not shown. Of a \
+      bundle, the rules are read back from its messages to the kernel.
 
-      Exit codes: 0 explained, 1 there is no such packet or the policy has errors, 3 could not run.
+      Exit codes: 0 explained, 1 there is no such packet or the policy has errors, 2 could not tell, 3 could not run.
       """)
 
-  @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "policy"))
+  @Argument(
+    help: ArgumentHelp(
+      "The policy, a bundle, an .nft file or live; - is standard input.", valueName: "policy"))
   var policy: String
 
   @Argument(help: ArgumentHelp("A place and what the packet is like.", valueName: "packet"))
@@ -26,9 +29,12 @@ struct ExplainCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    let bytes = try CheckedSource.bytes(policy)
-    let answered = PolicyCompiler.explain(
-      packet, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
+    let loaded = try KernelSource.policy(policy)
+    let bytes = loaded == nil ? try FileBytes.read(policy) : []
+    let answered =
+      try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.explain(packet, of: $0) }
+      ?? PolicyCompiler.explain(
+        packet, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let path = answered.answer else {
       CheckedSource.report(answered.diagnostics, answered.sources)
       throw ExitCode(1)
@@ -42,7 +48,8 @@ struct ExplainCommand: ParsableCommand {
     case .text:
       var lines = ["\(path.hook.rawValue): \(path.packet)"]
       for step in path.steps {
-        let rule = step.ruleID.map { "\($0): \(step.text)" } ?? "\(step.chain): \(step.text)"
+        let rule =
+          step.ruleID.map { $0 == step.text ? $0 : "\($0): \(step.text)" } ?? "\(step.chain): \(step.text)"
         lines.append("  \(place(step.span).map { "\($0): " } ?? "")\(rule)")
         lines.append("    \(step.effect)")
       }
@@ -63,5 +70,6 @@ struct ExplainCommand: ParsableCommand {
           .init("place", .string(path.hook.rawValue)), .init("steps", .array(steps)),
         ]))
     }
+    if !path.isKnown { throw ExitCode(2) }
   }
 }

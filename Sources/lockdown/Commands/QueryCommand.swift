@@ -11,12 +11,14 @@ struct QueryCommand: ParsableCommand {
     discussion: """
       The statement is written as under `expect`: `input accept tcp 8080 from 10.0.0.0/8`, `forward drop to $admin`, \
       `sysctl kernel.kptr_restrict at least 1`. Definitions and zones are those of the policy. Without a state it is \
-      about packets that open a flow.
+      about packets that open a flow. A bundle is asked what its messages to the kernel mean; it holds no definitions.
 
       Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run.
       """)
 
-  @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "policy"))
+  @Argument(
+    help: ArgumentHelp(
+      "The policy, a bundle, an .nft file or live; - is standard input.", valueName: "policy"))
   var policy: String
 
   @Argument(help: ArgumentHelp("What to decide.", valueName: "statement"))
@@ -26,9 +28,12 @@ struct QueryCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    let bytes = try CheckedSource.bytes(policy)
-    let answered = PolicyCompiler.query(
-      statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
+    let loaded = try KernelSource.policy(policy)
+    let bytes = loaded == nil ? try FileBytes.read(policy) : []
+    let answered =
+      try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.query(statement, of: $0) }
+      ?? PolicyCompiler.query(
+        statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
       CheckedSource.report(answered.diagnostics, answered.sources)
       throw ExitCode(1)

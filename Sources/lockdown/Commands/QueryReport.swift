@@ -14,6 +14,7 @@ struct QueryReport {
     switch answer {
     case .packets(_, let answer): answer.holds
     case .setting(_, let failure): failure == nil
+    case .unknown: nil
     }
   }
 
@@ -21,6 +22,7 @@ struct QueryReport {
 
   var text: String {
     switch answer {
+    case .unknown(let statement, let reason): return "\(statement.text): \(verdict): \(reason)\n"
     case .setting(let statement, let failure):
       return "\(statement.text): \(verdict)" + (failure.map { ": \($0)" } ?? "") + "\n"
     case .packets(let statement, let answer):
@@ -36,7 +38,9 @@ struct QueryReport {
   }
 
   private func example(_ word: String, _ example: PacketAnswer.Example) -> [String] {
-    let decided = example.rule.map { "  decided by \(place($0.span)): \($0.id): \($0.text)" }
+    let decided = example.rule.map {
+      "  decided by \(place($0.span)): \($0.text == $0.id ? $0.id : "\($0.id): \($0.text)")"
+    }
     return ["\(word): \(example.packet)", decided ?? "  no rule decides"]
   }
 
@@ -55,6 +59,10 @@ struct QueryReport {
     }
     let holds = holds.map(JSONValue.bool) ?? .null
     switch answer {
+    case .unknown(let statement, let reason):
+      return .object([
+        .init("holds", .null), .init("reason", .string(reason)), .init("statement", .string(statement.text)),
+      ])
     case .setting(let statement, let failure):
       return .object([
         .init("holds", holds), .init("reason", failure.map(JSONValue.string) ?? .null),

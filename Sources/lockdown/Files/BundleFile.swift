@@ -1,5 +1,7 @@
 import ArgumentParser
 import BundleFormat
+import Compiler
+import PolicyModel
 
 enum BundleFile {
   /// The contents of a bundle; a refusal says which part and why, and ends with exit code 1.
@@ -11,6 +13,25 @@ enum BundleFile {
         "lockdown: \(path): refused as a bundle: \(error.reason.text) (\(error.section.name), byte \(error.offset))"
       )
       throw ExitCode(1)
+    }
+  }
+
+  static func isBundle(_ bytes: [UInt8]) -> Bool { BundleContents.isBundle(bytes) }
+
+  /// What a bundle means; nil: it is none.
+  static func policy(_ bytes: [UInt8], path: String) throws -> LiftedPolicy? {
+    isBundle(bytes) ? try policy(bytes, path: path, like: nil) : nil
+  }
+
+  /// What a bundle means. One that is damaged cannot be asked; one that has a table of another kind cannot be told.
+  static func policy(_ bytes: [UInt8], path: String, like other: HostPolicy?) throws -> LiftedPolicy {
+    do throws(LiftedPolicy.Failure) {
+      return try LiftedPolicy(path: CheckedSource.name(path), bytes: bytes, like: other)
+    } catch .damaged(let reason) {
+      throw FileError("`\(path)`: \(reason)")
+    } catch .unreadable(let error) {
+      printError("lockdown: `\(path)`: could not tell: \(error)")
+      throw ExitCode(2)
     }
   }
 }

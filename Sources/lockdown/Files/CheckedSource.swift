@@ -1,38 +1,29 @@
+import ArgumentParser
 import Compiler
 import Diagnostics
+import NFTables
+import PolicyModel
 import SideThread
 
-/// A policy that is asked about and not compiled.
-enum CheckedSource {
+/// A policy or a bundle that is asked about and not compiled.
+struct CheckedSource {
+  var sources: SourceFiles
+  /// Nil: it has errors.
+  var compared: ComparedSource?
+
   static func name(_ path: String) -> String { path == "-" ? "<stdin>" : path }
 
-  /// Reads and checks; findings are told, and the policy is nil if it has errors.
-  static func read(_ path: String) throws(FileError) -> CheckedPolicy {
-    let checked = try check(path)
-    if checked.policy == nil { report(checked.diagnostics, checked.sources) }
-    return checked
-  }
-
-  /// Two of them, side by side.
-  static func read(_ first: String, _ second: String) throws(FileError) -> (CheckedPolicy, CheckedPolicy) {
-    let beside = SideThread { Result { () throws(FileError) in try check(second) } }
-    let one = try check(first)
-    let other = try beside.wait().get()
-    for checked in [one, other] where checked.policy == nil { report(checked.diagnostics, checked.sources) }
-    return (one, other)
-  }
-
-  private static func check(_ path: String) throws(FileError) -> CheckedPolicy {
-    PolicyCompiler.check(path: name(path), bytes: try bytes(path), reader: FileSystemReader())
-  }
-
-  /// The bytes of a policy; a bundle holds what was compiled, and not what it means.
-  static func bytes(_ path: String) throws(FileError) -> [UInt8] {
-    let bytes = try FileBytes.read(path)
-    if bytes.starts(with: bundleMagic) {
-      throw FileError("`\(path)` is a bundle: give the policy that it was compiled from, a `.cos` file")
+  /// Reads and checks two of them, side by side; findings are told. A bundle's chains and sets get the names that the
+  /// other side gives them.
+  static func read(_ first: String, _ second: String) throws -> (CheckedSource, CheckedSource) {
+    // What is loaded in a namespace of its own goes first: a process makes one only while it has one thread.
+    let loaded = try (KernelSource.tables(first), KernelSource.tables(second))
+    let beside = SideThread { [tables = loaded.1] in
+      Result { () throws(FileError) in try Read(second, tables) }
     }
-    return bytes
+    let one = try Read(first, loaded.0)
+    let other = try beside.wait().get()
+    return (try one.source(like: other), try other.source(like: one))
   }
 
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
@@ -40,6 +31,42 @@ enum CheckedSource {
     printError(renderer.render(diagnostics.all))
   }
 
-  /// The first bytes of every bundle (docs/bundle-format.md).
-  private static let bundleMagic: [UInt8] = [0x89, 0x4c, 0x4b, 0x44]
+  /// A file as it was read: a policy is checked then, a bundle when the other side is known.
+  private enum Read {
+    case policy(CheckedPolicy)
+    case bundle(String, [UInt8])
+    case kernel(String, [DumpedTable])
+
+    /// - Parameter tables: nil: it is a file.
+    init(_ path: String, _ tables: [DumpedTable]?) throws(FileError) {
+      if let tables {
+        self = .kernel(path, tables)
+        return
+      }
+      let bytes = try FileBytes.read(path)
+      self =
+        BundleFile.isBundle(bytes)
+        ? .bundle(path, bytes)
+        : .policy(
+          PolicyCompiler.check(path: CheckedSource.name(path), bytes: bytes, reader: FileSystemReader()))
+    }
+
+    func source(like other: Read) throws -> CheckedSource {
+      switch self {
+      case .policy(let checked):
+        if checked.policy == nil { CheckedSource.report(checked.diagnostics, checked.sources) }
+        return CheckedSource(sources: checked.sources, compared: checked.policy.map { .policy($0) })
+      case .bundle(let path, let bytes):
+        let bundle = try BundleFile.policy(bytes, path: path, like: other.policy)
+        return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
+      case .kernel(let name, let tables):
+        let lifted = try KernelSource.policy(name, tables, like: other.policy)
+        return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
+      }
+    }
+
+    private var policy: HostPolicy? {
+      if case .policy(let checked) = self { checked.policy } else { nil }
+    }
+  }
 }

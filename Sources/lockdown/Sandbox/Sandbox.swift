@@ -32,7 +32,15 @@ enum Sandbox {
     return code
   }
 
-  private static func enter() throws(SandboxError) {
+  /// Goes on in fresh namespaces that hold no rule. Only while there is one thread.
+  static func enterNetwork() throws(SandboxError) {
+    try enterNamespaces()
+    guard lockdown_make_mounts_private() == 0 else {
+      throw SandboxError(doing: "making mounts private", code: errno)
+    }
+  }
+
+  private static func enterNamespaces() throws(SandboxError) {
     let user = geteuid()
     let group = getegid()
     guard lockdown_unshare_sandbox(user == 0 ? 0 : 1) == 0 else {
@@ -44,6 +52,10 @@ enum Sandbox {
       try writeFile("/proc/self/uid_map", "0 \(user) 1")
       try writeFile("/proc/self/gid_map", "0 \(group) 1")
     }
+  }
+
+  private static func enter() throws(SandboxError) {
+    try enterNamespaces()
     guard lockdown_make_mounts_private() == 0 else {
       throw SandboxError(doing: "making mounts private", code: errno)
     }

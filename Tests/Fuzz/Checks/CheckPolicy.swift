@@ -13,8 +13,8 @@ package func checkPolicy(_ bytes: [UInt8]) throws(BrokenPromise) {
     (compilation.policy == nil) == compilation.diagnostics.hasErrors,
     "refused without an error, or the reverse")
   try promise(
-    !compilation.diagnostics.all.contains { $0.id == .notEncodable },
-    "what the checker accepted cannot be encoded")
+    !compilation.diagnostics.all.contains { $0.id == .notEncodable || $0.id == .mistranslated },
+    "what the checker accepted cannot be encoded, or means something else then")
   _ = PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all)
   var problems = DiagnosticList()
   let file = SourceFile(id: SourceID(0), path: "fuzz.cos", bytes: bytes)

@@ -68,8 +68,15 @@ extension BundleContents {
       writer.pad(to: 4)
       for message in item.messages { writer.append(message.bytes) }
     }
-    return writer.finish(
-      policyDigest: policyDigest, minimumKernel: minimumKernel, isManagementProved: isManagementProved)
+    writer.begin(.closedKinds, count: closed.count)
+    for message in closed { writer.append(message.kind.rawValue) }
+    writer.begin(.closedMessages, count: closed.count)
+    for message in closed { writer.append(message.bytes) }
+    var flags: UInt8 = 0
+    if isManagementProved { flags |= BundleLayout.managementProvedFlag }
+    if hasNetworkRoot { flags |= BundleLayout.networkRootFlag }
+    if staysUnprotected { flags |= BundleLayout.staysUnprotectedFlag }
+    return writer.finish(policyDigest: policyDigest, minimumKernel: minimumKernel, flags: flags)
   }
 
   /// The contents of a bundle's file.
@@ -83,7 +90,10 @@ extension BundleContents {
       policyName: copy(reader.policyName), policyDigest: copy(reader.policyDigest),
       minimumKernel: reader.minimumKernel)
     isManagementProved = reader.isManagementProved
+    hasNetworkRoot = reader.hasNetworkRoot
+    staysUnprotected = reader.staysUnprotected
     messages = reader.messages.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) }
+    closed = reader.closed.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) }
     sources = reader.sources.map { BundleSource(id: copy($0.id), place: copy($0.place)) }
     sysctls = reader.sysctls.map {
       BundleSysctl(

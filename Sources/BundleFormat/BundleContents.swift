@@ -8,8 +8,14 @@ package struct BundleContents: Equatable {
   package var minimumKernel: KernelRelease
   /// Whether the regions of `management` were proved reachable; otherwise the applier wants `--force`.
   package var isManagementProved: Bool
+  /// The root file system is one over the network, and the policy says so.
+  package var hasNetworkRoot: Bool
+  /// Where no closed firewall can be loaded, what needs the network starts all the same.
+  package var staysUnprotected: Bool
   /// Finished netlink messages, in the order of the fresh batch, without BATCH_BEGIN and BATCH_END.
   package var messages: [BundleMessage]
+  /// The same for the table that stands before the policy's; none: there is no such stage.
+  package var closed: [BundleMessage]
   /// Ids of the source rules; a message's sequence number is an index into this list, 1-based.
   package var sources: [BundleSource]
   package var sysctls: [BundleSysctl]
@@ -27,7 +33,10 @@ package struct BundleContents: Equatable {
     self.policyDigest = policyDigest
     self.minimumKernel = minimumKernel
     isManagementProved = false
+    hasNetworkRoot = false
+    staysUnprotected = false
     messages = []
+    closed = []
     sources = []
     sysctls = []
     mounts = []

@@ -58,7 +58,7 @@ package struct BundleError: Error, Equatable, Sendable {
       case .duplicateAttribute: "an attribute stands twice"
       case .attributeNotAllowed: "an attribute has no place in its message"
       case .missingAttribute: "a message lacks an attribute"
-      case .foreignTable: "a message names another table than `lockdown`"
+      case .foreignTable: "a message names another table than its own"
       case .badName: "a name is empty or not ended by one zero byte"
       case .kindMismatch: "a message is not of the kind listed for it"
       case .badMessageOrder: "messages are not in the order of a fresh batch"

@@ -6,7 +6,7 @@
 /// sections, each where the table says.
 struct BundleHeader {
   let minimumKernel: KernelRelease
-  let isManagementProved: Bool
+  private let flags: UInt8
   let policyDigest: Range<Int>
   let checksum: Range<Int>
   private let sections: [(range: Range<Int>, count: Int)]
@@ -45,10 +45,10 @@ struct BundleHeader {
     guard bytes[checksum].elementsEqual(Self.checksum(of: bytes)) else {
       throw BundleError(.header, at: BundleLayout.checksumOffset, .checksumMismatch)
     }
-    guard flags & ~BundleLayout.managementProvedFlag == 0 else {
+    guard flags & ~BundleLayout.knownFlags == 0 else {
       throw BundleError(.header, at: BundleLayout.flagsOffset, .reservedNotZero)
     }
-    isManagementProved = flags & BundleLayout.managementProvedFlag != 0
+    self.flags = flags
     guard Int(sectionCount) == BundleSection.allInFile.count else {
       throw BundleError(.header, at: BundleLayout.sectionCountOffset, .badSectionTable)
     }
@@ -109,6 +109,8 @@ struct BundleHeader {
 
   /// - Precondition: `section` is not the header.
   func range(of section: BundleSection) -> Range<Int> { sections[Int(section.rawValue) - 1].range }
+
+  func has(_ flag: UInt8) -> Bool { flags & flag != 0 }
 
   func count(of section: BundleSection) -> Int { sections[Int(section.rawValue) - 1].count }
 

@@ -8,6 +8,9 @@ enum BundleLayout {
   /// Any machine of that byte order. Other values are for sections that depend on the instruction set.
   static let anyArchitecture: UInt16 = 0
   static let managementProvedFlag: UInt8 = 1
+  static let networkRootFlag: UInt8 = 2
+  static let staysUnprotectedFlag: UInt8 = 4
+  static let knownFlags: UInt8 = 7
 
   static let versionOffset = 8
   static let byteOrderOffset = 10
@@ -55,11 +58,13 @@ package enum BundleSection: UInt8, Sendable {
   case sourceMap = 8
   case systemCalls = 9
   case late = 10
+  case closedKinds = 11
+  case closedMessages = 12
 
   /// In the order of the file; every bundle has all of them.
   static let allInFile: [BundleSection] = [
     .policyName, .sources, .messageKinds, .messages, .sysctls, .mounts, .notEnforced, .sourceMap,
-    .systemCalls, .late,
+    .systemCalls, .late, .closedKinds, .closedMessages,
   ]
 
   /// What messages call it.
@@ -76,6 +81,8 @@ package enum BundleSection: UInt8, Sendable {
     case .sourceMap: "source map"
     case .systemCalls: "system calls"
     case .late: "late"
+    case .closedKinds: "closed kinds"
+    case .closedMessages: "closed messages"
     }
   }
 }

@@ -51,6 +51,8 @@ package final class BundleReader {
   package let bytes: [UInt8]
   package let minimumKernel: KernelRelease
   package let isManagementProved: Bool
+  package let hasNetworkRoot: Bool
+  package let staysUnprotected: Bool
   /// SHA-256 of the canonical policy.
   package let policyDigest: Range<Int>
   /// SHA-256 of the file with this field as zeros: what `--pin` names.
@@ -60,6 +62,8 @@ package final class BundleReader {
   package let messages: [Message]
   /// All messages, one behind the other.
   package let messageBytes: Range<Int>
+  /// Of the closed stage.
+  package let closed: [Message]
   package let sysctls: [Sysctl]
   package let mounts: [Mount]
   package let notEnforced: [Range<Int>]
@@ -71,7 +75,9 @@ package final class BundleReader {
     let header = try BundleHeader(bytes)
     self.bytes = bytes
     minimumKernel = header.minimumKernel
-    isManagementProved = header.isManagementProved
+    isManagementProved = header.has(BundleLayout.managementProvedFlag)
+    hasNetworkRoot = header.has(BundleLayout.networkRootFlag)
+    staysUnprotected = header.has(BundleLayout.staysUnprotectedFlag)
     policyDigest = header.policyDigest
     checksum = header.checksum
 
@@ -80,11 +86,9 @@ package final class BundleReader {
     sources = try Self.readSources(header.cursor(bytes, .sources), count: header.count(of: .sources))
     messageBytes = header.range(of: .messages)
     messages = try Self.readMessages(
-      kinds: header.cursor(bytes, .messageKinds), messages: header.cursor(bytes, .messages),
-      count: header.count(of: .messages), sourceCount: sources.count)
-    guard header.count(of: .messageKinds) == header.count(of: .messages) else {
-      throw BundleError(.messageKinds, at: header.range(of: .messageKinds).lowerBound, .countMismatch)
-    }
+      header, bytes, kinds: .messageKinds, messages: .messages, sourceCount: sources.count)
+    closed = try Self.readMessages(
+      header, bytes, kinds: .closedKinds, messages: .closedMessages, sourceCount: sources.count)
     sysctls = try Self.readSysctls(
       header.cursor(bytes, .sysctls), count: header.count(of: .sysctls), sourceCount: sources.count)
     mounts = try Self.readMounts(
@@ -115,10 +119,16 @@ package final class BundleReader {
   }
 
   private static func readMessages(
-    kinds: ByteCursor, messages: ByteCursor, count: Int, sourceCount: Int
+    _ header: BundleHeader, _ bytes: [UInt8], kinds kindSection: BundleSection,
+    messages section: BundleSection, sourceCount: Int
   ) throws(BundleError) -> [Message] {
-    var kinds = kinds
-    var check = MessageCheck(messages.bytes, .messages, sourceCount: sourceCount)
+    var kinds = header.cursor(bytes, kindSection)
+    let messages = header.cursor(bytes, section)
+    let count = header.count(of: section)
+    guard header.count(of: kindSection) == count else {
+      throw BundleError(kindSection, at: kinds.offset, .countMismatch)
+    }
+    var check = MessageCheck(bytes, section, sourceCount: sourceCount)
     var offset = messages.offset
     var list: [Message] = []
     list.reserveCapacity(count)
@@ -126,14 +136,14 @@ package final class BundleReader {
       let kindOffset = kinds.offset
       let number: UInt8 = try kinds.integer()
       guard let kind = BundleMessageKind(rawValue: number) else {
-        throw BundleError(.messageKinds, at: kindOffset, .badValue)
+        throw BundleError(kindSection, at: kindOffset, .badValue)
       }
       let message = try check.check(at: offset, end: messages.end, kind: kind)
       list.append(message)
       offset = message.range.upperBound
     }
     try finish(kinds)
-    guard offset == messages.end else { throw BundleError(.messages, at: offset, .countMismatch) }
+    guard offset == messages.end else { throw BundleError(section, at: offset, .countMismatch) }
     try check.finish(at: offset)
     return list
   }

@@ -28,15 +28,13 @@ struct BundleWriter {
     self.open = nil
   }
 
-  consuming func finish(policyDigest: [UInt8], minimumKernel: KernelRelease, isManagementProved: Bool)
-    -> [UInt8]
-  {
+  consuming func finish(policyDigest: [UInt8], minimumKernel: KernelRelease, flags: UInt8) -> [UInt8] {
     end()
     var header = BundleWriter()
     header.bytes = BundleLayout.magic
     header.append(BundleLayout.version)
     header.append(BundleLayout.littleEndian)
-    header.append(isManagementProved ? BundleLayout.managementProvedFlag : 0)
+    header.append(flags)
     header.append(BundleLayout.anyArchitecture)
     header.append(UInt16(sections.count))
     header.append(UInt64(bytes.count))

@@ -11,7 +11,10 @@ struct MessageCheck {
   /// Name of the set whose elements may follow.
   private var openSet: Range<Int>?
 
-  private static let tableName: [UInt8] = [0x6c, 0x6f, 0x63, 0x6b, 0x64, 0x6f, 0x77, 0x6e, 0]
+  // `lockdown-closed`; the policy's has its first eight.
+  private static let tableName: [UInt8] = [
+    0x6c, 0x6f, 0x63, 0x6b, 0x64, 0x6f, 0x77, 0x6e, 0x2d, 0x63, 0x6c, 0x6f, 0x73, 0x65, 0x64,
+  ]
   // NFNL_SUBSYS_NFTABLES << 8, linux/netfilter/nfnetlink.h; below it NFT_MSG_*.
   private static let subsystem: UInt16 = 10 << 8
   // NLM_F_REQUEST | NLM_F_CREATE, NLM_F_EXCL, NLM_F_APPEND, linux/netlink.h.
@@ -136,9 +139,11 @@ struct MessageCheck {
       guard seen & bit == 0 else { throw error(offset, .duplicateAttribute) }
       seen |= bit
       if attribute.number == 1 {
-        guard bytes[attribute.payload].elementsEqual(Self.tableName) else {
-          throw error(offset, .foreignTable)
-        }
+        let name = attribute.payload
+        let length = section == .closedMessages ? Self.tableName.count : 8
+        guard name.count == length + 1, bytes[name.upperBound - 1] == 0,
+          bytes[name].prefix(length).elementsEqual(Self.tableName.prefix(length))
+        else { throw error(offset, .foreignTable) }
       }
       if attribute.number == Self.nameAttribute(of: kind) {
         name = try checkedName(attribute.payload)

@@ -7,7 +7,7 @@ internal import Seccomp
 /// Puts together what the applier needs.
 enum BundleAssembly {
   static func bundle(
-    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage],
+    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage], closed: [EncodedMessage],
     deviceChains: [DeviceBatch], controlGroups: [ControlGroupElement], items: ItemList,
     filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
@@ -17,7 +17,10 @@ enum BundleAssembly {
       minimumKernel: KernelRelease(
         major: UInt16(clamping: kernel.major), minor: UInt16(clamping: kernel.minor)))
     bundle.isManagementProved = isManagementProved
+    bundle.hasNetworkRoot = policy.boot.root == .network
+    bundle.staysUnprotected = policy.boot.unprotected == .continue
     bundle.messages = messages.map { BundleMessage($0) }
+    bundle.closed = closed.map { BundleMessage($0) }
     bundle.sources = items.items.map { item in
       BundleSource(id: Array(item.id.utf8), place: Array("\(item.file):\(item.position.line)".utf8))
     }

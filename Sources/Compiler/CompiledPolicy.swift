@@ -17,9 +17,8 @@ package struct CompiledPolicy: Sendable {
 
   /// Names of the files of a compile, but for those of sets.
   package static let outputNames: Set<String> = [
-    "policy.bundle", "policy.json", "policy.map.json", "nftables.nft", "nftables-late.nft", "sysctl.conf",
-    "modprobe.conf",
-    "mounts.fstab", "seccomp.json", "cmdline.txt",
+    "policy.bundle", "policy.json", "policy.map.json", "closed.bundle", "nftables.nft", "nftables-late.nft",
+    "nftables-closed.nft", "sysctl.conf", "modprobe.conf", "mounts.fstab", "seccomp.json", "cmdline.txt",
   ]
   /// The directory of the files of large sets, `NAME.netset`.
   package static let setDirectory = "sets"

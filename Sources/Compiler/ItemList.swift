@@ -1,6 +1,7 @@
 internal import CanonicalJSON
 internal import Diagnostics
 internal import PolicyModel
+internal import Ruleset
 
 /// Every item of a policy that has an id, and where it was written.
 struct ItemList {
@@ -39,6 +40,7 @@ struct ItemList {
       add(ItemID.systemCall(entry), entry.span)
     }
     for rule in policy.boot.input { add(rule.id, rule.span) }
+    for rule in ClosedStage(policy)?.rules ?? [] { add(rule.id, rule.span) }
     for (list, place) in [
       (policy.expectations, "expect"), (policy.guarantees, "guarantee"), (policy.delegations, "delegate"),
     ] {

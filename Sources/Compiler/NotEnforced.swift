@@ -1,4 +1,5 @@
 internal import PolicyModel
+internal import Ruleset
 internal import TextBackends
 
 /// What a policy states and the applier does not do, with the reason: nothing is left out in silence.
@@ -36,8 +37,10 @@ enum NotEnforced {
       list.append("kernel command line: the boot loader sets it, see cmdline.txt")
     }
     list += systemCalls(policy)
-    if policy.boot.stage == .closed, policy.firewall != nil {
-      list.append("boot stage `closed`: before the policy is applied, this version loads no closed table")
+    if ClosedStage(policy) != nil {
+      for (region, reason) in ClosedStage.regionsLeftOut(of: policy) {
+        list.append("management `\(region.text)`: the closed firewall never lets it in: \(reason)")
+      }
     }
     return list
   }

@@ -77,14 +77,20 @@ package enum PolicyCompiler {
           ]))
     }
     guard !diagnostics.hasErrors else { return nil }
+    let closed = Lowering.lowerClosedStage(of: policy, digest: digest)
     let text = SideThread {
-      (now: Array(NFTText.print(ruleset).utf8), late: Array(NFTText.printLate(ruleset).utf8))
+      (
+        now: Array(NFTText.print(ruleset).utf8), late: Array(NFTText.printLate(ruleset).utf8),
+        closed: Array(NFTText.printClosedStage(closed).utf8)
+      )
     }
     let messages: [EncodedMessage]
+    let closedMessages: [EncodedMessage]
     let deviceChains: [DeviceBatch]
     let controlGroups: [ControlGroupElement]
     do {
       messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
+      closedMessages = try MessageSection.encode(closed, sourceIndex: items.index)
       deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: items.index)
       controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: items.index)
     } catch {
@@ -118,15 +124,17 @@ package enum PolicyCompiler {
     let notEnforced = NotEnforced.list(policy)
     let sourceMap = documents.wait().sourceMap
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups,
+      policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains, controlGroups: controlGroups,
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
       sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
+      .init(name: "closed.bundle", bytes: bundle.closedStage.encoded()),
       .init(name: "policy.json", bytes: documents.wait().policy),
       .init(name: "policy.map.json", bytes: sourceMap),
       .init(name: "nftables.nft", bytes: text.wait().now),
       .init(name: "nftables-late.nft", bytes: text.wait().late),
+      .init(name: "nftables-closed.nft", bytes: text.wait().closed),
       .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
       .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
       .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),

@@ -163,6 +163,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case syscallTooLong = "syscalls/too-long"
 
   case bootRule = "boot/rule"
+  case bootNetworkRoot = "boot/network-root"
 
   // Management, expectations, guarantees.
   case managementMissing = "management/missing"

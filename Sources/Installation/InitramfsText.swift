@@ -1,9 +1,9 @@
-/// initramfs-tools(7): the firewall of the current slot stands from the initramfs on, before an interface has an
-/// address. What the host's own file system holds comes later, from lockdown.service.
+/// initramfs-tools(7): the closed stage of the current slot stands from the initramfs on, before an interface has an
+/// address. lockdown.service exchanges it for the policy.
 enum InitramfsText {
   static let hook = """
     #!/bin/sh
-    # Puts the applier, the current bundle and nf_tables with its expressions into the initramfs.
+    # Puts the applier, the closed stage and nf_tables with its expressions into the initramfs.
     set -e
     if [ "$1" = prereqs ]; then exit 0; fi
     . /usr/share/initramfs-tools/hook-functions
@@ -12,7 +12,7 @@ enum InitramfsText {
     [ -n "$name" ] || exit 0
     copy_exec /\(InstalledPath.applier) /sbin/lockdown-apply
     mkdir -p "$DESTDIR/etc/lockdown"
-    cp "/\(InstalledPath.bundles)/$name.bundle" "$DESTDIR/etc/lockdown/policy.bundle"
+    cp "/\(InstalledPath.bundles)/$name.closed" "$DESTDIR/etc/lockdown/closed.bundle"
     for folder in net/netfilter net/ipv4/netfilter net/ipv6/netfilter; do
       copy_modules_dir "kernel/$folder"
     done
@@ -23,8 +23,8 @@ enum InitramfsText {
   static let script = """
     #!/bin/sh
     if [ "$1" = prereqs ]; then exit 0; fi
-    # A firewall that is refused here is refused again, and reported, by lockdown.service.
-    [ ! -f /etc/lockdown/policy.bundle ] || /sbin/lockdown-apply /etc/lockdown/policy.bundle --only firewall || true
+    # What fails here is tried again, and reported, by lockdown-closed.service.
+    [ ! -f /etc/lockdown/closed.bundle ] || /sbin/lockdown-apply /etc/lockdown/closed.bundle --stage closed || true
 
     """
 }
@@ -33,7 +33,7 @@ enum InitramfsText {
 enum DracutText {
   static let setup = """
     #!/bin/bash
-    # Puts the applier, the current bundle and nf_tables with its expressions into the initramfs.
+    # Puts the applier, the closed stage and nf_tables with its expressions into the initramfs.
 
     check() {
       [[ -f /\(InstalledPath.slots) ]] || return 1
@@ -48,7 +48,7 @@ enum DracutText {
       name=$(sed -n 's/^current //p' /\(InstalledPath.slots))
       [[ $name ]] || return 0
       inst /\(InstalledPath.applier) /sbin/lockdown-apply
-      inst_simple "/\(InstalledPath.bundles)/$name.bundle" /etc/lockdown/policy.bundle
+      inst_simple "/\(InstalledPath.bundles)/$name.closed" /etc/lockdown/closed.bundle
       # Before udev finds interfaces.
       inst_hook pre-udev 10 "$moddir/lockdown.sh"
     }
@@ -57,8 +57,8 @@ enum DracutText {
 
   static let script = """
     #!/bin/sh
-    # A firewall that is refused here is refused again, and reported, by lockdown.service.
-    [ ! -f /etc/lockdown/policy.bundle ] || /sbin/lockdown-apply /etc/lockdown/policy.bundle --only firewall || :
+    # What fails here is tried again, and reported, by lockdown-closed.service.
+    [ ! -f /etc/lockdown/closed.bundle ] || /sbin/lockdown-apply /etc/lockdown/closed.bundle --stage closed || :
 
     """
 }

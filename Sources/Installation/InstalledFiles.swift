@@ -10,6 +10,11 @@ package enum InstalledPath {
   package static func bundle(_ name: SlotState.Name) -> String {
     "\(bundles)/\(String(decoding: name, as: UTF8.self)).bundle"
   }
+
+  /// The closed stage of that bundle, alone.
+  package static func closed(_ name: SlotState.Name) -> String {
+    "\(bundles)/\(String(decoding: name, as: UTF8.self)).closed"
+  }
 }
 
 /// The files that make a host apply its policy at each boot: a pure function of what was compiled.
@@ -20,21 +25,29 @@ package struct InstalledFiles {
   /// The line of `cmdline.txt`, without its line feed.
   package var commandLine: String
   package var applier: [UInt8]
+  /// Whether what configures a network may start where no closed firewall could be loaded.
+  package var staysUnprotected: Bool
 
-  package init(modprobe: [UInt8], sysctl: [UInt8], commandLine: String, applier: [UInt8]) {
+  package init(
+    modprobe: [UInt8], sysctl: [UInt8], commandLine: String, applier: [UInt8], staysUnprotected: Bool
+  ) {
     self.modprobe = modprobe
     self.sysctl = sysctl
     self.commandLine = commandLine
     self.applier = applier
+    self.staysUnprotected = staysUnprotected
   }
 
   /// Sorted by path.
   package var items: [InstalledItem] {
     var items = [
       InstalledItem(InstalledPath.applier, program: applier),
+      InstalledItem("etc/systemd/system/\(UnitText.closedName)", UnitText.closed),
       InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy),
       InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
       // Enabled, as `systemctl enable` does it.
+      InstalledItem(
+        "etc/systemd/system/sysinit.target.wants/\(UnitText.closedName)", linkTo: "../\(UnitText.closedName)"),
       InstalledItem(
         "etc/systemd/system/sysinit.target.wants/\(UnitText.policyName)", linkTo: "../\(UnitText.policyName)"),
       InstalledItem(
@@ -46,6 +59,11 @@ package struct InstalledFiles {
       InstalledItem("usr/lib/dracut/modules.d/50lockdown/module-setup.sh", DracutText.setup, isProgram: true),
       InstalledItem("usr/lib/dracut/modules.d/50lockdown/lockdown.sh", DracutText.script, isProgram: true),
     ]
+    if !staysUnprotected {
+      for unit in UnitText.networkUnits {
+        items.append(InstalledItem("etc/systemd/system/\(unit).d/lockdown.conf", UnitText.needsProtection))
+      }
+    }
     items.append(InstalledItem(path: "etc/modprobe.d/lockdown.conf", modprobe))
     // Behind the distribution's and most others': the last file that names a key wins (sysctl.d(5)).
     items.append(InstalledItem(path: "etc/sysctl.d/90-lockdown.conf", sysctl))

@@ -1,8 +1,48 @@
 /// systemd units. None has ExecStop=, ExecReload= or Restart=: stopping one, or removing a package, must not open the
 /// host, and what failed once is not tried in a loop.
 enum UnitText {
+  static let closedName = "lockdown-closed.service"
   static let policyName = "lockdown.service"
   static let healthName = "lockdown-health.service"
+
+  /// Where no initramfs has done it. It does nothing where a firewall of ours is there.
+  static let closed = """
+    [Unit]
+    Description=Close the host until its lockdown policy is applied
+    DefaultDependencies=no
+    Wants=network-pre.target
+    Before=network-pre.target \(policyName) sysinit.target
+    RequiresMountsFor=/\(InstalledPath.state)
+    ConditionPathExists=/\(InstalledPath.slots)
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage closed
+    TimeoutStartSec=60
+    StandardOutput=journal+console
+    StandardError=journal+console
+
+    [Install]
+    WantedBy=sysinit.target
+
+    """
+
+  /// What configures networks on Debian and its kin. A drop-in for a unit that is not there means nothing.
+  static let networkUnits = [
+    "NetworkManager.service", "connman.service", "dhcpcd.service", "dhcpcd@.service", "ifup@.service",
+    "networking.service", "systemd-networkd.service", "wicked.service", "wpa_supplicant.service",
+    "wpa_supplicant@.service",
+  ]
+
+  /// `boot.unprotected: stop`.
+  static let needsProtection = """
+    # Without a firewall of ours nothing configures a network; `boot.unprotected: continue` lets it.
+    [Unit]
+    Requires=\(closedName)
+    After=\(closedName)
+
+    """
 
   /// Before anything configures a network: units that do are behind network-pre.target, which only those units pull in
   /// that come before it.
@@ -11,7 +51,7 @@ enum UnitText {
     Description=Apply the lockdown policy
     DefaultDependencies=no
     Wants=network-pre.target
-    After=local-fs.target systemd-modules-load.service systemd-sysctl.service
+    After=local-fs.target \(closedName) systemd-modules-load.service systemd-sysctl.service
     Before=network-pre.target sysinit.target
     RequiresMountsFor=/\(InstalledPath.state)
     ConditionPathExists=/\(InstalledPath.slots)

@@ -178,6 +178,7 @@ package struct DumpText {
 
   private static func name(_ type: KernelSet.KeyType) -> String {
     switch type {
+    case .family: "nf_proto"
     case .ipv4Address: "ipv4_addr"
     case .ipv6Address: "ipv6_addr"
     case .inetProtocol: "inet_proto"

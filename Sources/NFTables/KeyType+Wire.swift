@@ -4,7 +4,7 @@ package import Ruleset
 /// They are nft's `enum datatypes`, which is part of its interface with older rulesets and never renumbered.
 extension KernelSet.KeyType {
   private static let numbers: [(type: KernelSet.KeyType, number: UInt32)] = [
-    (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
+    (.family, 2), (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
     (.uid, 24), (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.icmpCode, 32), (.icmpv6Code, 33),
     (.fibAddressType, 38), (.interfaceName, 41), (.timeToLive, 4), (.packetLength, 4), (.linkAddress, 9),
     (.mark, 19), (.packetType, 31), (.dscp, 36), (.ipv6DSCP, 36), (.day, 45), (.controlGroup, 46),
@@ -43,7 +43,8 @@ extension KernelSet.KeyType {
   /// Bytes of one field, without padding.
   private var fieldLength: Int {
     switch self {
-    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive, .packetType, .day:
+    case .family, .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive,
+      .packetType, .day:
       1
     case .inetService, .ipv6DSCP: 2
     case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4
@@ -73,7 +74,7 @@ extension KernelSet.KeyType {
     case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp,
       .ipv6DSCP, .timeToLive, .linkAddress:
       .network
-    case .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength,
+    case .family, .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength,
       .packetType, .day, .controlGroup:
       .host
     case .concatenation: .none

@@ -183,6 +183,7 @@ struct Checker {
     policy.kernel = kernel(root.entry("kernel")?.value, modules: policy.modules)
     policy.systemCalls = systemCalls(root.entry("syscalls"), modules: policy.modules)
     policy.boot = boot(root.entry("boot")?.value)
+    checkRoot(of: policy)
     policy.management = management(root.entry("management")?.value)
     policy.expectations = statements(root.entry("expect")?.value, in: .expect)
     policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)

@@ -155,7 +155,7 @@ package struct KernelSettings: Sendable {
   package init() {}
 }
 
-/// `boot:`; enforced from the boot issue on, checked and carried now.
+/// `boot:`: the closed stage, and what is done where it or the policy fails.
 package struct BootSettings: Sendable {
   package enum Stage: String, Sendable, CaseIterable {
     case closed
@@ -184,6 +184,8 @@ package struct BootSettings: Sendable {
   package var managementAfter: UInt64 = 120
   package var unprotected = Unprotected.stop
   package var onFailure = OnFailure.`init`
+  /// Nil: the policy has no `boot`.
+  package var span: SourceSpan?
 
   package init() {}
 }

@@ -87,6 +87,7 @@ extension KernelSet.KeyType {
   /// A word for the keys, at most 19 bytes of a kernel name.
   var contentName: String {
     switch self {
+    case .family: "families"
     case .ipv4Address: "ipv4"
     case .ipv6Address: "ipv6"
     case .inetProtocol: "protocols"

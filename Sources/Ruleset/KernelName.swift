@@ -7,6 +7,11 @@ package enum KernelName {
   package static let maximumLength = 31
 
   package static let table = "lockdown"
+  /// What stands before the policy does.
+  package static let closedTable = "lockdown-closed"
+  /// There, the chain that lets the regions of `management` in, and the families for which it is too early.
+  static let management = "management"
+  static let waiting = "waiting"
   /// The object whose userdata names the policy.
   package static let policyDigest = "policy_digest"
 
@@ -113,7 +118,7 @@ package enum KernelName {
 
   /// Sets, objects and chains of the applier (`APPLY.md` §6.1).
   private static let reserved: Set<String> = [
-    policyDigest, "trying", "waiting", "open", "fresh4", "fresh6", "management",
+    policyDigest, "trying", waiting, "open", "fresh4", "fresh6", management,
   ]
 
   private static func isNameByte(_ byte: UInt8) -> Bool {

@@ -13,14 +13,19 @@ package enum Lowering {
     let (groupSets, lateElements) = controlGroupSets(of: policy)
     sets += groupSets
     IntervalSets.nameByContent(&sets, in: &chains)
+    let table = Table(
+      family: .inet, name: KernelName.table, objects: objects(of: policy, digest, chains), sets: sets,
+      chains: chains, deviceChains: deviceChains, lateElements: lateElements)
+    return Ruleset(tables: [table])
+  }
+
+  /// What names the policy, and the counters of its rules; sorted by name.
+  static func objects(of policy: HostPolicy, _ digest: [UInt8], _ chains: [Chain]) -> [NamedObject] {
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
     objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
     objects.sort { $0.name < $1.name }
-    let table = Table(
-      family: .inet, name: KernelName.table, objects: objects, sets: sets, chains: chains,
-      deviceChains: deviceChains, lateElements: lateElements)
-    return Ruleset(tables: [table])
+    return objects
   }
 
   private static func lower(
@@ -71,7 +76,7 @@ package enum Lowering {
   /// The chain with its rules; what they need besides goes to `generated`.
   ///
   /// - Parameter policy: nil for a regular chain that decides nothing at its end.
-  private static func lower(
+  static func lower(
     _ rules: [Rule], to chain: Chain, policy: ChainPolicy?, _ prefixes: [String: AddressKey],
     _ names: inout ChainNames, _ generated: inout [Chain]
   ) -> Chain {
@@ -122,7 +127,7 @@ package enum Lowering {
   }
 
   /// The sets that a rule looks up, each family's apart. A definition only used elsewhere has none.
-  private static func sets(of definitions: [NamedAddressSet], usedIn chains: [Chain]) -> [KernelSet] {
+  static func sets(of definitions: [NamedAddressSet], usedIn chains: [Chain]) -> [KernelSet] {
     var used: Set<String> = []
     for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
       if case .match(_, _, .set(.named(let name), _)) = statement { used.insert(name) }

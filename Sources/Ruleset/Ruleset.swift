@@ -1,6 +1,6 @@
 /// nftables as data: what one policy puts into the kernel, in the kernel's own terms.
 package struct Ruleset: Sendable, Equatable {
-  /// Own tables only; now always one, `inet lockdown`.
+  /// Own tables only: `inet lockdown`, or `inet lockdown-closed`.
   package var tables: [Table]
 
   package init(tables: [Table]) {
@@ -155,6 +155,8 @@ package struct KernelRule: Sendable, Equatable {
 package struct KernelSet: Sendable, Equatable {
   /// What the keys are. The kernel holds the number opaque; nft prints by it.
   package enum KeyType: Sendable, Equatable {
+    /// NFPROTO_*.
+    case family
     case ipv4Address
     case ipv6Address
     case inetProtocol
@@ -208,7 +210,7 @@ package struct KernelSet: Sendable, Equatable {
   /// are big-endian, for the rule turns the register round first.
   package var elements: ElementList
   package var comment: String?
-  /// Nil: constant. Otherwise the policy has no elements for it.
+  /// Nil: constant. Otherwise the elements, if any, are what it holds at first, each for the set's own time.
   package var filling: Filling?
 
   /// How elements come to a set that is not constant, and how long they stay.

@@ -66,6 +66,7 @@ enum NFTKey {
 
   static func name(of type: KernelSet.KeyType) -> String {
     switch type {
+    case .family: "nf_proto"
     case .ipv4Address: "ipv4_addr"
     case .ipv6Address: "ipv6_addr"
     case .inetProtocol: "inet_proto"
@@ -110,7 +111,6 @@ enum NFTKey {
 
   static func text(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {
     switch field {
-    case .family: bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : NFTString.inexpressible
     case .conntrackStatus: status(littleEndian(bytes))
     case .tcpFlags: flags(bytes.first ?? 0)
     case .inputInterfaceType: bytes == [1, 0] ? "ether" : NFTString.inexpressible
@@ -134,10 +134,11 @@ enum NFTKey {
 
   private static func keyType(of field: RuleStatement.Field) -> KernelSet.KeyType? {
     switch field {
-    case .family, .conntrackStatus, .tcpFlags, .inputInterfaceType, .ipv4FragmentOffset, .ipv6FragmentOffset,
+    case .conntrackStatus, .tcpFlags, .inputInterfaceType, .ipv4FragmentOffset, .ipv6FragmentOffset,
       .reverseRoute, .securityPath, .hour:
       nil
     case .masked(let field, _): keyType(of: field)
+    case .family: .family
     case .packetMark, .connectionMark: .mark
     case .linkSource, .linkDestination: .linkAddress
     case .ipv4DSCP: .dscp
@@ -169,6 +170,7 @@ enum NFTKey {
 
   private static func text(_ bytes: [UInt8], keyType: KernelSet.KeyType) -> String {
     switch keyType {
+    case .family: bytes == [2] ? "ipv4" : bytes == [10] ? "ipv6" : NFTString.inexpressible
     case .ipv4Address, .ipv6Address: address(bytes)
     case .inetProtocol: protocolName(bytes.first ?? 0)
     // Codes as numbers: nft has one list of their names for all types.
@@ -272,7 +274,8 @@ enum NFTKey {
 
   private static func length(of keyType: KernelSet.KeyType) -> Int {
     switch keyType {
-    case .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive, .packetType, .day:
+    case .family, .inetProtocol, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp, .timeToLive,
+      .packetType, .day:
       1
     case .inetService, .ipv6DSCP: 2
     case .ipv4Address, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength: 4

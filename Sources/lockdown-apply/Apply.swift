@@ -29,6 +29,8 @@ enum ExitCode: Int32 {
   case gaps = 3
   /// What the host booted with before is live: the new one was refused or given up.
   case fallback = 4
+  /// Neither is live: the host is closed, but for what the policy calls management.
+  case closed = 5
   case usage = 64
   /// Another applier is at work.
   case busy = 75

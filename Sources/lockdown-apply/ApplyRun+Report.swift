@@ -28,12 +28,15 @@ extension ApplyRun {
 
   private func outcome(_ code: ExitCode) -> StaticString {
     switch code {
-    case .equal: options.isCheck ? "the host equals it" : "applied"
+    case .equal:
+      options.isCheck
+        ? "the host equals it"
+        : options.isClosedStage ? "closed until a policy is applied, or none of it is wanted" : "applied"
     case .gaps:
       options.isCheck ? "the host equals it, but for what is named" : "applied, but for what is named"
     case .refused: options.isCheck ? "the host differs" : "refused, the state from before is there"
     case .unknown: "could not tell what is loaded"
-    case .fallback, .usage, .busy: "not run"
+    case .fallback, .closed, .usage, .busy: "not run"
     }
   }
 
@@ -45,7 +48,7 @@ extension ApplyRun {
     case .different?: "different"
     case .refused?: "refused"
     case .unknown?: "could not tell"
-    case nil: reader.messages.isEmpty ? "not in the policy" : "not asked for"
+    case nil: reader.messages.isEmpty || options.isClosedStage ? "not in the policy" : "not asked for"
     }
   }
 
@@ -59,7 +62,7 @@ extension ApplyRun {
 
   private func printFirewall() {
     guard let firewallOutcome else { return }
-    var line = Line("firewall: ")
+    var line = Line(options.isClosedStage ? "closed firewall: " : "firewall: ")
     line.text.add(firewallResult)
     if !firewall.failure.isEmpty {
       line.text.add(": ")

@@ -26,6 +26,7 @@ final class ApplyRun {
   // MARK: Stages
 
   func run() -> ExitCode {
+    if options.isClosedStage { return runClosedStage() }
     // Everything is looked at before anything is changed.
     if options.domains.sysctl { sysctls = SysctlStage(reader, surroundings) }
     if options.domains.mounts { mounts = MountStage(reader, surroundings) }
@@ -38,19 +39,38 @@ final class ApplyRun {
       return .refused
     }
     if options.domains.firewall, !reader.messages.isEmpty {
-      do {
-        var stage = try FirewallStage(reader)
-        firewallOutcome = stage.run(options, firewall)
-        // Here, while the stage's socket is open: closing it waits for the kernel after a deletion.
-        if case .equal? = firewallOutcome { applyRest() }
-      } catch {
-        firewall.fail("no netlink socket", errorNumber: error.errorNumber)
-        firewallOutcome = .refused
-      }
+      runFirewall(.policy)
     } else {
       applyRest()
     }
     return code()
+  }
+
+  private func runFirewall(_ table: OwnTable) {
+    do {
+      var stage = try FirewallStage(reader, table)
+      firewallOutcome = stage.run(options, firewall)
+      // Here, while the stage's socket is open: closing it waits for the kernel after a deletion.
+      if case .equal? = firewallOutcome { applyRest() }
+    } catch {
+      firewall.fail("no netlink socket", errorNumber: error.errorNumber)
+      firewallOutcome = .refused
+    }
+  }
+
+  private func runClosedStage() -> ExitCode {
+    if NetworkRoot.isNamed(by: SmallFile.read(Array("/proc/cmdline"), limit: 4096) ?? []), !reader.hasNetworkRoot {
+      Line("note: the root file system is one over the network, and `boot.root` does not say so").print()
+    }
+    if !reader.closed.isEmpty { runFirewall(.closed) }
+    switch firewallOutcome {
+    case .equal?, nil: return .equal
+    case .unknown?: return .unknown
+    case .different?: return .refused
+    case .refused?:
+      refusal = "host unprotected"
+      return .refused
+    }
   }
 
   private func applyRest() {

@@ -17,12 +17,16 @@ struct Batch {
   private static let subsystem: UInt16 = 10
 
   /// Where no table of ours is: everything is added, and a table that appears meanwhile is an error.
-  static func fresh(_ wanted: WantedTable, generation: UInt32) -> Batch {
+  ///
+  /// - Parameter closed: whether the closed table is there; it goes last, when the policy's is whole.
+  static func fresh(_ wanted: WantedTable, generation: UInt32, closed: Bool) -> Batch {
     var batch = Batch()
     var head = beginning(wanted, generation)
     head.setFlags(Wire.exclusive)
     for position in 0..<wanted.sets.count { batch.sets.append(position) }
-    batch.finish(wanted, head, from: WantedTable.table + 1, stale: MessageWriter())
+    var stale = MessageWriter()
+    if closed { batch.removeClosed(&stale) }
+    batch.finish(wanted, head, from: WantedTable.table + 1, stale: stale)
     return batch
   }
 
@@ -54,6 +58,7 @@ struct Batch {
     for index in comparison.staleBaseChains {
       batch.remove(Wire.deleteChain, "base chain", live, live.chains[index], &stale)
     }
+    if !live.closed.isEmpty { batch.removeClosed(&stale) }
     batch.finish(wanted, head, from: wanted.firstRuleMessage, stale: stale)
     return batch
   }
@@ -79,7 +84,7 @@ struct Batch {
     for position in sets {
       head.begin(
         Wire.subsystem | Wire.deleteSet, flags: Wire.request, sequence: Wire.firstRemoval, family: Wire.inet)
-      head.append(1, text: Wire.tableName)
+      head.append(1, text: wanted.kind.name)
       head.append(2, name: wanted.bytes, wanted.name(wanted.sets[position].message))
     }
     batch.end(head)
@@ -117,11 +122,8 @@ struct Batch {
     _ type: UInt16, _ what: StaticString, _ live: LiveTable, _ item: LiveTable.Item?,
     _ writer: inout MessageWriter
   ) {
+    beginRemoval(type, live.kind, &writer)
     var text = Text(what)
-    writer.begin(
-      Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
-      family: Wire.inet)
-    writer.append(1, text: Wire.tableName)
     if let item {
       // NFTA_CHAIN_NAME is 3, the other names are 2.
       writer.append(type == Wire.deleteChain ? 3 : 2, name: live.bytes, item.name)
@@ -132,13 +134,38 @@ struct Batch {
     removals.append(text.bytes)
   }
 
+  private mutating func removeClosed(_ writer: inout MessageWriter) {
+    beginRemoval(Wire.deleteTable, .closed, &writer)
+    removals.append(Array("table `lockdown-closed`"))
+  }
+
+  private func beginRemoval(_ type: UInt16, _ table: OwnTable, _ writer: inout MessageWriter) {
+    writer.begin(
+      Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
+      family: Wire.inet)
+    writer.append(1, text: table.name)
+  }
+
+  /// Lets the regions of `management` through the closed table from now on: nobody waits any more.
+  static func endingWait(generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = MessageWriter()
+    begin(&head, generation)
+    head.begin(Wire.subsystem | Wire.deleteElements, flags: Wire.request, sequence: 0, family: Wire.inet)
+    head.append(1, text: OwnTable.closed.name)
+    // Without a list of elements it is about all of them.
+    head.append(2, text: "waiting")
+    batch.end(head)
+    return batch
+  }
+
   /// Only the last message before the end asks for an acknowledgement, so the bundle's last one is copied.
   private mutating func finish(
     _ wanted: WantedTable, _ head: MessageWriter, from first: Int, stale: MessageWriter
   ) {
     var head = head
     var tail = MessageWriter()
-    let last = wanted.reader.messages.count - 1
+    let last = wanted.messages.count - 1
     if first <= last {
       body = wanted.range(first).lowerBound..<wanted.range(last).lowerBound
       tail.append(finished: wanted, last)

@@ -14,8 +14,6 @@ final class FirewallReport {
   var wasSent = false
   /// Set when a batch of this run was committed but something else was read back.
   var committedForm: FirewallForm?
-  /// Where short answers go that nobody reads.
-  var scratch: [UInt8] = []
 
   func fail(_ text: StaticString, errorNumber: Int) {
     var line = Text(text)

@@ -20,7 +20,7 @@ enum FirewallForm {
   case replaced(removals: Int)
 }
 
-/// Makes the kernel's table `inet lockdown` what the bundle says, and reads it back.
+/// Makes a table of ours, in the kernel, what the bundle says, and reads it back.
 ///
 /// No answer of the kernel is believed by itself: an acknowledgement arrives for batches that were dropped,
 /// and none for some that were committed. What counts is the generation and what a dump shows.
@@ -43,8 +43,8 @@ struct FirewallStage: ~Copyable {
   /// has led to: as long as it is the kernel's, they hold what was sent.
   private var made: (sets: [Int], generation: UInt32) = ([], 0)
 
-  init(_ reader: BundleReader) throws(NetlinkSocket.Failure) {
-    wanted = WantedTable(reader)
+  init(_ reader: BundleReader, _ table: OwnTable) throws(NetlinkSocket.Failure) {
+    wanted = WantedTable(reader, table)
     socket = try NetlinkSocket()
   }
 
@@ -75,15 +75,21 @@ struct FirewallStage: ~Copyable {
     let batch: Batch
     let form: FirewallForm
     report.attempts += 1
-    if try socket.get(NetlinkSocket.request(Wire.getTable), into: &report.scratch) == nil {
+    if try !socket.holds(wanted.kind) {
+      // What is asked behind the generation is so when the batch comes, or that is refused.
       before = try socket.generation()
+      let other: OwnTable = wanted.isClosedStage ? .policy : .closed
+      let hasOther = try socket.holds(other)
+      if wanted.isClosedStage, hasOther { return .equal(.unchanged) }
       report.loadedBefore = []
       if options.isCheck {
-        report.differences = [Array("table `lockdown` is not there")]
+        report.differences = [Array("the table is not there")]
         return .different
       }
-      batch = .fresh(wanted, generation: before.number)
+      batch = .fresh(wanted, generation: before.number, closed: hasOther)
       form = .fresh
+    } else if wanted.isClosedStage, !report.wasSent, !options.isCheck {
+      return .equal(.unchanged)
     } else {
       guard let (generation, live, comparison) = try compare() else {
         report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
@@ -195,7 +201,7 @@ struct FirewallStage: ~Copyable {
       }
       report.take(differences: comparison)
     } else {
-      report.differences = [Array("table `lockdown` is not there")]
+      report.differences = [Array("the table is not there")]
     }
     // Ours or not, the next attempt starts from what is there now.
     report.committedForm = form

@@ -34,7 +34,7 @@ extension NetlinkSocket {
         }
         if items.isEmpty && offset == start { return false }
         if items.isEmpty { continue }
-        var request = Self.request(Wire.getElements)
+        var request = Self.request(Wire.getElements, wanted.kind)
         request.append(2, name: wanted.bytes, wanted.name(set.message))
         request.append(Self.list | Self.nested, payload: wanted.bytes.copy(start..<offset))
         guard try holds(items, request, wanted) else { return false }

@@ -28,6 +28,9 @@ final class LiveTable {
   private(set) var elements: [Range<Int>] = []
   /// Base chains of others.
   private(set) var foreign: [Item] = []
+  /// The name of the closed table, where it is there beside the policy's.
+  private(set) var closed = 0..<0
+  let kind: OwnTable
   private let generation: UInt32
   /// Whether every reply was of this generation.
   private(set) var isConsistent = true
@@ -42,8 +45,9 @@ final class LiveTable {
   init(_ socket: inout NetlinkSocket, generation: UInt32, _ wanted: WantedTable) throws(NetlinkSocket.Failure)
   {
     self.generation = generation
+    kind = wanted.kind
     bytes.reserveCapacity(16_384)
-    table = try socket.get(NetlinkSocket.request(Wire.getTable), into: &bytes)
+    table = try socket.get(NetlinkSocket.request(Wire.getTable, kind), into: &bytes)
     // All chains come, whatever their table.
     for chain in try dump(&socket, Wire.getChain, family: Wire.anyFamily) { takeChain(chain) }
     guard table != nil else { return }
@@ -75,7 +79,7 @@ final class LiveTable {
   private func dump(
     _ socket: inout NetlinkSocket, _ type: UInt16, family: UInt8 = Wire.inet, set: Range<Int> = 0..<0
   ) throws(NetlinkSocket.Failure) -> [Item] {
-    var request = NetlinkSocket.request(type, family: family, isDump: true)
+    var request = NetlinkSocket.request(type, kind, family: family, isDump: true)
     if !set.isEmpty { request.append(2, name: bytes, set) }
     let (messages, isWhole) = try socket.dump(request, into: &bytes)
     if !isWhole { isConsistent = false }
@@ -101,8 +105,11 @@ final class LiveTable {
 
   private func takeChain(_ chain: Item) {
     let table = bytes.name(1, in: chain.attributes) ?? 0..<0
-    if chain.family == Wire.inet, bytes.holds(Wire.tableName, at: table) {
+    let isInet = chain.family == Wire.inet
+    if isInet, bytes.holds(kind.name, at: table) {
       chains.append(chain)
+    } else if isInet, bytes.holds(OwnTable.closed.name, at: table) {
+      closed = table
     } else if bytes.attribute(4, in: chain.attributes) != nil {
       foreign.append(chain)
     }

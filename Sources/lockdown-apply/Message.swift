@@ -16,6 +16,7 @@ enum Wire {
 
   static let newTable: UInt16 = 0
   static let getTable: UInt16 = 1
+  static let deleteTable: UInt16 = 2
   static let newChain: UInt16 = 3
   static let getChain: UInt16 = 4
   static let deleteChain: UInt16 = 5
@@ -26,6 +27,7 @@ enum Wire {
   static let getSet: UInt16 = 10
   static let deleteSet: UInt16 = 11
   static let getElements: UInt16 = 13
+  static let deleteElements: UInt16 = 14
   static let getGeneration: UInt16 = 16
   static let newObject: UInt16 = 18
   static let getObject: UInt16 = 19

@@ -42,14 +42,21 @@ struct NetlinkSocket: ~Copyable {
     return Generation(number: number)
   }
 
-  /// A request about our table; more attributes may be appended.
-  static func request(_ type: UInt16, family: UInt8 = Wire.inet, isDump: Bool = false) -> MessageWriter {
+  /// A request about a table of ours; more attributes may be appended.
+  static func request(
+    _ type: UInt16, _ table: OwnTable = .policy, family: UInt8 = Wire.inet, isDump: Bool = false
+  ) -> MessageWriter {
     var request = MessageWriter()
     let flags = isDump ? Wire.request | Wire.dump : Wire.request
     request.begin(Wire.subsystem | type, flags: flags, sequence: 0, family: family)
     // NFTA_*_TABLE and NFTA_TABLE_NAME are 1 everywhere.
-    if family == Wire.inet { request.append(1, text: Wire.tableName) }
+    if family == Wire.inet { request.append(1, text: table.name) }
     return request
+  }
+
+  mutating func holds(_ table: OwnTable) throws(Failure) -> Bool {
+    var reply: [UInt8] = []
+    return try get(Self.request(Wire.getTable, table), into: &reply) != nil
   }
 
   /// Appends the one message of the answer to `bytes`; its attributes, or nil if there is no such thing.

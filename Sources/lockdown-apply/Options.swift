@@ -7,6 +7,8 @@ struct Options {
   /// The host is up: what it tried is kept.
   var isHealthy = false
   var isCheck = false
+  /// The firewall before the policy's, and nothing else.
+  var isClosedStage = false
   var domains = Domains.all
   /// Whether `--only` was given: what lies outside is then not reported.
   var isPartial = false
@@ -30,9 +32,9 @@ struct Options {
 
   static let usage: StaticString = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
-                                 [--deadline SECONDS] [--pin HEX] [--no-read-back]
+                                 [--deadline SECONDS] [--pin HEX] [--no-read-back] [--stage STAGE]
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
-    domains: firewall, sysctl, mounts
+    domains: firewall, sysctl, mounts; stages: closed, policy
 
     """
 
@@ -67,6 +69,11 @@ struct Options {
         return fail("one bundle, not also: ", argument)
       }
     }
+    if options.isClosedStage {
+      if options.isPartial || options.isHealthy { return fail("stage `closed` is the firewall's alone", []) }
+      options.domains = .none
+      options.isPartial = true
+    }
     if options.slotsPath.isEmpty {
       if options.isHealthy { return fail("--healthy is about --slots", []) }
       if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
@@ -81,12 +88,12 @@ struct Options {
 
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
-      || argument.holds("--pin") || argument.holds("--slots")
+      || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
   }
 
   /// Options of later stages: better refused than ignored.
   private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    argument.holds("--stage") || argument.holds("--try") || argument.holds("--key")
+    argument.holds("--try") || argument.holds("--key")
       || argument.holds("--follow") || argument.holds("--")
   }
 
@@ -96,6 +103,10 @@ struct Options {
     if option.holds("--slots") {
       slotsPath = value.terminated()
       return true
+    }
+    if option.holds("--stage") {
+      isClosedStage = value.holds("closed")
+      return isClosedStage || value.holds("policy") || Self.refuse("not supported yet: stage ", value)
     }
     if option.holds("--status") {
       statusPath = value.terminated()

@@ -22,7 +22,15 @@ struct SlotBoot {
     }
     guard var state = SlotState(bytes) else { return refuse("it is no list of slots", 0) }
     guard let boot = Self.bootID() else { return refuse("the kernel tells no boot id", 0) }
-    return options.isHealthy ? keep(&state, boot) : start(&state, boot)
+    if options.isClosedStage {
+      return apply(state.current.count > 0 ? state.current : state.next, ".closed").code
+    }
+    if options.isHealthy { return keep(&state, boot) }
+    let code = start(&state, boot)
+    switch code {
+    case .refused, .unknown: return ClosedTable.endWait() ? .closed : code
+    default: return code
+    }
   }
 
   // MARK: The health mark
@@ -85,9 +93,9 @@ struct SlotBoot {
     }
   }
 
-  private func apply(_ name: [UInt8]) -> Worker.Outcome {
+  private func apply(_ name: [UInt8], _ end: StaticString = ".bundle") -> Worker.Outcome {
     var options = options
-    options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, ".bundle")
+    options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, end)
     return Worker(options).run()
   }
 

@@ -11,6 +11,8 @@ final class WantedTable {
   }
 
   let reader: BundleReader
+  let kind: OwnTable
+  let messages: [BundleReader.Message]
   let bytes: [UInt8]
   private(set) var chains: [Int] = []
   private(set) var objects: [Int] = []
@@ -23,13 +25,19 @@ final class WantedTable {
   /// The table is the first message of a bundle that has messages (`MessageCheck`).
   static let table = 0
 
-  init(_ reader: BundleReader) {
+  init(_ reader: BundleReader, _ kind: OwnTable) {
     self.reader = reader
+    self.kind = kind
+    messages =
+      switch kind {
+      case .policy: reader.messages
+      case .closed: reader.closed
+      }
     bytes = reader.bytes
-    firstRuleMessage = reader.messages.count
+    firstRuleMessage = messages.count
     var ruleSets = 0
-    for index in 0..<reader.messages.count {
-      let kind = reader.messages[index].kind
+    for index in 0..<messages.count {
+      let kind = messages[index].kind
       if kind.rawValue >= BundleMessageKind.anonymousSet.rawValue {
         firstRuleMessage = min(firstRuleMessage, index)
       }
@@ -58,14 +66,21 @@ final class WantedTable {
     sets[last].parts = sets[last].parts.lowerBound..<(index + 1)
   }
 
-  func range(_ message: Int) -> Range<Int> { reader.messages[message].range }
+  var isClosedStage: Bool {
+    switch kind {
+    case .closed: true
+    case .policy: false
+    }
+  }
+
+  func range(_ message: Int) -> Range<Int> { messages[message].range }
 
   func attributes(_ message: Int) -> Range<Int> {
     let range = range(message)
     return (range.lowerBound + NetlinkHeader.byteCountWithFamily)..<range.upperBound
   }
 
-  func name(_ message: Int) -> Range<Int> { reader.messages[message].name }
+  func name(_ message: Int) -> Range<Int> { messages[message].name }
 
   /// The elements of a set: the payload of each.
   func elements(of set: Part) -> [Range<Int>] {

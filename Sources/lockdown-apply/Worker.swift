@@ -92,6 +92,11 @@ struct Worker {
         return false
       }
     }
+    if options.isClosedStage { return true }
+    if reader.messages.isEmpty, !reader.closed.isEmpty {
+      Line("refused: it holds the closed firewall alone; --stage closed loads that").print()
+      return false
+    }
     if wantsFirewall(reader), !reader.isManagementProved, !options.isForced, !options.isCheck {
       Line("refused: the compiler has not proved that management stays reachable; --force applies it").print()
       return false
@@ -100,7 +105,7 @@ struct Worker {
   }
 
   private func wantsFirewall(_ reader: BundleReader) -> Bool {
-    options.domains.firewall && !reader.messages.isEmpty
+    options.isClosedStage ? !reader.closed.isEmpty : options.domains.firewall && !reader.messages.isEmpty
   }
   private func wantsSysctls(_ reader: BundleReader) -> Bool {
     options.domains.sysctl && !reader.sysctls.isEmpty

@@ -20,13 +20,13 @@ import Testing
   @Test func headerLayout() {
     #expect(Array(bytes[0..<8]) == [0x89] + Array("LKD\r\n\u{1a}\n".utf8))
     #expect(
-      Array(bytes[8..<16]) == [1, 0, 1, 1, 0, 0, 10, 0], "version, byte order, flags, architecture, sections")
+      Array(bytes[8..<16]) == [1, 0, 1, 3, 0, 0, 12, 0], "version, byte order, flags, architecture, sections")
     #expect(Array(bytes[16..<24]) == SampleBundle.littleEndian(UInt64(bytes.count)))
     #expect(Array(bytes[24..<32]) == [5, 0, 10, 0, 0, 0, 0, 0])
     #expect(Array(bytes[32..<64]) == SampleBundle.contents.policyDigest)
     #expect(Array(bytes[64..<96]) == Self.checksum(bytes))
     #expect(
-      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x50, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
+      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x80, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
   }
 
   @Test func messagesLieOneBehindTheOther() throws {
@@ -120,6 +120,43 @@ import Testing
     for path in ["", "/a", "a/", "a//b", "a/../b", "."] {
       #expect(error { $0.name = Array(path.utf8) } != nil, "\(path)")
     }
+  }
+
+  /// Its messages are checked like the policy's, and are about its table alone.
+  @Test func theClosedStageIsChecked() throws {
+    func error(_ change: (inout [BundleMessage]) -> Void) -> BundleError? {
+      var contents = SampleBundle.contents
+      change(&contents.closed)
+      let bytes = contents.encoded()
+      return #expect(throws: BundleError.self) { try BundleReader(bytes) }
+    }
+    #expect(error { $0 = SampleBundle.messages }?.reason == .foreignTable)
+    #expect(error { $0[1] = SampleBundle.messages[1] }?.reason == .foreignTable)
+    #expect(error { $0[1] = SampleBundle.messages[1] }?.section == .closedMessages)
+    #expect(error { $0.removeFirst() }?.reason == .badMessageOrder)
+    #expect(
+      error { $0[0] = SampleBundle.message(.table, 0, 0x401, 0, SampleBundle.string(1, "lockdown-close")) }?
+        .reason == .foreignTable)
+    #expect(
+      error { $0[0] = SampleBundle.message(.table, 2, 0x401, 0, SampleBundle.string(1, "lockdown-closed")) }?
+        .reason == .badMessageType)
+    // And the other way round.
+    var contents = SampleBundle.contents
+    contents.messages = SampleBundle.closed
+    #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
+  }
+
+  /// What an initramfs carries: the stage as it is, and of the sources those of its messages.
+  @Test func theClosedStageAlone() throws {
+    let alone = SampleBundle.contents.closedStage
+    #expect(try BundleContents.read(alone.encoded()) == alone)
+    #expect(alone.isClosedStageAlone && !SampleBundle.contents.isClosedStageAlone)
+    #expect(alone.sources == [SampleBundle.contents.sources[1]])
+    #expect(alone.closed.dropLast() == SampleBundle.closed.dropLast())
+    // nlmsg_seq.
+    #expect(alone.closed.last?.bytes[8] == 1 && SampleBundle.closed.last?.bytes[8] == 2)
+    #expect(alone.hasNetworkRoot && alone.policyDigest == SampleBundle.contents.policyDigest)
+    #expect(alone.messages.isEmpty && alone.sysctls.isEmpty && alone.late.isEmpty && alone.sourceMap.isEmpty)
   }
 
   @Test func everyTruncationIsRefused() {

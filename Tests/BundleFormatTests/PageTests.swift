@@ -30,7 +30,7 @@ import Testing
     #expect(expected == 96)
     let contents = SampleBundle.contents
     #expect(values["version"] == 1 && values["byte order"] == 1 && values["architecture"] == 0)
-    #expect(values["flags"] == 1 && values["reserved"] == 0)
+    #expect(values["flags"] == 3 && values["reserved"] == 0)
     #expect(values["section count"] == page.sections.count)
     #expect(values["total length"] == bytes.count)
     #expect(values["kernel major"] == Int(contents.minimumKernel.major))
@@ -118,6 +118,8 @@ import Testing
           String($0.kind.rawValue), String($0.source), text($0.name), text($0.messages.flatMap(\.bytes)),
         ]
       }
+    case "closed kinds": return raw(contents.closed.map(\.kind.rawValue))
+    case "closed messages": return raw(contents.closed.flatMap(\.bytes))
     default: return []
     }
   }

@@ -7,11 +7,13 @@ enum SampleBundle {
       policyName: Array("sample".utf8), policyDigest: [UInt8](repeating: 0xd1, count: 32),
       minimumKernel: KernelRelease(major: 5, minor: 10))
     contents.isManagementProved = true
+    contents.hasNetworkRoot = true
     contents.sources = [
       BundleSource(id: Array("input/ssh".utf8), place: Array("sample.cos:7".utf8)),
       BundleSource(id: Array("input/closing".utf8), place: Array("sample.cos:4".utf8)),
     ]
     contents.messages = messages
+    contents.closed = closed
     contents.sysctls = [
       BundleSysctl(
         path: Array("net/ipv4/conf/*/rp_filter".utf8), value: Array("1".utf8), strengthClass: .restorable,
@@ -62,6 +64,25 @@ enum SampleBundle {
       string(1, "lockdown") + string(2, "_cgroups_x")
         + nest(3, nest(1, nest(1, [UInt8(key.count + 4), 0, 1, 0] + key) + extra)))
   }
+
+  /// A table, its one chain, a set whose elements have an end, and a rule.
+  static let closed: [BundleMessage] = [
+    message(.table, 0, 0x401, 0, string(1, "lockdown-closed")),
+    message(
+      .baseChain, 3, 0x401, 0,
+      string(1, "lockdown-closed") + string(3, "input") + nest(4, number(1, 1) + number(2, 0xffff_fffb))
+        + number(5, 0) + string(7, "filter")),
+    // NFTA_SET_FLAGS timeout, NFTA_SET_TIMEOUT.
+    message(
+      .set, 9, 0x401, 0,
+      string(1, "lockdown-closed") + string(2, "waiting") + number(3, 0x10) + number(4, 2) + number(5, 1)
+        + number(10, 1) + attribute(11, [0, 0, 0, 0, 0, 1, 0xd4, 0xc0])),
+    message(
+      .elements, 12, 0x401, 0,
+      string(1, "lockdown-closed") + string(2, "waiting") + number(4, 1)
+        + nest(3, nest(1, nest(1, attribute(1, [2]))))),
+    message(.rule, 6, 0xc01, 2, string(1, "lockdown-closed") + string(2, "input") + nest(4, [])),
+  ]
 
   static let messages: [BundleMessage] = [
     // NFTA_TABLE_NAME, NFTA_TABLE_FLAGS.

@@ -33,7 +33,14 @@ enum BundleText {
     let kinds = bundle.messages.map { "\($0.kind)" }
     lines.append("messages \(kinds.joined(separator: " "))")
     let tables = try StoredBatch.decode(bundle.messages.map(\.bytes))
-    return lines.map { $0 + "\n" }.joined() + DumpText(showsLabels: true, showsSources: true).print(tables)
+    var text =
+      lines.map { $0 + "\n" }.joined() + DumpText(showsLabels: true, showsSources: true).print(tables)
+    let closed = bundle.closed.map { "\($0.kind)" }
+    let settings =
+      (bundle.hasNetworkRoot ? ["network root"] : []) + (bundle.staysUnprotected ? ["unprotected"] : [])
+    text += (["closed"] + settings + closed).joined(separator: " ") + "\n"
+    return try text
+      + DumpText(showsLabels: true, showsSources: true).print(StoredBatch.decode(bundle.closed.map(\.bytes)))
   }
 
   /// `struct sock_filter`, in the words of bpf_asm.

@@ -52,11 +52,13 @@ struct ManifestTests {
   func refused(text: String) { #expect(Manifest(text) == nil) }
 
   @Test func everyFileHasItsPlaceOnce() {
-    let files = InstalledFiles(modprobe: [1], sysctl: [2], commandLine: "a=\"b\" $c", applier: [3])
+    let files = InstalledFiles(
+      modprobe: [1], sysctl: [2], commandLine: "a=\"b\" $c", applier: [3], staysUnprotected: false)
     let paths = files.items.map(\.path)
     #expect(Set(paths).count == paths.count)
     #expect(paths == paths.sorted())
-    let without = InstalledFiles(modprobe: [], sysctl: [], commandLine: "", applier: [])
+    let without = InstalledFiles(
+      modprobe: [], sysctl: [], commandLine: "", applier: [], staysUnprotected: false)
     #expect(
       Set(paths).subtracting(without.items.map(\.path)) == [
         "etc/default/grub.d/lockdown.cfg", "etc/lockdown/cmdline",

@@ -147,6 +147,7 @@ struct RouteTests {
     let comparison = RouteComparison(child: try ProbeChild())
     var compared: [String] = []
     var withErrors = 0
+    var closedCount = 0
     for folder in ["policies", "Tests"] {
       let files = try #require(
         FileManager.default.enumerator(atPath: root.appendingPathComponent(folder).path))
@@ -171,9 +172,20 @@ struct RouteTests {
         let fault = try comparison.fault(of: ruleset)
         #expect(fault == nil, "\(path)")
         compared.append(path)
+        // The closed stage, where it is not that of every policy.
+        guard let stage = ClosedStage(policy), !stage.management.isEmpty || !policy.boot.input.isEmpty else {
+          continue
+        }
+        let closed = Lowering.lowerClosedStage(of: policy, digest: Self.digest)
+        let closedFault = try comparison.fault(of: closed)
+        #expect(closedFault == nil, "\(path), closed stage")
+        closedCount += 1
       }
     }
-    print("routes compared: \(compared.count) policies; \(withErrors) have errors and lower to nothing")
+    print(
+      "routes compared: \(compared.count) policies, \(closedCount) closed stages; \(withErrors) have errors and lower to nothing"
+    )
+    #expect(closedCount > 5)
     #expect(compared.contains("policies/cos.cos") && compared.contains("policies/cos-tuning.cos"))
   }
 

@@ -57,6 +57,11 @@ SYSTEM = {
         "[Unit]\nAfter=network-pre.target\nWants=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
         "ExecStart=/usr/bin/ip link add eth0 type dummy\nExecStart=/usr/bin/ip link set eth0 up\n"),
     "/etc/systemd/system/multi-user.target.wants/network.service": initramfs.Link("../network.service"),
+    # One that waits for protection, by a drop-in of ours.
+    "/etc/systemd/system/networking.service": (
+        "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+        "ExecStart=/usr/bin/touch /run/networking\n"),
+    "/etc/systemd/system/multi-user.target.wants/networking.service": initramfs.Link("../networking.service"),
 }
 
 
@@ -122,11 +127,15 @@ class Systemd(machine.MachineTestCase):
         """No failed unit; the policy is live before anything that configures a network runs."""
         self.assertEqual(self.up(), [])
         self.assertEqual(self.live(), "cos")
-        times = self.times("lockdown.service", "network-pre.target", "network.service")
+        times = self.times("lockdown-closed.service", "lockdown.service", "network-pre.target", "network.service")
         self.assertNotIn(0, times.values(), times)
+        self.assertLess(times["lockdown-closed.service"], times["lockdown.service"])
         self.assertLess(times["lockdown.service"], times["network-pre.target"])
         self.assertLess(times["network-pre.target"], times["network.service"])
         self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "3\n")
+        self.assertIn("closed firewall: applied",
+                      self.machine.run("journalctl -b -u lockdown-closed.service --no-pager").stdout)
+        self.assertNotIn("lockdown-closed", self.machine.run("nft list tables").stdout)
         status = json.loads(self.machine.read("/run/lockdown/status.json"))
         self.assertEqual((status["exit"], status["firewall"]["result"]), (3, "applied"))
         self.assertEqual(self.machine.read("/proc/sys/kernel/kptr_restrict"), "1\n")
@@ -149,7 +158,7 @@ class Systemd(machine.MachineTestCase):
 
     def test_3_stopping_opens_nothing(self):
         before = self.machine.run("nft -s list ruleset").stdout
-        self.machine.run("systemctl stop lockdown.service lockdown-health.service")
+        self.machine.run("systemctl stop lockdown-closed.service lockdown.service lockdown-health.service")
         self.assertEqual(self.machine.run("nft -s list ruleset").stdout, before)
 
     def test_4_a_staged_policy_is_kept(self):
@@ -178,7 +187,26 @@ class Systemd(machine.MachineTestCase):
         self.assertIn("given up", self.machine.run("journalctl -b -u lockdown.service --no-pager").stdout)
         machine.note("the last boot took %.1f s" % self.machine.boot_seconds)
 
-    def test_6_uninstalled(self):
+    def test_6_no_policy_is_left(self):
+        """Damaged slots, as a bad disk leaves them: closed from the first unit on, and management comes in."""
+        self.machine.run("for file in /var/lib/lockdown/bundles/*.bundle; do cp $file $file.kept; echo damaged > $file; done; sync")
+        self.machine.cut_power()
+        self.assertEqual(self.up(), ["lockdown.service"])
+        self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "5\n")
+        self.assertIn("networking", self.machine.run("ls /run").stdout, "the host is protected, so networks come up")
+        listing = self.machine.run("nft list ruleset").stdout
+        self.assertIn("table inet lockdown-closed", listing)
+        self.assertNotIn("table inet lockdown {", listing)
+        # And with nothing that closes it, nothing comes up.
+        self.machine.run("for file in /var/lib/lockdown/bundles/*.closed; do mv $file $file.kept; done; sync")
+        self.machine.cut_power()
+        self.assertIn("lockdown-closed.service", self.up())
+        self.assertNotIn("networking", self.machine.run("ls /run").stdout)
+        self.machine.run("for file in /var/lib/lockdown/bundles/*.kept; do mv $file ${file%.kept}; done")
+        self.machine.run("lockdown-apply --slots /var/lib/lockdown")
+        self.assertEqual(self.live(), "second")
+
+    def test_7_uninstalled(self):
         """The tool on the host itself: nothing of it is left, and the firewall stands until the next boot."""
         self.machine.run("lockdown uninstall --root /")
         found = self.machine.run("find / -xdev -path /proc -prune -o -name '*lockdown*' -print; ls -R /var/lib").stdout

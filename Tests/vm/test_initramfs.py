@@ -67,10 +67,10 @@ class Images(unittest.TestCase):
         return target
 
     def check(self, tree):
-        """The applier, the current bundle as it is, and every expression of nf_tables with what it needs."""
+        """The applier, the closed stage as it is, and every expression of nf_tables with what it needs."""
         self.assertEqual((tree / "usr/sbin/lockdown-apply").read_bytes(), support.LOCKDOWN_APPLY.read_bytes())
-        self.assertEqual((tree / "etc/lockdown/policy.bundle").read_bytes(),
-                         support.compile_policy(test_apply.COS).bundle.read_bytes())
+        self.assertEqual((tree / "etc/lockdown/closed.bundle").read_bytes(),
+                         (support.compile_policy(test_apply.COS).directory / "closed.bundle").read_bytes())
         modules = {path.name for path in tree.rglob("*.ko")}
         for name in ("nf_tables", "nft_ct", "nf_conntrack", "nft_limit", "nft_log", "nft_reject_inet", "libcrc32c"):
             self.assertIn(name + ".ko", modules)
@@ -81,10 +81,10 @@ class Images(unittest.TestCase):
         tree = self.contents(image)
         self.check(tree)
         hook = tree / "usr/lib/dracut/hooks/pre-udev/10-lockdown.sh"
-        self.assertIn("--only firewall", hook.read_text())
+        self.assertIn("--stage closed", hook.read_text())
 
     def test_initramfs_tools(self):
-        """Built, then booted: in the initramfs, before anything is mounted, the policy's firewall is live."""
+        """Built, then booted: in the initramfs, before anything is mounted, the host is closed; the policy follows."""
         image = self.directory / "initramfs-tools.img"
         self.build("mkinitramfs", "-c", "gzip", "-o", image, self.release)
         tree = self.contents(image)
@@ -101,20 +101,27 @@ class Images(unittest.TestCase):
         taken = {"busybox", "sh", "ip", "modprobe", "insmod", "lsmod", "rmmod", "depmod", "modinfo", "init"}
         files = {"/usr/bin/" + name: initramfs.Link("busybox") for name in done.stdout.split() if name not in taken}
         files["/scripts/init-premount/ORDER"] = "/bin/busybox sh /agent\n"
+        files["/etc/lockdown/policy.bundle"] = support.compile_policy(test_apply.COS).bundle
         made = machine.Machine(files, first=image)
         self.addCleanup(made.close)
         try:
-            self.assertIn('comment "cos sha256:', made.run("nft list table inet lockdown").stdout)
+            listing = made.run("nft list ruleset").stdout
+            self.assertIn("table inet lockdown-closed", listing)
+            self.assertIn('comment "cos sha256:', listing)
+            self.assertNotIn("table inet lockdown {", listing)
             self.assertIn("/init", made.run("cat /proc/1/cmdline | tr '\\0' ' '").stdout)
             links = made.run("ip -o link").stdout.splitlines()
             self.assertEqual([line.split(": ")[1] for line in links if ",UP" in line and ": lo:" not in line], [])
+            self.assertEqual(made.run("lockdown-apply /etc/lockdown/closed.bundle --stage closed --check").status, 0)
+            made.run("lockdown-apply /etc/lockdown/policy.bundle --only firewall")
+            self.assertNotIn("lockdown-closed", made.run("nft list ruleset").stdout)
             self.assertEqual(made.run("lockdown-apply /etc/lockdown/policy.bundle --only firewall --check").status, 0)
         except BaseException:
             print(made.logs())
             raise
         # It comes before the host's own scripts could have made an interface usable.
         log = made.console.read_text(errors="replace")
-        self.assertIn("firewall: applied", log)
+        self.assertIn("closed firewall: applied", log)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@ import Diagnostics
 import PolicyModel
 import PolicySyntax
 
-/// `boot` (LANGUAGE.md §2): checked and carried; the boot stages enforce it.
+/// `boot` (LANGUAGE.md §2).
 extension Checker {
   mutating func boot(_ node: SyntaxNode?) -> BootSettings {
     var settings = BootSettings()
     guard let node, node.mapping != nil else { return settings }
+    settings.span = node.span
     func word(_ key: String) -> String { node.entry(key)?.value.scalar?.text ?? "" }
     settings.stage = BootSettings.Stage(rawValue: word("stage")) ?? settings.stage
     settings.root = BootSettings.Root(rawValue: word("root")) ?? settings.root
@@ -36,13 +37,34 @@ extension Checker {
           .bootRule, rule.span,
           "a rule of `boot.input` uses no dynamic or external set, and this uses `$\(set)`",
           help: ["the closed firewall has no such set: nobody could have filled it"])
+      } else if rule.matches.contains(where: \.asksControlGroup) {
+        error(
+          .bootRule, rule.span, "a rule of `boot.input` has no `cgroup`",
+          help: ["no service has started when the closed firewall is loaded, so that its group has no number"])
       }
     }
     return settings
   }
 
+  /// The policy's own parameters; `lockdown install` asks the host's.
+  mutating func checkRoot(of policy: HostPolicy) {
+    guard policy.firewall != nil, policy.boot.stage == .closed, policy.boot.root == .local else { return }
+    for parameter in policy.kernel.commandLine where NetworkRoot.isNamed(by: Array(parameter.text.utf8)) {
+      error(
+        .bootNetworkRoot, parameter.span,
+        "`\(parameter.text)` has the root file system come over the network, and `boot.root` is `local`",
+        help: ["write `boot: { root: network }`, and see that the policy lets it through"])
+    }
+  }
+
   /// Seconds, or nil if the text is no duration.
   static func duration(_ scalar: SyntaxScalar) -> UInt64? {
     try? QuantityText.parseDuration(Array(scalar.text.utf8)[...]).seconds
+  }
+}
+
+extension Match {
+  fileprivate var asksControlGroup: Bool {
+    if case .controlGroups = condition { true } else { false }
   }
 }

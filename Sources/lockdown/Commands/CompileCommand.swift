@@ -8,9 +8,9 @@ struct CompileCommand: ParsableCommand {
     abstract: "Compile a policy into a bundle and into text for stock tools.",
     discussion: """
       Writes a directory, `NAME.compiled` here unless -o names one: policy.bundle for the applier, \
-      policy.json and its source map for people and tools, and nftables.nft, nftables-late.nft, sysctl.conf, \
-      modprobe.conf, mounts.fstab, seccomp.json and cmdline.txt for hosts without our applier. The directory is there whole or not \
-      at all. The same policy gives the same bytes on every machine.
+      and closed.bundle, the firewall before it, for an initramfs; policy.json and its source map for people and \
+      tools; and nftables.nft, nftables-late.nft, nftables-closed.nft, sysctl.conf, modprobe.conf, mounts.fstab, \
+      seccomp.json and cmdline.txt for hosts without our applier. The directory is there whole or not at all. The same policy gives the same bytes on every machine.
       """)
 
   @Argument(help: ArgumentHelp("The policy; - is standard input.", valueName: "file"))

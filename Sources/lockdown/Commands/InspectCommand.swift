@@ -20,13 +20,15 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     let contents = try BundleFile.decode(try FileBytes.read(bundle), path: bundle)
     let tables: [DumpedTable]
+    let closed: [DumpedTable]
     do throws(NFTablesError) {
       tables = try StoredBatch.decode(contents.messages.map(\.bytes))
+      closed = try StoredBatch.decode(contents.closed.map(\.bytes))
     } catch {
       printError("lockdown: \(bundle): a message cannot be decoded: \(error)")
       throw ExitCode(1)
     }
-    let report = InspectReport(contents: contents, tables: tables)
+    let report = InspectReport(contents: contents, tables: tables, closed: closed)
     switch format {
     case .text: StandardOutput.write(report.text)
     case .json: StandardOutput.write(report.json)

@@ -8,6 +8,8 @@ import SHA2
 struct InspectReport {
   let contents: BundleContents
   let tables: [DumpedTable]
+  /// Of the closed stage.
+  let closed: [DumpedTable]
 
   // MARK: Text
 
@@ -38,11 +40,16 @@ struct InspectReport {
       case .controlGroup: lines.append("late        the number of cgroup `\(string(item.name))`: 1 message")
       }
     }
+    if !contents.closed.isEmpty {
+      let root = contents.hasNetworkRoot ? ", root over the network" : ""
+      let rest = contents.staysUnprotected ? "the host starts all the same" : "nothing that needs the network starts"
+      lines.append("closed      \(contents.closed.count) messages\(root); where they are refused, \(rest)")
+    }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
     let bytes = contents.messages.reduce(0) { $0 + $1.bytes.count }
     lines.append("messages    \(contents.messages.count), \(bytes) bytes")
     return lines.joined(separator: "\n") + "\n"
-      + DumpText(showsLabels: true, showsSources: true).print(tables)
+      + DumpText(showsLabels: true, showsSources: true).print(tables + closed)
   }
 
   /// MOUNT_ATTR_* of linux/mount.h, in the words of mount(8): set, and cleared.
@@ -80,6 +87,10 @@ struct InspectReport {
         }),
       "not-enforced": JSONValue(contents.notEnforced.map(string)),
       "tables": .array(tables.map(table)),
+      "closed": [
+        "messages": JSONValue(contents.closed.count), "network-root": .bool(contents.hasNetworkRoot),
+        "stays-unprotected": .bool(contents.staysUnprotected), "tables": .array(closed.map(table)),
+      ],
     ]
   }
 

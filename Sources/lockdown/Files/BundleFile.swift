@@ -4,6 +4,16 @@ import Compiler
 import PolicyModel
 
 enum BundleFile {
+  /// The same of one that a host can be made to hold: the closed stage alone is none.
+  static func decodePolicy(_ bytes: [UInt8], path: String) throws -> BundleContents {
+    let contents = try decode(bytes, path: path)
+    guard !contents.isClosedStageAlone else {
+      printError("lockdown: \(path): refused: it holds the closed firewall alone, and no policy")
+      throw ExitCode(1)
+    }
+    return contents
+  }
+
   /// The contents of a bundle; a refusal says which part and why, and ends with exit code 1.
   static func decode(_ bytes: [UInt8], path: String) throws -> BundleContents {
     do throws(BundleError) {

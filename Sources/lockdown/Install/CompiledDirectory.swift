@@ -26,7 +26,7 @@ struct CompiledDirectory {
       isDirectory ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     let bundlePath = isDirectory ? "\(path)/policy.bundle" : path
     bundle = try FileBytes.read(bundlePath)
-    contents = try BundleFile.decode(bundle, path: bundlePath)
+    contents = try BundleFile.decodePolicy(bundle, path: bundlePath)
     // The texts carry no digest; the document beside them does, and the compiler writes all of them or none.
     let document = try PolicyIdentity("\(directory)/policy.json")
     let own = "sha256:" + String(decoding: SHA256.hex(contents.policyDigest), as: UTF8.self)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BundleFormat
 import CanonicalJSON
 import Glibc
 import Installation
@@ -12,6 +13,9 @@ struct InstallCommand: ParsableCommand {
       policy's modprobe.d, sysctl.d and boot loader texts, each in one step, and a manifest of them all. Nothing is \
       run and nothing applied: the next boot does it, and rebuilding the initramfs and the boot loader's files is left \
       to the host's own tools.
+
+      Refused where the root file system comes over the network, by DIR/etc/fstab, the boot loader's files or, for /, \
+      the kernel's command line, and `boot.root` does not say so.
 
       What is there and not of an earlier installation, or was changed since, is not replaced: all of it is named, and \
       nothing is installed. No symbolic link leads out of the root.
@@ -38,9 +42,12 @@ struct InstallCommand: ParsableCommand {
     let program = try FileBytes.read(try Applier.locate(applier))
     let files = InstalledFiles(
       modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
-      applier: program)
+      applier: program, staysUnprotected: compiled.contents.staysUnprotected)
     let host = try InstalledHost(RootDirectory(root))
-    let done = try host.install(files.items, compiled.bundle)
+    if !compiled.contents.closed.isEmpty, !compiled.contents.hasNetworkRoot {
+      try NetworkRootCheck.check(host.root)
+    }
+    let done = try host.install(files.items, compiled.bundle, closed: compiled.contents.closedStage.encoded())
     if geteuid() != 0 {
       printError(
         "lockdown: the files are not root's, and the applier trusts no others: change their owner in the image"
@@ -68,7 +75,7 @@ struct InstallCommand: ParsableCommand {
 
   /// Only the host's own tools know its initramfs and its boot loader.
   private static func leftToDo(_ compiled: CompiledDirectory) -> [String] {
-    var lines = ["update-initramfs -u, or dracut --force: the initramfs carries the firewall"]
+    var lines = ["update-initramfs -u, or dracut --force: the initramfs carries the closed firewall"]
     if !compiled.commandLine.isEmpty {
       lines.append(
         "update-grub, or the boot loader's own way: /etc/lockdown/cmdline is the kernel's command line")

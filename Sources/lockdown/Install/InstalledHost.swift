@@ -63,7 +63,7 @@ struct InstalledHost: ~Copyable {
   }
 
   /// Puts all files and the bundle in their places; the bundle becomes the current one.
-  func install(_ items: [InstalledItem], _ bundle: [UInt8]) throws -> Installed {
+  func install(_ items: [InstalledItem], _ bundle: [UInt8], closed: [UInt8]) throws -> Installed {
     let old = try manifest() ?? Manifest()
     var state = try slots()
     var wanted = Manifest(items)
@@ -93,7 +93,7 @@ struct InstalledHost: ~Copyable {
       try root.remove(path)
       done.removed.append(path)
     }
-    let name = try write(bundle: bundle)
+    let name = try write(bundle: bundle, closed: closed)
     state.install(name)
     try write(state)
     try write(wanted)
@@ -147,18 +147,21 @@ struct InstalledHost: ~Copyable {
 
   // MARK: Slots
 
-  /// Puts a bundle where slots find it. Its name is the SHA-256 of its file.
-  func write(bundle: [UInt8]) throws(FileError) -> SlotState.Name {
+  /// Puts a bundle where slots find it, and its closed stage beside it. Its name is the SHA-256 of its file.
+  func write(bundle: [UInt8], closed: [UInt8]) throws(FileError) -> SlotState.Name {
     let name = SHA256.hex(SHA256.hash(bundle))
-    let path = InstalledPath.bundle(name)
-    if try root.look(path) != .file(bundle) { try root.write(path, bundle) }
+    for (path, bytes) in [(InstalledPath.closed(name), closed), (InstalledPath.bundle(name), bundle)]
+    where try root.look(path) != .file(bytes) {
+      try root.write(path, bytes)
+    }
     return name
   }
 
   /// Replaces the slots in one step, then takes away the bundles that none names any more.
   func write(_ state: SlotState) throws(FileError) {
     try root.write(InstalledPath.slots, state.text)
-    let kept = Set(state.names.map { RootDirectory.last(InstalledPath.bundle($0)) })
+    let kept = Set(
+      state.names.flatMap { [InstalledPath.bundle($0), InstalledPath.closed($0)] }.map(RootDirectory.last))
     for name in try root.names(InstalledPath.bundles) where Self.isBundle(name) && !kept.contains(name) {
       try root.remove("\(InstalledPath.bundles)/\(name)")
     }
@@ -167,7 +170,7 @@ struct InstalledHost: ~Copyable {
   /// A name that only an installation gives.
   private static func isBundle(_ name: String) -> Bool {
     if name.hasPrefix(RootDirectory.temporaryPrefix) { return true }
-    return name.hasSuffix(".bundle") && SlotState.isName(Array(name.dropLast(7).utf8))
+    return [".bundle", ".closed"].contains(name.suffix(7)) && SlotState.isName(Array(name.dropLast(7).utf8))
   }
 
   private func write(_ manifest: Manifest) throws(FileError) {

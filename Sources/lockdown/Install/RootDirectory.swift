@@ -5,7 +5,7 @@ import Glibc
 struct RootDirectory: ~Copyable {
   let path: String
   private let descriptor: Int32
-  private let isSystemRoot: Bool
+  let isSystemRoot: Bool
 
   init(_ path: String) throws(FileError) {
     descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BundleFormat
 import CanonicalJSON
 import Installation
 
@@ -35,15 +36,14 @@ struct StageCommand: ParsableCommand {
   }
 
   func run() throws {
-    let bytes = try bundle.map { path in
+    let read = try bundle.map { path in
       let bytes = try FileBytes.read(path)
-      _ = try BundleFile.decode(bytes, path: path)
-      return bytes
+      return (bytes: bytes, closed: try BundleFile.decodePolicy(bytes, path: path).closedStage.encoded())
     }
     let host = try SlotReport.installedHost(root)
     var state = try host.slots()
-    if let bytes {
-      let name = try host.write(bundle: bytes)
+    if let read {
+      let name = try host.write(bundle: read.bytes, closed: read.closed)
       if !state.stage(name, limit: boots) {
         printError("lockdown: that bundle is the current slot: nothing is tried next")
       }

@@ -1,0 +1,1 @@
+../PolicyModel/NetworkRoot.swift

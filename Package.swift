@@ -47,6 +47,10 @@ let embedded: [SwiftSetting] = [
     "-assume-single-threaded", "-enforce-exclusivity=unchecked", "-Xfrontend", "-mergeable-traps",
     "-Xcc", "-fno-asynchronous-unwind-tables", "-Xcc", "-fno-unwind-tables", "-Xcc", "-mno-red-zone",
     "-Xllvm", "-enable-machine-outliner=always",
+    // One module of machine code, not one for each file: what repeats is then outlined once, an eighth of the program.
+    "-Xfrontend", "-enable-single-module-llvm-emission",
+    // So that the linker leaves out what nothing calls.
+    "-Xfrontend", "-function-sections",
     "-Xcc", "-fno-pic",
     // The clang importer must see musl's headers, and the kernel's behind them.
     "-Xcc", "-isystem", "-Xcc", muslHeaders,

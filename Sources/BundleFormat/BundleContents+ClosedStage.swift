@@ -32,6 +32,9 @@ extension BundleMessage {
   /// Index into the bundle's sources, 1-based; 0: none.
   fileprivate var source: UInt32 {
     get { bytes[Self.sequence].reversed().reduce(0) { $0 << 8 | UInt32($1) } }
-    set { bytes.replaceSubrange(Self.sequence, with: (0..<4).map { UInt8(truncatingIfNeeded: newValue >> (8 * $0)) }) }
+    set {
+      bytes.replaceSubrange(
+        Self.sequence, with: (0..<4).map { UInt8(truncatingIfNeeded: newValue >> (8 * $0)) })
+    }
   }
 }

@@ -3,6 +3,7 @@
 #ifndef LOCKDOWN_CLINUX_APPLIER_H
 #define LOCKDOWN_CLINUX_APPLIER_H
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -261,6 +262,12 @@ static inline long lockdown_peer(int descriptor, int32_t *process, uint32_t *use
 
 // clone(2) as fork(3) calls it, but without the library's locks: the applier has one thread.
 static inline long lockdown_fork_worker(void) { return lockdown_result(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); }
+
+// The bytes of an address in text, and how many: 4 or 16; 0 for no address.
+static inline int lockdown_address(const uint8_t *text, uint8_t *into) {
+    if (inet_pton(AF_INET, (const char *)text, into) == 1) return 4;
+    return inet_pton(AF_INET6, (const char *)text, into) == 1 ? 16 : 0;
+}
 
 // A pipe that no program started later inherits.
 static inline long lockdown_pipe(int *reading, int *writing) {

@@ -124,7 +124,8 @@ package enum PolicyCompiler {
     let notEnforced = NotEnforced.list(policy)
     let sourceMap = documents.wait().sourceMap
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains, controlGroups: controlGroups,
+      policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains,
+      controlGroups: controlGroups,
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
       sourceMap: sourceMap)
     var files: [CompiledPolicy.OutputFile] = [

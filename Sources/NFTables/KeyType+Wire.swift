@@ -4,7 +4,8 @@ package import Ruleset
 /// They are nft's `enum datatypes`, which is part of its interface with older rulesets and never renumbered.
 extension KernelSet.KeyType {
   private static let numbers: [(type: KernelSet.KeyType, number: UInt32)] = [
-    (.family, 2), (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13), (.icmpType, 14),
+    (.family, 2), (.ipv4Address, 7), (.ipv6Address, 8), (.inetProtocol, 12), (.inetService, 13),
+    (.icmpType, 14),
     (.uid, 24), (.gid, 25), (.conntrackState, 26), (.icmpv6Type, 29), (.icmpCode, 32), (.icmpv6Code, 33),
     (.fibAddressType, 38), (.interfaceName, 41), (.timeToLive, 4), (.packetLength, 4), (.linkAddress, 9),
     (.mark, 19), (.packetType, 31), (.dscp, 36), (.ipv6DSCP, 36), (.day, 45), (.controlGroup, 46),
@@ -74,7 +75,8 @@ extension KernelSet.KeyType {
     case .ipv4Address, .ipv6Address, .inetService, .icmpType, .icmpCode, .icmpv6Type, .icmpv6Code, .dscp,
       .ipv6DSCP, .timeToLive, .linkAddress:
       .network
-    case .family, .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark, .packetLength,
+    case .family, .inetProtocol, .interfaceName, .conntrackState, .uid, .gid, .fibAddressType, .mark,
+      .packetLength,
       .packetType, .day, .controlGroup:
       .host
     case .concatenation: .none

@@ -27,7 +27,8 @@ package struct ClosedStage: Sendable {
     // No written name begins with `_`.
     input = Self.defaults.map { given in
       var rule = Rule(
-        id: "boot.input/_" + given.name, name: "_" + given.name, text: given.text, verdict: .accept, span: span)
+        id: "boot.input/_" + given.name, name: "_" + given.name, text: given.text, verdict: .accept,
+        span: span)
       rule.families = given.families
       rule.matches = given.matches
       return rule
@@ -96,12 +97,15 @@ package struct ClosedStage: Sendable {
     let neighbours = [134, 135, 136].map { ICMPType(type: $0) }
     return [
       Default(
-        name: "loopback", text: "accept in lo", matches: [Match(.interfaces(.input, [InterfacePattern("lo")]))]),
+        name: "loopback", text: "accept in lo",
+        matches: [Match(.interfaces(.input, [InterfacePattern("lo")]))]),
       // It also makes the kernel track connections from before the first one on.
       Default(
-        name: "replies", text: "accept established, related", matches: [Match(.states([.established, .related]))]),
+        name: "replies", text: "accept established, related",
+        matches: [Match(.states([.established, .related]))]),
       Default(
-        name: "dhcp", text: "accept udp from port 67 to port 68 ipv4", families: .ipv4, matches: ports(67, 68)),
+        name: "dhcp", text: "accept udp from port 67 to port 68 ipv4", families: .ipv4, matches: ports(67, 68)
+      ),
       Default(
         name: "dhcpv6", text: "accept udp from fe80::/10 port 547 to port 546", families: .ipv6,
         matches: [Match(.addresses(.source, AddressMatch(addresses: AddressSet(ipv6: [linkLocal]))))]

@@ -83,7 +83,7 @@ struct ApplierLock: ~Copyable {
 
   /// -1 where the folder cannot be written.
   private static func takeFile(until end: Int64) -> Int32? {
-    _ = unsafe lockdown_make_folder(Array("/run/lockdown").terminated(), 0o755)
+    Runtime.makeFolder()
     let file = unsafe lockdown_open_at(
       lockdown_here, Array("/run/lockdown/lock").terminated(), lockdown_open_lock, 0o600)
     guard file >= 0 else {

@@ -31,7 +31,9 @@ extension ApplyRun {
     case .equal:
       options.isCheck
         ? "the host equals it"
-        : options.isClosedStage ? "closed until a policy is applied, or none of it is wanted" : "applied"
+        : options.trySeconds > 0
+          ? "tried, and then as before: `lockdown confirm` keeps it"
+          : options.isClosedStage ? "closed until a policy is applied, or none of it is wanted" : "applied"
     case .gaps:
       options.isCheck ? "the host equals it, but for what is named" : "applied, but for what is named"
     case .refused: options.isCheck ? "the host differs" : "refused, the state from before is there"
@@ -43,7 +45,7 @@ extension ApplyRun {
   private var firewallResult: StaticString {
     switch firewallOutcome {
     case .equal(.unchanged)?: "unchanged"
-    case .equal(.fresh)?: "applied"
+    case .equal(.fresh)?: options.trySeconds > 0 ? "tried" : "applied"
     case .equal(.replaced)?: "replaced"
     case .different?: "different"
     case .refused?: "refused"
@@ -139,7 +141,7 @@ extension ApplyRun {
     // In a user namespace /run/lockdown is somebody else's.
     let isDefault = options.statusPath.isEmpty
     if isDefault, surroundings.isInUserNamespace || options.isCheck { return }
-    if isDefault { _ = unsafe lockdown_make_folder(Array("/run/lockdown").terminated(), 0o755) }
+    if isDefault { Runtime.makeFolder() }
     let path = isDefault ? Array("/run/lockdown/status.json").terminated() : options.statusPath
     let errorNumber = StatusFile.write(status(code), to: path)
     guard errorNumber != 0 else { return }

@@ -38,6 +38,7 @@ final class ApplyRun {
       refusal = "a mount cannot be changed"
       return .refused
     }
+    if options.trySeconds > 0 { return tryFirewall() }
     if options.domains.firewall, !reader.messages.isEmpty {
       runFirewall(.policy)
     } else {
@@ -58,8 +59,28 @@ final class ApplyRun {
     }
   }
 
+  /// The firewall alone: its clock is the kernel's, and nobody's death keeps it from going back.
+  private func tryFirewall() -> ExitCode {
+    sysctls?.holdBack()
+    mounts?.holdBack()
+    do {
+      var stage = try TryStage()
+      firewallOutcome = stage.load(reader, seconds: options.trySeconds, firewall)
+    } catch {
+      firewall.fail("no netlink socket", errorNumber: error.errorNumber)
+      firewallOutcome = .refused
+    }
+    switch firewallOutcome {
+    case .equal?: return .equal
+    case .unknown?: return .unknown
+    default: return .refused
+    }
+  }
+
   private func runClosedStage() -> ExitCode {
-    if NetworkRoot.isNamed(by: SmallFile.read(Array("/proc/cmdline"), limit: 4096) ?? []), !reader.hasNetworkRoot {
+    if NetworkRoot.isNamed(by: SmallFile.read(Array("/proc/cmdline"), limit: 4096) ?? []),
+      !reader.hasNetworkRoot
+    {
       Line("note: the root file system is one over the network, and `boot.root` does not say so").print()
     }
     if !reader.closed.isEmpty { runFirewall(.closed) }

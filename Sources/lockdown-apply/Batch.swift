@@ -18,14 +18,14 @@ struct Batch {
 
   /// Where no table of ours is: everything is added, and a table that appears meanwhile is an error.
   ///
-  /// - Parameter closed: whether the closed table is there; it goes last, when the policy's is whole.
-  static func fresh(_ wanted: WantedTable, generation: UInt32, closed: Bool) -> Batch {
+  /// - Parameter others: tables of ours that are there; they go last, when the policy's is whole.
+  static func fresh(_ wanted: WantedTable, generation: UInt32, others: OtherTables) -> Batch {
     var batch = Batch()
     var head = beginning(wanted, generation)
     head.setFlags(Wire.exclusive)
     for position in 0..<wanted.sets.count { batch.sets.append(position) }
     var stale = MessageWriter()
-    if closed { batch.removeClosed(&stale) }
+    batch.remove(others, &stale)
     batch.finish(wanted, head, from: WantedTable.table + 1, stale: stale)
     return batch
   }
@@ -58,7 +58,7 @@ struct Batch {
     for index in comparison.staleBaseChains {
       batch.remove(Wire.deleteChain, "base chain", live, live.chains[index], &stale)
     }
-    if !live.closed.isEmpty { batch.removeClosed(&stale) }
+    batch.remove(live.others, &stale)
     batch.finish(wanted, head, from: wanted.firstRuleMessage, stale: stale)
     return batch
   }
@@ -91,20 +91,29 @@ struct Batch {
     return batch
   }
 
-  private static func beginning(_ wanted: WantedTable, _ generation: UInt32) -> MessageWriter {
+  static func removing(_ table: OwnTable, generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = MessageWriter()
+    begin(&head, generation)
+    batch.beginRemoval(Wire.deleteTable, table, &head)
+    batch.end(head)
+    return batch
+  }
+
+  static func beginning(_ wanted: WantedTable, _ generation: UInt32) -> MessageWriter {
     var head = MessageWriter()
     begin(&head, generation)
     head.append(finished: wanted, WantedTable.table)
     return head
   }
 
-  private static func begin(_ head: inout MessageWriter, _ generation: UInt32) {
+  static func begin(_ head: inout MessageWriter, _ generation: UInt32) {
     head.begin(Wire.batchBegin, flags: Wire.request, sequence: 0, family: Wire.anyFamily, resource: subsystem)
     head.append(generationAttribute, number: generation)
   }
 
   /// A batch of `head` alone.
-  private mutating func end(_ head: MessageWriter) {
+  mutating func end(_ head: MessageWriter) {
     var head = head
     head.setFlags(Wire.acknowledge)
     self.head = head.bytes
@@ -134,12 +143,18 @@ struct Batch {
     removals.append(text.bytes)
   }
 
-  private mutating func removeClosed(_ writer: inout MessageWriter) {
-    beginRemoval(Wire.deleteTable, .closed, &writer)
-    removals.append(Array("table `lockdown-closed`"))
+  private mutating func remove(_ others: OtherTables, _ writer: inout MessageWriter) {
+    if others.closed { remove(.closed, &writer) }
+    if others.trying { remove(.trying, &writer) }
   }
 
-  private func beginRemoval(_ type: UInt16, _ table: OwnTable, _ writer: inout MessageWriter) {
+  @inline(never)
+  private mutating func remove(_ table: OwnTable, _ writer: inout MessageWriter) {
+    beginRemoval(Wire.deleteTable, table, &writer)
+    removals.append(Array(table.name))
+  }
+
+  func beginRemoval(_ type: UInt16, _ table: OwnTable, _ writer: inout MessageWriter) {
     writer.begin(
       Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
       family: Wire.inet)
@@ -160,7 +175,7 @@ struct Batch {
   }
 
   /// Only the last message before the end asks for an acknowledgement, so the bundle's last one is copied.
-  private mutating func finish(
+  mutating func finish(
     _ wanted: WantedTable, _ head: MessageWriter, from first: Int, stale: MessageWriter
   ) {
     var head = head

@@ -20,7 +20,8 @@ enum ClosedTable {
         if error.errorNumber == ErrorNumber.restart { continue }
         // Without `management` nobody waits.
         guard error.errorNumber != ErrorNumber.notFound else {
-          Line("no policy is live: the host is closed, also for management, of which the policy has none").print()
+          Line("no policy is live: the host is closed, also for management, of which the policy has none")
+            .print()
           return true
         }
         return fail(error.errorNumber)

@@ -37,6 +37,8 @@ struct FirewallStage: ~Copyable {
   private var restarts = 0
   private var retries = 0
   private var hasMetNewTable = false
+  /// This run has made the table, with nothing but sets.
+  private var hasMadeTable = false
   /// Sets of the bundle, by position, that were loaded before the rules that look them up.
   private var ahead: [Int] = []
   /// Sets of the bundle, by position, that batches of this run have made, and the generation that the last of these
@@ -78,15 +80,22 @@ struct FirewallStage: ~Copyable {
     if try !socket.holds(wanted.kind) {
       // What is asked behind the generation is so when the batch comes, or that is refused.
       before = try socket.generation()
-      let other: OwnTable = wanted.isClosedStage ? .policy : .closed
-      let hasOther = try socket.holds(other)
-      if wanted.isClosedStage, hasOther { return .equal(.unchanged) }
+      var others = OtherTables()
+      others.closed = try socket.holds(wanted.isClosedStage ? .policy : .closed)
+      others.trying = try socket.holds(.trying)
+      if wanted.isClosedStage, !others.isEmpty { return .equal(.unchanged) }
       report.loadedBefore = []
       if options.isCheck {
         report.differences = [Array("the table is not there")]
         return .different
       }
-      batch = .fresh(wanted, generation: before.number, closed: hasOther)
+      // What stood in the policy's place must not go a moment before such sets are filled.
+      if options.readsBack, !others.isEmpty, !wanted.intervalSets.isEmpty {
+        let outcome = try sendAhead(wanted.intervalSets, before: before, report)
+        hasMadeTable = !ahead.isEmpty
+        return outcome
+      }
+      batch = .fresh(wanted, generation: before.number, others: others)
       form = .fresh
     } else if wanted.isClosedStage, !report.wasSent, !options.isCheck {
       return .equal(.unchanged)
@@ -97,19 +106,19 @@ struct FirewallStage: ~Copyable {
       }
       before = generation
       report.take(foreign: live)
-      report.loadedBefore = LoadedIdentity.label(of: live)
+      report.loadedBefore = hasMadeTable ? [] : LoadedIdentity.label(of: live)
       guard let comparison else { return nil }
       if comparison.isEqual {
         report.generation = (before.number, before.number)
         return .equal(report.committedForm ?? .unchanged)
       }
-      report.take(differences: comparison)
+      if !hasMadeTable { report.take(differences: comparison) }
       if options.isCheck { return .different }
       if options.readsBack, !comparison.setsAhead.isEmpty {
         return try sendAhead(comparison.setsAhead, before: before, report)
       }
       batch = .replacing(live, by: wanted, comparison, generation: before.number)
-      form = .replaced(removals: batch.removals.count)
+      form = hasMadeTable ? .fresh : .replaced(removals: batch.removals.count)
     }
     return try commit(batch, form, before: before, options, report)
   }
@@ -139,7 +148,10 @@ struct FirewallStage: ~Copyable {
     guard !ahead.isEmpty else { return }
     do {
       let before = try socket.generation()
-      let batch = Batch.takingBack(ahead, of: wanted, generation: before.number)
+      let batch =
+        hasMadeTable
+        ? Batch.removing(wanted.kind, generation: before.number)
+        : Batch.takingBack(ahead, of: wanted, generation: before.number)
       guard try socket.makeSendRoom(batch.count) >= batch.count else { return report.note(Self.leftBehind) }
       try socket.send(batch.head, wanted.bytes, batch.body, batch.tail)
       let answers = BatchAnswers(&socket)

@@ -77,6 +77,18 @@ struct Item {
 
 extension [Item] {
   @inline(never)
+  mutating func holdBack() {
+    for index in indices {
+      switch self[index].result {
+      case .different, .absent:
+        self[index].result = .waiting
+        self[index].reason = "for the confirmation"
+      default: continue
+      }
+    }
+  }
+
+  @inline(never)
   func count(_ result: Item.Result) -> Int {
     var number = 0
     for item in self where item.result == result { number += 1 }

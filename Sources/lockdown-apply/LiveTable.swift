@@ -28,8 +28,8 @@ final class LiveTable {
   private(set) var elements: [Range<Int>] = []
   /// Base chains of others.
   private(set) var foreign: [Item] = []
-  /// The name of the closed table, where it is there beside the policy's.
-  private(set) var closed = 0..<0
+  /// Those of our tables that are there beside the policy's.
+  private(set) var others = OtherTables()
   let kind: OwnTable
   private let generation: UInt32
   /// Whether every reply was of this generation.
@@ -109,7 +109,9 @@ final class LiveTable {
     if isInet, bytes.holds(kind.name, at: table) {
       chains.append(chain)
     } else if isInet, bytes.holds(OwnTable.closed.name, at: table) {
-      closed = table
+      others.closed = true
+    } else if isInet, bytes.holds(OwnTable.trying.name, at: table) {
+      others.trying = true
     } else if bytes.attribute(4, in: chain.attributes) != nil {
       foreign.append(chain)
     }

@@ -26,6 +26,7 @@ enum Wire {
   static let newSet: UInt16 = 9
   static let getSet: UInt16 = 10
   static let deleteSet: UInt16 = 11
+  static let newElements: UInt16 = 12
   static let getElements: UInt16 = 13
   static let deleteElements: UInt16 = 14
   static let getGeneration: UInt16 = 16

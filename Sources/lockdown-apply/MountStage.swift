@@ -63,6 +63,9 @@ final class MountStage {
 
   // MARK: Changing
 
+  /// Nothing is changed before what is tried is confirmed.
+  func holdBack() { places.holdBack() }
+
   func apply() {
     for index in 0..<places.count {
       // A place that an earlier bind has made.

@@ -7,6 +7,12 @@ struct Options {
   /// The host is up: what it tried is kept.
   var isHealthy = false
   var isCheck = false
+  /// For how long the kernel holds the policy without confirmation, in seconds; 0: for good.
+  var trySeconds = 0
+  /// What is to become of a pending try.
+  var verdict = Verdict.none
+  /// Who confirms sits at the machine, and needs no connection to prove that one is possible.
+  var isAtConsole = false
   /// The firewall before the policy's, and nothing else.
   var isClosedStage = false
   var domains = Domains.all
@@ -21,18 +27,35 @@ struct Options {
   var pin: [UInt8] = []
   var readsBack = true
 
-  struct Domains {
-    var firewall = true
-    var sysctl = true
-    var mounts = true
+  enum Verdict {
+    case none
+    case confirm
+    case revert
+  }
 
-    static let all = Domains()
-    static let none = Domains(firewall: false, sysctl: false, mounts: false)
+  struct Domains {
+    var firewall: Bool
+    var sysctl: Bool
+    var mounts: Bool
+
+    /// A digit: 1 the firewall, 2 sysctls, 4 mounts.
+    var digit: UInt8 { 0x30 | (firewall ? 1 : 0) | (sysctl ? 2 : 0) | (mounts ? 4 : 0) }
+
+    init(digit: UInt8) {
+      firewall = digit & 1 != 0
+      sysctl = digit & 2 != 0
+      mounts = digit & 4 != 0
+    }
+
+    static let all = Domains(digit: 7)
+    static let none = Domains(digit: 0)
   }
 
   static let usage: StaticString = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--no-read-back] [--stage STAGE]
+                                 [--try SECONDS]
+           lockdown-apply --confirm [--console] | --revert
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy
 
@@ -51,6 +74,12 @@ struct Options {
         options.isForced = true
       } else if argument.holds("--healthy") {
         options.isHealthy = true
+      } else if argument.holds("--confirm") {
+        options.verdict = .confirm
+      } else if argument.holds("--revert") {
+        options.verdict = .revert
+      } else if argument.holds("--console") {
+        options.isAtConsole = true
       } else if argument.holds("--no-read-back") {
         options.readsBack = false
       } else if takesValue(argument) {
@@ -68,6 +97,18 @@ struct Options {
       } else {
         return fail("one bundle, not also: ", argument)
       }
+    }
+    let isConsole = options.isAtConsole
+    switch options.verdict {
+    case .none: if isConsole { return fail("--console is about --confirm", []) }
+    case .confirm, .revert:
+      guard options.bundlePath.isEmpty, options.slotsPath.isEmpty, options.trySeconds == 0, !options.isCheck,
+        !options.isClosedStage
+      else { return fail("--confirm and --revert are about what is tried, and take no bundle", []) }
+      return options
+    }
+    if options.trySeconds > 0, options.isCheck || options.isClosedStage || !options.slotsPath.isEmpty {
+      return fail("--try is about one bundle, which is applied", [])
     }
     if options.isClosedStage {
       if options.isPartial || options.isHealthy { return fail("stage `closed` is the firewall's alone", []) }
@@ -89,11 +130,12 @@ struct Options {
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
+      || argument.holds("--try")
   }
 
   /// Options of later stages: better refused than ignored.
   private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    argument.holds("--try") || argument.holds("--key")
+    argument.holds("--key")
       || argument.holds("--follow") || argument.holds("--")
   }
 
@@ -102,6 +144,14 @@ struct Options {
     if option.holds("--only") { return takeDomains(value) }
     if option.holds("--slots") {
       slotsPath = value.terminated()
+      return true
+    }
+    if option.holds("--try") {
+      // A day: beyond that nobody waits for anything.
+      guard let seconds = Self.number(value, text), seconds >= 2, seconds <= 86_400 else {
+        return Self.refuse("not a number of seconds from 2 to 86400: ", value)
+      }
+      trySeconds = seconds
       return true
     }
     if option.holds("--stage") {

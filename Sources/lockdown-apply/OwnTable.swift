@@ -4,11 +4,22 @@ enum OwnTable {
   case policy
   /// Stands until the policy's does (`ClosedStage`).
   case closed
+  /// The policy that is tried (`Trial`).
+  case trying
 
   var name: StaticString {
     switch self {
     case .policy: Wire.tableName
     case .closed: "lockdown-closed"
+    case .trying: "lockdowntry"
     }
   }
+}
+
+/// Which of our tables are there beside the policy's, whose place that takes.
+struct OtherTables {
+  var closed = false
+  var trying = false
+
+  var isEmpty: Bool { !closed && !trying }
 }

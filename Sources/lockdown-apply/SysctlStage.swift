@@ -167,6 +167,9 @@ final class SysctlStage {
 
   // MARK: Writing
 
+  /// Nothing is written before what is tried is confirmed.
+  func holdBack() { keys.holdBack() }
+
   /// Writes what differs, reads it back, and reads everything again at the end, for keys pull at each other.
   func apply() {
     for index in 0..<keys.count {

@@ -37,7 +37,8 @@ final class TableComparison {
     if let table = live.table, !attributes.isEqual(wanted.attributes(WantedTable.table), table, .table) {
       note("changed: flags of table", wanted.bytes, wanted.name(WantedTable.table))
     }
-    if !live.closed.isEmpty { note("still there: table", live.bytes, live.closed) }
+    if live.others.closed { noteOther(.closed) }
+    if live.others.trying { noteOther(.trying) }
     compareChains()
     compareObjects()
     compareSets()
@@ -77,6 +78,12 @@ final class TableComparison {
   }
 
   private func noteLive(_ text: StaticString, _ item: LiveTable.Item) { note(text, live.bytes, item.name) }
+
+  @inline(never)
+  private func noteOther(_ table: OwnTable) {
+    let name = Array(table.name)
+    note("still there: table", name, 0..<name.count)
+  }
 
   // MARK: Chains
 
@@ -156,9 +163,6 @@ final class TableComparison {
 
   // MARK: Sets
 
-  // NFT_SET_INTERVAL.
-  private static let interval: UInt32 = 4
-
   private func compareSets() {
     var isWanted = [Bool](repeating: false, count: live.sets.count)
     for position in 0..<wanted.sets.count {
@@ -166,9 +170,7 @@ final class TableComparison {
       let index = find(set.message, in: live.sets)
       if index < 0 {
         noteWanted("missing: set", set.message)
-        // NFTA_SET_FLAGS.
-        let flags = wanted.bytes.number(3, in: wanted.attributes(set.message)) ?? 0
-        if flags & Self.interval != 0 { setsAhead.append(position) }
+        if wanted.isInterval(position) { setsAhead.append(position) }
       } else {
         isWanted[index] = true
         if isEqualSet(set, live.sets[index], isAnonymous: false) {
@@ -197,7 +199,8 @@ final class TableComparison {
   @inline(never)
   private func takeAway(_ index: Int) {
     staleSets.append(index)
-    guard live.sets[index].isFilled else { return }
+    // What holds the clock of a try is nobody's.
+    guard live.sets[index].isFilled, !live.bytes.holds(Trial.clock, at: live.sets[index].name) else { return }
     var name = Text()
     name.addForeign(live.bytes, live.sets[index].name)
     lost.append(name.bytes)

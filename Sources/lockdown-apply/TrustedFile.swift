@@ -61,7 +61,7 @@ enum TrustedFile {
 
     /// A descriptor of the file for reading.
     mutating func open(_ path: [UInt8]) throws(Refusal) -> Int32 {
-      var pending = try absolute(path)
+      var pending = try Self.absolute(path)
       var rest = 0..<pending.count
       try enterRoot()
       while let component = pending.takeWord(&rest, separator: 0x2f) {
@@ -119,7 +119,7 @@ enum TrustedFile {
       return target
     }
 
-    private func absolute(_ path: [UInt8]) throws(Refusal) -> [UInt8] {
+    static func absolute(_ path: [UInt8]) throws(Refusal) -> [UInt8] {
       if path.first == 0x2f { return path.copy(0..<(path.count - 1)) }
       var current = [UInt8](repeating: 0, count: 4096)
       let length = unsafe lockdown_working_folder(&current, current.count)

@@ -30,10 +30,12 @@ final class WantedTable {
     self.kind = kind
     messages =
       switch kind {
-      case .policy: reader.messages
+      case .policy, .trying: reader.messages
       case .closed: reader.closed
       }
-    bytes = reader.bytes
+    var bytes = reader.bytes
+    if case .trying = kind { Trial.rename(messages, in: &bytes) }
+    self.bytes = bytes
     firstRuleMessage = messages.count
     var ruleSets = 0
     for index in 0..<messages.count {
@@ -69,8 +71,20 @@ final class WantedTable {
   var isClosedStage: Bool {
     switch kind {
     case .closed: true
-    case .policy: false
+    case .policy, .trying: false
     }
+  }
+
+  /// Sets, by position, whose elements the kernel publishes a moment after the rules of the same batch.
+  var intervalSets: [Int] {
+    var positions: [Int] = []
+    for position in 0..<sets.count where isInterval(position) { positions.append(position) }
+    return positions
+  }
+
+  func isInterval(_ position: Int) -> Bool {
+    // NFTA_SET_FLAGS; NFT_SET_INTERVAL.
+    (bytes.number(3, in: attributes(sets[position].message)) ?? 0) & 4 != 0
   }
 
   func range(_ message: Int) -> Range<Int> { messages[message].range }

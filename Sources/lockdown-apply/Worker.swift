@@ -15,6 +15,10 @@ struct Worker {
 
   func run() -> Outcome {
     let surroundings = Surroundings()
+    switch options.verdict {
+    case .none: break
+    case .confirm, .revert: return Outcome(code: endTry(surroundings))
+    }
     guard let reader = open(surroundings) else { return Outcome(code: .refused) }
     guard hasRights(reader, surroundings) else { return Outcome(code: .unknown) }
     // Only what the run may change needs the lock.
@@ -24,11 +28,132 @@ struct Worker {
     } else {
       lock = ApplierLock.take(forHost: wantsSysctls(reader) || wantsMounts(reader))
       guard lock != nil else { return Outcome(code: .busy) }
+      if let left = TryStage.left() {
+        var line = Line("busy: a policy is tried for another ")
+        line.text.add((left + 999) / 1_000)
+        line.text.add(" s: `lockdown confirm` keeps it, `lockdown revert` ends it")
+        line.print()
+        return Outcome(code: .busy)
+      }
     }
+    if options.trySeconds > 0, !mayTry(reader) { return Outcome(code: .refused) }
     let run = ApplyRun(options, reader, surroundings)
     let code = run.run()
     run.report(code)
     return Outcome(code: code, isTakenBack: run.isTakenBack)
+  }
+
+  // MARK: Tries
+
+  /// Whether there is something to try, and a note of it for who confirms.
+  private func mayTry(_ reader: BundleReader) -> Bool {
+    guard wantsFirewall(reader) else {
+      _ = refuse("there is no firewall to try")
+      return false
+    }
+    var checksum = Text()
+    checksum.addHex(reader.bytes, reader.checksum)
+    guard let path = try? TrustedFile.Walk.absolute(options.bundlePath),
+      path.index(of: 0x0a, in: 0..<path.count) == nil
+    else {
+      _ = refuse("the bundle's path cannot be noted")
+      return false
+    }
+    let errorNumber = Journal(
+      bundlePath: path.last == 0 ? path : path.terminated(), checksum: checksum.bytes,
+      domains: options.domains
+    ).write()
+    guard errorNumber != 0 else { return true }
+    var line = Line("refused: no journal, which --try needs: ")
+    line.text.add(errorNumber: errorNumber)
+    line.print()
+    return false
+  }
+
+  @inline(never)
+  private func refuse(_ reason: StaticString) -> ExitCode {
+    var line = Line("refused: ")
+    line.text.add(reason)
+    line.print()
+    return .refused
+  }
+
+  private func endTry(_ surroundings: Surroundings) -> ExitCode {
+    guard surroundings.mayWriteFirewall else {
+      Line("no privilege: the firewall wants CAP_NET_ADMIN").print()
+      return .unknown
+    }
+    let lock = ApplierLock.take(forHost: true)
+    guard lock != nil else { return .busy }
+    switch options.verdict {
+    case .confirm: return confirm(surroundings)
+    case .revert, .none: return revert()
+    }
+  }
+
+  private func revert() -> ExitCode {
+    let isPending = TryStage.left() != nil
+    let report = FirewallReport()
+    var isAway = false
+    do {
+      var stage = try TryStage()
+      isAway = try stage.takeAway(report)
+    } catch { report.fail("netlink", errorNumber: error.errorNumber) }
+    guard isAway else {
+      var line = Line("try: not reverted, the kernel does it by itself: ")
+      line.text.add(report.failure)
+      line.print()
+      return .unknown
+    }
+    Journal.remove()
+    if isPending {
+      Line("try: reverted, the firewall from before rules").print()
+      return .equal
+    }
+    return refuse("no try is pending")
+  }
+
+  private func confirm(_ surroundings: Surroundings) -> ExitCode {
+    guard let left = TryStage.left() else {
+      return refuse("no try is pending")
+    }
+    guard let journal = Journal.read(checksOwners: !surroundings.isInUserNamespace) else {
+      return refuse("no journal says what is tried")
+    }
+    // What is begun now must be done before the kernel goes back.
+    guard left >= 2_000 else {
+      return refuse("less than two seconds are left, and then the firewall from before rules")
+    }
+    if !options.isAtConsole {
+      guard let ends = Connection.ofCaller() else {
+        return refuse("this is no SSH connection; --console confirms at the machine")
+      }
+      guard TryStage.isFresh(ends) else {
+        return refuse("this connection is older than the try: open a new connection and confirm there")
+      }
+    }
+    var options = options
+    options.verdict = .none
+    options.bundlePath = journal.bundlePath
+    // Whoever tried it has said so.
+    options.isForced = true
+    options.domains = journal.domains
+    options.isPartial = journal.domains.digit != Options.Domains.all.digit
+    let worker = Worker(options)
+    guard let reader = worker.open(surroundings) else { return .refused }
+    var checksum = Text()
+    checksum.addHex(reader.bytes, reader.checksum)
+    guard checksum.bytes.isEqual(journal.checksum) else {
+      return refuse("the bundle is another one than was tried")
+    }
+    let run = ApplyRun(options, reader, surroundings)
+    let code = run.run()
+    run.report(code)
+    switch code {
+    case .equal, .gaps: Journal.remove()
+    default: break
+    }
+    return code
   }
 
   // MARK: The bundle

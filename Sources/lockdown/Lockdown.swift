@@ -14,7 +14,8 @@ struct Lockdown: ParsableCommand {
     version: "lockdown \(Version.text)",
     subcommands: [
       CompileCommand.self, CheckCommand.self, DiffCommand.self, QueryCommand.self, ExplainCommand.self,
-      FormatCommand.self, ApplyCommand.self, InspectCommand.self, SandboxCommand.self, DigestCommand.self,
+      FormatCommand.self, ApplyCommand.self, ConfirmCommand.self, RevertCommand.self, InspectCommand.self,
+      SandboxCommand.self, DigestCommand.self,
       SchemaCommand.self, InstallCommand.self, UninstallCommand.self, StageCommand.self, RollbackCommand.self,
     ])
 

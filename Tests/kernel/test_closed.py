@@ -14,7 +14,7 @@ import support
 from packets import ICMP, ICMPV6, TCP, UDP
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 from test_failures import FailureTestCase
-from test_flood import CLOSED, FloodTestCase, ROUNDS
+from test_flood import CLOSED, FloodTestCase, RANGES, ROUNDS
 
 POLICY = """\
 policy: closed
@@ -220,7 +220,13 @@ class Stage(ClosedTestCase):
 class Leaks(FloodTestCase):
     def test_the_exchange_leaks_nothing(self):
         """Closed and policy by turns: the port that both close stays closed at each moment."""
-        compiled = support.compile_policy(LATER)
+        self.by_turns(support.compile_policy(LATER))
+
+    def test_a_policy_that_drops_by_ranges(self):
+        """The kernel publishes such sets behind the rules of their batch: they come before the closed table goes."""
+        self.by_turns(support.compile_policy(RANGES))
+
+    def by_turns(self, compiled):
         back = support.scratch() / "back.nft"
         back.write_text(compiled.text("nftables-closed.nft") + "\ndelete table inet lockdown\n")
         load(self.host, compiled.bundle)

@@ -64,7 +64,7 @@ class FailureTestCase(support.KernelTestCase):
 
 class Refused(FailureTestCase):
     def test_usage(self):
-        for options in (["--stage", "seal"], ["--try", "60"], ["--follow"], ["--key", "x"], ["--frobnicate"], ["--only"],
+        for options in (["--stage", "seal"], ["--follow"], ["--key", "x"], ["--frobnicate"], ["--only"],
                         ["--only", "modules"], ["--pin", "00"], ["--deadline", "0"], ["--healthy"]):
             with self.subTest(options):
                 self.run_in(self.command(OLD, *options), 64, "usage:")

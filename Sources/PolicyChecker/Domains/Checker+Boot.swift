@@ -40,7 +40,8 @@ extension Checker {
       } else if rule.matches.contains(where: \.asksControlGroup) {
         error(
           .bootRule, rule.span, "a rule of `boot.input` has no `cgroup`",
-          help: ["no service has started when the closed firewall is loaded, so that its group has no number"])
+          help: ["no service has started when the closed firewall is loaded, so that its group has no number"]
+        )
       }
     }
     return settings

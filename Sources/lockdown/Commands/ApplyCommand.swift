@@ -21,17 +21,22 @@ struct ApplyCommand: ParsableCommand {
 
   func run() throws {
     if arguments == ["--help"] || arguments == ["-h"] { throw CleanExit.helpRequest(Self.self) }
-    let program = try Applier.locate(nil)
-    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
-    words.append(nil)
-    execv(program, words)
-    throw FileError(doing: "cannot run", path: program, code: errno)
+    try Applier.become(arguments)
   }
 }
 
 /// Finds the applier: named, beside this program, or along PATH.
 enum Applier {
   static let name = "lockdown-apply"
+
+  /// Runs it in this process's place.
+  static func become(_ arguments: [String]) throws {
+    let program = try locate(nil)
+    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) }
+    words.append(nil)
+    execv(program, words)
+    throw FileError(doing: "cannot run", path: program, code: errno)
+  }
 
   static func locate(_ named: String?) throws(FileError) -> String {
     if let named { return try usable(named) }

@@ -42,7 +42,8 @@ struct InspectReport {
     }
     if !contents.closed.isEmpty {
       let root = contents.hasNetworkRoot ? ", root over the network" : ""
-      let rest = contents.staysUnprotected ? "the host starts all the same" : "nothing that needs the network starts"
+      let rest =
+        contents.staysUnprotected ? "the host starts all the same" : "nothing that needs the network starts"
       lines.append("closed      \(contents.closed.count) messages\(root); where they are refused, \(rest)")
     }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }

@@ -15,7 +15,9 @@ enum NetworkRootCheck {
 
   /// Exit code 1 after a message: it does, and the policy does not say so.
   static func check(_ root: borrowing RootDirectory) throws {
-    if case .file(let bytes) = try root.look(fstab), let line = networkRoot(String(decoding: bytes, as: UTF8.self)) {
+    if case .file(let bytes) = try root.look(fstab),
+      let line = networkRoot(String(decoding: bytes, as: UTF8.self))
+    {
       try refuse(root.name(fstab), line)
     }
     for path in commandLines {
@@ -23,7 +25,9 @@ enum NetworkRootCheck {
       // Quotes of a shell's file part words too.
       let plain = bytes.map { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "'") ? 0x20 : $0 }
       for line in plain.split(separator: 0x0a) where line.first != UInt8(ascii: "#") {
-        if NetworkRoot.isNamed(by: Array(line)) { try refuse(root.name(path), String(decoding: line, as: UTF8.self)) }
+        if NetworkRoot.isNamed(by: Array(line)) {
+          try refuse(root.name(path), String(decoding: line, as: UTF8.self))
+        }
       }
     }
     guard root.isSystemRoot, let line = try? FileBytes.read("/proc/cmdline"), NetworkRoot.isNamed(by: line)
@@ -33,8 +37,11 @@ enum NetworkRootCheck {
 
   private static func refuse(_ file: String, _ line: String) throws {
     let line = line.split(whereSeparator: \.isWhitespace).joined(separator: " ")
-    printError("lockdown: boot/network-root: the root file system comes over the network, by \(file): `\(line)`")
-    printError("lockdown: the policy does not say so: write `boot: { root: network }`, and see that the policy lets it through")
+    printError(
+      "lockdown: boot/network-root: the root file system comes over the network, by \(file): `\(line)`")
+    printError(
+      "lockdown: the policy does not say so: write `boot: { root: network }`, and see that the policy lets it through"
+    )
     throw ExitCode(1)
   }
 

@@ -1,0 +1,227 @@
+import CLinux
+
+/// Loads a policy beside what is there, for a time that the kernel keeps (`Trial`), and takes it away again.
+struct TryStage: ~Copyable {
+  private var socket: NetlinkSocket
+  /// The last dump.
+  private var dumped: [UInt8] = []
+  // As for other batches (FirewallStage).
+  private static let maximumRestarts = 5
+
+  init() throws(NetlinkSocket.Failure) { socket = try NetlinkSocket() }
+
+  /// What came of a batch.
+  private enum Sent {
+    case committed
+    case outrun
+    /// Nothing of it is in the kernel.
+    case refused
+    /// It may be.
+    case doubtful
+  }
+
+  // MARK: Loading
+
+  /// In two batches: the new table comes first and says nothing, and then the clocks run. The kernel publishes elements
+  /// of interval sets a moment after the rules of their batch.
+  mutating func load(_ reader: BundleReader, seconds: Int, _ report: FirewallReport) -> FirewallOutcome {
+    let wanted = WantedTable(reader, .trying)
+    var isThere = false
+    do {
+      for _ in 0...(2 * Self.maximumRestarts) {
+        // What an earlier try has left.
+        if !isThere, try socket.holds(.trying), try !takeAway(report) { return .refused }
+        let generation = try socket.generation()
+        var isFirst = true
+        let batch =
+          isThere
+          ? try starting(seconds, generation: generation.number, &isFirst)
+          : Self.loading(wanted, seconds, generation: generation.number)
+        report.attempts += 1
+        switch try send(batch, wanted.bytes, generation, report, wanted) {
+        case .committed:
+          if isThere {
+            if isFirst {
+              report.note(
+                "there was no firewall of ours before: behind the try the host is as open as now")
+            }
+            return .equal(.fresh)
+          }
+          isThere = true
+        case .outrun: continue
+        case .refused:
+          if isThere { _ = try takeAway(report) }
+          return .refused
+        case .doubtful: return try takeAway(report) ? .refused : .unknown
+        }
+      }
+      if isThere { _ = try takeAway(report) }
+      report.fail("other writers changed the ruleset each time", errorNumber: ErrorNumber.restart)
+      return .refused
+    } catch {
+      report.fail("netlink", errorNumber: error.errorNumber)
+      // The kernel ends what may be there.
+      return report.wasSent ? .unknown : .refused
+    }
+  }
+
+  private static func loading(_ wanted: WantedTable, _ seconds: Int, generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = Batch.beginning(wanted, generation)
+    head.setFlags(Wire.exclusive)
+    // What comes besides stands behind the policy's own, and each rule goes to the head of its chain.
+    var besides = MessageWriter()
+    Trial.addClock(of: .trying, &besides)
+    for message in wanted.chains {
+      switch wanted.messages[message].kind {
+      case .baseChain:
+        Trial.addLead(of: .trying, wanted.bytes.copy(wanted.name(message)), whileTrying: false, &besides)
+      default: continue
+      }
+    }
+    Trial.addFresh(seconds: seconds + 1, &besides)
+    batch.finish(wanted, head, from: WantedTable.table + 1, stale: besides)
+    return batch
+  }
+
+  /// - Parameter isFirst: becomes false where there is a table of ours from before.
+  private mutating func starting(
+    _ seconds: Int, generation: UInt32, _ isFirst: inout Bool
+  ) throws(NetlinkSocket.Failure) -> Batch {
+    var batch = Batch()
+    var head = MessageWriter()
+    Batch.begin(&head, generation)
+    for index in 0..<2 {
+      let table: OwnTable = index == 0 ? .policy : .closed
+      var hasClock = false
+      for chain in try items(Wire.getChain, table) {
+        // A dump of chains does not ask for the table. NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME.
+        guard dumped.holds(table.name, at: dumped.name(1, in: chain) ?? 0..<0),
+          dumped.attribute(4, in: chain) != nil, let name = dumped.name(3, in: chain)
+        else { continue }
+        if !hasClock {
+          Trial.addClock(of: table, &head)
+          Trial.startClock(of: table, seconds: seconds, &head)
+        }
+        hasClock = true
+        isFirst = false
+        Trial.addLead(of: table, dumped.copy(name), whileTrying: true, &head)
+      }
+    }
+    Trial.startClock(of: .trying, seconds: seconds + 1, &head)
+    batch.end(head)
+    return batch
+  }
+
+  /// The attributes of each message of a dump, in `dumped`.
+  @inline(never)
+  private mutating func items(_ type: UInt16, _ table: OwnTable) throws(NetlinkSocket.Failure) -> [Range<Int>]
+  {
+    dumped = []
+    let range = try socket.dump(NetlinkSocket.request(type, table, isDump: true), into: &dumped).messages
+    var list: [Range<Int>] = []
+    var offset = range.lowerBound
+    while let header = NetlinkHeader(dumped, at: offset, end: range.upperBound),
+      header.length >= NetlinkHeader.byteCountWithFamily
+    {
+      list.append((offset + NetlinkHeader.byteCountWithFamily)..<(offset + header.length))
+      offset += (header.length + 3) & ~3
+    }
+    return list
+  }
+
+  private mutating func send(
+    _ batch: Batch, _ bytes: [UInt8], _ before: NetlinkSocket.Generation, _ report: FirewallReport,
+    _ wanted: WantedTable?
+  ) throws(NetlinkSocket.Failure) -> Sent {
+    let room = try socket.makeSendRoom(batch.count)
+    guard batch.count <= room else {
+      report.failForRoom(batch.count, room: room)
+      return .refused
+    }
+    do { try socket.send(batch.head, bytes, batch.body, batch.tail) } catch {
+      report.fail("the batch could not be sent", errorNumber: error.errorNumber)
+      return .refused
+    }
+    report.wasSent = true
+    let answers = BatchAnswers(&socket)
+    let after = try socket.generation()
+    report.generation = (before.number, after.number)
+    guard let error = answers.errors.first else {
+      // The kernel took the whole batch, and nobody else's came between (docs/apply.md).
+      if answers.isAcknowledged, !answers.isIncomplete, after.number == before.number &+ 1 {
+        return .committed
+      }
+      report.fail("delivery is doubtful", errorNumber: 0)
+      return .doubtful
+    }
+    for answer in answers.errors where answer.errorNumber == ErrorNumber.restart { return .outrun }
+    if let wanted {
+      report.take(error, batch: batch, wanted: wanted)
+    } else {
+      report.fail("refused by the kernel", errorNumber: error.errorNumber)
+    }
+    return .refused
+  }
+
+  // MARK: Taking away
+
+  /// The tables from before rule again, and nothing of a try is left. False: the report says why.
+  mutating func takeAway(_ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
+    for _ in 0...Self.maximumRestarts {
+      let generation = try socket.generation()
+      var batch = Batch()
+      var writer = MessageWriter()
+      Batch.begin(&writer, generation.number)
+      let start = writer.count
+      try addRemovals(of: .policy, batch, &writer)
+      try addRemovals(of: .closed, batch, &writer)
+      // Last, so that each moment has one that rules.
+      if try socket.holds(.trying) { batch.beginRemoval(Wire.deleteTable, .trying, &writer) }
+      guard writer.count > start else { return true }
+      batch.end(writer)
+      switch try send(batch, [], generation, report, nil) {
+      case .committed: return true
+      case .refused: return false
+      case .outrun, .doubtful: continue
+      }
+    }
+    return false
+  }
+
+  private mutating func addRemovals(
+    of table: OwnTable, _ batch: Batch, _ writer: inout MessageWriter
+  ) throws(NetlinkSocket.Failure) {
+    for rule in try items(Wire.getRule, table) {
+      // NFTA_RULE_CHAIN, NFTA_RULE_HANDLE.
+      guard Trial.isLead(dumped, rule), let chain = dumped.name(2, in: rule),
+        let handle = dumped.attribute(3, in: rule)
+      else { continue }
+      batch.beginRemoval(Wire.deleteRule, table, &writer)
+      writer.append(2, name: dumped, chain)
+      writer.append(3, payload: dumped.copy(handle))
+    }
+    var set = NetlinkSocket.request(Wire.getSet, table)
+    set.append(2, text: Trial.clock)
+    guard try socket.get(set, into: &dumped) != nil else { return }
+    batch.beginRemoval(Wire.deleteSet, table, &writer)
+    writer.append(2, text: Trial.clock)
+  }
+
+  // MARK: Questions
+
+  /// Milliseconds until the kernel ends a try; nil: none is pending, or nobody may ask.
+  static func left() -> Int? {
+    do {
+      var socket = try NetlinkSocket()
+      return try Trial.left(&socket)
+    } catch { return nil }
+  }
+
+  static func isFresh(_ ends: [UInt8]) -> Bool {
+    do {
+      var socket = try NetlinkSocket()
+      return try Trial.isFresh(ends, &socket)
+    } catch { return false }
+  }
+}

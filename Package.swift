@@ -111,13 +111,15 @@ let package = Package(
     .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2", "SideThread"]),
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
     .target(name: "Seccomp", dependencies: ["PolicyModel"]),
+    .target(name: "ModuleGuard", dependencies: ["PolicyModel"]),
     .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2"]),
     .target(name: "BundleFormat", dependencies: ["SHA2"]),
     .target(name: "Analysis", dependencies: ["Diagnostics", "PolicyModel"]),
     .target(
       name: "Compiler",
       dependencies: [
-        "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "Lift", "NFTables", "PolicyChecker",
+        "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "Lift", "ModuleGuard", "NFTables",
+        "PolicyChecker",
         "PolicyModel", "PolicySyntax", "Ruleset", "SHA2", "Seccomp", "SideThread", "TextBackends",
       ]),
     // What `lockdown install` puts on a host, and the slots it boots with.
@@ -181,6 +183,8 @@ let package = Package(
     .testTarget(
       name: "SeccompTests",
       dependencies: ["CSeccomp", "Diagnostics", "PolicyChecker", "PolicyModel", "PolicySamples", "Seccomp"]),
+    .testTarget(
+      name: "ModuleGuardTests", dependencies: ["Diagnostics", "ModuleGuard", "PolicyModel"]),
     .testTarget(name: "SHA2Tests", dependencies: ["SHA2"]),
     .testTarget(
       name: "RulesetTests",

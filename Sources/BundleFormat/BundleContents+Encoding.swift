@@ -72,6 +72,32 @@ extension BundleContents {
     for message in closed { writer.append(message.kind.rawValue) }
     writer.begin(.closedMessages, count: closed.count)
     for message in closed { writer.append(message.bytes) }
+    writer.begin(.kernel, count: kernel.count)
+    for item in kernel {
+      writer.append(UInt32(item.kind.rawValue))
+      writer.append(item.source)
+      writer.append(UInt32(item.text.count))
+      writer.append(item.text)
+      writer.pad(to: 4)
+    }
+    writer.begin(.programs, count: programs.count)
+    for program in programs {
+      writer.append(UInt32(program.stage.rawValue))
+      writer.append(UInt32(program.hook.count))
+      writer.append(UInt32(program.instructions.count))
+      writer.append(program.hook)
+      writer.pad(to: 8)
+      writer.append(program.instructions)
+    }
+    writer.begin(.relocations, count: relocations.count)
+    for relocation in relocations {
+      writer.append(relocation.program)
+      writer.append(relocation.instruction)
+      writer.append(UInt32(relocation.kind.rawValue))
+      writer.append(UInt32(relocation.text.count))
+      writer.append(relocation.text)
+      writer.pad(to: 4)
+    }
     var flags: UInt8 = 0
     if isManagementProved { flags |= BundleLayout.managementProvedFlag }
     if hasNetworkRoot { flags |= BundleLayout.networkRootFlag }
@@ -109,6 +135,15 @@ extension BundleContents {
     sourceMap = copy(reader.sourceMap)
     systemCalls = reader.systemCalls.map {
       BundleFilter(scope: $0.scope, flags: $0.flags, program: copy($0.program))
+    }
+    kernel = reader.kernel.map { BundleKernelItem(kind: $0.kind, source: $0.source, text: copy($0.text)) }
+    programs = reader.programs.map {
+      BundleProgram(stage: $0.stage, hook: copy($0.hook), instructions: copy($0.instructions))
+    }
+    relocations = reader.relocations.map {
+      BundleRelocation(
+        program: UInt32($0.program + 1), instruction: UInt32($0.instruction), kind: $0.kind,
+        text: copy($0.text))
     }
     late = reader.late.map { item in
       BundleLateItem(

@@ -23,6 +23,11 @@ package struct BundleContents: Equatable {
   /// Nil: the policy has none.
   package var systemCalls: BundleFilter?
   package var late: [BundleLateItem]
+  /// Sorted by kind.
+  package var kernel: [BundleKernelItem]
+  package var programs: [BundleProgram]
+  /// Sorted by program and instruction.
+  package var relocations: [BundleRelocation]
   /// What is in the policy but not in this bundle's power, one line each, for the status report.
   package var notEnforced: [[UInt8]]
   /// The text of `policy.map.json`.
@@ -41,6 +46,9 @@ package struct BundleContents: Equatable {
     sysctls = []
     mounts = []
     late = []
+    kernel = []
+    programs = []
+    relocations = []
     notEnforced = []
     sourceMap = []
   }
@@ -138,6 +146,55 @@ package struct BundleLateItem: Equatable {
     self.name = name
     self.messages = messages
     self.source = source
+  }
+}
+
+/// The level of the lockdown LSM, the seal, or a module.
+package struct BundleKernelItem: Equatable {
+  package typealias Kind = BundleKernelKind
+
+  package var kind: BundleKernelKind
+  /// Index into `sources`, 1-based; 0: none.
+  package var source: UInt32
+  /// Level, or name of a module; empty otherwise.
+  package var text: [UInt8]
+
+  package init(kind: BundleKernelKind, source: UInt32, text: [UInt8]) {
+    self.kind = kind
+    self.source = source
+    self.text = text
+  }
+}
+
+/// A program of the BPF LSM.
+package struct BundleProgram: Equatable {
+  package var stage: BundleProgramStage
+  /// Name of the hook, as `kernel_post_read_file`.
+  package var hook: [UInt8]
+  /// `struct bpf_insn` of linux/bpf.h, one behind the other.
+  package var instructions: [UInt8]
+
+  package init(stage: BundleProgramStage, hook: [UInt8], instructions: [UInt8]) {
+    self.stage = stage
+    self.hook = hook
+    self.instructions = instructions
+  }
+}
+
+package struct BundleRelocation: Equatable {
+  /// Index into `programs`, 1-based.
+  package var program: UInt32
+  /// Index of the instruction, 0-based.
+  package var instruction: UInt32
+  package var kind: BundleRelocationKind
+  /// What it is the number of; empty for a device.
+  package var text: [UInt8]
+
+  package init(program: UInt32, instruction: UInt32, kind: BundleRelocationKind, text: [UInt8]) {
+    self.program = program
+    self.instruction = instruction
+    self.kind = kind
+    self.text = text
   }
 }
 

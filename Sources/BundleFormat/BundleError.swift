@@ -30,6 +30,7 @@ package struct BundleError: Error, Equatable, Sendable {
     case kindMismatch
     case badMessageOrder
     case badFilter
+    case badProgram
 
     /// Lower case, without a full stop.
     package var text: StaticString {
@@ -63,6 +64,7 @@ package struct BundleError: Error, Equatable, Sendable {
       case .kindMismatch: "a message is not of the kind listed for it"
       case .badMessageOrder: "messages are not in the order of a fresh batch"
       case .badFilter: "an instruction of the filter is none the kernel takes"
+      case .badProgram: "a program has no whole instructions, or too many"
       }
     }
   }

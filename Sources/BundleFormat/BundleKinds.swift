@@ -38,6 +38,45 @@ package enum BundleLateKind: UInt8 {
   case controlGroup = 2
 }
 
+/// What the kernel is asked for beside rules, keys and mounts. In the order of the section.
+package enum BundleKernelKind: UInt8 {
+  /// The level of the lockdown LSM, by its name.
+  case lockdown = 1
+  /// What lasts until reboot waits for a healthy boot, and then no module is loaded any more.
+  case sealAfterBoot = 2
+  case denyModules = 3
+  /// Images of modules that are compressed.
+  case denyCompressed = 4
+  /// A name or pattern, as the three that follow.
+  case deniedModule = 5
+  case allowedModule = 6
+  /// A name: loaded before anything is sealed.
+  case requiredModule = 7
+
+  package var isModule: Bool { rawValue >= BundleKernelKind.deniedModule.rawValue }
+}
+
+/// When a program for a hook of the kernel is loaded.
+package enum BundleProgramStage: UInt8 {
+  case policy = 1
+  case seal = 2
+}
+
+/// What is added to the immediate of an instruction, for only the running kernel knows it.
+package enum BundleRelocationKind: UInt8 {
+  /// The value of an enumerator.
+  case enumerator = 1
+  /// The byte offset of a member: `STRUCT.MEMBER`.
+  case member = 2
+  case negativeMember = 3
+  /// The number of the file system that holds the programs' names.
+  case device = 4
+  /// The number of its mount, `0`, or of the one that this hangs from, `1`, and so on.
+  case mount = 5
+  /// The number of the namespace of mounts.
+  case mountNamespace = 6
+}
+
 package struct KernelRelease: Equatable {
   package var major: UInt16
   package var minor: UInt16

@@ -36,6 +36,9 @@ enum BundleLayout {
   // SECCOMP_FILTER_FLAG_SPEC_ALLOW of linux/seccomp.h.
   static let knownFilterFlags: UInt32 = 4
 
+  // 16,384 instructions of 8 bytes.
+  static let maximumProgramLength = 131_072
+
   static var headerLength: Int { tableOffset + tableEntryLength * BundleSection.allInFile.count }
   // Offsets stay far from the end of any Int, and the applier reads the file into memory.
   static let maximumLength = 1 << 30
@@ -60,11 +63,14 @@ package enum BundleSection: UInt8, Sendable {
   case late = 10
   case closedKinds = 11
   case closedMessages = 12
+  case kernel = 13
+  case programs = 14
+  case relocations = 15
 
   /// In the order of the file; every bundle has all of them.
   static let allInFile: [BundleSection] = [
     .policyName, .sources, .messageKinds, .messages, .sysctls, .mounts, .notEnforced, .sourceMap,
-    .systemCalls, .late, .closedKinds, .closedMessages,
+    .systemCalls, .late, .closedKinds, .closedMessages, .kernel, .programs, .relocations,
   ]
 
   /// What messages call it.
@@ -83,6 +89,9 @@ package enum BundleSection: UInt8, Sendable {
     case .late: "late"
     case .closedKinds: "closed kinds"
     case .closedMessages: "closed messages"
+    case .kernel: "kernel"
+    case .programs: "programs"
+    case .relocations: "relocations"
     }
   }
 }

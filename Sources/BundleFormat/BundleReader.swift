@@ -48,6 +48,26 @@ package final class BundleReader {
     package var source: UInt32
   }
 
+  package struct KernelItem {
+    package var kind: BundleKernelKind
+    package var text: Range<Int>
+    package var source: UInt32
+  }
+
+  package struct Program {
+    package var stage: BundleProgramStage
+    package var hook: Range<Int>
+    package var instructions: Range<Int>
+  }
+
+  package struct Relocation {
+    /// Index into `programs`, 0-based.
+    package var program: Int
+    package var instruction: Int
+    package var kind: BundleRelocationKind
+    package var text: Range<Int>
+  }
+
   package let bytes: [UInt8]
   package let minimumKernel: KernelRelease
   package let isManagementProved: Bool
@@ -70,6 +90,9 @@ package final class BundleReader {
   package let sourceMap: Range<Int>
   package let systemCalls: Filter?
   package let late: [LateItem]
+  package let kernel: [KernelItem]
+  package let programs: [Program]
+  package let relocations: [Relocation]
 
   package init(_ bytes: [UInt8]) throws(BundleError) {
     let header = try BundleHeader(bytes)
@@ -100,6 +123,11 @@ package final class BundleReader {
       header.cursor(bytes, .systemCalls), count: header.count(of: .systemCalls))
     late = try Self.readLate(
       header.cursor(bytes, .late), count: header.count(of: .late), sourceCount: sources.count)
+    kernel = try Self.readKernel(
+      header.cursor(bytes, .kernel), count: header.count(of: .kernel), sourceCount: sources.count)
+    programs = try Self.readPrograms(header.cursor(bytes, .programs), count: header.count(of: .programs))
+    relocations = try Self.readRelocations(
+      header.cursor(bytes, .relocations), count: header.count(of: .relocations), programs)
   }
 
   private static func readSources(_ start: ByteCursor, count: Int) throws(BundleError) -> [Source] {
@@ -286,8 +314,7 @@ package final class BundleReader {
     return list
   }
 
-  private static func readSource(_ cursor: inout ByteCursor, _ sourceCount: Int) throws(BundleError) -> UInt32
-  {
+  static func readSource(_ cursor: inout ByteCursor, _ sourceCount: Int) throws(BundleError) -> UInt32 {
     let offset = cursor.offset
     let source: UInt32 = try cursor.integer()
     guard source <= UInt32(clamping: sourceCount) else {
@@ -296,7 +323,7 @@ package final class BundleReader {
     return source
   }
 
-  private static func finish(_ cursor: ByteCursor) throws(BundleError) {
+  static func finish(_ cursor: ByteCursor) throws(BundleError) {
     guard cursor.isAtEnd else { throw BundleError(cursor.section, at: cursor.offset, .countMismatch) }
   }
 

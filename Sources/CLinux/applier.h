@@ -213,6 +213,11 @@ static inline long lockdown_netlink_receive(int descriptor, uint8_t *into, size_
     }
 }
 
+// A socket of NETLINK_AUDIT.
+static inline long lockdown_audit_socket(void) {
+    return lockdown_result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 9));
+}
+
 // The lock
 
 static inline socklen_t lockdown_abstract_address(struct sockaddr_un *address, const uint8_t *name, size_t length) {
@@ -328,6 +333,91 @@ static inline uint64_t lockdown_capabilities(void) {
     memset(data, 0, sizeof data);
     if (syscall(SYS_capget, &header, data) < 0) return 0;
     return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
+// Modules
+
+// Runs `program -q -- name` and waits, at most that long: its exit code, or the negative error number. No shell, no
+// environment of ours but a path.
+static inline long lockdown_start_loader(const uint8_t *program, const uint8_t *name, int milliseconds) {
+    char *words[] = {(char *)program, (char *)"-q", (char *)"--", (char *)name, NULL};
+    char *environment[] = {(char *)"HOME=/", (char *)"PATH=/sbin:/usr/sbin:/bin:/usr/bin", NULL};
+    long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child < 0) return -errno;
+    if (child == 0) {
+        execve((const char *)program, words, environment);
+        _exit(127);
+    }
+    for (;;) {
+        int status = 0;
+        pid_t ended = waitpid((pid_t)child, &status, WNOHANG);
+        if (ended == (pid_t)child) return WIFEXITED(status) ? WEXITSTATUS(status) : 256;
+        if (ended < 0 && errno != EINTR) return -errno;
+        if (milliseconds <= 0) break;
+        lockdown_sleep(2);
+        milliseconds -= 2;
+    }
+    // In the kernel it may hang for ever: then it is not waited for either.
+    kill((pid_t)child, SIGKILL);
+    return -ETIMEDOUT;
+}
+
+static inline long lockdown_load_module(int descriptor, int flags) {
+    return lockdown_result(syscall(SYS_finit_module, descriptor, "", flags));
+}
+
+// Programs in the kernel, bpf(2), which has no declaration in libc. `union bpf_attr` is laid out by hand: the header of
+// the machine that builds may be older than the kernel that runs.
+
+// BPF_PROG_LOAD of a BPF_PROG_TYPE_LSM for BPF_LSM_MAC. The licence decides which helpers a program may call.
+static inline long lockdown_load_program(const uint8_t *instructions, uint32_t count, uint32_t hook) {
+    struct {
+        uint32_t type, count;
+        uint64_t instructions, licence;
+        uint32_t log_level, log_size;
+        uint64_t log;
+        uint32_t kernel_version, flags;
+        uint8_t name[16];
+        uint32_t interface, attach_type, btf, function_info_size;
+        uint64_t function_info;
+        uint32_t function_info_count, line_info_size;
+        uint64_t line_info;
+        uint32_t line_info_count, hook;
+    } attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.type = 29;
+    attributes.attach_type = 27;
+    attributes.instructions = (uint64_t)(uintptr_t)instructions;
+    attributes.count = count;
+    attributes.licence = (uint64_t)(uintptr_t)"GPL";
+    attributes.hook = hook;
+    memcpy(attributes.name, "lockdown", 8);
+    return lockdown_result(syscall(SYS_bpf, 5, &attributes, sizeof attributes));
+}
+
+// BPF_RAW_TRACEPOINT_OPEN, which for such a program takes the hook it was loaded for: a descriptor of the link.
+static inline long lockdown_attach_program(int program) {
+    struct { uint64_t name; uint32_t program, unused; } attributes = {0, (uint32_t)program, 0};
+    return lockdown_result(syscall(SYS_bpf, 17, &attributes, sizeof attributes));
+}
+
+// BPF_OBJ_PIN and BPF_OBJ_GET.
+static inline long lockdown_pin(int descriptor, const uint8_t *path) {
+    struct { uint64_t path; uint32_t descriptor, flags; } attributes = {(uint64_t)(uintptr_t)path, (uint32_t)descriptor, 0};
+    return lockdown_result(syscall(SYS_bpf, 6, &attributes, sizeof attributes));
+}
+
+static inline long lockdown_pinned(const uint8_t *path) {
+    struct { uint64_t path; uint32_t descriptor, flags; } attributes = {(uint64_t)(uintptr_t)path, 0, 0};
+    return lockdown_result(syscall(SYS_bpf, 7, &attributes, sizeof attributes));
+}
+
+static inline long lockdown_mount_programs(const uint8_t *path) {
+    return lockdown_result(syscall(SYS_mount, "lockdown", path, "bpf", 2 | 4 | 8 /* nosuid, nodev, noexec */, "mode=0700"));
+}
+
+static inline long lockdown_seek(int descriptor, uint64_t offset) {
+    return lseek(descriptor, (off_t)offset, SEEK_SET) < 0 ? -errno : 0;
 }
 
 // Mounts

@@ -1,5 +1,6 @@
 internal import BundleFormat
 internal import Diagnostics
+internal import ModuleGuard
 internal import NFTables
 internal import PolicyModel
 internal import Seccomp
@@ -52,9 +53,36 @@ enum BundleAssembly {
         kind: .controlGroup, name: Array(element.path.utf8), messages: [BundleMessage(element.message)],
         source: element.source)
     }
+    bundle.kernel = kernelItems(policy, items)
+    let programs = ImageCheck(policy.modules).programs
+    // Nothing is to be kept where nothing is loaded.
+    for program in programs.isEmpty ? [] : programs + PinGuard.programs { bundle.add(program) }
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap
     return bundle
+  }
+
+  private static func kernelItems(_ policy: HostPolicy, _ items: ItemList) -> [BundleKernelItem] {
+    let modules = policy.modules
+    var list: [BundleKernelItem] = []
+    func add(_ kind: BundleKernelItem.Kind, _ text: String = "", source: UInt32 = 0) {
+      list.append(BundleKernelItem(kind: kind, source: source, text: Array(text.utf8)))
+    }
+    if let level = policy.kernel.lockdown, level != KernelSettings.Lockdown.none {
+      add(.lockdown, level.rawValue)
+    }
+    if modules.seal == .afterBoot { add(.sealAfterBoot) }
+    if modules.deniesByDefault { add(.denyModules) }
+    if modules.deniesCompressed { add(.denyCompressed) }
+    for (kind, patterns) in [
+      (BundleKernelItem.Kind.deniedModule, modules.denied), (.allowedModule, modules.allowed),
+      (.requiredModule, modules.required),
+    ] {
+      for module in patterns {
+        add(kind, module.pattern, source: items.index(of: ItemID.module(module)))
+      }
+    }
+    return list
   }
 
   /// SECCOMP_FILTER_FLAG_SPEC_ALLOW of linux/seccomp.h: without it, kernels before 5.16 switch on SSBD and STIBP for
@@ -78,6 +106,30 @@ enum BundleAssembly {
         case .symlinkFollow: (0x20_0000, false)
         }
       return sets == isSet ? attributes | bit : attributes
+    }
+  }
+}
+
+extension BundleContents {
+  fileprivate mutating func add(_ program: KernelProgram) {
+    programs.append(
+      BundleProgram(
+        stage: program.stage == .policy ? .policy : .seal, hook: Array(program.hook.utf8),
+        instructions: program.instructions.flatMap(\.bytes)))
+    for relocation in program.relocations {
+      let (kind, text): (BundleRelocationKind, String) =
+        switch relocation.symbol {
+        case .enumerator(let name): (.enumerator, name)
+        case .member(let name): (.member, name)
+        case .negativeMember(let name): (.negativeMember, name)
+        case .device: (.device, "")
+        case .mount(let number): (.mount, String(number))
+        case .mountNamespace: (.mountNamespace, "")
+        }
+      relocations.append(
+        BundleRelocation(
+          program: UInt32(programs.count), instruction: UInt32(relocation.instruction), kind: kind,
+          text: Array(text.utf8)))
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import ModuleGuard
 internal import PolicyModel
 internal import Ruleset
 internal import TextBackends
@@ -23,16 +24,7 @@ enum NotEnforced {
         "cgroup \(paths): holds once the group's number is in its set, which stage `late` does, that this version does not have; "
           + "nftables-late.nft says how, each time the group has been made")
     }
-    let waiting = policy.sysctls.filter { $0.strengthClass == .lossy || $0.strengthClass == .oneWay }
-    if !waiting.isEmpty {
-      // Those wait for stages that this version does not have.
-      let keys = waiting.map { "`\($0.key)`" }.joined(separator: ", ")
-      list.append("sysctls that cannot be taken back: by sysctl.conf, not by the applier: \(keys)")
-    }
     list += modules(policy.modules)
-    if let level = policy.kernel.lockdown, level != KernelSettings.Lockdown.none {
-      list.append("kernel lockdown \(level.rawValue): by the kernel's command line alone, see cmdline.txt")
-    }
     if !CommandLineText.parameters(of: policy).isEmpty {
       list.append("kernel command line: the boot loader sets it, see cmdline.txt")
     }
@@ -45,28 +37,22 @@ enum NotEnforced {
     return list
   }
 
+  /// The rest the applier judges on the host: what of it is loaded or built in there, and what keeps it out.
   private static func modules(_ modules: ModulePolicy) -> [String] {
     var list: [String] = []
-    let names = modules.denied.filter { !$0.isGlob }
-    if !names.isEmpty {
+    let many = modules.denied.filter { !ImageCheck.covers($0) }.map { "`\($0.pattern)`" }
+    if !many.isEmpty {
       list.append(
-        "\(count(names.count, "denied module")): by modprobe.conf and cmdline.txt, not by the applier")
+        "denied modules \(many.joined(separator: ", ")): by modprobe.conf alone, for the check in the kernel takes one `*`"
+      )
     }
-    let globs = modules.denied.count - names.count
-    if globs > 0 {
-      list.append("\(count(globs, "denied module pattern")): by modprobe.conf alone, which insmod passes by")
-    }
-    if modules.deniesByDefault {
-      list.append("modules `default: deny`: by modprobe.conf alone, which insmod passes by")
-    }
-    if modules.deniesCompressed {
-      list.append("modules `compressed: deny`: needs a check in the kernel, which this version does not load")
-    }
-    if modules.seal == .afterBoot {
-      list.append("modules `seal: after-boot`: this version does not set kernel.modules_disabled")
-    }
-    if !modules.required.isEmpty {
-      list.append("\(count(modules.required.count, "required module")): this version loads none")
+    let isChecked = !ImageCheck(modules).programs.isEmpty
+    if modules.deniesByDefault, !isChecked {
+      list.append(
+        "modules `default: deny`: by modprobe.conf alone, for the check in the kernel cannot hold all that is allowed"
+      )
+    } else if modules.denied.count > many.count, !isChecked {
+      list.append("denied modules: more than the check in the kernel can hold, so that insmod passes by")
     }
     return list
   }
@@ -93,9 +79,5 @@ enum NotEnforced {
           + "that a condition is about")
     }
     return list
-  }
-
-  private static func count(_ number: Int, _ noun: String) -> String {
-    number == 1 ? "1 \(noun)" : "\(number) \(noun)s"
   }
 }

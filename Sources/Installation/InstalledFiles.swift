@@ -45,6 +45,7 @@ package struct InstalledFiles {
       InstalledItem("etc/systemd/system/\(UnitText.closedName)", UnitText.closed),
       InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy),
       InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
+      InstalledItem("etc/systemd/system/\(UnitText.sealName)", UnitText.seal),
       // Enabled, as `systemctl enable` does it.
       InstalledItem(
         "etc/systemd/system/sysinit.target.wants/\(UnitText.closedName)", linkTo: "../\(UnitText.closedName)"),
@@ -53,6 +54,8 @@ package struct InstalledFiles {
       InstalledItem(
         "etc/systemd/system/multi-user.target.wants/\(UnitText.healthName)",
         linkTo: "../\(UnitText.healthName)"),
+      InstalledItem(
+        "etc/systemd/system/multi-user.target.wants/\(UnitText.sealName)", linkTo: "../\(UnitText.sealName)"),
       InstalledItem("etc/initramfs-tools/hooks/lockdown", InitramfsText.hook, isProgram: true),
       InstalledItem(
         "etc/initramfs-tools/scripts/init-top/lockdown", InitramfsText.script, isProgram: true),

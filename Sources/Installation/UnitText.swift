@@ -4,6 +4,7 @@ enum UnitText {
   static let closedName = "lockdown-closed.service"
   static let policyName = "lockdown.service"
   static let healthName = "lockdown-health.service"
+  static let sealName = "lockdown-seal.service"
 
   /// Where no initramfs has done it. It does nothing where a firewall of ours is there.
   static let closed = """
@@ -84,6 +85,27 @@ enum UnitText {
     RemainAfterExit=yes
     ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --healthy
     TimeoutStartSec=60
+
+    [Install]
+    WantedBy=multi-user.target
+
+    """
+
+  /// Behind the mark of a healthy boot: what a boot that fails would need again is then still open.
+  static let seal = """
+    [Unit]
+    Description=Seal the host as the lockdown policy says
+    Requires=lockdown-health.service
+    After=lockdown-health.service
+    ConditionPathExists=/\(InstalledPath.slots)
+
+    [Service]
+    Type=oneshot
+    RemainAfterExit=yes
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage seal
+    # 3: sealed with gaps that are named. 1: the host is not as the policy says, and nothing is sealed.
+    SuccessExitStatus=3
+    TimeoutStartSec=120
 
     [Install]
     WantedBy=multi-user.target

@@ -6,6 +6,20 @@ extension ApplyRun {
     printFirewall()
     printItems("sysctl", keys)
     printItems("mounts", places)
+    printItems("kernel", latches)
+    printItems("required modules", required)
+    printItems("kernel programs", checks, reasonsOnce: true)
+    for name in programs?.kept ?? [] {
+      var line = Line("kernel programs: of an earlier policy, until the next boot: ")
+      line.text.add(name)
+      line.print()
+    }
+    printItems("denied modules", denied)
+    if let seal, seal.result != .nothing, !options.isCheck {
+      var line = Line("seal: ")
+      line.text.add(seal.result.name)
+      line.print()
+    }
     if !options.isPartial {
       for entry in reader.notEnforced {
         var line = Line("not enforced: ")
@@ -29,14 +43,14 @@ extension ApplyRun {
   private func outcome(_ code: ExitCode) -> StaticString {
     switch code {
     case .equal:
-      options.isCheck
+      options.looksOnly
         ? "the host equals it"
         : options.trySeconds > 0
           ? "tried, and then as before: `lockdown confirm` keeps it"
           : options.isClosedStage ? "closed until a policy is applied, or none of it is wanted" : "applied"
     case .gaps:
-      options.isCheck ? "the host equals it, but for what is named" : "applied, but for what is named"
-    case .refused: options.isCheck ? "the host differs" : "refused, the state from before is there"
+      options.looksOnly ? "the host equals it, but for what is named" : "applied, but for what is named"
+    case .refused: options.looksOnly ? "the host differs" : "refused, the state from before is there"
     case .unknown: "could not tell what is loaded"
     case .fallback, .closed, .usage, .busy: "not run"
     }
@@ -101,7 +115,9 @@ extension ApplyRun {
   }
 
   /// A line of counts, and one for each item that is not as the policy says.
-  private func printItems(_ domain: StaticString, _ items: [Item]) {
+  ///
+  /// - Parameter reasonsOnce: they stand or fall together: the first one says why.
+  private func printItems(_ domain: StaticString, _ items: [Item], reasonsOnce: Bool = false) {
     if items.isEmpty { return }
     var line = Line(domain)
     var separator: StaticString = ": "
@@ -115,8 +131,8 @@ extension ApplyRun {
     line.print()
     for item in items {
       switch item.result {
-      // Keys of the whole host are many in a sandbox: the status file lists them.
-      case .equal, .applied, .outOfReach: continue
+      // Keys of the whole host are many in a sandbox, and so are modules: the status file lists them.
+      case .equal, .applied, .outOfReach, .againstAccident: continue
       default: break
       }
       var line = Line(domain)
@@ -132,6 +148,7 @@ extension ApplyRun {
         line.text.add(")")
       }
       line.print()
+      if reasonsOnce { return }
     }
   }
 
@@ -165,6 +182,12 @@ extension ApplyRun {
     addFirewall(&json)
     add("sysctl", keys, &json)
     add("mounts", places, &json)
+    add("kernel", latches, &json)
+    add("required-modules", required, &json)
+    add("programs", checks, &json)
+    json.add("programs-of-before", strings: programs?.kept ?? [])
+    add("denied-modules", denied, &json)
+    if let seal { json.add("seal", text: seal.result.name) }
     var lines: [[UInt8]] = []
     for entry in reader.notEnforced { lines.append(reader.bytes.copy(entry)) }
     json.add("not-enforced", strings: lines)

@@ -9,6 +9,10 @@ final class ApplyRun {
   private(set) var firewallOutcome: FirewallOutcome?
   private var sysctls: SysctlStage?
   private var mounts: MountStage?
+  private(set) var seal: SealStage?
+  private(set) var programs: ProgramStage?
+  private var preload: PreloadStage?
+  private(set) var denied: [Item] = []
   private(set) var refusal: StaticString = ""
 
   init(_ options: Options, _ reader: BundleReader, _ surroundings: Surroundings) {
@@ -19,6 +23,9 @@ final class ApplyRun {
 
   var keys: [Item] { sysctls?.keys ?? [] }
   var places: [Item] { mounts?.places ?? [] }
+  var latches: [Item] { seal?.latches ?? [] }
+  var required: [Item] { preload?.items ?? [] }
+  var checks: [Item] { programs?.items ?? [] }
 
   /// A key or mount was refused, and those of this run were taken back.
   var isTakenBack: Bool { sysctls?.hasFailed ?? false || mounts?.hasFailed ?? false }
@@ -30,12 +37,27 @@ final class ApplyRun {
     // Everything is looked at before anything is changed.
     if options.domains.sysctl { sysctls = SysctlStage(reader, surroundings) }
     if options.domains.mounts { mounts = MountStage(reader, surroundings) }
-    if !options.isCheck, keys.count(.refused) > 0 {
+    // A try is of the firewall alone: the rest comes with its confirmation.
+    if !options.isPartial, options.trySeconds == 0 {
+      programs = ProgramStage(reader, surroundings)
+      preload = PreloadStage(reader, isOutOfReach: !surroundings.isHost)
+      seal = SealStage(reader, sysctls, programs, surroundings)
+    }
+    if !options.looksOnly, keys.count(.refused) > 0 {
       refusal = "a key cannot be written"
+      seal?.refuse()
       return .refused
     }
-    if !options.isCheck, places.count(.refused) > 0 {
+    if !options.looksOnly, places.count(.refused) > 0 {
       refusal = "a mount cannot be changed"
+      seal?.refuse()
+      return .refused
+    }
+    // The batch may need them, and so may keys.
+    if !options.looksOnly { preload?.apply() }
+    if (preload?.items.count(.refused) ?? 0) > 0 {
+      refusal = "a required module does not load"
+      seal?.refuse()
       return .refused
     }
     if options.trySeconds > 0 { return tryFirewall() }
@@ -44,6 +66,8 @@ final class ApplyRun {
     } else {
       applyRest()
     }
+    finish()
+    if let programs { denied = ModuleReport(reader, programs, isOutOfReach: !surroundings.isHost).items }
     return code()
   }
 
@@ -94,12 +118,38 @@ final class ApplyRun {
     }
   }
 
+  /// What cannot be taken back comes last, and only where everything else was read back.
+  private func finish() {
+    guard let seal else { return }
+    if options.isCheck {
+      seal.expectSealed()
+    } else if isVerified {
+      seal.seal(isHealthy: options.isSeal)
+    } else {
+      seal.refuse()
+    }
+  }
+
+  private var isVerified: Bool {
+    switch firewallOutcome {
+    case .equal?, nil: break
+    default: return false
+    }
+    guard options.readsBack, !isTakenBack else { return false }
+    return differenceCount + keys.count(.refused) + places.count(.refused) == 0
+  }
+
+  private var differenceCount: Int {
+    keys.count(.different) + places.count(.different) + required.count(.different) + checks.count(.different)
+  }
+
   private func applyRest() {
-    guard !options.isCheck else { return }
+    guard !options.looksOnly else { return }
     sysctls?.apply()
     guard !(sysctls?.hasFailed ?? false) else { return }
     mounts?.apply()
-    if mounts?.hasFailed ?? false { sysctls?.putBack() }
+    if mounts?.hasFailed ?? false { return sysctls?.putBack() ?? () }
+    programs?.apply()
   }
 
   private func code() -> ExitCode {
@@ -112,9 +162,9 @@ final class ApplyRun {
       if case .unchanged = form {} else { hasChangedFirewall = true }
     case nil: break
     }
-    if options.isCheck {
-      let differs = keys.count(.different) + places.count(.different)
-      if differs > 0 { return .refused }
+    if options.looksOnly {
+      let differs = differenceCount + latches.count(.different)
+      if differs > 0 || seal?.result == .notVerified { return .refused }
     }
     if isTakenBack {
       // What was taken back is a gap beside a new firewall; without one, the state from before is there.
@@ -125,6 +175,7 @@ final class ApplyRun {
   }
 
   private var hasGaps: Bool {
-    keys.hasGaps || places.hasGaps || !options.isPartial && !reader.notEnforced.isEmpty
+    keys.hasGaps || places.hasGaps || latches.hasGaps || required.hasGaps || checks.hasGaps || denied.hasGaps
+      || !options.isPartial && !reader.notEnforced.isEmpty
   }
 }

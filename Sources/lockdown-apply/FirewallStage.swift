@@ -85,7 +85,7 @@ struct FirewallStage: ~Copyable {
       others.trying = try socket.holds(.trying)
       if wanted.isClosedStage, !others.isEmpty { return .equal(.unchanged) }
       report.loadedBefore = []
-      if options.isCheck {
+      if options.looksOnly {
         report.differences = [Array("the table is not there")]
         return .different
       }
@@ -113,7 +113,7 @@ struct FirewallStage: ~Copyable {
         return .equal(report.committedForm ?? .unchanged)
       }
       if !hasMadeTable { report.take(differences: comparison) }
-      if options.isCheck { return .different }
+      if options.looksOnly { return .different }
       if options.readsBack, !comparison.setsAhead.isEmpty {
         return try sendAhead(comparison.setsAhead, before: before, report)
       }

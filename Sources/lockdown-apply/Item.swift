@@ -11,6 +11,9 @@ struct Item {
     /// Of the whole host, from inside a namespace that is not the host's.
     case outOfReach
     case refused
+    /// A module that only root can bring in, by another name inside.
+    case againstAccident
+    case notEnforced
     /// Changed by this run, and as before again.
     case putBack
     case notPutBack
@@ -24,19 +27,22 @@ struct Item {
       case .absent: "absent"
       case .outOfReach: "out of reach"
       case .refused: "refused"
+      case .againstAccident: "denied against accident, not against root"
+      case .notEnforced: "not enforced"
       case .putBack: "put back"
       case .notPutBack: "not put back"
       }
     }
 
     static let all: [Result] = [
-      .applied, .equal, .different, .waiting, .absent, .outOfReach, .refused, .putBack, .notPutBack,
+      .applied, .equal, .different, .waiting, .absent, .outOfReach, .refused, .againstAccident, .notEnforced,
+      .putBack, .notPutBack,
     ]
 
     /// The host does not have what the policy says, and nothing was to be done about it.
     var isGap: Bool {
       switch self {
-      case .waiting, .absent, .outOfReach, .refused: true
+      case .waiting, .absent, .outOfReach, .refused, .againstAccident, .notEnforced: true
       default: false
       }
     }

@@ -8,7 +8,7 @@ struct MountTable {
     var superOptions: [UInt8]
   }
 
-  private let bytes: [UInt8]
+  let bytes: [UInt8]
 
   // A host with ten thousand mounts has about 2 MB of them.
   private static let maximumLength = 8 << 20
@@ -54,7 +54,7 @@ struct MountTable {
   }
 
   /// Blanks and backslashes in names are written as `\040` and the like.
-  private func isPath(_ word: Range<Int>, _ path: [UInt8]) -> Bool {
+  func isPath(_ word: Range<Int>, _ path: [UInt8]) -> Bool {
     var index = word.lowerBound
     for byte in path {
       guard index < word.upperBound else { return false }

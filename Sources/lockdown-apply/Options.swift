@@ -15,6 +15,8 @@ struct Options {
   var isAtConsole = false
   /// The firewall before the policy's, and nothing else.
   var isClosedStage = false
+  /// Everything else is as the policy says, or nothing happens: then what lasts until the next boot is done.
+  var isSeal = false
   var domains = Domains.all
   /// Whether `--only` was given: what lies outside is then not reported.
   var isPartial = false
@@ -32,6 +34,9 @@ struct Options {
     case confirm
     case revert
   }
+
+  /// Whether firewall, keys and mounts are only read.
+  var looksOnly: Bool { isCheck || isSeal }
 
   struct Domains {
     var firewall: Bool
@@ -57,7 +62,7 @@ struct Options {
                                  [--try SECONDS]
            lockdown-apply --confirm [--console] | --revert
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
-    domains: firewall, sysctl, mounts; stages: closed, policy
+    domains: firewall, sysctl, mounts; stages: closed, policy, seal
 
     """
 
@@ -102,18 +107,22 @@ struct Options {
     switch options.verdict {
     case .none: if isConsole { return fail("--console is about --confirm", []) }
     case .confirm, .revert:
-      guard options.bundlePath.isEmpty, options.slotsPath.isEmpty, options.trySeconds == 0, !options.isCheck,
+      guard options.bundlePath.isEmpty, options.slotsPath.isEmpty, options.trySeconds == 0,
+        !options.looksOnly,
         !options.isClosedStage
       else { return fail("--confirm and --revert are about what is tried, and take no bundle", []) }
       return options
     }
-    if options.trySeconds > 0, options.isCheck || options.isClosedStage || !options.slotsPath.isEmpty {
+    if options.trySeconds > 0, options.looksOnly || options.isClosedStage || !options.slotsPath.isEmpty {
       return fail("--try is about one bundle, which is applied", [])
     }
     if options.isClosedStage {
       if options.isPartial || options.isHealthy { return fail("stage `closed` is the firewall's alone", []) }
       options.domains = .none
       options.isPartial = true
+    }
+    if options.isSeal, options.isCheck || options.isHealthy || options.isPartial || !options.readsBack {
+      return fail("--stage seal is about the whole policy, read back", [])
     }
     if options.slotsPath.isEmpty {
       if options.isHealthy { return fail("--healthy is about --slots", []) }
@@ -156,7 +165,9 @@ struct Options {
     }
     if option.holds("--stage") {
       isClosedStage = value.holds("closed")
-      return isClosedStage || value.holds("policy") || Self.refuse("not supported yet: stage ", value)
+      isSeal = value.holds("seal")
+      return isClosedStage || isSeal || value.holds("policy")
+        || Self.refuse("not supported yet: stage ", value)
     }
     if option.holds("--status") {
       statusPath = value.terminated()

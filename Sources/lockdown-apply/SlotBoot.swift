@@ -22,6 +22,10 @@ struct SlotBoot {
     }
     guard var state = SlotState(bytes) else { return refuse("it is no list of slots", 0) }
     guard let boot = Self.bootID() else { return refuse("the kernel tells no boot id", 0) }
+    // The mark of a healthy boot has made current what this boot tried.
+    if options.isSeal {
+      return state.current.count == 0 ? refuse("no slot holds a bundle", 0) : apply(state.current).code
+    }
     if options.isClosedStage {
       return apply(state.current.count > 0 ? state.current : state.next, ".closed").code
     }
@@ -88,6 +92,9 @@ struct SlotBoot {
     switch outcome.code {
     case .equal, .gaps:
       say("slots: live again: ", state.current)
+      if Surroundings().isHost {
+        AuditTrail.record(.fallback, policy: [], digest: [], bundle: state.current, code: .fallback)
+      }
       return .fallback
     default: return outcome.code
     }

@@ -9,6 +9,9 @@ struct Surroundings {
   ///
   /// Looked up at each call: links of /proc cost more than the other questions together.
   var isInHostNetwork: Bool { Self.isSameNamespace("net") }
+  /// Neither in a user namespace nor in another network namespace than process 1: what belongs to the whole host is
+  /// meant.
+  var isHost: Bool { !isInUserNamespace && isInHostNetwork }
   private var capabilities: UInt64
 
   // CAP_NET_ADMIN, CAP_SYS_ADMIN, linux/capability.h.
@@ -93,6 +96,22 @@ enum SmallFile {
       }
     }
     return failed ? nil : bytes
+  }
+
+  /// 0, or why not.
+  ///
+  /// - Parameter path: ends in NUL.
+  @inline(never)
+  static func write(_ value: [UInt8], to path: [UInt8]) -> Int {
+    let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key_write, 0)
+    guard descriptor >= 0 else { return -descriptor }
+    defer { close(Int32(descriptor)) }
+    var line = Text()
+    line.add(value)
+    line.add(byte: 0x0a)
+    // A key takes its value in one call or not at all.
+    let result = unsafe lockdown_write(Int32(descriptor), line.bytes, line.bytes.count)
+    return result < 0 ? -result : 0
   }
 
   /// What a symbolic link says; nil if it is none.

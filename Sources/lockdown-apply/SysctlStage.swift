@@ -118,16 +118,16 @@ final class SysctlStage {
       return
     }
     keys[index].result = .different
-    switch setting(index).strengthClass {
-    case .lossy: wait(index, "taking it back would lose state: for a later stage")
-    case .oneWay: wait(index, "it cannot be taken back: for the seal")
-    case .restorable, .neutral: probe(index, path)
-    }
-  }
-
-  private func wait(_ index: Int, _ reason: StaticString) {
+    probe(index, path)
+    if phase(index) == .now { return }
+    // One that waits is refused only when it is written: then it is listed, and nothing is taken back.
+    if keys[index].result == .outOfReach { return }
     keys[index].result = .waiting
-    keys[index].reason = reason
+    keys[index].errorNumber = 0
+    keys[index].reason =
+      phase(index) == .lossy
+      ? "taking it back would lose state: written when all else was read back"
+      : "it cannot be taken back: for the seal"
   }
 
   /// Whether a key that differs may be written at all.
@@ -165,6 +165,62 @@ final class SysctlStage {
 
   private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0a }
 
+  // MARK: What waits
+
+  /// When a key is written.
+  enum Phase {
+    case now
+    /// When everything else was read back.
+    case lossy
+    /// In the seal.
+    case latch
+  }
+
+  func phase(_ index: Int) -> Phase {
+    switch setting(index).strengthClass {
+    case .lossy: .lossy
+    case .oneWay: .latch
+    // Without it the kernel loads nothing for a batch either.
+    case .restorable, .neutral: keys[index].name.holds("kernel/modprobe") ? .latch : .now
+    }
+  }
+
+  /// A key that waited is now judged as any other: `--check` of what has no seal to wait for.
+  func expect(_ phase: Phase) {
+    for index in 0..<keys.count where keys[index].result == .waiting && self.phase(index) == phase {
+      keys[index].result = .different
+      keys[index].reason = ""
+    }
+  }
+
+  /// Writes a key that waited, and reads it back. A refusal is listed; nothing is taken back.
+  func writeWaiting(_ index: Int) {
+    guard keys[index].result == .waiting else { return }
+    keys[index].reason = ""
+    write(index)
+    if keys[index].result == .applied, isWanted(index) != true {
+      keys[index].refuse("it reads back otherwise")
+    }
+  }
+
+  /// Writes the lossy keys, and once more what they have pulled along: `ip_forward` gives `accept_redirects` the
+  /// kernel's value.
+  func writeLossy() {
+    var isAny = false
+    for index in 0..<keys.count where keys[index].result == .waiting && phase(index) == .lossy {
+      writeWaiting(index)
+      isAny = true
+    }
+    guard isAny else { return }
+    for index in 0..<keys.count where keys[index].result == .applied || keys[index].result == .equal {
+      guard isWanted(index) == false else { continue }
+      write(index)
+      if isWanted(index) == false {
+        keys[index].refuse("it reads back otherwise, behind a key that resets it")
+      }
+    }
+  }
+
   // MARK: Writing
 
   /// Nothing is written before what is tried is confirmed.
@@ -201,15 +257,7 @@ final class SysctlStage {
   /// 0, or why not.
   @inline(never)
   private static func put(_ value: [UInt8], _ range: Range<Int>, into path: [UInt8]) -> Int {
-    let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key_write, 0)
-    guard descriptor >= 0 else { return -descriptor }
-    defer { close(Int32(descriptor)) }
-    var line = Text()
-    line.add(value, range)
-    line.add(byte: 0x0a)
-    // A key takes its value in one call or not at all.
-    let result = unsafe lockdown_write(Int32(descriptor), line.bytes, line.bytes.count)
-    return result < 0 ? -result : 0
+    SmallFile.write(value.copy(range), to: path)
   }
 
   private func verify() {

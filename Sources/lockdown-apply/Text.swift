@@ -112,6 +112,7 @@ enum ErrorNumber {
   static let tooLong = 90
   static let addressInUse = 98
   static let noBuffers = 105
+  static let timedOut = 110
   static let connectionRefused = 111
 
   static func name(_ number: Int) -> StaticString {
@@ -123,6 +124,7 @@ enum ErrorNumber {
     case 5: "EIO (input or output failed)"
     case 6: "ENXIO (no such device)"
     case 7: "E2BIG (too long)"
+    case 8: "ENOEXEC (not a program or module)"
     case 9: "EBADF (bad descriptor)"
     case 11: "EAGAIN (try again)"
     case 12: "ENOMEM (out of memory)"
@@ -152,6 +154,7 @@ enum ErrorNumber {
     case 98: "EADDRINUSE (address in use)"
     case 104: "ECONNRESET (connection reset)"
     case 105: "ENOBUFS (no buffer space)"
+    case 110: "ETIMEDOUT (took too long)"
     case 111: "ECONNREFUSED (connection refused)"
     default: "an error without a name here"
     }

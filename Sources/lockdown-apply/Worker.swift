@@ -19,7 +19,10 @@ struct Worker {
     case .none: break
     case .confirm, .revert: return Outcome(code: endTry(surroundings))
     }
-    guard let reader = open(surroundings) else { return Outcome(code: .refused) }
+    guard let reader = open(surroundings) else {
+      record(.refused, nil, surroundings)
+      return Outcome(code: .refused)
+    }
     guard hasRights(reader, surroundings) else { return Outcome(code: .unknown) }
     // Only what the run may change needs the lock.
     let lock: ApplierLock?
@@ -40,6 +43,7 @@ struct Worker {
     let run = ApplyRun(options, reader, surroundings)
     let code = run.run()
     run.report(code)
+    record(code, reader, surroundings)
     return Outcome(code: code, isTakenBack: run.isTakenBack)
   }
 
@@ -87,11 +91,11 @@ struct Worker {
     guard lock != nil else { return .busy }
     switch options.verdict {
     case .confirm: return confirm(surroundings)
-    case .revert, .none: return revert()
+    case .revert, .none: return revert(surroundings)
     }
   }
 
-  private func revert() -> ExitCode {
+  private func revert(_ surroundings: Surroundings) -> ExitCode {
     let isPending = TryStage.left() != nil
     let report = FirewallReport()
     var isAway = false
@@ -107,6 +111,7 @@ struct Worker {
     }
     Journal.remove()
     if isPending {
+      record(.equal, nil, surroundings, as: .revert)
       Line("try: reverted, the firewall from before rules").print()
       return .equal
     }
@@ -153,7 +158,29 @@ struct Worker {
     case .equal, .gaps: Journal.remove()
     default: break
     }
+    worker.record(code, reader, surroundings, as: .confirm)
     return code
+  }
+
+  /// Of this host only: a namespace is not what its log is about.
+  private func record(
+    _ code: ExitCode, _ reader: BundleReader?, _ surroundings: Surroundings, as given: AuditTrail.Event? = nil
+  ) {
+    guard !options.isCheck, surroundings.isHost else { return }
+    var (policy, digest, bundle) = (Text(), Text(), Text())
+    if let reader {
+      policy.add(reader.bytes, reader.policyName)
+      digest.addHex(reader.bytes, reader.policyDigest)
+      bundle.addHex(reader.bytes, reader.checksum)
+    }
+    var event = AuditTrail.Event.apply
+    if options.isSeal { event = .seal }
+    if options.isClosedStage { event = .close }
+    if options.trySeconds > 0 { event = .try }
+    if let given { event = given }
+    if case .refused = code { event = .refuse }
+    AuditTrail.record(
+      event, policy: policy.bytes, digest: digest.bytes, bundle: bundle.bytes, code: code)
   }
 
   // MARK: The bundle
@@ -222,7 +249,7 @@ struct Worker {
       Line("refused: it holds the closed firewall alone; --stage closed loads that").print()
       return false
     }
-    if wantsFirewall(reader), !reader.isManagementProved, !options.isForced, !options.isCheck {
+    if wantsFirewall(reader), !reader.isManagementProved, !options.isForced, !options.looksOnly {
       Line("refused: the compiler has not proved that management stays reachable; --force applies it").print()
       return false
     }
@@ -244,7 +271,7 @@ struct Worker {
       Line("no privilege: the firewall wants CAP_NET_ADMIN").print()
       return false
     }
-    if wantsMounts(reader), !options.isCheck, !surroundings.mayMount {
+    if wantsMounts(reader), !options.looksOnly, !surroundings.mayMount {
       Line("no privilege: mounts want CAP_SYS_ADMIN").print()
       return false
     }

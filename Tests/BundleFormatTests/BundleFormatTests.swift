@@ -20,13 +20,13 @@ import Testing
   @Test func headerLayout() {
     #expect(Array(bytes[0..<8]) == [0x89] + Array("LKD\r\n\u{1a}\n".utf8))
     #expect(
-      Array(bytes[8..<16]) == [1, 0, 1, 3, 0, 0, 12, 0], "version, byte order, flags, architecture, sections")
+      Array(bytes[8..<16]) == [1, 0, 1, 3, 0, 0, 15, 0], "version, byte order, flags, architecture, sections")
     #expect(Array(bytes[16..<24]) == SampleBundle.littleEndian(UInt64(bytes.count)))
     #expect(Array(bytes[24..<32]) == [5, 0, 10, 0, 0, 0, 0, 0])
     #expect(Array(bytes[32..<64]) == SampleBundle.contents.policyDigest)
     #expect(Array(bytes[64..<96]) == Self.checksum(bytes))
     #expect(
-      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0x80, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
+      Array(bytes[96..<120]) == [1, 0, 0, 0, 1, 0, 0, 0, 0xc8, 1, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0])
   }
 
   @Test func messagesLieOneBehindTheOther() throws {
@@ -74,6 +74,55 @@ import Testing
     #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
     contents.systemCalls = BundleFilter(scope: .everyProcess, flags: 5, program: end)
     #expect(throws: BundleError.self) { try BundleReader(contents.encoded()) }
+  }
+
+  /// Levels and modules in their order, each switch once, and names that can be names.
+  @Test func kernelItemsAreChecked() throws {
+    func reason(_ items: [(BundleKernelItem.Kind, String)], source: UInt32 = 0) -> BundleError.Reason? {
+      var contents = SampleBundle.contents
+      contents.kernel = items.map { BundleKernelItem(kind: $0.0, source: source, text: Array($0.1.utf8)) }
+      let bytes = contents.encoded()
+      do { _ = try BundleReader(bytes) } catch { return error.section == .kernel ? error.reason : nil }
+      return nil
+    }
+    #expect(reason([(.lockdown, "confidentiality"), (.denyModules, ""), (.denyCompressed, "")]) == nil)
+    #expect(reason([(.deniedModule, "snd_*"), (.deniedModule, "a?"), (.allowedModule, "x")]) == nil)
+    #expect(reason([(.lockdown, "none")]) == .badName)
+    #expect(reason([(.lockdown, "")]) == .badName)
+    #expect(reason([(.sealAfterBoot, "x")]) == .badName)
+    #expect(reason([(.sealAfterBoot, ""), (.sealAfterBoot, "")]) == .badValue)
+    #expect(reason([(.denyModules, ""), (.sealAfterBoot, "")]) == .badValue)
+    #expect(reason([(.allowedModule, "x"), (.deniedModule, "y")]) == .badValue)
+    #expect(reason([(.deniedModule, "")]) == .badName)
+    #expect(reason([(.deniedModule, "a/b")]) == .badName)
+    #expect(reason([(.deniedModule, String(repeating: "a", count: 56))]) == .badName)
+    #expect(reason([(.requiredModule, "nf_*")]) == .badName)
+    #expect(reason([(.deniedModule, "a")], source: 9) == .unknownSource)
+  }
+
+  /// Whole instructions for a hook with a name, and relocations of instructions that are there, in order and once.
+  @Test func programsAreChecked() throws {
+    func reason(_ change: (inout BundleContents) -> Void) -> BundleError.Reason? {
+      var contents = SampleBundle.contents
+      change(&contents)
+      let bytes = contents.encoded()
+      do { _ = try BundleReader(bytes) } catch { return error.reason }
+      return nil
+    }
+    let exit: [UInt8] = [0x95, 0, 0, 0, 0, 0, 0, 0]
+    #expect(reason { $0.programs[1].instructions = exit + exit } == nil)
+    #expect(reason { $0.programs[1].instructions = [UInt8](repeating: 0, count: 131_072) } == nil)
+    #expect(reason { $0.programs[1].instructions = [UInt8](repeating: 0, count: 131_080) } == .badProgram)
+    #expect(reason { $0.programs[1].instructions.removeLast() } == .badProgram)
+    #expect(reason { $0.programs[0].hook = Array("../x".utf8) } == .badName)
+    #expect(reason { $0.programs[0].hook = [] } == .badText)
+    #expect(reason { $0.programs.removeLast() } == .badValue)
+    #expect(reason { $0.relocations[0].instruction = 2 } == .badValue)
+    #expect(reason { $0.relocations[0].program = 0 } == .badValue)
+    #expect(reason { $0.relocations[0].text = [] } == .badValue)
+    #expect(reason { $0.relocations[1].text = [0x61] } == .badValue)
+    #expect(reason { $0.relocations.reverse() } == .badValue)
+    #expect(reason { $0.relocations.append($0.relocations[1]) } == .badValue)
   }
 
   /// A late item holds one base chain of our table and rules that lead from it, and nothing else.

@@ -120,6 +120,14 @@ import Testing
       }
     case "closed kinds": return raw(contents.closed.map(\.kind.rawValue))
     case "closed messages": return raw(contents.closed.flatMap(\.bytes))
+    case "kernel":
+      return contents.kernel.map { [String($0.kind.rawValue), String($0.source), text($0.text)] }
+    case "programs":
+      return contents.programs.map { [String($0.stage.rawValue), text($0.hook), text($0.instructions)] }
+    case "relocations":
+      return contents.relocations.map {
+        [String($0.program), String($0.instruction), String($0.kind.rawValue), text($0.text)]
+      }
     default: return []
     }
   }

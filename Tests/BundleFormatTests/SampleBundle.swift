@@ -44,6 +44,25 @@ enum SampleBundle {
         messages: [elementMessage(key: [0, 0, 0, 0, 0, 0, 0, 0])],
         source: 2),
     ]
+    contents.kernel = [
+      BundleKernelItem(kind: .lockdown, source: 0, text: Array("integrity".utf8)),
+      BundleKernelItem(kind: .sealAfterBoot, source: 0, text: []),
+      BundleKernelItem(kind: .deniedModule, source: 2, text: Array("usb_storage".utf8)),
+      BundleKernelItem(kind: .deniedModule, source: 2, text: Array("snd_*".utf8)),
+      BundleKernelItem(kind: .requiredModule, source: 1, text: Array("nf_tables".utf8)),
+    ]
+    contents.programs = [
+      // mov r0, 0; exit.
+      BundleProgram(
+        stage: .policy, hook: Array("kernel_post_read_file".utf8),
+        instructions: [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]),
+      BundleProgram(
+        stage: .seal, hook: Array("sb_umount".utf8), instructions: [0x95, 0, 0, 0, 0, 0, 0, 0]),
+    ]
+    contents.relocations = [
+      BundleRelocation(program: 1, instruction: 0, kind: .enumerator, text: Array("READING_MODULE".utf8)),
+      BundleRelocation(program: 2, instruction: 0, kind: .device, text: []),
+    ]
     return contents
   }()
 

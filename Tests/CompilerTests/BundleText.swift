@@ -29,6 +29,15 @@ enum BundleText {
         lines.append("  \(instruction(filter.program[start..<(start + 8)]))")
       }
     }
+    for item in bundle.kernel { lines.append("kernel \(item.kind) \(text(item.text)) source \(item.source)") }
+    // What they do is shown in ModuleGuardTests.
+    for (index, program) in bundle.programs.enumerated() {
+      lines.append(
+        "program \(program.stage) \(text(program.hook)), \(program.instructions.count / 8) instructions")
+      for relocation in bundle.relocations where relocation.program == index + 1 {
+        lines.append("  \(relocation.instruction) + \(relocation.kind) \(text(relocation.text))")
+      }
+    }
     for line in bundle.notEnforced { lines.append("not enforced: \(text(line))") }
     let kinds = bundle.messages.map { "\($0.kind)" }
     lines.append("messages \(kinds.joined(separator: " "))")

@@ -121,12 +121,51 @@ class Sysctls(support.KernelTestCase):
         self.assertEqual({path: value for path, value in self.everything().items() if before[path] != value}, {})
 
     def test_lossy_key(self):
-        """ip_forward resets other keys when it is written, so it waits for a later stage, by name."""
+        """ip_forward resets other keys when it is written, so a run that leaves domains out does not write it."""
         self.host.sysctl("net.ipv4.ip_forward", 1)
         outcome = self.apply(SYSCTLS + "  net.ipv4.ip_forward: 0\n", check=False)
         self.assertEqual(outcome.status, 3, str(outcome))
         self.assertRegex(outcome.stdout + outcome.stderr, "ip_forward: waiting")
         self.assertEqual(self.host.sysctl("net.ipv4.ip_forward"), "1")
+
+    def test_lossy_keys_come_last(self):
+        """A whole run writes them when the rest reads as it should, and then once more what the kernel resets with them."""
+        for key in ("net.ipv4.ip_forward", "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.eth0.accept_redirects"):
+            self.host.sysctl(key, 1)
+        with self.host:
+            command = [support.LOCKDOWN_APPLY, support.compile_policy(SYSCTLS + "  net.ipv4.ip_forward: 0\n").bundle,
+                       "--status", support.scratch() / "status.json"]
+            self.assertIn("ip_forward: different", support.run([*command, "--check"], check=False).stderr)
+            outcome = support.run(command)
+            self.assertIn("seal: sealed", outcome.stderr)
+            status = json.loads((support.scratch() / "status.json").read_text())
+            self.assertEqual(status["seal"], "sealed")
+            self.assertEqual(support.run([*command, "--check"]).status, 0)
+        self.assertEqual(self.values("net.ipv4.ip_forward", "net.ipv4.conf.eth0.forwarding",
+                                     "net.ipv4.conf.all.accept_redirects", "net.ipv4.conf.eth0.accept_redirects"),
+                         {"net.ipv4.ip_forward": "0", "net.ipv4.conf.eth0.forwarding": "0",
+                          "net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.conf.eth0.accept_redirects": "0"})
+
+    def test_seal_wants_the_rest_as_it_is(self):
+        """`--stage seal` changes nothing where something differs, and nothing else ever."""
+        text = SYSCTLS + "  net.ipv4.ip_forward: 0\n"
+        with self.host:
+            support.run([support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--status",
+                         support.scratch() / "status.json"])
+        self.host.sysctl("net.ipv4.ip_forward", 1)
+        for name in ("all", "default", "eth0", "lo", "lan/5", "wan0"):
+            self.host.sysctl("net.ipv4.conf.%s.accept_redirects" % name, 0)
+        self.host.sysctl("net.ipv4.conf.eth0.accept_redirects", 1)
+        with self.host:
+            command = [support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--stage", "seal", "--status",
+                       support.scratch() / "status.json"]
+            refused = support.run(command, check=False)
+            self.assertEqual(refused.status, 1, str(refused))
+            self.assertIn("seal: not sealed", refused.stderr)
+            self.assertEqual(self.host.sysctl("net.ipv4.ip_forward"), "1")
+            self.host.sysctl("net.ipv4.conf.eth0.accept_redirects", 0)
+            self.assertEqual(support.run(command).status, 0)
+        self.assertEqual(self.host.sysctl("net.ipv4.ip_forward"), "0")
 
     def test_absent_key(self):
         """A key that this kernel has not is a named gap: the rest is applied, and the exit status says 3."""

@@ -64,8 +64,10 @@ class FailureTestCase(support.KernelTestCase):
 
 class Refused(FailureTestCase):
     def test_usage(self):
-        for options in (["--stage", "seal"], ["--follow"], ["--key", "x"], ["--frobnicate"], ["--only"],
-                        ["--only", "modules"], ["--pin", "00"], ["--deadline", "0"], ["--healthy"]):
+        for options in (["--stage", "late"], ["--follow"], ["--key", "x"], ["--frobnicate"], ["--only"],
+                        ["--only", "modules"], ["--stage", "seal", "--check"], ["--stage", "seal", "--only", "sysctl"],
+                        ["--stage", "seal", "--try", "60"], ["--stage"], ["--pin", "00"], ["--deadline", "0"],
+                        ["--healthy"]):
             with self.subTest(options):
                 self.run_in(self.command(OLD, *options), 64, "usage:")
         self.run_in([support.LOCKDOWN_APPLY], 64, "no bundle is named")

@@ -102,6 +102,20 @@ class Base:
             if not self.directory.exists():
                 self.build()
 
+    def file(self, name):
+        """What is in the file whose path in the archive ends so."""
+        with open(self.archive, "rb") as file:
+            while True:
+                head = file.read(110)
+                sizes = [int(head[6 + 8 * index:14 + 8 * index], 16) for index in (6, 11)]
+                path = file.read(sizes[1]).rstrip(b"\0").decode()
+                file.seek(-(110 + sizes[1]) % 4, 1)
+                if path == "TRAILER!!!":
+                    raise inputs.MissingInput("no machine has a file %s" % name)
+                if path.endswith("/" + name):
+                    return file.read(sizes[0])
+                file.seek(sizes[0] + -sizes[0] % 4, 1)
+
     def build(self):
         work = pathlib.Path(tempfile.mkdtemp(prefix="build-", dir=inputs.CACHE))
         try:

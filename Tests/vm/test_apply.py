@@ -75,16 +75,12 @@ class CosCos(machine.MachineTestCase):
         self.assertEqual(self.status["firewall"]["attempts"], 1)
         self.assertTrue(self.status["owners-checked"])
         results = {item["name"]: item["result"] for item in self.status["sysctl"]}
-        self.assertEqual({name for name, result in results.items() if result not in ("applied", "equal")},
-                         {"kernel/unprivileged_bpf_disabled"} if self.waits() else set(), results)
+        self.assertEqual({name for name, result in results.items() if result not in ("applied", "equal")}, set(),
+                         results)
         results = {item["name"]: item["result"] for item in self.status["mounts"]}
         self.assertEqual({name for name, result in results.items() if result not in ("applied", "equal")}, set(),
                          results)
         self.assertTrue(self.status["not-enforced"])
-
-    def waits(self):
-        """Debian's kernel starts with 2 here, which the policy's 1 would be a step back from."""
-        return self.machine.read("/proc/sys/kernel/unprivileged_bpf_disabled").strip() != "1"
 
     def test_the_firewall_is_the_hosts(self):
         """The same bundle in a namespace of the machine that tests run on: the same listing, and the same objects."""
@@ -107,8 +103,6 @@ class CosCos(machine.MachineTestCase):
             path = "/proc/sys/" + key.lstrip("-").replace(".", "/")
             for place in self.machine.run("ls -d " + path).stdout.split():
                 pairs[place] = value
-        if self.waits():
-            pairs.pop("/proc/sys/kernel/unprivileged_bpf_disabled")
         found = self.machine.run("cat " + " ".join(pairs)).stdout.splitlines()
         self.assertEqual(dict(zip(pairs, found)), pairs)
 
@@ -150,7 +144,7 @@ class CosCos(machine.MachineTestCase):
         self.assertIn("firewall: unchanged", again.stderr)
         status = json.loads(self.machine.read("/run/lockdown/status.json"))
         self.assertEqual({item["result"] for item in status["sysctl"] + status["mounts"]},
-                         {"equal", "waiting"} if self.waits() else {"equal"})
+                         {"equal"})
         self.assertEqual(self.machine.run(generation).stdout, before)
         check = self.machine.run(APPLY + " /etc/lockdown/policy.bundle --check", check=False)
         self.assertEqual(check.status, 3, check)

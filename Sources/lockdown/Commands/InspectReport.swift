@@ -46,6 +46,13 @@ struct InspectReport {
         contents.staysUnprotected ? "the host starts all the same" : "nothing that needs the network starts"
       lines.append("closed      \(contents.closed.count) messages\(root); where they are refused, \(rest)")
     }
+    for item in contents.kernel { lines.append("kernel      \(words(item))") }
+    for program in contents.programs {
+      let stage = program.stage == .policy ? "the policy" : "the seal"
+      lines.append(
+        "program     on `\(string(program.hook))`, \(program.instructions.count / 8) instructions, with \(stage)"
+      )
+    }
     for line in contents.notEnforced { lines.append("not here    \(string(line))") }
     let bytes = contents.messages.reduce(0) { $0 + $1.bytes.count }
     lines.append("messages    \(contents.messages.count), \(bytes) bytes")
@@ -84,6 +91,31 @@ struct InspectReport {
           [
             $0.kind == .device ? "device" : "cgroup": .string(string($0.name)), "source": source($0.source),
             "messages": JSONValue($0.messages.count),
+          ]
+        }),
+      "kernel": .array(
+        contents.kernel.map { item in
+          [
+            "kind": .string(kind(item)), "text": .string(string(item.text)), "source": source(item.source),
+          ]
+        }),
+      "programs": .array(
+        contents.programs.enumerated().map { index, program in
+          [
+            "hook": .string(string(program.hook)),
+            "stage": program.stage == .policy ? "policy" : "seal",
+            // `struct bpf_insn` in hexadecimal, an instruction each.
+            "program": .array(
+              stride(from: 0, to: program.instructions.count, by: 8).map {
+                .string(hex(Array(program.instructions[$0..<($0 + 8)])))
+              }),
+            "relocations": .array(
+              contents.relocations.filter { $0.program == index + 1 }.map {
+                [
+                  "instruction": JSONValue($0.instruction), "kind": .string("\($0.kind)"),
+                  "text": .string(string($0.text)),
+                ]
+              }),
           ]
         }),
       "not-enforced": JSONValue(contents.notEnforced.map(string)),
@@ -181,6 +213,31 @@ struct InspectReport {
       "expressions": JSONValue(rule.expressions.map(DumpText.text)),
       "sets": .array(rule.anonymousSets.map(set)),
     ]
+  }
+
+  private func kind(_ item: BundleKernelItem) -> String {
+    switch item.kind {
+    case .lockdown: "lockdown"
+    case .sealAfterBoot: "seal-after-boot"
+    case .denyModules: "deny-modules"
+    case .denyCompressed: "deny-compressed"
+    case .deniedModule: "denied-module"
+    case .allowedModule: "allowed-module"
+    case .requiredModule: "required-module"
+    }
+  }
+
+  private func words(_ item: BundleKernelItem) -> String {
+    let text = string(item.text)
+    return switch item.kind {
+    case .lockdown: "lockdown level \(text)"
+    case .sealAfterBoot: "no module is loaded once a boot is healthy"
+    case .denyModules: "every module that is not allowed or required is denied"
+    case .denyCompressed: "compressed modules are denied"
+    case .deniedModule: "module `\(text)` is denied"
+    case .allowedModule: "module `\(text)` is allowed"
+    case .requiredModule: "module `\(text)` is required"
+    }
   }
 
   private func string(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -10,6 +10,7 @@ struct CompiledDirectory {
   var bundle: [UInt8]
   var contents: BundleContents
   var modprobe: [UInt8]
+  /// Without what the applier writes when everything else was read back: systemd-sysctl would do it before, and again.
   var sysctl: [UInt8]
   var commandLine: String
 
@@ -35,9 +36,42 @@ struct CompiledDirectory {
       throw ExitCode(1)
     }
     modprobe = try FileBytes.read("\(directory)/modprobe.conf")
-    sysctl = try FileBytes.read("\(directory)/sysctl.conf")
+    sysctl = Self.withoutSeal(try FileBytes.read("\(directory)/sysctl.conf"), contents.sysctls)
     let line = try FileBytes.read("\(directory)/cmdline.txt")
     commandLine = String(
       decoding: line.last == UInt8(ascii: "\n") ? line.dropLast() : line[...], as: UTF8.self)
+  }
+
+  /// Leaves out lossy and one-way keys and `kernel.modprobe`, and a section that then has no line left.
+  private static func withoutSeal(_ text: [UInt8], _ sysctls: [BundleSysctl]) -> [UInt8] {
+    var sealed: Set<String> = []
+    for sysctl in sysctls {
+      let path = String(decoding: sysctl.path, as: UTF8.self)
+      switch sysctl.strengthClass {
+      case .restorable, .neutral: if path != "kernel/modprobe" { continue }
+      case .lossy, .oneWay: break
+      }
+      // The file has a line for each tree that `*` stands for.
+      let parts = path.split(separator: "/")
+      for word in ["*", "all", "default"] {
+        sealed.insert(parts.map { $0 == "*" ? word : String($0) }.joined(separator: "/"))
+      }
+    }
+    let lines = String(decoding: text, as: UTF8.self).split(
+      separator: "\n", omittingEmptySubsequences: false)
+    var kept: [String] = []
+    for (index, section) in lines.split(separator: "", omittingEmptySubsequences: false).enumerated() {
+      let rest = section.filter { !sealed.contains(path(ofLine: $0)) }
+      // The first section is the file's head.
+      guard index == 0 || rest.contains(where: { !$0.hasPrefix("#") }) else { continue }
+      kept.append(rest.joined(separator: "\n"))
+    }
+    return Array((kept.joined(separator: "\n\n") + "\n").utf8)
+  }
+
+  /// Of a line as `-net.ipv4.conf.*.forwarding = 1`: `net/ipv4/conf/*/forwarding`.
+  private static func path(ofLine line: Substring) -> String {
+    let key = (line.hasPrefix("-") ? line.dropFirst() : line).prefix { $0 != " " }
+    return String(key.map { $0 == "." ? "/" : $0 == "/" ? "." : $0 })
   }
 }

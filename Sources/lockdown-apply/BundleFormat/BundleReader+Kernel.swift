@@ -1,0 +1,1 @@
+../../BundleFormat/BundleReader+Kernel.swift

@@ -467,7 +467,7 @@ func randomPath(_ random: inout some RandomNumberGenerator) -> [BaseChain] {
   return [first, chain]
 }
 
-@Test("diagrams agree with a packet-by-packet loop", arguments: 0..<100)
+@Test("diagrams agree with a packet-by-packet loop", arguments: batches(100))
 func diagramsAgreeWithBruteForce(batch: Int) throws {
   for seed in (batch * 40)..<(batch * 40 + 40) {
     var random = Seeded(state: UInt64(seed))
@@ -489,7 +489,7 @@ func diagramsAgreeWithBruteForce(batch: Int) throws {
 }
 
 /// So many rules that overlap, that a list is made in halves and their halves.
-@Test("long lists agree with a packet-by-packet loop", arguments: 0..<8)
+@Test("long lists agree with a packet-by-packet loop", arguments: batches(8))
 func longListsAgreeWithBruteForce(seed: Int) throws {
   var random = Seeded(state: UInt64(seed) &+ 15_000_000)
   func ports() -> PortSet {
@@ -542,7 +542,7 @@ func longListsAgreeWithBruteForce(seed: Int) throws {
 }
 
 /// Two spellings of the meaning of clauses: sets of boxes and conditions of a diagram.
-@Test("a clause is the same as boxes and as a condition", arguments: 0..<100)
+@Test("a clause is the same as boxes and as a condition", arguments: batches(100))
 func clausesAsBoxesAndAsConditions(batch: Int) {
   for seed in (batch * 20)..<(batch * 20 + 20) {
     var random = Seeded(state: UInt64(seed) &+ 3_000_000)
@@ -686,7 +686,7 @@ private func record(
   Issue.record("\(lines.joined(separator: "\n"))", sourceLocation: sourceLocation)
 }
 
-@Test("no packet is accepted that the base refuses, unless it is reported", arguments: 0..<300)
+@Test("no packet is accepted that the base refuses, unless it is reported", arguments: batches(300))
 func refinementIsSound(seed: Int) throws {
   var random = Seeded(state: UInt64(seed) &+ 7_000_000)
   let chain = plainChain(&random)
@@ -703,7 +703,7 @@ func refinementIsSound(seed: Int) throws {
   if isFailing([base, child]) { record([base, child], seed: seed, while: isFailing) }
 }
 
-@Test("what is delegated or loosened is permitted, and nothing else", arguments: 0..<200)
+@Test("what is delegated or loosened is permitted, and nothing else", arguments: batches(200))
 func permittedRegions(seed: Int) throws {
   var random = Seeded(state: UInt64(seed) &+ 9_000_000)
   var chain = plainChain(&random)
@@ -746,7 +746,7 @@ func permittedRegions(seed: Int) throws {
   if matches.isEmpty { #expect(!found.contains(.extendsWidened)) }
 }
 
-@Test("more drops are never wider", arguments: 0..<100)
+@Test("more drops are never wider", arguments: batches(100))
 func insertedDrops(seed: Int) {
   var random = Seeded(state: UInt64(seed) &+ 11_000_000)
   var chain = plainChain(&random)
@@ -768,7 +768,7 @@ func insertedDrops(seed: Int) {
 }
 
 /// A grandchild that refines its base, which refines the root, refines the root.
-@Test("refinement is transitive", arguments: 0..<300)
+@Test("refinement is transitive", arguments: batches(300))
 func refinementIsTransitive(seed: Int) {
   var random = Seeded(state: UInt64(seed) &+ 13_000_000)
   let root = plainChain(&random)

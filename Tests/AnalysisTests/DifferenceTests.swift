@@ -88,7 +88,7 @@ private func expected(_ old: Set<ChainPolicy>, _ new: Set<ChainPolicy>) -> Packe
   return old == new ? nil : .visible
 }
 
-@Test("each packet's change is what a packet-by-packet loop says", arguments: 0..<60)
+@Test("each packet's change is what a packet-by-packet loop says", arguments: batches(60))
 func differencesAgreeWithBruteForce(batch: Int) {
   for seed in (batch * 20)..<(batch * 20 + 20) {
     var random = Seeded(state: UInt64(seed) &+ 17_000_000)
@@ -117,7 +117,7 @@ func differencesAgreeWithBruteForce(batch: Int) {
   }
 }
 
-@Test("a cover is the region, of primes, and none is needless", arguments: 0..<40)
+@Test("a cover is the region, of primes, and none is needless", arguments: batches(40))
 func coversAreIrredundantPrimes(batch: Int) {
   for seed in (batch * 5)..<(batch * 5 + 5) {
     var random = Seeded(state: UInt64(seed) &+ 19_000_000)
@@ -132,7 +132,7 @@ func coversAreIrredundantPrimes(batch: Int) {
   }
 }
 
-@Test("without redundant and shadowed rules every packet meets the same", arguments: 0..<40)
+@Test("without redundant and shadowed rules every packet meets the same", arguments: batches(40))
 func lintIsRight(batch: Int) {
   for seed in (batch * 10)..<(batch * 10 + 10) {
     var random = Seeded(state: UInt64(seed) &+ 23_000_000)
@@ -229,7 +229,7 @@ private final class Leaves {
   }
 }
 
-@Test("packets that meet no changed rule meet the same", arguments: 0..<40)
+@Test("packets that meet no changed rule meet the same", arguments: batches(40))
 func changedRulesAreAllThatCounts(batch: Int) {
   for seed in (batch * 10)..<(batch * 10 + 10) {
     var random = Seeded(state: UInt64(seed) &+ 17_000_000)

@@ -68,6 +68,26 @@ package struct PolicyComparison: Sendable {
   /// Whether both mean the same.
   package var isEmpty: Bool { packets.changes.isEmpty && packets.unknown.isEmpty && settings.isEmpty }
 
+  // MARK: Refinement
+
+  /// What the new side permits beyond the old one: changes that widen, and those of which nobody can say whether they do.
+  package var widening: PolicyComparison {
+    func isBeyond(_ direction: String) -> Bool {
+      direction == Direction.widened.rawValue || direction == Direction.incomparable.rawValue
+    }
+    var result = self
+    result.packets.changes.removeAll { !isBeyond($0.direction.rawValue) }
+    result.settings.removeAll { !isBeyond($0.direction.rawValue) }
+    return result
+  }
+
+  /// Whether the new side permits no more than the old one. Nil: could not tell.
+  package var refines: Bool? {
+    let beyond = widening
+    if !beyond.packets.changes.isEmpty || !beyond.settings.isEmpty { return false }
+    return packets.unknown.isEmpty && notCompared.isEmpty ? true : nil
+  }
+
   /// What rules of both say of the packets they meet.
   private static func actions(_ old: HostPolicy, _ new: HostPolicy) -> [Setting] {
     let (before, after) = (told(old.firewall), told(new.firewall))

@@ -17,8 +17,8 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
-COMMANDS = ("", "compile", "check", "diff", "query", "explain", "fmt", "apply", "inspect", "sandbox", "digest",
-            "schema", "install", "uninstall", "stage", "rollback", "confirm", "revert")
+COMMANDS = ("", "compile", "check", "diff", "refines", "query", "explain", "fmt", "apply", "inspect", "sandbox",
+            "digest", "schema", "install", "uninstall", "stage", "rollback", "confirm", "revert")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates
@@ -832,7 +832,7 @@ mounts:
 
 
 class Questions(CommandLine):
-    """`diff`, `query` and `explain`: exit codes, formats and bad inputs."""
+    """`diff`, `refines`, `query` and `explain`: exit codes, formats and bad inputs."""
 
     OLD = """policy: web
 language: 1
@@ -873,6 +873,34 @@ sysctl:
         self.assertFalse(value["same"])
         self.assertIn("| widened | input |", self.call("diff", "old.cos", "new.cos", "--format", "markdown",
                                                        status=1).stdout)
+
+    def test_refines(self):
+        self.assertEqual(self.call("refines", "old.cos", "new.cos").stdout,
+                         "old.cos refines new.cos: it permits no more\n")
+        self.call("refines", "old.cos", "old.cos", status=0)
+        done = self.call("refines", "new.cos", "old.cos", status=1)
+        self.assertIn("new.cos does not refine old.cos: old is old.cos, new is new.cos\n\n"
+                      "widened: input: dropped → accepted\n  ipv4 tcp 8080 not established, related from $admin\n",
+                      done.stdout)
+        # What is only narrower beside it is not shown.
+        self.write("both.cos", self.OLD.replace("tcp 22 from", "tcp 8080 from").replace("restrict: 2", "restrict: 1"))
+        done = self.call("refines", "both.cos", "old.cos", status=1).stdout
+        self.assertIn("widened: sysctl kernel.kptr_restrict", done)
+        self.assertNotIn("narrowed", done)
+        value = json.loads(self.call("refines", "both.cos", "old.cos", "--format", "json", status=1).stdout)
+        self.assertEqual([change["direction"] for change in value["beyond"]["changes"]], ["widened"])
+        self.assertIs(value["refines"], False)
+        # Of a bundle not everything is known, so nothing is claimed; what it widens is still said.
+        self.call("compile", "old.cos", "-o", "held")
+        self.assertIn("could not tell whether held/policy.bundle refines new.cos\n",
+                      self.call("refines", "held/policy.bundle", "new.cos", status=2).stdout)
+        self.assertIs(json.loads(self.call("refines", "held/policy.bundle", "new.cos", "--format", "json",
+                                           status=2).stdout)["refines"], None)
+        self.call("refines", "new.cos", "held/policy.bundle", status=1)
+        self.call("refines", "old.cos", "missing.cos", status=3)
+        self.assertIn("tpc", self.call("refines", "broken.cos", "old.cos", status=1).stderr)
+        self.call("refines", "old.cos", status=64)
+        self.call("refines", "-", "-", status=64)
 
     def test_capture(self):
         """What `--pcap` writes is read by tcpdump: the packets of the examples, with right lengths and checksums."""

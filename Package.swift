@@ -112,7 +112,7 @@ let package = Package(
     .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
     .target(name: "Seccomp", dependencies: ["PolicyModel"]),
     .target(name: "ModuleGuard", dependencies: ["PolicyModel"]),
-    .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2"]),
+    .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2", "SideThread"]),
     .target(name: "BundleFormat", dependencies: ["SHA2"]),
     .target(name: "Analysis", dependencies: ["Diagnostics", "PolicyModel"]),
     .target(

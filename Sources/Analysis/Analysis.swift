@@ -439,7 +439,7 @@ struct Prover {
   }
 
   private static func withoutVerdict(_ text: String) -> String {
-    guard let space = text.firstIndex(of: " ") else { return "everything" }
-    return String(text[text.index(after: space)...])
+    guard let space = text.utf8.firstIndex(of: 0x20) else { return "everything" }
+    return String(text[text.utf8.index(after: space)...])
   }
 }

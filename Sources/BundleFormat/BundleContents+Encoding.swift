@@ -4,7 +4,11 @@ extension BundleContents {
   /// - Precondition: `policyDigest` has 32 bytes.
   package func encoded() -> [UInt8] {
     precondition(policyDigest.count == BundleLayout.digestLength, "a SHA-256 digest")
-    var writer = BundleWriter()
+    var size = sourceMap.count
+    for message in messages { size += message.bytes.count }
+    for source in sources { size += source.id.count + source.place.count }
+    // The rest is headers and what is never large.
+    var writer = BundleWriter(capacity: size + 16 * (messages.count + sources.count) + 4096)
     writer.begin(.policyName, count: 1)
     writer.append(policyName)
     writer.begin(.sources, count: sources.count)

@@ -4,6 +4,9 @@ struct BundleWriter {
   private var sections: [(section: BundleSection, count: Int, range: Range<Int>)] = []
   private var open: (section: BundleSection, count: Int, start: Int)?
 
+  /// - Parameter capacity: about how many bytes the bundle will have.
+  init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+
   mutating func append<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) {
     for index in 0..<MemoryLayout<Value>.size {
       bytes.append(UInt8(truncatingIfNeeded: value >> Value(truncatingIfNeeded: 8 * index)))

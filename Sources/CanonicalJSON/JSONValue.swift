@@ -22,16 +22,22 @@ package enum JSONValue: Sendable, Equatable {
 
   /// An integer; outside ±(2^53 − 1) its decimal digits as text (RFC 7493 §2.2).
   package init(_ integer: some BinaryInteger) {
+    if let small = Int64(exactly: integer) { self.init(small) } else { self = .string(String(integer)) }
+  }
+
+  // Apart from the generic one, which other modules cannot specialize.
+  package init(_ integer: Int) { self.init(Int64(integer)) }
+
+  private init(_ integer: Int64) {
     let limit: Int64 = (1 << 53) - 1
-    if let small = Int64(exactly: integer), (-limit...limit).contains(small) {
-      self = .integer(small)
-    } else {
-      self = .string(String(integer))
-    }
+    self = (-limit...limit).contains(integer) ? .integer(integer) : .string(String(integer))
   }
 
   /// Texts in the order given.
-  package init(_ strings: some Sequence<String>) { self = .array(strings.map(JSONValue.string)) }
+  package init(_ strings: some Sequence<String>) { self.init(Array(strings)) }
+
+  // Apart from the generic one, as for numbers.
+  package init(_ strings: [String]) { self = .array(strings.map { .string($0) }) }
 
   /// An object of the members that are there, in any order.
   package static func object(present members: [(String, JSONValue?)]) -> JSONValue {

@@ -18,7 +18,8 @@ extension JSONValue {
   }
 }
 
-private struct JSONWriter {
+/// Writes values in one of both forms.
+struct JSONWriter {
   let isPretty: Bool
   let leftOut: [String]
   var bytes: [UInt8] = []
@@ -63,7 +64,7 @@ private struct JSONWriter {
     case .null: bytes += "null".utf8
     case .bool(let value): bytes += (value ? "true" : "false").utf8
     case .integer(let value): bytes += String(value).utf8
-    case .string(let text): _ = write(text)
+    case .string(let text): write(text)
     // INVARIANT: the caller has parted them off.
     case .array, .object: break
     }
@@ -103,7 +104,7 @@ private struct JSONWriter {
     return true
   }
 
-  private mutating func breakLine(depth: Int) {
+  mutating func breakLine(depth: Int) {
     guard isPretty else { return }
     bytes.append(0x0a)
     for _ in 0..<depth {
@@ -112,14 +113,15 @@ private struct JSONWriter {
     }
   }
 
-  private mutating func write(key: String) {
+  mutating func write(key: String) {
     precondition(write(key), "keys are ASCII")
     bytes.append(0x3a)
     if isPretty { bytes.append(0x20) }
   }
 
   /// Returns whether the text is ASCII.
-  private mutating func write(_ text: String) -> Bool {
+  @discardableResult
+  mutating func write(_ text: String) -> Bool {
     var text = text
     var all: UInt8 = 0
     bytes.append(0x22)

@@ -71,57 +71,72 @@ extension CanonicalPolicy {
     ]
   }
 
-  static func boot(_ settings: BootSettings, _ sets: inout CanonicalSets) -> JSONValue {
-    [
-      "stage": .string(settings.stage.rawValue), "input": .array(settings.input.map { rule($0, &sets) }),
-      "root": .string(settings.root.rawValue), "management-after": JSONValue(settings.managementAfter),
-      "unprotected": .string(settings.unprotected.rawValue),
-      "on-failure": .string(settings.onFailure.rawValue),
-    ]
+  static func boot(_ settings: BootSettings, _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    json.object("boot") { json in
+      json.list("input") { json in
+        for rule in settings.input { json.element { self.rule(rule, &sets, to: &$0) } }
+      }
+      json.member("management-after", JSONValue(settings.managementAfter))
+      json.member("on-failure", settings.onFailure.rawValue)
+      json.member("root", settings.root.rawValue)
+      json.member("stage", settings.stage.rawValue)
+      json.member("unprotected", settings.unprotected.rawValue)
+    }
   }
 
-  static func management(_ management: Management, _ sets: inout CanonicalSets) -> JSONValue {
+  static func management(_ management: Management, _ sets: inout CanonicalSets, to json: inout JSONStream) {
     switch management {
-    case .unstated: "unstated"
-    case .none: "none"
+    case .unstated: json.member("management", "unstated")
+    case .none: json.member("management", "none")
     // Regions and statements have no order; their texts give them one.
     case .regions(let regions):
-      .array(
-        regions.sorted { a, b in
-          "\(a.hook.rawValue) \(a.text)".utf8.lexicographicallyPrecedes("\(b.hook.rawValue) \(b.text)".utf8)
-        }.map { region($0, &sets) })
+      let sorted = regions.sorted { a, b in
+        "\(a.hook.rawValue) \(a.text)".utf8.lexicographicallyPrecedes("\(b.hook.rawValue) \(b.text)".utf8)
+      }
+      json.list("management") { json in
+        for region in sorted { json.element { self.region(region, &sets, to: &$0) } }
+      }
     }
   }
 
-  private static func region(_ region: Region, _ sets: inout CanonicalSets) -> JSONValue {
-    let assumptions = region.assumptions.map { assumption -> JSONValue in
-      ["set": .string(assumption.set), "within": sets.unnamed(assumption.within)]
+  private static func region(_ region: Region, _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    if !region.assumptions.isEmpty {
+      json.list("assuming") { json in
+        for assumption in region.assumptions {
+          json.element { json in
+            json.member("set", assumption.set)
+            json.object("within") { sets.write(assumption.within, to: &$0) }
+          }
+        }
+      }
     }
-    return .object(present: [
-      ("place", .string(region.hook.rawValue)), ("text", .string(region.text)),
-      ("families", families(region.families)), ("matches", matches(region.matches, &sets)),
-      ("opens-flows-only", .bool(!region.hasStateClause)), ("loopback", .bool(region.includesLoopback)),
-      ("assuming", assumptions.isEmpty ? nil : .array(assumptions)),
-    ])
+    json.member("families", families(region.families))
+    json.member("loopback", .bool(region.includesLoopback))
+    matches(region.matches, &sets, to: &json)
+    json.member("opens-flows-only", .bool(!region.hasStateClause))
+    json.member("place", region.hook.rawValue)
+    json.member("text", region.text)
   }
 
   static func statements(
-    _ statements: [Statement], place: String, _ sets: inout CanonicalSets
-  ) -> JSONValue {
+    _ key: StaticString, _ statements: [Statement], place: String, _ sets: inout CanonicalSets,
+    to json: inout JSONStream
+  ) {
     let sorted = zip(ItemID.statements(statements, place: place), statements)
       .sorted { $0.0.utf8.lexicographicallyPrecedes($1.0.utf8) }
-    return .array(
-      sorted.map { id, statement in
-        var members: [(String, JSONValue?)] = [
-          ("id", .string(id)), ("name", statement.name.map(JSONValue.string)),
-          ("text", .string(statement.text)),
-        ]
-        // A fact's text says all; a region's may hold names.
-        if case .packets(let region, _, _) = statement.body {
-          members.append(("region", self.region(region, &sets)))
+    json.list(key) { json in
+      for (id, statement) in sorted {
+        json.element { json in
+          json.member("id", id)
+          json.member("name", ifPresent: statement.name)
+          // A fact's text says all; a region's may hold names.
+          if case .packets(let region, _, _) = statement.body {
+            json.object("region") { self.region(region, &sets, to: &$0) }
+          }
+          json.member("text", statement.text)
         }
-        return .object(present: members)
-      })
+      }
+    }
   }
 
   // MARK: Extension
@@ -134,8 +149,11 @@ extension CanonicalPolicy {
       sorted.map { ["delegation": .string($0.delegation), "opened": self.sorted($0.opened)] })
   }
 
-  static func exceptions(_ exceptions: [PolicyException], _ sets: inout CanonicalSets) -> JSONValue? {
-    guard !exceptions.isEmpty else { return nil }
+  /// Nothing where there are none.
+  static func exceptions(
+    _ exceptions: [PolicyException], _ sets: inout CanonicalSets, to json: inout JSONStream
+  ) {
+    guard !exceptions.isEmpty else { return }
     // The order of ancestors; in one policy they have none.
     var lists: [[PolicyException]] = []
     for exception in exceptions {
@@ -148,18 +166,21 @@ extension CanonicalPolicy {
     let ordered = lists.flatMap { list in
       list.sorted { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }
     }
-    return .array(
-      ordered.map { exception in
-        var members: [(String, JSONValue?)] = [
-          ("policy", .string(exception.policy)), ("file", .string(exception.file)),
-          ("text", .string(exception.text)), ("because", .string(exception.because)),
-          ("owner", .string(exception.owner)), ("until", .string(exception.until)),
-          ("loosened", sorted(exception.loosened)),
-        ]
-        if case .packets(let region) = exception.target {
-          members.append(("region", self.region(region, &sets)))
+    json.list("exceptions") { json in
+      for exception in ordered {
+        json.element { json in
+          json.member("because", exception.because)
+          json.member("file", exception.file)
+          json.member("loosened", sorted(exception.loosened))
+          json.member("owner", exception.owner)
+          json.member("policy", exception.policy)
+          if case .packets(let region) = exception.target {
+            json.object("region") { self.region(region, &sets, to: &$0) }
+          }
+          json.member("text", exception.text)
+          json.member("until", exception.until)
         }
-        return .object(present: members)
-      })
+      }
+    }
   }
 }

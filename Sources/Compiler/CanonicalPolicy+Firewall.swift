@@ -3,111 +3,128 @@ internal import PolicyModel
 internal import Ruleset
 
 extension CanonicalPolicy {
-  static func chain(_ chain: BaseChain, reroutes: Bool, _ sets: inout CanonicalSets) -> JSONValue {
-    .object(present: [
-      (
-        "id",
-        .string(
-          KernelName.baseChain(
-            hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority, reroutes: reroutes))
-      ),
-      ("name", chain.name.map(JSONValue.string)),
-      ("hook", .string(chain.hook.rawValue)),
-      ("type", chain.isNAT ? "nat" : reroutes ? "route" : "filter"),
-      ("priority", JSONValue(chain.priority)),
-      ("policy", .string(chain.policy.rawValue)),
-      ("devices", chain.devices.isEmpty ? nil : JSONValue(chain.devices)),
-      ("rules", .array(chain.rules.map { rule($0, &sets) })),
-    ])
+  static func chain(
+    _ chain: BaseChain, reroutes: Bool, _ sets: inout CanonicalSets, to json: inout JSONStream
+  ) {
+    json.member("devices", ifPresent: chain.devices.isEmpty ? nil : JSONValue(chain.devices))
+    json.member("hook", chain.hook.rawValue)
+    json.member(
+      "id",
+      KernelName.baseChain(hook: chain.hook, isNAT: chain.isNAT, priority: chain.priority, reroutes: reroutes)
+    )
+    json.member("name", ifPresent: chain.name)
+    json.member("policy", chain.policy.rawValue)
+    json.member("priority", JSONValue(chain.priority))
+    rules(chain.rules, &sets, to: &json)
+    json.member("type", chain.isNAT ? "nat" : reroutes ? "route" : "filter")
   }
 
-  /// Nil where there are none.
-  static func regularChains(_ chains: [RegularChain], _ sets: inout CanonicalSets) -> JSONValue? {
-    guard !chains.isEmpty else { return nil }
-    return .array(
-      chains.map { chain in
-        .object(present: [
-          ("id", .string(KernelName.chain(chain.name))), ("name", .string(chain.name)),
-          ("policy", chain.policy.map { .string($0.rawValue) }),
-          ("rules", .array(chain.rules.map { rule($0, &sets) })),
-        ])
-      })
+  /// Nothing where there are none.
+  static func regularChains(
+    _ chains: [RegularChain], _ sets: inout CanonicalSets, to json: inout JSONStream
+  ) {
+    guard !chains.isEmpty else { return }
+    json.list("regular-chains") { json in
+      for chain in chains {
+        json.element { json in
+          json.member("id", KernelName.chain(chain.name))
+          json.member("name", chain.name)
+          json.member("policy", ifPresent: chain.policy?.rawValue)
+          rules(chain.rules, &sets, to: &json)
+        }
+      }
+    }
   }
 
-  static func rule(_ rule: Rule, _ sets: inout CanonicalSets) -> JSONValue {
+  private static func rules(_ rules: [Rule], _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    json.list("rules") { json in
+      for rule in rules { json.element { self.rule(rule, &sets, to: &$0) } }
+    }
+  }
+
+  static func rule(_ rule: Rule, _ sets: inout CanonicalSets, to json: inout JSONStream) {
     let (origin, item): (String, String?) =
       switch rule.origin {
       case .written: ("written", nil)
       case .closing: ("closing", nil)
       case .expanded(let item): ("expanded", item)
       }
-    let members: [(String, JSONValue?)] = [
-      ("id", .string(rule.id)),
-      ("name", rule.name.map(JSONValue.string)),
-      ("text", .string(rule.text)),
-      ("origin", .string(origin)),
-      ("expanded-from", item.map(JSONValue.string)),
-      ("enabled", .bool(rule.isEnabled)),
-      ("families", families(rule.families)),
-      ("matches", matches(rule.matches, &sets)),
-      ("connections", rule.connections.map(connections)),
-      ("limit", rule.limit.map(limit)),
-      ("quota", rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] }),
-      ("restore-mark", rule.changes.restoresMark ? true : nil),
-      ("set", changes(rule.changes)),
-      ("save-mark", rule.changes.savesMark ? true : nil),
-      (
-        "set-updates",
-        rule.changes.setUpdates.isEmpty ? nil : .array(rule.changes.setUpdates.map(setUpdate))
-      ),
-      ("count", rule.counter.map(counter)),
-      ("log", rule.log.map(log)),
-      ("comment", rule.comment.map(JSONValue.string)),
-      ("owner", rule.owner.map(JSONValue.string)),
-      ("because", rule.because.map(JSONValue.string)),
-      ("until", rule.until.map(JSONValue.string)),
-      ("controls", sorted(rule.controls)),
-    ]
-    return .object(present: members + verdict(rule.verdict, &sets))
+    json.member("because", ifPresent: rule.because)
+    json.member("comment", ifPresent: rule.comment)
+    json.member("connections", ifPresent: rule.connections.map(connections))
+    json.member("controls", sorted(rule.controls))
+    json.member("count", ifPresent: rule.counter.map(counter))
+    json.member("enabled", .bool(rule.isEnabled))
+    json.member("expanded-from", ifPresent: item)
+    json.member("families", families(rule.families))
+    json.member("id", rule.id)
+    json.member("limit", ifPresent: rule.limit.map(limit))
+    json.member("log", ifPresent: rule.log.map(log))
+    matches(rule.matches, &sets, to: &json)
+    json.member("name", ifPresent: rule.name)
+    json.member("origin", origin)
+    json.member("owner", ifPresent: rule.owner)
+    json.member(
+      "quota", ifPresent: rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] })
+    json.member("restore-mark", ifPresent: rule.changes.restoresMark ? true : nil)
+    json.member("save-mark", ifPresent: rule.changes.savesMark ? true : nil)
+    json.member("set", ifPresent: changes(rule.changes))
+    if !rule.changes.setUpdates.isEmpty {
+      json.member("set-updates", .array(rule.changes.setUpdates.map(setUpdate)))
+    }
+    json.member("text", rule.text)
+    json.member("until", ifPresent: rule.until)
+    verdict(rule.verdict, &sets, to: &json)
   }
 
   private static func verdict(
-    _ verdict: Verdict, _ sets: inout CanonicalSets
-  ) -> [(String, JSONValue?)] {
+    _ verdict: Verdict, _ sets: inout CanonicalSets, to json: inout JSONStream
+  ) {
     switch verdict {
-    case .accept: [("verdict", "accept")]
-    case .drop: [("verdict", "drop")]
-    case .reject(let kind): [("verdict", "reject"), ("reject-with", .string(kind.rawValue))]
-    case .continue: [("verdict", "continue")]
-    case .return: [("verdict", "return")]
-    case .jump(let chain): [("verdict", "jump"), ("chain", .string(chain))]
-    case .goto(let chain): [("verdict", "goto"), ("chain", .string(chain))]
-    case .dispatch(let map): [("verdict", "dispatch"), ("dispatch", dispatch(map, &sets))]
-    case .translate(let translation): self.translation(translation)
-    case .notrack: [("verdict", "notrack")]
+    case .accept: json.member("verdict", "accept")
+    case .drop: json.member("verdict", "drop")
+    case .reject(let kind):
+      json.member("reject-with", kind.rawValue)
+      json.member("verdict", "reject")
+    case .continue: json.member("verdict", "continue")
+    case .return: json.member("verdict", "return")
+    case .jump(let chain):
+      json.member("chain", chain)
+      json.member("verdict", "jump")
+    case .goto(let chain):
+      json.member("chain", chain)
+      json.member("verdict", "goto")
+    case .dispatch(let map):
+      json.object("dispatch") { dispatch(map, &sets, to: &$0) }
+      json.member("verdict", "dispatch")
+    case .translate(let translation): self.translation(translation, to: &json)
+    case .notrack: json.member("verdict", "notrack")
     }
   }
 
-  private static func translation(_ translation: Translation) -> [(String, JSONValue?)] {
+  private static func translation(_ translation: Translation, to json: inout JSONStream) {
     switch translation {
-    case .masquerade: [("verdict", "masquerade")]
-    case .redirect(let port): [("verdict", "redirect"), ("port", port.map { JSONValue($0) })]
-    case .source(let target): [("verdict", "snat"), ("target", self.target(target))]
-    case .destination(let target): [("verdict", "dnat"), ("target", self.target(target))]
+    case .masquerade: json.member("verdict", "masquerade")
+    case .redirect(let port):
+      json.member("port", ifPresent: port.map { JSONValue($0) })
+      json.member("verdict", "redirect")
+    case .source(let target):
+      json.member("target", self.target(target))
+      json.member("verdict", "snat")
+    case .destination(let target):
+      json.member("target", self.target(target))
+      json.member("verdict", "dnat")
     case .destinationByPort(let targets):
-      [
-        ("verdict", "dnat"),
-        (
-          "targets",
-          .array(
-            targets.map { target in
-              [
-                "port": JSONValue(target.port), "address": JSONValue(Netset(target.address.set).prefixes),
-                "target-port": JSONValue(target.targetPort),
-              ]
-            })
-        ),
-      ]
+      json.list("targets") { json in
+        for target in targets {
+          json.element { json in
+            json.member("address", JSONValue(Netset(target.address.set).prefixes))
+            json.member("port", JSONValue(target.port))
+            json.member("target-port", JSONValue(target.targetPort))
+          }
+        }
+      }
+      json.member("verdict", "dnat")
     }
   }
 
@@ -119,15 +136,23 @@ extension CanonicalPolicy {
     ])
   }
 
-  private static func dispatch(_ map: VerdictMap, _ sets: inout CanonicalSets) -> JSONValue {
-    let table = map.entries.map { entry -> JSONValue in
-      let keys = entry.keys.map { JSONValue.array($0.map { part($0, &sets) }) }
-      return .object(present: [("keys", .array(keys))] + verdict(entry.verdict, &sets))
+  private static func dispatch(_ map: VerdictMap, _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    json.object("else") { verdict(map.otherwise, &sets, to: &$0) }
+    json.member("fields", .array(map.fields.map(field)))
+    json.list("table") { json in
+      for entry in map.entries {
+        json.element { json in
+          json.list("keys") { json in
+            for key in entry.keys {
+              json.listElement { json in
+                for part in key { json.element { self.part(part, &sets, to: &$0) } }
+              }
+            }
+          }
+          verdict(entry.verdict, &sets, to: &json)
+        }
+      }
     }
-    return [
-      "fields": .array(map.fields.map(field)), "table": .array(table),
-      "else": .object(present: verdict(map.otherwise, &sets)),
-    ]
   }
 
   private static func field(_ field: VerdictMap.Field) -> JSONValue {
@@ -139,20 +164,18 @@ extension CanonicalPolicy {
     }
   }
 
-  private static func part(_ part: VerdictMap.Part, _ sets: inout CanonicalSets) -> JSONValue {
+  private static func part(_ part: VerdictMap.Part, _ sets: inout CanonicalSets, to json: inout JSONStream) {
     switch part {
-    case .ports(let ports): ["ports": ranges(ports.ranges)]
-    case .interfaces(let patterns): .object(present: names(patterns))
-    case .addresses(let addresses): ["addresses": sets.unnamed(addresses)]
-    case .marks(let marks): ["marks": ranges(marks)]
+    case .ports(let ports): json.member("ports", ranges(ports.ranges))
+    case .interfaces(let patterns): names(patterns, to: &json)
+    case .addresses(let addresses): json.object("addresses") { sets.write(addresses, to: &$0) }
+    case .marks(let marks): json.member("marks", ranges(marks))
     }
   }
 
-  private static func names(_ patterns: [InterfacePattern]) -> [(String, JSONValue?)] {
-    [
-      ("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name))),
-      ("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name))),
-    ]
+  private static func names(_ patterns: [InterfacePattern], to json: inout JSONStream) {
+    json.member("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name)))
+    json.member("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name)))
   }
 
   static func families(_ families: Families) -> JSONValue {
@@ -164,111 +187,141 @@ extension CanonicalPolicy {
 
   // MARK: Matches
 
-  static func matches(_ matches: [Match], _ sets: inout CanonicalSets) -> JSONValue {
-    .array(
-      matches.map { match in
-        var members = condition(match.condition, &sets)
-        members.append(("not", .bool(match.isNegated)))
-        return .object(present: members)
-      })
+  static func matches(_ matches: [Match], _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    json.list("matches") { json in
+      for match in matches {
+        json.element { json in
+          // Their members stand on both sides of these two.
+          if case .addresses(_, let addresses) = match.condition {
+            self.addresses(addresses, &sets, to: &json)
+          }
+          json.member("match", word(of: match.condition))
+          json.member("not", .bool(match.isNegated))
+          condition(match.condition, to: &json)
+        }
+      }
+    }
   }
 
-  private static func condition(
-    _ condition: Match.Condition, _ sets: inout CanonicalSets
-  ) -> [(String, JSONValue?)] {
+  private static func word(of condition: Match.Condition) -> String {
     switch condition {
-    case .protocols(let numbers):
-      [("match", "protocol"), ("protocols", self.numbers(numbers))]
+    case .protocols: "protocol"
+    case .ports: "ports"
+    case .icmp(let family, _): family.rawValue
+    case .services: "services"
+    case .states: "state"
+    case .status: "status"
+    case .addresses: "addresses"
+    case .interfaces: "interfaces"
+    case .user: "user"
+    case .group: "group"
+    case .controlGroups: "cgroup"
+    case .mark(let kind, _): kind.rawValue
+    case .tcpFlags: "flags"
+    case .linkAddresses: "ether"
+    case .dscp: "dscp"
+    case .timeToLive: "ttl"
+    case .length: "length"
+    case .packetTypes: "type"
+    case .hours: "hours"
+    case .days: "days"
+    case .fragment: "fragment"
+    case .spoofed: "spoofed"
+    case .ipsec: "ipsec"
+    }
+  }
+
+  /// What it asks.
+  private static func condition(_ condition: Match.Condition, to json: inout JSONStream) {
+    switch condition {
+    case .protocols(let numbers): json.member("protocols", self.numbers(numbers))
     case .ports(let side, let protocols, let ports):
-      [
-        ("match", "ports"), ("side", .string(side.rawValue)), ("protocols", numbers(protocols)),
-        ("ports", ranges(ports.ranges)),
-      ]
-    case .icmp(let family, let types):
-      [
-        ("match", .string(family.rawValue)),
-        (
-          "types",
-          .array(
-            types.map { type in
-              .object(present: [("type", JSONValue(type.type)), ("code", type.code.map { JSONValue($0) })])
-            })
-        ),
-      ]
-    case .services(let services):
-      [("match", "services"), ("services", .array(services.map(service)))]
-    case .states(let states): [("match", "state"), ("states", self.states(states))]
-    case .status(let status): [("match", "status"), ("status", self.status(status))]
+      json.member("ports", ranges(ports.ranges))
+      json.member("protocols", numbers(protocols))
+      json.member("side", side.rawValue)
+    case .icmp(_, let types):
+      let list = types.map { type -> JSONValue in
+        .object(present: [("code", type.code.map { JSONValue($0) }), ("type", JSONValue(type.type))])
+      }
+      json.member("types", .array(list))
+    case .services(let services): json.member("services", .array(services.map(service)))
+    case .states(let states): json.member("states", self.states(states))
+    case .status(let status): json.member("status", self.status(status))
     case .addresses(let side, let match):
-      [("match", "addresses"), ("side", .string(side.rawValue))] + addresses(match, &sets)
+      json.member("set", ifPresent: match.name)
+      json.member("side", side.rawValue)
+      if match.tree == nil { json.member("special", special(match.specials)) }
     case .interfaces(let side, let patterns):
-      [("match", "interfaces"), ("side", .string(side.rawValue))] + names(patterns)
-    case .user(let ids): [("match", "user"), ("ids", ranges(ids))]
-    case .group(let ids): [("match", "group"), ("ids", ranges(ids))]
-    case .controlGroups(let groups):
-      [("match", "cgroup"), ("paths", JSONValue(groups.map(\.path)))]
-    case .mark(let kind, let values):
-      [
-        ("match", .string(kind.rawValue)), ("marks", ranges(values.ranges)),
-        ("mask", values.mask == .max ? nil : JSONValue(values.mask)),
-      ]
+      names(patterns, to: &json)
+      json.member("side", side.rawValue)
+    case .user(let ids), .group(let ids): json.member("ids", ranges(ids))
+    case .controlGroups(let groups): json.member("paths", JSONValue(groups.map(\.path)))
+    case .mark(_, let values):
+      json.member("marks", ranges(values.ranges))
+      json.member("mask", ifPresent: values.mask == .max ? nil : JSONValue(values.mask))
     case .tcpFlags(let value, let mask):
-      [("match", "flags"), ("value", JSONValue(value.words)), ("mask", JSONValue(mask.words))]
+      json.member("mask", JSONValue(mask.words))
+      json.member("value", JSONValue(value.words))
     case .linkAddresses(let side, let addresses):
-      [
-        ("match", "ether"), ("side", .string(side.rawValue)),
-        ("addresses", JSONValue(addresses.map(linkAddress))),
-      ]
-    case .dscp(let codes): [("match", "dscp"), ("values", ranges(codes))]
-    case .timeToLive(let values): [("match", "ttl"), ("values", ranges(values))]
-    case .length(let values): [("match", "length"), ("values", ranges(values))]
+      json.member("addresses", JSONValue(addresses.map(linkAddress)))
+      json.member("side", side.rawValue)
+    case .dscp(let values), .timeToLive(let values): json.member("values", ranges(values))
+    case .length(let values): json.member("values", ranges(values))
     case .packetTypes(let types):
-      [("match", "type"), ("types", JSONValue(types.numbers.map { PacketTypes.names[Int($0)] }))]
+      json.member("types", JSONValue(types.numbers.map { PacketTypes.names[Int($0)] }))
     case .hours(let hours):
-      [
-        ("match", "hours"), ("from", .string(timeOfDay(hours.start))),
-        ("until", .string(timeOfDay(hours.end))),
-      ]
-    case .days(let days):
-      [("match", "days"), ("days", JSONValue(days.numbers.map { Weekdays.names[Int($0)] }))]
-    case .fragment: [("match", "fragment")]
-    case .spoofed: [("match", "spoofed")]
-    case .ipsec: [("match", "ipsec")]
+      json.member("from", timeOfDay(hours.start))
+      json.member("until", timeOfDay(hours.end))
+    case .days(let days): json.member("days", JSONValue(days.numbers.map { Weekdays.names[Int($0)] }))
+    case .fragment, .spoofed, .ipsec: break
     }
   }
 
   /// `any-of`, or `of` and `except`, or a list.
-  private static func tree(_ tree: AddressTree, _ sets: inout CanonicalSets) -> JSONValue {
+  private static func tree(_ tree: AddressTree, _ sets: inout CanonicalSets, to json: inout JSONStream) {
     switch tree {
-    case .list(let match): return .object(present: addresses(match, &sets))
-    case .union(let parts): return ["any-of": .array(parts.map { self.tree($0, &sets) })]
+    case .list(let match):
+      addresses(match, &sets, to: &json)
+      json.member("set", ifPresent: match.name)
+      json.member("special", special(match.specials))
+    case .union(let parts):
+      json.list("any-of") { json in
+        for part in parts { json.element { self.tree(part, &sets, to: &$0) } }
+      }
     case .difference(let included, let excepted):
-      return ["of": self.tree(included, &sets), "except": self.tree(excepted, &sets)]
+      json.object("except") { self.tree(excepted, &sets, to: &$0) }
+      json.object("of") { self.tree(included, &sets, to: &$0) }
     }
   }
 
+  /// All but `set` and `special`.
   private static func addresses(
-    _ match: AddressMatch, _ sets: inout CanonicalSets
-  ) -> [(String, JSONValue?)] {
-    if let tree = match.tree { return [("list", self.tree(tree, &sets))] }
-    let except = match.exception
-    let rest: [(String, JSONValue?)] = [
-      ("special", sorted(match.specials.map(\.rawValue))),
-      ("dynamic-sets", names(match.sets)),
-      (
-        "except",
-        except.map { except in
-          .object(present: [
-            ("set", except.name.map(JSONValue.string)),
-            ("addresses", except.name == nil ? sets.unnamed(except.addresses) : nil),
-            ("special", sorted(except.specials.map(\.rawValue))), ("dynamic-sets", names(except.sets)),
-          ])
-        }
-      ),
-    ]
-    if let name = match.name { return [("set", .string(name))] + rest }
-    if match.addresses == .all { return [("any", true)] + rest }
-    return [("addresses", sets.unnamed(match.addresses))] + rest
+    _ match: AddressMatch, _ sets: inout CanonicalSets, to json: inout JSONStream
+  ) {
+    if let tree = match.tree {
+      json.object("list") { self.tree(tree, &sets, to: &$0) }
+      return
+    }
+    if match.name == nil {
+      if match.addresses == .all {
+        json.member("any", true)
+      } else {
+        json.object("addresses") { sets.write(match.addresses, to: &$0) }
+      }
+    }
+    json.member("dynamic-sets", ifPresent: names(match.sets))
+    if let except = match.exception {
+      json.object("except") { json in
+        if except.name == nil { json.object("addresses") { sets.write(except.addresses, to: &$0) } }
+        json.member("dynamic-sets", ifPresent: names(except.sets))
+        json.member("set", ifPresent: except.name)
+        json.member("special", special(except.specials))
+      }
+    }
+  }
+
+  private static func special(_ specials: [AddressMatch.Special]) -> JSONValue {
+    sorted(specials.map(\.rawValue))
   }
 
   /// Nil where there are none.

@@ -7,8 +7,9 @@ internal import PolicyModel
 /// Names that reference data give to numbers (protocols, ICMP types) stay out: a table that grows must not
 /// change the digest of a policy.
 struct CanonicalPolicy {
-  /// V, and beside it the members that the digest leaves out.
-  let value: JSONValue
+  let digest: [UInt8]
+  /// `policy.json`: the value, with what the digest leaves out, and the digest.
+  let document: [UInt8]
   /// Sets that are too large for `policy.json`.
   let largeSets: [LargeSet]
 
@@ -20,42 +21,41 @@ struct CanonicalPolicy {
 
   init(_ policy: HostPolicy) {
     var sets = CanonicalSets()
-    let value: JSONValue = .object(present: [
-      ("policy", .string(policy.name)),
-      ("language", 1),
-      ("owner", policy.owner.map(JSONValue.string)),
-      ("target", Self.target(policy.target)),
-      ("sets", .array(policy.addressSets.map { sets.named($0) })),
-      ("dynamic-sets", Self.dynamicSets(policy.dynamicSets)),
-      (
-        "chains",
-        .array(
-          (policy.firewall?.baseChains ?? []).map { chain in
-            Self.chain(chain, reroutes: policy.firewall?.reroutes(chain) ?? false, &sets)
-          })
-      ),
-      ("regular-chains", Self.regularChains(policy.firewall?.regularChains ?? [], &sets)),
-      ("sysctls", .array(policy.sysctls.map(Self.sysctl))),
-      ("mounts", .array(policy.mounts.map(Self.mount))),
-      ("modules", Self.modules(policy.modules)),
-      ("kernel", Self.kernel(policy.kernel)),
-      ("syscalls", policy.systemCalls.map(Self.systemCalls)),
-      ("boot", Self.boot(policy.boot, &sets)),
-      ("management", Self.management(policy.management, &sets)),
-      ("expectations", Self.statements(policy.expectations, place: "expect", &sets)),
-      ("guarantees", Self.statements(policy.guarantees, place: "guarantee", &sets)),
-      ("delegations", Self.statements(policy.delegations, place: "delegate", &sets)),
-      ("opened-by-delegation", Self.openings(policy.openings)),
-      ("exceptions", Self.exceptions(policy.allExceptions, &sets)),
-    ])
-    self.value = value
+    let value = JSONStream(leavingOut: PolicyDigest.leftOut) { Self.write(policy, &sets, to: &$0) }
+    digest = PolicyDigest.compute(ofCanonical: value.canonical)
+    document = value.pretty(adding: "digest", PolicyDigest.text(digest))
     largeSets = sets.large
   }
 
-  /// The document of `policy.json`: the value and its digest.
-  func document(digest: [UInt8]) -> JSONValue {
-    guard case .object(let members) = value else { return value }
-    return .object(members + [.init("digest", .string(PolicyDigest.text(digest)))])
+  /// In the order of keys, as everywhere here where many are written.
+  private static func write(_ policy: HostPolicy, _ sets: inout CanonicalSets, to json: inout JSONStream) {
+    boot(policy.boot, &sets, to: &json)
+    json.list("chains") { json in
+      for chain in policy.firewall?.baseChains ?? [] {
+        let reroutes = policy.firewall?.reroutes(chain) ?? false
+        json.element { self.chain(chain, reroutes: reroutes, &sets, to: &$0) }
+      }
+    }
+    statements("delegations", policy.delegations, place: "delegate", &sets, to: &json)
+    json.member("dynamic-sets", ifPresent: dynamicSets(policy.dynamicSets))
+    exceptions(policy.allExceptions, &sets, to: &json)
+    statements("expectations", policy.expectations, place: "expect", &sets, to: &json)
+    statements("guarantees", policy.guarantees, place: "guarantee", &sets, to: &json)
+    json.member("kernel", kernel(policy.kernel))
+    json.member("language", 1)
+    management(policy.management, &sets, to: &json)
+    json.member("modules", modules(policy.modules))
+    json.member("mounts", .array(policy.mounts.map(mount)))
+    json.member("opened-by-delegation", ifPresent: openings(policy.openings))
+    json.member("owner", ifPresent: policy.owner)
+    json.member("policy", policy.name)
+    regularChains(policy.firewall?.regularChains ?? [], &sets, to: &json)
+    json.list("sets") { json in
+      for set in policy.addressSets { json.element { sets.write(set, to: &$0) } }
+    }
+    json.member("syscalls", ifPresent: policy.systemCalls.map(systemCalls))
+    json.member("sysctls", .array(policy.sysctls.map(sysctl)))
+    json.member("target", target(policy.target))
   }
 
   /// Without what they hold, which is no part of the policy. Nil where there are none.

@@ -11,34 +11,31 @@ struct CanonicalSets {
 
   private(set) var large: [CanonicalPolicy.LargeSet] = []
 
-  mutating func named(_ set: NamedAddressSet) -> JSONValue {
-    var members = members(of: set.addresses, fileName: set.name)
-    members.append(.init("id", .string(ItemID.set(set))))
-    members.append(.init("name", .string(set.name)))
-    return .object(members)
+  mutating func write(_ set: NamedAddressSet, to json: inout JSONStream) {
+    write(set.addresses, fileName: set.name, to: &json)
+    json.member("id", ItemID.set(set))
+    json.member("name", set.name)
   }
 
   /// A set without a name of its own is named after its content; no definition's name begins so.
-  mutating func unnamed(_ addresses: AddressSet) -> JSONValue {
-    .object(members(of: addresses, fileName: nil))
+  mutating func write(_ addresses: AddressSet, to json: inout JSONStream) {
+    write(addresses, fileName: nil, to: &json)
   }
 
-  private mutating func members(of addresses: AddressSet, fileName: String?) -> [JSONValue.Member] {
+  private mutating func write(_ addresses: AddressSet, fileName: String?, to json: inout JSONStream) {
     let netset = Netset(addresses)
     let sha256 = netset.sha256
-    var members: [JSONValue.Member] = [
-      .init("count-v4", JSONValue(netset.ipv4Count)), .init("count-v6", JSONValue(netset.ipv6Count)),
-      .init("sha256", .string(sha256)),
-    ]
-    guard netset.ipv4Count + netset.ipv6Count > Self.listedLimit else {
-      members.append(.init("elements", JSONValue(netset.prefixes)))
-      return members
+    json.member("count-v4", JSONValue(netset.ipv4Count))
+    json.member("count-v6", JSONValue(netset.ipv6Count))
+    if netset.ipv4Count + netset.ipv6Count <= Self.listedLimit {
+      json.member("elements", JSONValue(netset.prefixes))
+    } else {
+      let file = "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + sha256.prefix(16)).netset"
+      json.member("file", file)
+      if !large.contains(where: { $0.fileName == file }) {
+        large.append(CanonicalPolicy.LargeSet(fileName: file, netset: netset))
+      }
     }
-    let file = "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + sha256.prefix(16)).netset"
-    members.append(.init("file", .string(file)))
-    if !large.contains(where: { $0.fileName == file }) {
-      large.append(CanonicalPolicy.LargeSet(fileName: file, netset: netset))
-    }
-    return members
+    json.member("sha256", sha256)
   }
 }

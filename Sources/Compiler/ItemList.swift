@@ -71,19 +71,23 @@ struct ItemList {
   }
 
   /// The document of `policy.map.json`.
-  var sourceMap: JSONValue {
+  var sourceMap: [UInt8] {
     let sorted = items.indices.sorted { items[$0].id.precedes(items[$1].id) }
-    return [
-      "format": 1,
-      "items": .array(
-        sorted.map { index in
+    return JSONStream { json in
+      json.member("format", 1)
+      json.list("items") { json in
+        for index in sorted {
           let item = items[index]
-          return [
-            "column": JSONValue(item.position.column), "file": .string(item.file), "id": .string(item.id),
-            "include-chain": JSONValue(item.includeChain), "line": JSONValue(item.position.line),
-          ]
-        }),
-    ]
+          json.element { json in
+            json.member("column", JSONValue(item.position.column))
+            json.member("file", item.file)
+            json.member("id", item.id)
+            json.member("include-chain", JSONValue(item.includeChain))
+            json.member("line", JSONValue(item.position.line))
+          }
+        }
+      }
+    }.pretty
   }
 
   /// Where a file is named, where the file is named that names it, and so on: `FILE:LINE` each.

@@ -9,7 +9,7 @@ internal import SHA2
 /// as zeros. It tells apart what two compilers made of one policy.
 enum MessageSection {
   static func encode(
-    _ ruleset: Ruleset, sourceIndex: (String) -> UInt32
+    _ ruleset: Ruleset, sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) -> [EncodedMessage] {
     let zeros = [UInt8](repeating: 0, count: SHA256.byteCount)
     var messages = try encode(labelled(ruleset, zeros), sourceIndex)
@@ -26,9 +26,9 @@ enum MessageSection {
   }
 
   private static func encode(
-    _ ruleset: Ruleset, _ sourceIndex: (String) -> UInt32
+    _ ruleset: Ruleset, _ sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) -> [EncodedMessage] {
-    try BatchEncoder.encode(ruleset, expressions: { $0.expressions }, sourceIndex: sourceIndex)
+    try BatchEncoder.encode(ruleset, sourceIndex: sourceIndex)
   }
 
   private static func labelled(_ ruleset: Ruleset, _ label: [UInt8]) -> Ruleset {

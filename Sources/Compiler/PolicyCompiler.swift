@@ -21,20 +21,23 @@ package enum PolicyCompiler {
   ///     the directory.
   ///   - reader: Where the files come from that the policy names, their paths relative to the same directory as
   ///     `path`.
+  ///   - take: Is given each output once, as soon as it is finished, on whatever thread; some perhaps though there
+  ///     is no policy in the end.
   package static func compile(
-    path: String, bytes: [UInt8], reader: any SourceReader = SourceDictionary()
+    path: String, bytes: [UInt8], reader: any SourceReader = SourceDictionary(),
+    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
   ) -> Compilation {
     var sources = SourceFiles()
     var diagnostics = DiagnosticList()
     let file = sources.add(path: path, bytes: bytes)
-    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics)
+    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics, take)
     diagnostics.sortByPlace()
     return Compilation(sources: sources, diagnostics: diagnostics, policy: policy)
   }
 
   private static func compile(
     _ file: SourceFile, in sources: inout SourceFiles, _ reader: any SourceReader,
-    diagnostics: inout DiagnosticList
+    diagnostics: inout DiagnosticList, _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
   ) -> CompiledPolicy? {
     guard
       var policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
@@ -47,23 +50,24 @@ package enum PolicyCompiler {
     if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
     judgeComparisons(&policy, diagnostics: &diagnostics)
     let proofs: ProofSummary
-    let named: NamedPolicy
+    let canonical: CanonicalPolicy
+    let listing: SideThread<Listing>
     if policy.allExceptions.isEmpty {
-      let naming = SideThread { [policy] in NamedPolicy(policy) }
+      let naming = SideThread { [policy] in CanonicalPolicy(policy) }
+      listing = list(policy, sources, take)
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      named = naming.wait()
+      canonical = naming.wait()
     } else {
+      listing = list(policy, sources, take)
       // The proofs note at an exception what it lets through, which is a part of the policy's value.
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      named = NamedPolicy(policy)
+      canonical = CanonicalPolicy(policy)
     }
     guard !diagnostics.hasErrors else { return nil }
+    let document = CompiledPolicy.OutputFile(name: "policy.json", bytes: canonical.document)
+    let writing = SideThread { take(document) }
 
-    let digest = named.digest
-    let items = ItemList(policy, sources: sources)
-    let documents = SideThread {
-      (policy: named.canonical.document(digest: digest).pretty(), sourceMap: items.sourceMap.pretty())
-    }
+    let digest = canonical.digest
     let ruleset = Lowering.lower(policy, digest: digest)
     for excess in ChainDepth.excesses(in: ruleset) {
       let rule = policy.firewall?.rules.first { $0.id == excess.ruleID }
@@ -78,21 +82,17 @@ package enum PolicyCompiler {
     }
     guard !diagnostics.hasErrors else { return nil }
     let closed = Lowering.lowerClosedStage(of: policy, digest: digest)
-    let text = SideThread {
-      (
-        now: Array(NFTText.print(ruleset).utf8), late: Array(NFTText.printLate(ruleset).utf8),
-        closed: Array(NFTText.printClosedStage(closed).utf8)
-      )
-    }
+    let items = listing.wait().items
+    let sourceIndex: @Sendable (String) -> UInt32 = { items.index(of: $0) }
     let messages: [EncodedMessage]
     let closedMessages: [EncodedMessage]
     let deviceChains: [DeviceBatch]
     let controlGroups: [ControlGroupElement]
     do {
-      messages = try MessageSection.encode(ruleset, sourceIndex: items.index)
-      closedMessages = try MessageSection.encode(closed, sourceIndex: items.index)
-      deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: items.index)
-      controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: items.index)
+      messages = try MessageSection.encode(ruleset, sourceIndex: sourceIndex)
+      closedMessages = try MessageSection.encode(closed, sourceIndex: sourceIndex)
+      deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: sourceIndex)
+      controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: sourceIndex)
     } catch {
       // The checker refuses what the kernel cannot hold; what it has missed must not become a bundle.
       diagnostics.report(
@@ -111,6 +111,12 @@ package enum PolicyCompiler {
         : []
     }
 
+    // Beside what is made of the messages.
+    let text = SideThread {
+      let text = CompiledPolicy.OutputFile(name: "nftables.nft", bytes: Array(NFTText.print(ruleset).utf8))
+      take(text)
+      return text
+    }
     let filter = policy.systemCalls.map { FilterCompiler.compile($0, policy.target) }
     if let filter, filter.count > FilterCompiler.maximumLength {
       diagnostics.report(
@@ -122,27 +128,23 @@ package enum PolicyCompiler {
     }
 
     let notEnforced = NotEnforced.list(policy)
-    let sourceMap = documents.wait().sourceMap
     let bundle = BundleAssembly.bundle(
       policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains,
       controlGroups: controlGroups,
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
-      sourceMap: sourceMap)
+      sourceMap: listing.wait().sourceMap.bytes)
     var files: [CompiledPolicy.OutputFile] = [
       .init(name: "policy.bundle", bytes: bundle.encoded()),
       .init(name: "closed.bundle", bytes: bundle.closedStage.encoded()),
-      .init(name: "policy.json", bytes: documents.wait().policy),
-      .init(name: "policy.map.json", bytes: sourceMap),
-      .init(name: "nftables.nft", bytes: text.wait().now),
-      .init(name: "nftables-late.nft", bytes: text.wait().late),
-      .init(name: "nftables-closed.nft", bytes: text.wait().closed),
+      .init(name: "nftables-late.nft", bytes: Array(NFTText.printLate(ruleset).utf8)),
+      .init(name: "nftables-closed.nft", bytes: Array(NFTText.printClosedStage(closed).utf8)),
       .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
       .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
       .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),
       .init(name: "seccomp.json", bytes: Array(SeccompText.print(policy).utf8)),
       .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
     ]
-    files += named.canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
+    files += canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
     if let mismatch = translation.wait().first {
       let rule = mismatch.ruleID.flatMap { id in policy.firewall?.rules.first { $0.id == id } }
       diagnostics.report(
@@ -152,20 +154,30 @@ package enum PolicyCompiler {
           help: ["this is a fault of the compiler, and nothing was written"]))
       return nil
     }
+    files.forEach(take)
+    writing.wait()
+    files += [document, listing.wait().sourceMap, text.wait()]
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
       files: files)
   }
-}
 
-/// A policy's value with its digest.
-private struct NamedPolicy {
-  let canonical: CanonicalPolicy
-  let digest: [UInt8]
+  /// The items of a policy, and `policy.map.json`.
+  private struct Listing {
+    var items: ItemList
+    var sourceMap: CompiledPolicy.OutputFile
+  }
 
-  init(_ policy: HostPolicy) {
-    canonical = CanonicalPolicy(policy)
-    digest = PolicyDigest.compute(of: canonical.value)
+  private static func list(
+    _ policy: HostPolicy, _ sources: SourceFiles,
+    _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
+  ) -> SideThread<Listing> {
+    SideThread {
+      let items = ItemList(policy, sources: sources)
+      let sourceMap = CompiledPolicy.OutputFile(name: "policy.map.json", bytes: items.sourceMap)
+      take(sourceMap)
+      return Listing(items: items, sourceMap: sourceMap)
+    }
   }
 }

@@ -10,9 +10,14 @@ package enum PolicyDigest {
   ///
   /// - Parameter value: the document of `policy.json`, whole or without the members left out.
   package static func compute(of value: JSONValue) -> [UInt8] {
+    compute(ofCanonical: value.canonical(leavingOut: leftOut))
+  }
+
+  /// - Parameter bytes: the canonical form without the members left out.
+  static func compute(ofCanonical bytes: [UInt8]) -> [UInt8] {
     var hasher = SHA256()
     hasher.update("lockdown policy 1\n".utf8)
-    hasher.update(value.canonical(leavingOut: leftOut))
+    hasher.update(bytes)
     return hasher.finish()
   }
 

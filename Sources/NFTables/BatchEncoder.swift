@@ -27,19 +27,23 @@ package struct ControlGroupElement {
 package enum BatchEncoder {
   /// - Parameter sourceIndex: the sequence number of a policy rule's messages, by the rule's id; the kernel
   ///   echoes it in errors. Everything that belongs to no rule has 0.
-  package static func encode(_ ruleset: Ruleset, sourceIndex: (String) -> UInt32)
+  package static func encode(_ ruleset: Ruleset, sourceIndex: @escaping @Sendable (String) -> UInt32)
     throws(NFTablesError) -> [EncodedMessage]
   {
-    try encode(ruleset, expressions: \.expressions, sourceIndex: sourceIndex)
+    try encode(ruleset, expressions: { $0.expressions }, sourceIndex: sourceIndex)
   }
 
   /// The same with programs from elsewhere than the rules' statements.
   ///
-  /// - Parameter expressions: a rule's program.
+  /// - Parameters:
+  ///   - longList: The length from which on the halves of a list of rules are encoded side by side.
+  ///   - expressions: A rule's program.
   package static func encode(
-    _ ruleset: Ruleset, expressions: (KernelRule) -> [Expression], sourceIndex: (String) -> UInt32
+    _ ruleset: Ruleset, longList: Int = 1_000,
+    expressions: @escaping @Sendable (KernelRule) -> [Expression],
+    sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) -> [EncodedMessage] {
-    var batch = BatchWriter()
+    var batch = BatchWriter(longList: longList)
     for table in ruleset.tables {
       try batch.write(table, expressions: expressions, sourceIndex: sourceIndex)
     }
@@ -64,7 +68,7 @@ package enum BatchEncoder {
 
   /// What each device's base chain is made of, once the device and the ruleset are there: a batch for each.
   package static func encodeDeviceChains(
-    of ruleset: Ruleset, sourceIndex: (String) -> UInt32
+    of ruleset: Ruleset, sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) -> [DeviceBatch] {
     var batches: [DeviceBatch] = []
     for table in ruleset.tables {
@@ -72,7 +76,7 @@ package enum BatchEncoder {
         guard let device = chain.base?.device else { continue }
         var batch = BatchWriter()
         try batch.write(
-          deviceChain: chain, of: table, expressions: \.expressions, sourceIndex: sourceIndex)
+          deviceChain: chain, of: table, expressions: { $0.expressions }, sourceIndex: sourceIndex)
         let source = chain.rules.first.map { sourceIndex($0.id) } ?? 0
         batches.append(DeviceBatch(device: device, source: source, messages: batch.messages))
       }

@@ -1,6 +1,7 @@
 internal import CNFTables
 internal import Ruleset
 internal import SHA2
+internal import SideThread
 
 /// Collects the messages of one batch and hands out the numbers of its sets.
 struct BatchWriter: ~Copyable {
@@ -25,8 +26,28 @@ struct BatchWriter: ~Copyable {
   private static let create = UInt16(NLM_F_REQUEST | NLM_F_CREATE)
   private static let append = UInt16(NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND)
 
+  /// What all rules of a table have in common.
+  private struct RuleContext: Sendable {
+    var table: String
+    var family: UInt8
+    var expressions: @Sendable (KernelRule) -> [Expression]
+    var sourceIndex: @Sendable (String) -> UInt32
+    var namedSets: [String: UInt32]
+  }
+
+  private let longList: Int
+
+  /// - Parameters:
+  ///   - longList: The length from which on the halves of a list of rules are written side by side.
+  ///   - lastSetID: The last number that was given to a set of the batch.
+  init(longList: Int = 1_000, lastSetID: UInt32 = 0) {
+    self.longList = longList
+    self.lastSetID = lastSetID
+  }
+
   mutating func write(
-    _ table: Table, expressions: (KernelRule) -> [Expression], sourceIndex: (String) -> UInt32
+    _ table: Table, expressions: @escaping @Sendable (KernelRule) -> [Expression],
+    sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) {
     let family = table.family.rawValue
     let tableName = try ExpressionEncoder.checkedName(table.name)
@@ -48,27 +69,51 @@ struct BatchWriter: ~Copyable {
         set, name: name, table: tableName, family: family,
         sequence: firstUsers[name].map(sourceIndex) ?? 0)
     }
-    for chain in table.chains {
-      for rule in chain.rules {
-        try write(
-          rule, expressions: expressions(rule), chain: chain.name, table: tableName, family: family,
-          sequence: sourceIndex(rule.id), namedSets: namedSets)
+    let context = RuleContext(
+      table: tableName, family: family, expressions: expressions, sourceIndex: sourceIndex,
+      namedSets: namedSets)
+    for chain in table.chains { try write(chain.rules, of: chain.name, context) }
+  }
+
+  private mutating func write(
+    _ rules: [KernelRule], of chain: String, _ context: RuleContext
+  ) throws(NFTablesError) {
+    guard rules.count >= longList else { return try write(rules[...], of: chain, context) }
+    let middle = rules.count / 2
+    // Sets are numbered in the order of the rules.
+    let setCount = rules[..<middle].reduce(0) { $0 + $1.anonymousSets.count }
+    let lastID = lastSetID + UInt32(setCount)
+    let beside = SideThread {
+      Result { () throws(NFTablesError) in
+        var writer = BatchWriter(lastSetID: lastID)
+        try writer.write(rules[middle...], of: chain, context)
+        return (messages: writer.messages, lastSetID: writer.lastSetID)
       }
     }
+    try write(rules[..<middle], of: chain, context)
+    let second = try beside.wait().get()
+    messages += second.messages
+    lastSetID = second.lastSetID
+  }
+
+  private mutating func write(
+    _ rules: ArraySlice<KernelRule>, of chain: String, _ context: RuleContext
+  ) throws(NFTablesError) {
+    messages.reserveCapacity(messages.count + rules.count)
+    for rule in rules { try write(rule, chain: chain, context) }
   }
 
   /// A device's own base chain with its rule, which looks up no set.
   mutating func write(
-    deviceChain chain: Chain, of table: Table, expressions: (KernelRule) -> [Expression],
-    sourceIndex: (String) -> UInt32
+    deviceChain chain: Chain, of table: Table,
+    expressions: @escaping @Sendable (KernelRule) -> [Expression],
+    sourceIndex: @escaping @Sendable (String) -> UInt32
   ) throws(NFTablesError) {
     let (tableName, family) = (try ExpressionEncoder.checkedName(table.name), table.family.rawValue)
     try write(chain, table: tableName, family: family)
-    for rule in chain.rules {
-      try write(
-        rule, expressions: expressions(rule), chain: chain.name, table: tableName, family: family,
-        sequence: sourceIndex(rule.id), namedSets: [:])
-    }
+    let context = RuleContext(
+      table: tableName, family: family, expressions: expressions, sourceIndex: sourceIndex, namedSets: [:])
+    try write(chain.rules, of: chain.name, context)
   }
 
   /// One element with a key of zeros at the message's end, for a set that is there.
@@ -274,9 +319,10 @@ struct BatchWriter: ~Copyable {
   }
 
   private mutating func write(
-    _ rule: KernelRule, expressions: [Expression], chain: String, table: String, family: UInt8,
-    sequence: UInt32, namedSets: [String: UInt32]
+    _ rule: KernelRule, chain: String, _ context: RuleContext
   ) throws(NFTablesError) {
+    let (table, family, sequence) = (context.table, context.family, context.sourceIndex(rule.id))
+    let expressions = context.expressions(rule)
     guard expressions.count <= Self.maximumExpressions else {
       throw .tooManyExpressions(rule: rule.id, count: expressions.count)
     }
@@ -286,7 +332,7 @@ struct BatchWriter: ~Copyable {
     }
     let encoder = ExpressionEncoder(rule: rule.id) { reference in
       switch reference {
-      case .named(let name): namedSets[name].map { (name, $0) }
+      case .named(let name): context.namedSets[name].map { (name, $0) }
       case .anonymous(let index):
         anonymousIDs.indices.contains(index)
           ? (Self.anonymousName(of: rule.anonymousSets[index]), anonymousIDs[index]) : nil

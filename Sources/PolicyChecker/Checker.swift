@@ -41,6 +41,8 @@ struct Checker {
   var comparedPolicies: [String: HostPolicy?] = [:]
   /// Another policy is compared with this one.
   var isComparedWith = false
+  /// The length from which on the halves of a list are worked on side by side; 2 at least.
+  var longList = 1_000
 
   init(diagnostics: DiagnosticList, sources: SourceFiles, reader: any SourceReader) {
     self.diagnostics = diagnostics

@@ -63,6 +63,20 @@ struct Definitions {
     }
   }
 
+  /// Takes over what a copy of these resolved definitions was used for meanwhile; false, and nothing of it, if the
+  /// copy differs in more than uses.
+  mutating func mergeUses(of other: Definitions) -> Bool {
+    let areAlike = zip(all, other.all).allSatisfy {
+      $0.dynamicSet == $1.dynamicSet && $0.updateSpan == $1.updateSpan
+    }
+    guard areAlike, all.count == other.all.count else { return false }
+    for (index, used) in other.all.enumerated() {
+      if used.isUsed { all[index].isUsed = true }
+      if used.isNamedSet { all[index].isNamedSet = true }
+    }
+    return true
+  }
+
   /// Sorted by name.
   var usedAddressSets: [NamedAddressSet] {
     all.compactMap { definition in

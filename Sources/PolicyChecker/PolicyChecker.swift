@@ -10,11 +10,13 @@ package enum PolicyChecker {
   /// - Parameters:
   ///   - sources: Holds the file already; those that the policy names are added.
   ///   - reader: Where those come from.
+  ///   - longList: The length from which on the halves of a list of rules are checked side by side.
   package static func check(
     _ file: SourceFile, in sources: inout SourceFiles, reader: any SourceReader = SourceDictionary(),
-    diagnostics: inout DiagnosticList
+    longList: Int = 1_000, diagnostics: inout DiagnosticList
   ) -> HostPolicy? {
     var checker = Checker(diagnostics: diagnostics, sources: sources, reader: reader)
+    checker.longList = longList
     let policy = checker.policy(file)
     diagnostics = checker.diagnostics
     sources = checker.sources

@@ -1,10 +1,10 @@
 /// An inclusive range of numbers: addresses, ports, ids.
-package struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
-  package var lower: Value
-  package var upper: Value
+public struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
+  public var lower: Value
+  public var upper: Value
 
   @inlinable
-  package init(_ lower: Value, _ upper: Value) {
+  public init(_ lower: Value, _ upper: Value) {
     precondition(lower <= upper, "a range runs upwards")
     self.lower = lower
     self.upper = upper
@@ -16,13 +16,14 @@ package struct AddressRange<Value: FixedWidthInteger & UnsignedInteger & Sendabl
 /// INVARIANT: `ranges` is ascending, disjoint and merged: adjacent ranges are one. So equal sets are equal
 /// values.
 ///
-/// Inlinable, because other modules would otherwise ask witness tables how to compare two numbers.
-package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
-  package let ranges: [AddressRange<Value>]
+/// Public and inlinable, because other modules would otherwise ask witness tables how to compare two numbers: the
+/// compiler inlines nothing of a package across its modules.
+public struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable>: Sendable, Hashable {
+  public let ranges: [AddressRange<Value>]
 
   /// Ranges in any order; overlapping and adjacent ones are merged.
   @inlinable
-  package init(_ ranges: [AddressRange<Value>] = []) {
+  public init(_ ranges: [AddressRange<Value>] = []) {
     guard ranges.count > 1 else {
       self.ranges = ranges
       return
@@ -49,18 +50,18 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
   init(merged: [AddressRange<Value>]) { ranges = merged }
 
   @inlinable
-  package var isEmpty: Bool { ranges.isEmpty }
+  public var isEmpty: Bool { ranges.isEmpty }
 
   @inlinable
-  package func contains(_ value: Value) -> Bool {
+  public func contains(_ value: Value) -> Bool {
     ranges.contains { $0.lower <= value && value <= $0.upper }
   }
 
   @inlinable
-  package func union(_ other: IntervalSet) -> IntervalSet { IntervalSet(ranges + other.ranges) }
+  public func union(_ other: IntervalSet) -> IntervalSet { IntervalSet(ranges + other.ranges) }
 
   @inlinable
-  package func intersection(_ other: IntervalSet) -> IntervalSet {
+  public func intersection(_ other: IntervalSet) -> IntervalSet {
     // What is cut with everything stays the same storage.
     if covers(other) { return other }
     if other.covers(self) { return self }
@@ -88,7 +89,7 @@ package struct IntervalSet<Value: FixedWidthInteger & UnsignedInteger & Sendable
   }
 
   @inlinable
-  package func subtracting(_ other: IntervalSet) -> IntervalSet {
+  public func subtracting(_ other: IntervalSet) -> IntervalSet {
     if other.covers(self) { return IntervalSet(merged: []) }
     var result: [AddressRange<Value>] = []
     result.reserveCapacity(ranges.count + other.ranges.count)

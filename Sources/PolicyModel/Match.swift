@@ -202,12 +202,14 @@ package struct AddressMatch: Sendable, Equatable {
 
   /// The dynamic and external sets it asks, each once.
   package var allSets: [String] {
+    if isStatic { return [] }
     if let tree { return tree.questions.compactMap { if case .set(let name) = $0 { name } else { nil } } }
     return Set(sets + (exception?.sets ?? [])).sorted()
   }
 
   /// Whatever the routing table is asked for, each once.
   package var allSpecials: [Special] {
+    if isStatic { return [] }
     if let tree {
       return tree.questions.compactMap { if case .special(let special) = $0 { special } else { nil } }
     }

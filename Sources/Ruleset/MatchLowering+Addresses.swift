@@ -46,6 +46,9 @@ extension MatchLowering {
       return .anyOf(isNegated ? firsts(of: excepted).map { Conjunction($0) } : [Conjunction(outside)])
     }
     if included.isEmpty { return isNegated ? .always : .never }
+    if included.count == 1, excepted.isEmpty {
+      return .anyOf([Conjunction([included[0](isNegated ? .notEqual : .equal)])])
+    }
     guard isNegated else { return .anyOf(firsts(of: included).map { Conjunction($0 + outside) }) }
     let inBoth = firsts(of: included).flatMap { inside in
       firsts(of: excepted).map { Conjunction(inside + $0) }

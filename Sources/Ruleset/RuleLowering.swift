@@ -268,7 +268,9 @@ extension RuleStatement {
 
 extension KernelRule {
   /// What the label of a policy rule's kernel rules begins with; the number of each follows.
-  package static func label(of id: String) -> [UInt8] { Array(SHA256.hash(id.utf8).prefix(7)) }
+  package static func label(of id: String) -> [UInt8] {
+    Array(SHA256.hash(Array(id.utf8)).prefix(7))
+  }
 
   /// Gives a look-up of targets its map.
   fileprivate mutating func fillMap(_ targets: [PortTarget], header: String) {

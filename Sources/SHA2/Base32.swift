@@ -3,7 +3,9 @@ package enum Base32 {
   private static let alphabet = Array("abcdefghijklmnopqrstuvwxyz234567".utf8)
 
   package static func encode(_ bytes: [UInt8]) -> String {
+    let alphabet = alphabet
     var text: [UInt8] = []
+    text.reserveCapacity((bytes.count * 8 + 4) / 5)
     var buffer: UInt32 = 0
     var bits: UInt32 = 0
     for byte in bytes {

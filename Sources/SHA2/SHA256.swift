@@ -55,17 +55,31 @@ package struct SHA256: ~Copyable {
   package consuming func finish() -> [UInt8] {
     let bits = total &* 8
     update(0x80)
-    while buffered != 56 { update(0) }
-    for shift in stride(from: 56, through: 0, by: -8) {
-      update(UInt8(truncatingIfNeeded: bits >> UInt64(shift)))
+    // The number of bits is the end of a block.
+    if buffered > Self.blockLength - 8 {
+      while buffered != 0 { update(0) }
     }
+    for index in buffered..<Self.blockLength - 8 { block[index] = 0 }
+    for index in 0..<8 {
+      block[Self.blockLength - 8 + index] = UInt8(truncatingIfNeeded: bits >> UInt64(56 - 8 * index))
+    }
+    compressBuffered()
     var digest: [UInt8] = []
     digest.reserveCapacity(Self.byteCount)
-    for word in [state.0, state.1, state.2, state.3, state.4, state.5, state.6, state.7] {
-      for shift in stride(from: 24, through: 0, by: -8) {
-        digest.append(UInt8(truncatingIfNeeded: word >> UInt32(shift)))
-      }
+    func append(_ word: UInt32) {
+      digest.append(UInt8(truncatingIfNeeded: word >> 24))
+      digest.append(UInt8(truncatingIfNeeded: word >> 16))
+      digest.append(UInt8(truncatingIfNeeded: word >> 8))
+      digest.append(UInt8(truncatingIfNeeded: word))
     }
+    append(state.0)
+    append(state.1)
+    append(state.2)
+    append(state.3)
+    append(state.4)
+    append(state.5)
+    append(state.6)
+    append(state.7)
     return digest
   }
 
@@ -170,8 +184,10 @@ extension SHA256 {
   package static func hex(_ digest: [UInt8]) -> [UInt8] {
     var text: [UInt8] = []
     text.reserveCapacity(digest.count * 2)
+    func append(_ nibble: UInt8) { text.append(nibble < 10 ? 0x30 + nibble : 0x57 + nibble) }
     for byte in digest {
-      for nibble in [byte >> 4, byte & 15] { text.append(nibble < 10 ? 0x30 + nibble : 0x57 + nibble) }
+      append(byte >> 4)
+      append(byte & 15)
     }
     return text
   }

@@ -2,16 +2,28 @@ internal import Ruleset
 
 /// The text of one rule.
 enum NFTRule {
-  static func text(_ rule: KernelRule) -> String {
-    var words = rule.statements.map { text($0, sets: rule.anonymousSets) }
-    if let comment = rule.comment { words.append("comment \(NFTString.quoted(comment))") }
-    return words.joined(separator: " ")
+  static func append(_ rule: KernelRule, to text: inout String) {
+    var isFirst = true
+    for statement in rule.statements {
+      if !isFirst { text += " " }
+      isFirst = false
+      if case .match(let field, let comparison, let operand) = statement {
+        append(field, comparison, operand, sets: rule.anonymousSets, to: &text)
+      } else {
+        text += self.text(statement, sets: rule.anonymousSets)
+      }
+    }
+    if let comment = rule.comment {
+      if !isFirst { text += " " }
+      text += "comment \(NFTString.quoted(comment))"
+    }
   }
 
+  /// Of all but comparisons.
   private static func text(_ statement: RuleStatement, sets: [KernelSet]) -> String {
     switch statement {
-    case .match(let field, let comparison, let operand):
-      return match(field, comparison, operand, sets: sets)
+    // INVARIANT: the caller has parted them off.
+    case .match: return NFTString.inexpressible
     case .counter(let name):
       return name.map { "counter name \(NFTString.quoted($0))" } ?? "counter"
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
@@ -52,25 +64,29 @@ enum NFTRule {
     }
   }
 
-  private static func match(
+  private static func append(
     _ field: RuleStatement.Field, _ comparison: RuleStatement.Operator, _ operand: RuleStatement.Operand,
-    sets: [KernelSet]
-  ) -> String {
-    let value: String
+    sets: [KernelSet], to text: inout String
+  ) {
+    text += NFTKey.name(of: field)
+    // `anyBit` is what nft means by a bare list of flags.
+    text += comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
     switch operand {
-    case .value(let bytes): value = NFTKey.text(bytes, of: field)
-    case .prefix(let bytes): value = NFTString.interfacePrefix(bytes)
-    case .network(let bytes, let bits): value = "\(NFTKey.text(bytes, of: field))/\(bits)"
+    case .value(let bytes): text += NFTKey.text(bytes, of: field)
+    case .prefix(let bytes): text += NFTString.interfacePrefix(bytes)
+    case .network(let bytes, let bits):
+      text += NFTKey.text(bytes, of: field)
+      text += "/"
+      text += String(bits)
     case .range(let lower, let upper):
-      value = NFTKey.ordered(lower, of: field) + "-" + NFTKey.ordered(upper, of: field)
-    case .set(.named(let name), _): value = "@\(name)"
+      text += NFTKey.ordered(lower, of: field) + "-" + NFTKey.ordered(upper, of: field)
+    case .set(.named(let name), _):
+      text += "@"
+      text += name
     case .set(.anonymous(let index), _):
       // INVARIANT: a rule's references index its own list.
-      value = "{ " + NFTKey.elements(of: sets[index]).joined(separator: ", ") + " }"
+      text += "{ " + NFTKey.elements(of: sets[index]).joined(separator: ", ") + " }"
     }
-    // `anyBit` is what nft means by a bare list of flags.
-    let sign = comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
-    return NFTKey.name(of: field) + sign + value
   }
 
   private static func text(_ update: RuleStatement.SetUpdate) -> String {

@@ -177,7 +177,11 @@ private struct NFTTableText {
     var text = "\n"
     if let id = chain.rules.first?.id { text += "# \(NFTString.comment(id))\n" }
     text += "add chain \(name)\(chain.base.map { " { \(Self.text(of: $0)) }" } ?? "")\nflush chain \(name)\n"
-    for rule in chain.rules { text += "add rule \(name) \(NFTRule.text(rule))\n" }
+    for rule in chain.rules {
+      text += "add rule \(name) "
+      NFTRule.append(rule, to: &text)
+      text += "\n"
+    }
     return text
   }
 
@@ -213,7 +217,9 @@ private struct NFTTableText {
     for rule in chain.rules {
       if rule.id != id { text += "\t\t# \(NFTString.comment(rule.id))\n" }
       id = rule.id
-      text += "\t\t\(NFTRule.text(rule))\n"
+      text += "\t\t"
+      NFTRule.append(rule, to: &text)
+      text += "\n"
     }
     text += "\t}\n"
   }

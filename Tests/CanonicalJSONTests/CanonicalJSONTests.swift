@@ -93,6 +93,60 @@ import Testing
     }
   }
 
+  /// What is written member by member is what a tree of values says, in whatever order the members come.
+  @Test func streamsWriteWhatTreesSay() {
+    var generator = Generator(state: 0x2545_f491_4f6c_dd1d)
+    var count = 0
+    while count < 300 {
+      guard case .object(let members) = generator.value(depth: 5) else { continue }
+      count += 1
+      let leftOut: Set<String> = count % 2 == 0 ? ["key0", "key2"] : []
+      let stream = JSONStream(leavingOut: leftOut) { Self.write(members, to: &$0) }
+      let value = JSONValue.object(members)
+      #expect(stream.canonical == value.canonical(leavingOut: leftOut))
+      #expect(stream.pretty == value.pretty())
+      let added: [(StaticString, String)] = [("a", "a"), ("key1-", "key1-"), ("z", "z")]
+      for (key, text) in added {
+        let whole = JSONValue.object(members + [.init(text, "text")])
+        #expect(stream.pretty(adding: key, "text") == whole.pretty())
+      }
+    }
+  }
+
+  /// Backwards, so that members are moved; what is a list of objects or of such lists is written as one.
+  private static func write(_ members: [JSONValue.Member], to json: inout JSONStream) {
+    let keys: [StaticString] = ["key0", "key1", "key2", "key3"]
+    for member in members.reversed() {
+      guard let key = keys.first(where: { $0.description == member.key }) else { continue }
+      switch member.value {
+      case .object(let members): json.object(key) { write(members, to: &$0) }
+      case .array(let elements) where isStructured(elements): json.list(key) { write(elements, to: &$0) }
+      case .string(let text): json.member(key, text)
+      case let value: json.member(key, value)
+      }
+    }
+  }
+
+  private static func write(_ elements: [JSONValue], to json: inout JSONStream) {
+    for element in elements {
+      switch element {
+      case .object(let members): json.element { write(members, to: &$0) }
+      case .array(let elements): json.listElement { write(elements, to: &$0) }
+      default: break
+      }
+    }
+  }
+
+  private static func isStructured(_ elements: [JSONValue]) -> Bool {
+    elements.allSatisfy { element in
+      switch element {
+      case .object: true
+      case .array(let elements): isStructured(elements)
+      default: false
+      }
+    }
+  }
+
   private static func foundation(_ value: JSONValue) -> Any {
     switch value {
     case .null: NSNull()

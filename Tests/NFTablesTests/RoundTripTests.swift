@@ -51,6 +51,15 @@ struct RoundTripTests {
     }
   }
 
+  /// Long lists are encoded in halves side by side.
+  @Test func halvesGiveTheSameBytes() throws {
+    for sample in RulesetSample.corpus {
+      let halves = try BatchEncoder.encode(
+        sample.ruleset, longList: 2, expressions: sample.expressions(of:), sourceIndex: { _ in 5 })
+      #expect(try encode(sample) == halves)
+    }
+  }
+
   @Test func messagesAreWhole() throws {
     for sample in RulesetSample.corpus {
       var sequences: Set<UInt32> = []

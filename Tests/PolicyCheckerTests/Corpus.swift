@@ -48,21 +48,25 @@ struct Checked {
   var diagnostics: [Diagnostic]
   var files: SourceFiles
 
-  init(_ bytes: [UInt8], path: String = "policy.cos", reader: any SourceReader = SourceDictionary()) {
+  init(
+    _ bytes: [UInt8], path: String = "policy.cos", reader: any SourceReader = SourceDictionary(),
+    longList: Int = 1_000
+  ) {
     var files = SourceFiles()
     let file = files.add(path: path, bytes: bytes)
     var list = DiagnosticList()
-    policy = PolicyChecker.check(file, in: &files, reader: reader, diagnostics: &list)
+    policy = PolicyChecker.check(
+      file, in: &files, reader: reader, longList: longList, diagnostics: &list)
     list.sortByPlace()
     diagnostics = list.all
     self.files = files
   }
 
   /// A file on the disk; what it names is read from its folder.
-  init(contentsOf url: URL) throws {
+  init(contentsOf url: URL, longList: Int = 1_000) throws {
     self.init(
       [UInt8](try Data(contentsOf: url)), path: url.lastPathComponent,
-      reader: FolderReader(url.deletingLastPathComponent()))
+      reader: FolderReader(url.deletingLastPathComponent()), longList: longList)
   }
 
   init(_ text: String) { self.init(Array(text.utf8)) }

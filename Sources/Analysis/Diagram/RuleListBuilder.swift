@@ -196,6 +196,7 @@ struct RuleListBuilder: ~Copyable {
       }
     }
     if variable == .max { return decided(list, &diagram, otherwise) }
+    if let result = first(list, &diagram, otherwise) { return result }
     if let result = lookUp(list, hash, otherwise) { return result }
     let result =
       parted(list, by: variable, &diagram, otherwise) ?? combined(list, &diagram, otherwise)
@@ -217,6 +218,16 @@ struct RuleListBuilder: ~Copyable {
         Int(literal.field), runs[Int(literal.start)..<Int(literal.end)], result, otherwise)
     }
     return result
+  }
+
+  /// Where only the first rule asks for more, and no packet that meets it goes on; nil: others do.
+  private func first(
+    _ list: Range<Int>, _ diagram: inout Diagram, _ otherwise: Diagram.Reference
+  ) -> Diagram.Reference? {
+    guard entries[Int(items[list.lowerBound].entry)].isFinal else { return nil }
+    let rest = list.lowerBound + 1..<list.upperBound
+    for index in rest where items[index].next < entries[Int(items[index].entry)].end { return nil }
+    return single(items[list.lowerBound], &diagram, decided(rest, &diagram, otherwise))
   }
 
   /// Of rules all of which are met.

@@ -1,7 +1,6 @@
 import Diagnostics
 import PolicyModel
 import PolicySyntax
-import SideThread
 
 /// `firewall` (LANGUAGE.md §2, §4).
 extension Checker {
@@ -308,91 +307,6 @@ extension Checker {
   private static func signedInteger(_ text: String) -> Int? {
     text.utf8.first == UInt8(ascii: "-")
       ? Integer.parse(String(text.dropFirst())).map { -$0 } : Integer.parse(text)
-  }
-
-  // MARK: Lists of rules
-
-  /// The names of a place, and how to point at their rules.
-  typealias RuleNames = [String: Diagnostic.Label]
-
-  /// A list from which on its halves are parsed side by side.
-  private static let longList = 1_000
-
-  /// The items that could be read.
-  mutating func readItems(_ nodes: [SyntaxNode]) -> [RuleItemSyntax] {
-    guard nodes.count >= Self.longList else { return nodes.compactMap { readItem($0) } }
-    let middle = nodes.count / 2
-    let beside = SideThread {
-      nodes[middle...].map { node in
-        var findings = DiagnosticList()
-        let item = RuleItemSyntax.parse(node, diagnostics: &findings)
-        return (item: item, findings: findings)
-      }
-    }
-    var items = nodes[..<middle].compactMap { readItem($0) }
-    items.reserveCapacity(nodes.count)
-    for (node, parsed) in zip(nodes[middle...], beside.wait()) {
-      for finding in parsed.findings.all { diagnostics.report(finding) }
-      checkRuleItemScalars(node)
-      if let item = parsed.item { items.append(item) }
-    }
-    return items
-  }
-
-  private mutating func readItem(_ node: SyntaxNode) -> RuleItemSyntax? {
-    let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics)
-    checkRuleItemScalars(node)
-    return item
-  }
-
-  /// Rules in order, `containers` items expanded.
-  mutating func rules(_ list: [RuleItemSyntax], at place: Place) -> [Rule] {
-    var rules: [Rule] = []
-    rules.reserveCapacity(list.count)
-    var names: RuleNames = [:]
-    var ordinals: [String: Int] = [:]
-    for item in list {
-      if let name = item.name { checkRuleName(name, &names, at: place) }
-      let syntax: RuleSyntax
-      switch item.body {
-      case .rule(let rule): syntax = rule
-      case .verdictMap(let map):
-        // The form has a name.
-        let id = ItemID.named(place.name, item.name?.value ?? "")
-        items.append((id, item.span))
-        if let rule = dispatchRule(map, item, id: id, at: place) { rules.append(rule) }
-        continue
-      }
-      if case .containers(let kind) = syntax.verdict.value {
-        rules += containers(kind, item, syntax, at: place, &names)
-        continue
-      }
-      let text = syntax.canonicalText
-      let id: String
-      if let name = item.name {
-        id = ItemID.named(place.name, name.value)
-      } else {
-        let first = ItemID.unnamed(place.name, syntax, text: text)
-        ordinals[first, default: 0] += 1
-        id = ItemID.repeated(first, ordinal: ordinals[first] ?? 1)
-      }
-      items.append((id, item.span))
-      if let rule = rule(syntax, item, id: id, text: text, at: place) { rules.append(rule) }
-    }
-    return rules
-  }
-
-  private mutating func checkRuleName(
-    _ name: Spanned<String>, _ names: inout RuleNames, at place: Place
-  ) {
-    if let earlier = names[name.value] {
-      error(
-        .duplicateRuleName, name.span, "a second rule `\(name.value)` in `\(place.name)`",
-        help: ["a name says one rule of its place"], related: [earlier]
-      )
-    } else {
-      names[name.value] = Diagnostic.Label(name.span, "the first is here")
-    }
   }
 
   /// Rules behind one that decides every packet.

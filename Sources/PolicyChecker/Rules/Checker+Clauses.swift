@@ -326,9 +326,9 @@ extension Checker {
     } else {
       guard narrow(&resolved, to: match.families, span) else { return false }
     }
-    for name in [match.name, match.exception?.name].compactMap({ $0 }) + match.allSets {
-      definitions[name]?.isNamedSet = true
-    }
+    if let name = match.name { definitions[name]?.isNamedSet = true }
+    if let name = match.exception?.name { definitions[name]?.isNamedSet = true }
+    for name in match.allSets { definitions[name]?.isNamedSet = true }
     resolved.matches.append(
       Match(.addresses(direction == .from ? .source : .destination, match), isNegated: isNegated))
     return true

@@ -46,17 +46,18 @@ extension Checker {
       id: id, name: item.name?.value, text: text, verdict: verdict, span: item.span)
     rule.families = clauses.families
     rule.matches = clauses.matches
-    rule.connections = clauses.connections
-    rule.limit = clauses.limit
-    rule.quota = clauses.quota
-    rule.changes = clauses.changes
-    rule.counter = clauses.counter
-    rule.comment = item.comment?.value
-    rule.owner = item.owner?.value
-    rule.because = item.because?.value
-    rule.until = item.until?.value
-    rule.controls = item.controls.map(\.value)
-    rule.isEnabled = item.enabled
+    // Few rules have any of these.
+    if let connections = clauses.connections { rule.connections = connections }
+    if let limit = clauses.limit { rule.limit = limit }
+    if let quota = clauses.quota { rule.quota = quota }
+    if !clauses.changes.isEmpty { rule.changes = clauses.changes }
+    if let counter = clauses.counter { rule.counter = counter }
+    if let comment = item.comment { rule.comment = comment.value }
+    if let owner = item.owner { rule.owner = owner.value }
+    if let because = item.because { rule.because = because.value }
+    if let until = item.until { rule.until = until.value }
+    if !item.controls.isEmpty { rule.controls = item.controls.map(\.value) }
+    if !item.enabled { rule.isEnabled = false }
     if let log = clauses.log {
       guard let resolved = self.log(log, id: id) else { return nil }
       rule.log = resolved

@@ -14,9 +14,6 @@ extension Checker {
 
   mutating func addresses(_ list: AddressListSyntax) -> ResolvedAddresses? {
     guard var match = union(list.included), let excluded = union(list.excluded) else { return nil }
-    let hasReference = (list.included + list.excluded).contains {
-      if case .reference = $0.value { true } else { false }
-    }
     if list.included.count == 1, case .reference(let name) = list.included[0].value, match.isStatic,
       !match.addresses.isEmpty
     {
@@ -30,7 +27,7 @@ extension Checker {
       }
     }
     let isEmpty = match.families.isEmpty
-    if isEmpty, !hasReference {
+    if isEmpty, !list.hasReference {
       let span = list.included[0].span
       error(
         .neverMatches, span, "no address is left in this list",
@@ -66,6 +63,7 @@ extension Checker {
   }
 
   private mutating func union(_ addresses: [Spanned<AddressSyntax>]) -> AddressMatch? {
+    if addresses.count == 1 { return address(addresses[0]) }
     var sum = AddressMatch(addresses: AddressSet())
     var isDamaged = false
     for address in addresses {
@@ -295,6 +293,12 @@ extension Checker {
           for: name, among: ICMPTypeNames.names(family),
           otherwise: "write its number, or one of \(ICMPTypeNames.names(family).joined(separator: ", "))"),
       fixIts: isOther ? [] : correction(of: span, word: name, among: ICMPTypeNames.names(family)))
+  }
+}
+
+extension AddressListSyntax {
+  fileprivate var hasReference: Bool {
+    (included + excluded).contains { if case .reference = $0.value { true } else { false } }
   }
 }
 

@@ -1,6 +1,7 @@
 import Diagnostics
 import PolicySyntax
 import SHA2
+import SideThread
 
 /// Stable ids of items (LANGUAGE.md §7).
 enum ItemID {
@@ -10,45 +11,64 @@ enum ItemID {
   ///
   /// - Parameter text: the rule's canonical text.
   static func unnamed(_ place: String, _ rule: RuleSyntax, text: String) -> String {
-    place + "/" + slug(rule) + "~" + hash(place, rule.hasIdentityText ? text : rule.identityText)
+    var id = place
+    // The slug, ten digits, and two signs.
+    id.reserveCapacity(place.utf8.count + slugLimit + 12)
+    id += "/"
+    id += slug(rule)
+    id += "~"
+    id += hash(place, rule.hasIdentityText ? text : rule.identityText)
+    return id
   }
 
   /// Of a later rule with the same text.
   static func repeated(_ id: String, ordinal: Int) -> String { ordinal == 1 ? id : "\(id).\(ordinal)" }
 
+  private static let slugLimit = 24
+
   /// Verdict, protocol and ports, hyphenated, at most 24 characters.
   static func slug(_ rule: RuleSyntax) -> String {
-    var words = [rule.verdict.value.word]
+    var text = rule.verdict.value.word
+    func append(_ word: String) {
+      text += "-"
+      text += word
+    }
     for clause in rule.clauses {
       switch clause.value {
       case .protocols(let isNegated, let protocols, let ports):
-        if isNegated { words.append("not") }
-        words += protocols.map(\.value.word)
+        if isNegated { append("not") }
+        for number in protocols { append(number.value.word) }
         if let ports {
-          if ports.negated { words.append("not") }
-          words += ports.ports.map(\.value.word)
+          if ports.negated { append("not") }
+          for port in ports.ports { append(port.value.word) }
         }
-      case .icmp(let family, _, _): words.append(family == .ipv4 ? "icmp" : "icmpv6")
+      case .icmp(let family, _, _): append(family == .ipv4 ? "icmp" : "icmpv6")
       case .services(let isNegated, let names):
-        if isNegated { words.append("not") }
-        words += names.map(\.value)
+        if isNegated { append("not") }
+        for name in names { append(name.value) }
       default: break
       }
     }
     // The words are ASCII.
-    var slug = words.joined(separator: "-").utf8.prefix(24)
+    var slug = text.utf8.prefix(slugLimit)
     while slug.last == UInt8(ascii: "-") { slug.removeLast() }
     return String(Substring(slug))
   }
 
   private static func hash(_ place: String, _ text: String) -> String {
+    var bytes = Array("lockdown rule 1\n".utf8)
+    bytes += place.utf8
+    bytes.append(0x0a)
+    bytes += text.utf8
     // Ten digits of five bits.
-    let digest = SHA256.hash(Array(("lockdown rule 1\n" + place + "\n" + text).utf8)).prefix(7)
-    return String(decoding: Base32.encode(Array(digest)).utf8.prefix(10), as: UTF8.self)
+    return String(Substring(Base32.encode(Array(SHA256.hash(bytes).prefix(7))).utf8.prefix(10)))
   }
 
   /// The 56 bits of an id that a rule's userdata carries.
-  static func short(_ id: String) -> [UInt8] { Array(SHA256.hash(Array(id.utf8)).prefix(7)) }
+  @Sendable
+  static func short(_ id: String) -> UInt64 {
+    SHA256.hash(Array(id.utf8)).prefix(7).reduce(0) { $0 << 8 | UInt64($1) }
+  }
 }
 
 extension VerdictSyntax {
@@ -90,13 +110,22 @@ extension PortSyntax {
 }
 
 extension Checker {
+  /// Of all items; of many one half beside the other.
+  private func labels(_ short: @escaping @Sendable (String) -> UInt64) -> [UInt64] {
+    guard items.count >= longList else { return items.map { short($0.id) } }
+    let middle = items.count / 2
+    let beside = SideThread { [items] in items[middle...].map { short($0.id) } }
+    return items[..<middle].map { short($0.id) } + beside.wait()
+  }
+
   /// Two ids whose 56 bits are equal could not be told apart in the kernel.
-  mutating func checkIdentities(short: (String) -> [UInt8] = ItemID.short) {
+  mutating func checkIdentities(short: @escaping @Sendable (String) -> UInt64 = ItemID.short) {
+    let labels = labels(short)
     // By label, the place in the list.
     var seen: [UInt64: Int] = [:]
     seen.reserveCapacity(items.count)
     for (index, item) in items.enumerated() {
-      let bits = short(item.id).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+      let bits = labels[index]
       guard let earlier = seen[bits].map({ items[$0] }), earlier.id != item.id else {
         seen[bits] = index
         continue

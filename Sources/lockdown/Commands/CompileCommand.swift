@@ -33,16 +33,19 @@ struct CompileCommand: ParsableCommand {
   }
 
   func run() throws {
-    let compilation = CompileRun.run(file, judgedOn: asOf.flatMap(Expiry.Day.init))
+    let directory = OutputDirectory(path: output ?? defaultOutput)
+    let compilation = CompileRun.run(file, judgedOn: asOf.flatMap(Expiry.Day.init)) {
+      directory.write($0.name, $0.bytes)
+    }
     if format == .text { CompileRun.report(compilation) }
     guard let policy = compilation.policy else {
+      directory.discard()
       if format == .json {
         StandardOutput.write(["findings": CompileRun.findings(compilation), "output": .null, "policy": .null])
       }
       throw ExitCode(CompileRun.exitCode(compilation))
     }
-    let directory = OutputDirectory(path: output ?? defaultOutput)
-    try directory.write(policy.files.map { ($0.name, $0.bytes) })
+    try directory.finish()
     switch format {
     case .text: StandardOutput.write(CompileSummary(policy).text(output: directory.path))
     case .json:

@@ -6,9 +6,14 @@ import Diagnostics
 enum CompileRun {
   /// Reads and compiles; a file that cannot be read is a finding too.
   ///
-  /// - Parameter day: Exceptions whose end is past are errors then.
-  static func run(_ path: String, judgedOn day: Expiry.Day? = nil) -> Compilation {
-    var compilation = run(path)
+  /// - Parameters:
+  ///   - day: Exceptions whose end is past are errors then.
+  ///   - take: As ``PolicyCompiler/compile(path:bytes:reader:take:)`` calls it.
+  static func run(
+    _ path: String, judgedOn day: Expiry.Day? = nil,
+    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
+  ) -> Compilation {
+    var compilation = read(path, take)
     guard let day, let policy = compilation.policy?.policy else { return compilation }
     for finding in Expiry.judge(policy, on: day) { compilation.diagnostics.report(finding) }
     compilation.diagnostics.sortByPlace()
@@ -16,9 +21,11 @@ enum CompileRun {
     return compilation
   }
 
-  private static func run(_ path: String) -> Compilation {
+  private static func read(
+    _ path: String, _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
+  ) -> Compilation {
     do throws(FileError) {
-      return run(path, try FileBytes.read(path))
+      return run(path, try FileBytes.read(path), take: take)
     } catch {
       var diagnostics = DiagnosticList()
       diagnostics.report(Diagnostic(.fileUnreadable, at: nil, "\(error)"))
@@ -27,10 +34,13 @@ enum CompileRun {
   }
 
   /// Compiles a file that was read.
-  static func run(_ path: String, _ bytes: [UInt8]) -> Compilation {
+  static func run(
+    _ path: String, _ bytes: [UInt8],
+    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
+  ) -> Compilation {
     let name = path == "-" ? "<stdin>" : path
     return Terminal.whileAnnouncing("compiling \(name)") {
-      PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader())
+      PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader(), take: take)
     }
   }
 

@@ -54,12 +54,18 @@ struct CompileSummary {
 
   private func openings(of hook: Hook) -> [String] {
     let openings = compiled.proofs.openings.filter { $0.hook == hook }
-    let width = openings.map { $0.text.count }.max() ?? 0
-    return openings.map { opening in
-      let padding = String(repeating: " ", count: width - opening.text.count)
+    let widths = openings.map { Self.width(of: $0.text) }
+    let width = widths.max() ?? 0
+    return zip(openings, widths).map { opening, own in
+      let padding = String(repeating: " ", count: width - own)
       let limited = opening.isLimited ? ", up to its limit" : ""
       return "  open  \(opening.text)\(padding)  (\(opening.ruleID ?? "chain policy")\(limited))"
     }
+  }
+
+  /// Characters. There are as many texts as rules, and counting the characters of one that is not ASCII takes long.
+  private static func width(of text: String) -> Int {
+    text.utf8.allSatisfy { $0 < 0x80 } ? text.utf8.count : text.count
   }
 
   /// Sets whose contents are not the policy's.

@@ -1,11 +1,22 @@
 import CLinux
 import Compiler
 import Glibc
+import Synchronization
 
 /// A directory of outputs that is there whole or not at all: written beside its place, then renamed into it.
-struct OutputDirectory {
+///
+/// Files are written as they are finished, on whatever thread, so that the disk is busy while the rest is made.
+final class OutputDirectory: Sendable {
+  private struct State {
+    var files: [(descriptor: Int32, path: String)] = []
+    var directories: [String] = []
+    /// The first one.
+    var error: FileError?
+  }
+
   let path: String
   private let temporary: String
+  private let state = Mutex(State())
 
   init(path: String) {
     var path = path
@@ -14,30 +25,47 @@ struct OutputDirectory {
     temporary = "\(path).\(getpid()).tmp"
   }
 
-  /// Writes all files; each name is relative and may name one directory. An old output is replaced at once.
-  func write(_ files: [(name: String, bytes: [UInt8])]) throws(FileError) {
-    var open: [(file: Int32, path: String)] = []
-    var directories = [temporary]
-    defer { for (file, _) in open { close(file) } }
+  deinit {
+    state.withLock { state in for file in state.files { close(file.descriptor) } }
+  }
+
+  /// Writes one file; its name is relative and may name one directory. What fails is told by `finish`.
+  func write(_ name: String, _ bytes: [UInt8]) {
     do throws(FileError) {
-      try make(temporary)
-      for (name, bytes) in files {
-        if let slash = name.lastIndex(of: "/") {
-          let directory = "\(temporary)/\(name[..<slash])"
-          if access(directory, F_OK) != 0 {
-            try make(directory)
-            directories.append(directory)
-          }
-        }
-        let path = "\(temporary)/\(name)"
-        open.append((try FileBytes.create(path, bytes), path))
-      }
-      for (file, path) in open { try FileBytes.synchronize(file, path) }
+      try makeDirectories(for: name)
+      let path = "\(temporary)/\(name)"
+      let descriptor = try FileBytes.create(path, bytes)
+      state.withLock { $0.files.append((descriptor, path)) }
+    } catch {
+      state.withLock { $0.error = $0.error ?? error }
+    }
+  }
+
+  /// Makes what was written the output. An old output is replaced at once.
+  func finish() throws(FileError) {
+    do throws(FileError) {
+      let (files, directories, error) = state.withLock { ($0.files, $0.directories, $0.error) }
+      if let error { throw error }
+      for file in files { try FileBytes.synchronize(file.descriptor, file.path) }
       for directory in directories { try synchronize(directory) }
       try replace()
     } catch {
-      Self.remove(temporary)
+      discard()
       throw error
+    }
+  }
+
+  /// Takes away what was written.
+  func discard() { Self.remove(temporary) }
+
+  private func makeDirectories(for name: String) throws(FileError) {
+    let inner = name.lastIndex(of: "/").map { "\(temporary)/\(name[..<$0])" }
+    for directory in [temporary, inner].compactMap({ $0 }) {
+      try state.withLock { (state) throws(FileError) in
+        guard !state.directories.contains(directory) else { return }
+        try make(directory)
+        state.directories.append(directory)
+      }
     }
   }
 

@@ -19,11 +19,10 @@ import Testing
         policy.firewall?.regularChains[index].policy = nil
       }
       let ruleset = Lowering.lower(policy, digest: [UInt8](repeating: 0xab, count: 32))
-      var ids: [String] = []
-      let messages = try BatchEncoder.encode(ruleset) { id in
-        ids.append(id)
-        return UInt32(ids.count)
-      }
+      let ids = Set(ruleset.tables.flatMap(\.chains).flatMap(\.rules).map(\.id)).sorted()
+      // 0 is no rule.
+      let numbers = Dictionary(uniqueKeysWithValues: zip(ids, UInt32(1)...))
+      let messages = try BatchEncoder.encode(ruleset) { numbers[$0] ?? 0 }
       let late = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: { _ in 0 }).flatMap(\.messages)
       let table = try #require(StoredBatch.decode((messages + late).map(\.bytes)).first)
       var names: [String: String] = [:]

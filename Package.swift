@@ -33,8 +33,8 @@ let memoryStrict: Set<String> = [
 /// every change of a byte of a bundle, or walk thousands of random policies to their ends, which takes minutes
 /// otherwise.
 let alwaysOptimized: Set<String> = [
-  "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyModel", "PolicySyntax",
-  "Ruleset", "SHA2", "TextBackends", "packet-sampler",
+  "Analysis", "BundleFormat", "CanonicalJSON", "Diagnostics", "NFTables", "PolicyChecker", "PolicyModel",
+  "PolicySyntax", "Ruleset", "SHA2", "TextBackends", "packet-sampler",
 ]
 
 /// Embedded Swift against musl: no runtime, no library but libc.

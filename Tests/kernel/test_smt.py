@@ -144,6 +144,8 @@ def packet(text):
             number = {"icmp": 1, "icmpv6": 58, "gre": 47, "esp": 50, "ah": 51, "sctp": 132, "dccp": 33,
                       "udplite": 136, "igmp": 2, "vrrp": 112, "ospf": 89}[word]
             values[PROTOCOL] = z3.BitVecVal(number, 8)
+            if number in (1, 58) and words.peek() and words.peek()[0].isdigit():
+                words.take()  # Type and code, which no rule here asks for.
         elif word in ("from", "to"):
             one = ipaddress.ip_address(words.take())
             values[IPV6] = z3.BoolVal(one.version == 6)
@@ -284,7 +286,7 @@ class Solver(unittest.TestCase):
         before, after = outcome(old, default), outcome(new, default)
         found = self.diff(policy(old, default), policy(new, default))
         self.assertEqual(found["unknown"], [])
-        seen = {}
+        seen, cut = {}, set()
         for change in found["changes"]:
             pair = OUTCOMES[change["before"]], OUTCOMES[change["after"]]
             difference = z3.And(before == pair[0], after == pair[1])
@@ -295,8 +297,12 @@ class Solver(unittest.TestCase):
             others = seen.setdefault(pair, [])
             # One change for each pair of rules that decide: they do not overlap.
             self.assertIsNone(is_satisfied(z3.And(regions, z3.Or(others))), change)
-            others.append(regions if change["regions-complete"] else z3.BoolVal(True))
+            others.append(regions)
+            if not change["regions-complete"]:
+                cut.add(pair)
         for pair in [(first, second) for first in range(3) for second in range(3) if first != second]:
+            if pair in cut:
+                continue  # Not all of its regions are printed.
             left = z3.And(before == pair[0], after == pair[1], z3.Not(z3.Or(seen.get(pair, []))))
             self.assertIsNone(is_satisfied(left), "not said: %s" % (pair,))
         self.assertEqual(found["same"], not seen)

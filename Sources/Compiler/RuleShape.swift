@@ -144,6 +144,8 @@ struct RuleShape: Equatable {
   }
 
   /// An order for comparing; the one that matters is that of asking, of which a packet sees nothing.
+  ///
+  /// Written out here too, for what is checked by it shares no table with the lowering.
   private static func rank(_ condition: Match.Condition) -> Int {
     switch condition {
     case .protocols: 0

@@ -213,6 +213,18 @@ static inline long lockdown_netlink_receive(int descriptor, uint8_t *into, size_
     }
 }
 
+// Waits until every packet that is on its way now has left all its hooks: a grace period of RCU, which packet_release of
+// net/packet/af_packet.c waits for. Where there are no such sockets, a time that no packet takes from one hook to the next.
+static inline void lockdown_wait_for_packets(void) {
+    int descriptor = socket(17 /* AF_PACKET */, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor >= 0) {
+        close(descriptor);
+        return;
+    }
+    struct timespec time = {1, 0};
+    while (nanosleep(&time, &time) < 0 && errno == EINTR) {}
+}
+
 // A socket of NETLINK_AUDIT.
 static inline long lockdown_audit_socket(void) {
     return lockdown_result(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 9));

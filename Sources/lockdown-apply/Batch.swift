@@ -17,16 +17,12 @@ struct Batch {
   private static let subsystem: UInt16 = 10
 
   /// Where no table of ours is: everything is added, and a table that appears meanwhile is an error.
-  ///
-  /// - Parameter others: tables of ours that are there; they go last, when the policy's is whole.
-  static func fresh(_ wanted: WantedTable, generation: UInt32, others: OtherTables) -> Batch {
+  static func fresh(_ wanted: WantedTable, generation: UInt32) -> Batch {
     var batch = Batch()
     var head = beginning(wanted, generation)
     head.setFlags(Wire.exclusive)
     for position in 0..<wanted.sets.count { batch.sets.append(position) }
-    var stale = MessageWriter()
-    batch.remove(others, &stale)
-    batch.finish(wanted, head, from: WantedTable.table + 1, stale: stale)
+    batch.finish(wanted, head, from: WantedTable.table + 1, stale: MessageWriter())
     return batch
   }
 
@@ -58,7 +54,6 @@ struct Batch {
     for index in comparison.staleBaseChains {
       batch.remove(Wire.deleteChain, "base chain", live, live.chains[index], &stale)
     }
-    batch.remove(live.others, &stale)
     batch.finish(wanted, head, from: wanted.firstRuleMessage, stale: stale)
     return batch
   }
@@ -91,11 +86,13 @@ struct Batch {
     return batch
   }
 
-  static func removing(_ table: OwnTable, generation: UInt32) -> Batch {
+  /// Tables that others have taken the place of; nobody may be on the way from one of their hooks to theirs.
+  static func removing(_ tables: OtherTables, generation: UInt32) -> Batch {
     var batch = Batch()
     var head = MessageWriter()
     begin(&head, generation)
-    batch.beginRemoval(Wire.deleteTable, table, &head)
+    if tables.closed { batch.beginRemoval(Wire.deleteTable, .closed, &head) }
+    if tables.trying { batch.beginRemoval(Wire.deleteTable, .trying, &head) }
     batch.end(head)
     return batch
   }
@@ -143,17 +140,6 @@ struct Batch {
     removals.append(text.bytes)
   }
 
-  private mutating func remove(_ others: OtherTables, _ writer: inout MessageWriter) {
-    if others.closed { remove(.closed, &writer) }
-    if others.trying { remove(.trying, &writer) }
-  }
-
-  @inline(never)
-  private mutating func remove(_ table: OwnTable, _ writer: inout MessageWriter) {
-    beginRemoval(Wire.deleteTable, table, &writer)
-    removals.append(Array(table.name))
-  }
-
   func beginRemoval(_ type: UInt16, _ table: OwnTable, _ writer: inout MessageWriter) {
     writer.begin(
       Wire.subsystem | type, flags: Wire.request, sequence: Wire.firstRemoval + UInt32(removals.count),
@@ -166,12 +152,17 @@ struct Batch {
     var batch = Batch()
     var head = MessageWriter()
     begin(&head, generation)
-    head.begin(Wire.subsystem | Wire.deleteElements, flags: Wire.request, sequence: 0, family: Wire.inet)
-    head.append(1, text: OwnTable.closed.name)
-    // Without a list of elements it is about all of them.
-    head.append(2, text: "waiting")
+    empty("waiting", of: .closed, &head)
     batch.end(head)
     return batch
+  }
+
+  @inline(never)
+  static func empty(_ set: StaticString, of table: OwnTable, _ writer: inout MessageWriter) {
+    writer.begin(Wire.subsystem | Wire.deleteElements, flags: Wire.request, sequence: 0, family: Wire.inet)
+    writer.append(1, text: table.name)
+    // Without a list of elements it is about all of them.
+    writer.append(2, text: set)
   }
 
   /// Only the last message before the end asks for an acknowledgement, so the bundle's last one is copied.

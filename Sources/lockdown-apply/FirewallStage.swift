@@ -37,13 +37,13 @@ struct FirewallStage: ~Copyable {
   private var restarts = 0
   private var retries = 0
   private var hasMetNewTable = false
-  /// This run has made the table, with nothing but sets.
-  private var hasMadeTable = false
   /// Sets of the bundle, by position, that were loaded before the rules that look them up.
   private var ahead: [Int] = []
   /// Sets of the bundle, by position, that batches of this run have made, and the generation that the last of these
   /// has led to: as long as it is the kernel's, they hold what was sent.
   private var made: (sets: [Int], generation: UInt32) = ([], 0)
+  /// Tables of ours that stand beside, at the last look.
+  private var others = OtherTables()
 
   init(_ reader: BundleReader, _ table: OwnTable) throws(NetlinkSocket.Failure) {
     wanted = WantedTable(reader, table)
@@ -54,7 +54,16 @@ struct FirewallStage: ~Copyable {
   /// kernel's own clean-up, and other work can be done meanwhile.
   mutating func run(_ options: Options, _ report: FirewallReport) -> FirewallOutcome {
     let outcome = attemptAll(options, report)
-    if case .refused = outcome { takeBackSetsAhead(report) }
+    switch outcome {
+    case .refused: takeBackSetsAhead(report)
+    case .equal(let form):
+      if others.isEmpty || wanted.isClosedStage { return outcome }
+      do { return try removeOthers(form, report) } catch {
+        report.fail("netlink", errorNumber: error.errorNumber)
+        return .unknown
+      }
+    case .different, .unknown: break
+    }
     return outcome
   }
 
@@ -80,22 +89,16 @@ struct FirewallStage: ~Copyable {
     if try !socket.holds(wanted.kind) {
       // What is asked behind the generation is so when the batch comes, or that is refused.
       before = try socket.generation()
-      var others = OtherTables()
-      others.closed = try socket.holds(wanted.isClosedStage ? .policy : .closed)
-      others.trying = try socket.holds(.trying)
-      if wanted.isClosedStage, !others.isEmpty { return .equal(.unchanged) }
+      if wanted.isClosedStage {
+        if try socket.holds(.policy) { return .equal(.unchanged) }
+        if try socket.holds(.trying) { return .equal(.unchanged) }
+      }
       report.loadedBefore = []
       if options.looksOnly {
         report.differences = [Array("the table is not there")]
         return .different
       }
-      // What stood in the policy's place must not go a moment before such sets are filled.
-      if options.readsBack, !others.isEmpty, !wanted.intervalSets.isEmpty {
-        let outcome = try sendAhead(wanted.intervalSets, before: before, report)
-        hasMadeTable = !ahead.isEmpty
-        return outcome
-      }
-      batch = .fresh(wanted, generation: before.number, others: others)
+      batch = .fresh(wanted, generation: before.number)
       form = .fresh
     } else if wanted.isClosedStage, !report.wasSent, !options.isCheck {
       return .equal(.unchanged)
@@ -106,19 +109,20 @@ struct FirewallStage: ~Copyable {
       }
       before = generation
       report.take(foreign: live)
-      report.loadedBefore = hasMadeTable ? [] : LoadedIdentity.label(of: live)
+      report.loadedBefore = LoadedIdentity.label(of: live)
       guard let comparison else { return nil }
+      if options.looksOnly { comparison.noteOthers() }
       if comparison.isEqual {
         report.generation = (before.number, before.number)
         return .equal(report.committedForm ?? .unchanged)
       }
-      if !hasMadeTable { report.take(differences: comparison) }
+      report.take(differences: comparison)
       if options.looksOnly { return .different }
       if options.readsBack, !comparison.setsAhead.isEmpty {
         return try sendAhead(comparison.setsAhead, before: before, report)
       }
       batch = .replacing(live, by: wanted, comparison, generation: before.number)
-      form = hasMadeTable ? .fresh : .replaced(removals: batch.removals.count)
+      form = .replaced(removals: batch.removals.count)
     }
     return try commit(batch, form, before: before, options, report)
   }
@@ -148,10 +152,7 @@ struct FirewallStage: ~Copyable {
     guard !ahead.isEmpty else { return }
     do {
       let before = try socket.generation()
-      let batch =
-        hasMadeTable
-        ? Batch.removing(wanted.kind, generation: before.number)
-        : Batch.takingBack(ahead, of: wanted, generation: before.number)
+      let batch = Batch.takingBack(ahead, of: wanted, generation: before.number)
       guard try socket.makeSendRoom(batch.count) >= batch.count else { return report.note(Self.leftBehind) }
       try socket.send(batch.head, wanted.bytes, batch.body, batch.tail)
       let answers = BatchAnswers(&socket)
@@ -161,6 +162,40 @@ struct FirewallStage: ~Copyable {
   }
 
   private static var leftBehind: StaticString { "sets that no rule uses are left; the next run removes them" }
+
+  /// Takes away what stood in the policy's place, in a batch of its own: the hook of a table that goes accepts what comes,
+  /// and a packet that set out before may have no other one before it.
+  private mutating func removeOthers(
+    _ form: FirewallForm, _ report: FirewallReport
+  ) throws(NetlinkSocket.Failure) -> FirewallOutcome {
+    lockdown_wait_for_packets()
+    var form = form
+    for _ in 0...Self.maximumRestarts {
+      let before = try socket.generation()
+      others.closed = try socket.holds(.closed)
+      others.trying = try socket.holds(.trying)
+      if others.isEmpty { return .equal(form) }
+      guard try socket.holds(.policy) else {
+        report.fail("somebody took the table away", errorNumber: 0)
+        return .unknown
+      }
+      let batch = Batch.removing(others, generation: before.number)
+      guard try send(batch, report) else { return .unknown }
+      report.wasSent = true
+      let answers = BatchAnswers(&socket)
+      let after = try socket.generation()
+      report.generation = (report.generation.before, after.number)
+      guard let error = answers.errors.first else {
+        if case .unchanged = form { form = .replaced(removals: others.closed && others.trying ? 2 : 1) }
+        continue
+      }
+      if error.errorNumber == ErrorNumber.restart { continue }
+      report.fail("the table from before cannot be taken away", errorNumber: error.errorNumber)
+      return .unknown
+    }
+    report.fail("the table from before is there again each time", errorNumber: 0)
+    return .unknown
+  }
 
   /// False: not sent, and the report says why.
   private mutating func send(_ batch: Batch, _ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
@@ -280,6 +315,7 @@ struct FirewallStage: ~Copyable {
       let comparison = live.table == nil ? nil : TableComparison(wanted: wanted, live: live)
       if live.isConsistent, let comparison { try askForLargeSets(comparison, live, at: before.number) }
       let after = try socket.generation()
+      others = live.others
       if live.isConsistent, before.number == after.number { return (after, live, comparison) }
     }
     return nil

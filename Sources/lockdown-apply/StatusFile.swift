@@ -12,7 +12,12 @@ enum StatusFile {
     name.add(Int(getpid()))
     name.add(byte: 0)
     let temporary = name.bytes
-    let descriptor = unsafe lockdown_open_at(lockdown_here, temporary, lockdown_open_new, 0o644)
+    var descriptor = unsafe lockdown_open_at(lockdown_here, temporary, lockdown_open_new, 0o644)
+    if -descriptor == ErrorNumber.exists {
+      // Of a process with this number that was killed.
+      _ = unsafe lockdown_remove(temporary)
+      descriptor = unsafe lockdown_open_at(lockdown_here, temporary, lockdown_open_new, 0o644)
+    }
     guard descriptor >= 0 else { return -descriptor }
     let isWritten = text.write(to: Int32(descriptor))
     let synced = lockdown_sync(Int32(descriptor))

@@ -37,8 +37,6 @@ final class TableComparison {
     if let table = live.table, !attributes.isEqual(wanted.attributes(WantedTable.table), table, .table) {
       note("changed: flags of table", wanted.bytes, wanted.name(WantedTable.table))
     }
-    if live.others.closed { noteOther(.closed) }
-    if live.others.trying { noteOther(.trying) }
     compareChains()
     compareObjects()
     compareSets()
@@ -78,6 +76,12 @@ final class TableComparison {
   }
 
   private func noteLive(_ text: StaticString, _ item: LiveTable.Item) { note(text, live.bytes, item.name) }
+
+  /// A table of ours beside the policy's is a difference for who only looks; an apply takes it away at its end.
+  func noteOthers() {
+    if live.others.closed { noteOther(.closed) }
+    if live.others.trying { noteOther(.trying) }
+  }
 
   @inline(never)
   private func noteOther(_ table: OwnTable) {

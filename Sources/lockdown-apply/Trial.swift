@@ -33,7 +33,7 @@ enum Trial {
   /// The clock of a table, which does not run yet.
   static func addClock(of table: OwnTable, _ writer: inout MessageWriter) {
     // NFT_SET_TIMEOUT; nft's TYPE_NFPROTO, of one byte.
-    addSet(table, clock, flags: 0x10, type: 2, length: 1, size: 2, seconds: 0, &writer)
+    addSet(table, clock, flags: 0x10, type: 2, length: 1, size: 4, seconds: 0, &writer)
   }
 
   /// Lets it run, for so many seconds.
@@ -45,6 +45,12 @@ enum Trial {
     var list = attribute(1 | nested, key([2]) + timeout)
     list.append(contentsOf: attribute(1 | nested, key([10]) + timeout))
     writer.append(3 | nested, payload: list)
+  }
+
+  /// Lets that of the tried table run anew: one that runs cannot be set.
+  static func restartClock(seconds: Int, _ writer: inout MessageWriter) {
+    Batch.empty(clock, of: .trying, &writer)
+    startClock(of: .trying, seconds: seconds, &writer)
   }
 
   @inline(never)

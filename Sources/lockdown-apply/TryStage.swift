@@ -10,6 +10,16 @@ struct TryStage: ~Copyable {
 
   init() throws(NetlinkSocket.Failure) { socket = try NetlinkSocket() }
 
+  private enum Step {
+    case load
+    case rule
+    /// By `lockdown_milliseconds`.
+    case silence(before: Int64)
+  }
+
+  /// Seconds for which the new table rules beside the one from before, until that falls silent.
+  private static let overlap = 4
+
   /// What came of a batch.
   private enum Sent {
     case committed
@@ -22,40 +32,54 @@ struct TryStage: ~Copyable {
 
   // MARK: Loading
 
-  /// In two batches: the new table comes first and says nothing, and then the clocks run. The kernel publishes elements
-  /// of interval sets a moment after the rules of their batch.
+  /// In three batches. The new table comes first and says nothing, for the kernel publishes elements of interval sets a
+  /// moment after the rules of their batch. Then it rules, beside the one from before; and when no packet is on its way
+  /// that has met neither, the one from before falls silent.
   mutating func load(_ reader: BundleReader, seconds: Int, _ report: FirewallReport) -> FirewallOutcome {
     let wanted = WantedTable(reader, .trying)
-    var isThere = false
+    var step = Step.load
     do {
-      for _ in 0...(2 * Self.maximumRestarts) {
+      for _ in 0...(3 * Self.maximumRestarts) {
         // What an earlier try has left.
-        if !isThere, try socket.holds(.trying), try !takeAway(report) { return .refused }
+        if case .load = step, try socket.holds(.trying), try !takeAway(report) { return .refused }
         let generation = try socket.generation()
         var isFirst = true
-        let batch =
-          isThere
-          ? try starting(seconds, generation: generation.number, &isFirst)
-          : Self.loading(wanted, seconds, generation: generation.number)
+        let batch: Batch
+        switch step {
+        case .load: batch = Self.loading(wanted, seconds, generation: generation.number)
+        case .rule: batch = Self.ruling(generation: generation.number)
+        case .silence(let end):
+          // The end of that clock must not come first.
+          guard lockdown_milliseconds() < end else {
+            step = .rule
+            continue
+          }
+          batch = try silencing(seconds, generation: generation.number, &isFirst)
+        }
         report.attempts += 1
+        let sent = lockdown_milliseconds()
         switch try send(batch, wanted.bytes, generation, report, wanted) {
         case .committed:
-          if isThere {
+          switch step {
+          case .load: step = .rule
+          case .rule:
+            lockdown_wait_for_packets()
+            step = .silence(before: sent + Int64(Self.overlap) * 500)
+          case .silence:
             if isFirst {
               report.note(
                 "there was no firewall of ours before: behind the try the host is as open as now")
             }
             return .equal(.fresh)
           }
-          isThere = true
         case .outrun: continue
         case .refused:
-          if isThere { _ = try takeAway(report) }
+          if case .load = step {} else { _ = try takeAway(report) }
           return .refused
         case .doubtful: return try takeAway(report) ? .refused : .unknown
         }
       }
-      if isThere { _ = try takeAway(report) }
+      if case .load = step {} else { _ = try takeAway(report) }
       report.fail("other writers changed the ruleset each time", errorNumber: ErrorNumber.restart)
       return .refused
     } catch {
@@ -84,8 +108,17 @@ struct TryStage: ~Copyable {
     return batch
   }
 
+  private static func ruling(generation: UInt32) -> Batch {
+    var batch = Batch()
+    var head = MessageWriter()
+    Batch.begin(&head, generation)
+    Trial.restartClock(seconds: overlap, &head)
+    batch.end(head)
+    return batch
+  }
+
   /// - Parameter isFirst: becomes false where there is a table of ours from before.
-  private mutating func starting(
+  private mutating func silencing(
     _ seconds: Int, generation: UInt32, _ isFirst: inout Bool
   ) throws(NetlinkSocket.Failure) -> Batch {
     var batch = Batch()
@@ -108,7 +141,7 @@ struct TryStage: ~Copyable {
         Trial.addLead(of: table, dumped.copy(name), whileTrying: true, &head)
       }
     }
-    Trial.startClock(of: .trying, seconds: seconds + 1, &head)
+    Trial.restartClock(seconds: seconds + 1, &head)
     batch.end(head)
     return batch
   }
@@ -167,8 +200,10 @@ struct TryStage: ~Copyable {
   // MARK: Taking away
 
   /// The tables from before rule again, and nothing of a try is left. False: the report says why.
+  ///
+  /// In two batches: no packet may meet the one from before while that is silent, and the other when that is gone.
   mutating func takeAway(_ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
-    for _ in 0...Self.maximumRestarts {
+    for _ in 0...(2 * Self.maximumRestarts) {
       let generation = try socket.generation()
       var batch = Batch()
       var writer = MessageWriter()
@@ -176,11 +211,18 @@ struct TryStage: ~Copyable {
       let start = writer.count
       try addRemovals(of: .policy, batch, &writer)
       try addRemovals(of: .closed, batch, &writer)
-      // Last, so that each moment has one that rules.
-      if try socket.holds(.trying) { batch.beginRemoval(Wire.deleteTable, .trying, &writer) }
-      guard writer.count > start else { return true }
+      let isLast = writer.count == start
+      if isLast {
+        guard try socket.holds(.trying) else { return true }
+        lockdown_wait_for_packets()
+        batch.beginRemoval(Wire.deleteTable, .trying, &writer)
+      } else if try Trial.left(&socket) != nil {
+        // Whatever becomes of this process, it is no longer than that beside the other.
+        Trial.restartClock(seconds: Self.overlap, &writer)
+      }
       batch.end(writer)
       switch try send(batch, [], generation, report, nil) {
+      case .committed where !isLast: continue
       case .committed: return true
       case .refused: return false
       case .outrun, .doubtful: continue

@@ -75,13 +75,7 @@ final class WantedTable {
     }
   }
 
-  /// Sets, by position, whose elements the kernel publishes a moment after the rules of the same batch.
-  var intervalSets: [Int] {
-    var positions: [Int] = []
-    for position in 0..<sets.count where isInterval(position) { positions.append(position) }
-    return positions
-  }
-
+  /// Whether the kernel publishes the elements of a set a moment after the rules of the same batch.
   func isInterval(_ position: Int) -> Bool {
     // NFTA_SET_FLAGS; NFT_SET_INTERVAL.
     (bytes.number(3, in: attributes(sets[position].message)) ?? 0) & 4 != 0

@@ -74,7 +74,7 @@ class TryTestCase(support.KernelTestCase):
         found = {port: self.arrives(port) for port in (1001, 1500, 2001, 3000)}
         return None if None in found.values() else [port for port, arrives in found.items() if arrives]
 
-    RULED_BY = {"old": [1001, 1500], "new": [2001], "nobody": [1001, 1500, 2001, 3000], "closed": []}
+    RULED_BY = {"old": [1001, 1500], "new": [2001], "nobody": [1001, 1500, 2001, 3000], "closed": [], "both": []}
 
     def ruled_by(self, name):
         self.assertEqual(self.open_ports(), self.RULED_BY[name], name)
@@ -303,7 +303,8 @@ class Failures(FailureTestCase):
 
 class Kills(TryTestCase):
     """SIGKILL at the entry of system calls of a try, a confirmation and a revert, and of the closed stage and what follows
-    it: one of both rules, whole, and the next run converges. LOCKDOWN_KILLS takes all of them, and not each sixth."""
+    it: one of both rules, whole, or for some seconds both, and the next run converges. LOCKDOWN_KILLS takes all of them,
+    and not each sixth."""
 
     CALLS = ("sendmsg", "recvfrom", "openat", "write", "bind", "socket", "setsockopt", "fsync", "rename", "unlink", "close")
     STEP = 1 if os.environ.get("LOCKDOWN_KILLS") else 6
@@ -340,6 +341,9 @@ class Kills(TryTestCase):
             fired += 1
             with self.subTest(call=name, number=number):
                 self.assertIn(self.open_ports(), [self.RULED_BY[state] for state in states])
+                if "both" in states and self.open_ports() == self.RULED_BY["both"]:
+                    # The kernel ends it.
+                    self.wait_for("old", 8)
                 then()
         return fired
 
@@ -357,12 +361,12 @@ class Kills(TryTestCase):
                 self.assertNotIn("trying", self.host.listing())
                 self.assertIn("firewall: unchanged", support.run(command(old)).stderr)
 
-        fired = self.matrix([command(old)], load, ("old", "new"), back_to_old)
+        fired = self.matrix([command(old)], load, ("old", "new", "both"), back_to_old)
         fired += self.matrix([], load, ("nobody", "new"), back_to_old)
         fired += self.matrix([closed], load, ("closed", "new"), back_to_old)
         fired += self.matrix([command(old), load], confirm, ("new",), back_to_old)
         fired += self.matrix([load], confirm, ("new",), back_to_old)
-        fired += self.matrix([command(old), load], revert, ("old", "new"), back_to_old)
+        fired += self.matrix([command(old), load], revert, ("old", "new", "both"), back_to_old)
         fired += self.matrix([], closed, ("nobody", "closed"), back_to_old)
         fired += self.matrix([closed], command(old), ("closed", "old"), back_to_old)
         support.note("%d kills" % fired)

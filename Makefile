@@ -64,11 +64,11 @@ unit: $(if $(BUILT),,build)
 
 kernel: $(if $(BUILT),,build release)
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
-	  /usr/bin/python3 Tests/kernel/run.py
+	  /usr/bin/python3 Tests/run.py kernel
 
 test-vm: $(if $(BUILT),,setup-test release) ## the applier on Debian's kernel in virtual machines; inputs are fetched once into .build/vm
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
-	  /usr/bin/python3 -m unittest discover --start-directory Tests/vm --verbose
+	  /usr/bin/python3 Tests/run.py vm
 
 generated: ## generated files are what their generators make
 	git diff --exit-code --stat -- schema docs

@@ -1,6 +1,6 @@
-"""Runs all tests of this folder in several processes at once, and says how long each took.
+"""Runs all tests of a folder in several processes at once, and says how long each took.
 
-    python3 Tests/kernel/run.py [--workers N] [NAME…]
+    python3 Tests/run.py kernel|vm [--workers N] [NAME…]
 
 A name is a module, or a module and a class, as in `test_cli` or `test_cli.Help`. The unit of work is a class, whose
 fixtures are shared. Each process has a mount namespace with a /run/lockdown of its own, so that appliers of two tests
@@ -22,17 +22,17 @@ import threading
 import time
 import unittest
 
-FOLDER = pathlib.Path(__file__).resolve().parent
+HERE = pathlib.Path(__file__).resolve().parent
 
 # The longest first, so that no process is left with one of them at the end; the others follow by name.
-FIRST = ["test_flood.Exchange", "test_flood.Ranges"]
+FIRST = ["test_flood.Exchange", "test_flood.Ranges", "test_boot.Systemd", "test_modules.Denied", "test_apply.Flood"]
 
 # linux/sched.h, linux/mount.h.
 CLONE_NEWNS = 0x20000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 
 
-def classes():
+def classes(folder):
     """Every test class by name, with how many tests it has."""
     found = {}
 
@@ -47,7 +47,7 @@ def classes():
                 raise SystemExit(str(getattr(item, "_exception", item)))
             found.setdefault("%s.%s" % (kind.__module__, kind.__qualname__), [0, kind])[0] += 1
 
-    visit(unittest.TestLoader().discover(str(FOLDER)))
+    visit(unittest.TestLoader().discover(str(folder)))
     return found
 
 
@@ -110,10 +110,9 @@ def own_folder_of_the_applier():
 
 
 class Worker:
-    def __init__(self):
+    def __init__(self, folder):
         self.process = subprocess.Popen(
-            [sys.executable, str(FOLDER / "run.py"), "--work"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True)
+            [sys.executable, __file__, "--work", str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self, name):
         self.process.stdin.write(name + "\n")
@@ -128,14 +127,14 @@ class Worker:
         return self.process.wait()
 
 
-def run_all(names, workers):
+def run_all(folder, names, workers):
     """The answers, in the order in which they come."""
     waiting, answers = queue.Queue(), queue.Queue()
     for name in names:
         waiting.put(name)
 
     def serve():
-        worker = Worker()
+        worker = Worker(folder)
         try:
             while True:
                 answers.put(worker.run(waiting.get_nowait()))
@@ -161,11 +160,15 @@ def run_all(names, workers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", choices=["kernel", "vm"])
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--workers", type=int, help="the number of processors, and one more for kernel, whose tests wait a lot")
     options = parser.parse_args()
+    if options.workers is None:
+        options.workers = os.cpu_count() + (options.folder == "kernel")
 
-    known = classes()
+    folder = HERE / options.folder
+    known = classes(folder)
     wanted = {
         name: found for name, found in known.items()
         if not options.names or any(name == given or name.startswith(given + ".") for given in options.names)}
@@ -182,7 +185,7 @@ def main():
     began = time.monotonic()
     done, ran, skipped, bad, times, seconds = set(), 0, 0, [], [], []
     for names, workers in ((beside, options.workers), (sorted(alone), 1)):
-        for answer in run_all(names, min(workers, len(names))):
+        for answer in run_all(folder, names, min(workers, len(names))):
             if isinstance(answer, AssertionError):
                 bad.append(str(answer))
                 continue
@@ -214,7 +217,8 @@ def main():
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--work"]:
+    if sys.argv[1:2] == ["--work"]:
+        sys.path.insert(0, sys.argv[2])
         work()
     else:
         main()

@@ -11,7 +11,9 @@ internal import SHA2
 /// - where an effect may end its kernel rule before the verdict (`Effects.hasParts`), so that the rule becomes
 ///   several, and there is a limit or quota, which all of them must share, or a change to the packet or to a set,
 ///   after which its matches may no longer hold;
-/// - for `goto` in a base chain, whose end is the chain's policy: by a verdict, as for `return`.
+/// - for `goto` in a base chain, whose end is the chain's policy: by a verdict, as for `return`;
+/// - where the rule becomes several kernel rules, and what it does may change which of them a packet meets: a set that it
+///   asks is filled, and the packet comes back. Then one jump leads to a chain whose rules are all `goto`.
 ///
 /// `return` and `goto` of a regular chain leave the chain they stand in, which a chain below cannot do for it.
 /// There the rest of the caller becomes a chain of its own, and all ways are `goto`.
@@ -57,8 +59,13 @@ struct RuleLowering {
     guard !alternatives.isEmpty else { return Output() }
 
     var parts = Parts(rule: rule)
+    let mayMeetAnother =
+      Self.mayChangeAnswers(of: rule)
+      && alternatives.indices.contains { index in
+        alternatives[..<index].contains { $0.family == alternatives[index].family }
+      }
     let needsChain =
-      !exceptions.isEmpty || alternatives.count > 1 && effects.hasState
+      mayMeetAnother || !exceptions.isEmpty || alternatives.count > 1 && effects.hasState
       || effects.hasParts && (effects.hasBudget || !rule.changes.isEmpty) || effects.needsChain
     guard needsChain else {
       let rules = alternatives.flatMap { alternative in
@@ -79,7 +86,14 @@ struct RuleLowering {
       }
     }
     guard effects.leavesChain else {
-      let jumps = alternatives.map { parts.rule($0, [.verdict(.jump(name))]) }
+      let ways = mayMeetAnother ? names.take(for: rule.id) : nil
+      var jumps = alternatives.map { parts.rule($0, [.verdict(ways == nil ? .jump(name) : .goto(name))]) }
+      var generatedWays: [Chain] = []
+      if let ways {
+        generatedWays = [Chain(name: ways, base: nil, rules: jumps)]
+        let family = rule.families == .both ? nil : rule.families
+        jumps = [parts.rule(Conjunction().inFamily(family), [.verdict(.jump(ways))])]
+      }
       let guardOfVerdict = guardOfEffects(of: rule, effects, alternatives)
       let returns = exceptions.map { parts.rule($0, [.verdict(.return)]) }
       let generated = chains(returns, otherwise: .return) { part in
@@ -87,7 +101,7 @@ struct RuleLowering {
         let isGuarded = part.statements.contains(where: \.needsGuard)
         return isGuarded ? parts.rule(guardOfVerdict, part.statements) : parts.rule(part)
       }
-      return Output(rules: jumps, generatedChains: generated)
+      return Output(rules: jumps, generatedChains: generatedWays + generated)
     }
     let rest = names.take(for: rule.id)
     let onward = KernelVerdict.goto(rest)
@@ -96,6 +110,16 @@ struct RuleLowering {
     let leaving = exceptions.map { parts.rule($0, [.verdict(onward)]) }
     return Output(
       rules: rules, generatedChains: chains(leaving, otherwise: onward) { parts.rule($0) }, rest: rest)
+  }
+
+  /// Whether what a rule does to a packet that comes back may change what sets say of its addresses.
+  private static func mayChangeAnswers(of rule: Rule) -> Bool {
+    switch rule.verdict {
+    case .continue, .notrack: rule.changes.setUpdates.contains { update in rule.asks(set: update.set) }
+    // Rules of the chain may fill any.
+    case .jump: rule.asks(set: nil)
+    default: false
+    }
   }
 
   /// What a verdict below a jump must say again of the packets that come there: a reset answers TCP, a target has
@@ -254,6 +278,16 @@ struct Parts {
     result.anonymousSets.append(map)
     result.statements.append(.verdictMap(field, .anonymous(result.anonymousSets.count - 1)))
     return result
+  }
+}
+
+extension Rule {
+  /// Whether a match asks a set that packets or other programs fill: this one, or any.
+  fileprivate func asks(set name: String?) -> Bool {
+    matches.contains { match in
+      guard case .addresses(_, let addresses) = match.condition else { return false }
+      return name.map(addresses.allSets.contains) ?? !addresses.allSets.isEmpty
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 """Sets that packets and other programs fill, and limits and connections of each address, on the wire."""
 
+import re
 import socket
 import time
 
@@ -31,10 +32,10 @@ class SetsTestCase(support.KernelTestCase):
                              number, self.wire.near_mac, number, self.wire.near_mac))
         self.listeners = {}
 
-    def apply(self, rules, name="sets", more="", fill=None):
+    def apply(self, rules, name="sets", more="", fill=None, below=""):
         rules = ([fill] if fill else []) + rules
         extra = (DEFINITIONS + more).rstrip()
-        return support.compile_policy(support.small(rules, extra=extra, name=name)).apply(self.host)
+        return support.compile_policy(support.small(rules, extra=extra, name=name) + below).apply(self.host)
 
     def source(self, number, family=socket.AF_INET):
         return "10.1.0.%d" % number if family == socket.AF_INET else "2001:db8:1::%d" % number
@@ -106,6 +107,23 @@ class Filled(SetsTestCase):
         self.assertEqual(self.arrives(53), 0, "the rule's time, not the set's")
         self.arrives(24)
         self.assertEqual(self.arrives(53), 1)
+
+    def test_a_rule_acts_once_on_what_changes_its_own_answer(self):
+        """A source in two sets that the rule asks leaves one of them, by the rule or by the chain it jumps to."""
+        self.apply(["continue udp 70 from $scanners, $seen delete source $scanners count direct",
+                    "jump leave udp 71 from $scanners, $seen", "accept udp 70-71"],
+                   below="  chains:\n    leave:\n      - continue udp 71 delete source $scanners count below\n")
+        for family, suffix in zip(self.FAMILIES, "46"):
+            for port in (70, 71):
+                for name in ("scanners", "seen"):
+                    self.host.run(["nft", "add element inet lockdown %s_%s { %s }" % (
+                        name, suffix, self.source(1, family))])
+                with self.subTest(family=family, port=port):
+                    self.assertEqual(self.arrives(port, 1, family), 1)
+        listing = self.host.run(["nft", "list", "counters", "table", "inet", "lockdown"]).stdout
+        for name in ("direct", "below"):
+            found = re.search(r"counter %s \{\s*packets (\d+)" % name, listing)
+            self.assertEqual(found and found.group(1), "2", listing)
 
     def test_a_full_set_takes_no_more_and_the_verdict_acts(self):
         self.apply(["accept udp 23 add source $seen", "accept udp 53 from $seen"])

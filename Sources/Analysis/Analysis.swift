@@ -145,10 +145,25 @@ struct Prover {
     for meaning in [ipv4, ipv6] {
       let path = path(of: meaning, at: hook, isWhole: isWhole)
       let finding = meaning.finding(in: meaning.region(index), on: path, holds)
-      if ipv4.diagram.isExhausted || ipv6.diagram.isExhausted { return .unknown }
+      if isExhausted { return .unknown }
       if let finding { return .found(finding) }
     }
     return .none
+  }
+
+  func meaning(_ family: Families) -> Meaning { family == .ipv4 ? ipv4 : ipv6 }
+
+  var isExhausted: Bool { ipv4.diagram.isExhausted || ipv6.diagram.isExhausted }
+
+  /// What becomes of the packets of a stated region on the way that it is about; nil: could not tell.
+  mutating func outcomes(of region: Region, _ family: Families) -> Diagram.Reference? {
+    guard let index = regions[Self.key(.stated, region)],
+      !KernelChanges.isUnknown(boxes[index], region.hook, of: policy.firewall)
+    else { return nil }
+    let meaning = meaning(family)
+    let path = path(of: meaning, at: region.hook, isWhole: true)
+    let outcomes = meaning.diagram.choose(meaning.region(index), path, Diagram.impossible)
+    return meaning.diagram.isExhausted ? nil : outcomes
   }
 
   private mutating func path(of meaning: Meaning, at hook: Hook, isWhole: Bool) -> Diagram.Reference {
@@ -309,34 +324,19 @@ struct Prover {
       diagnostics.report(emptyRegion(region))
       return
     }
+    func violation() -> Answer {
+      ask(.stated, region, at: region.hook) { Self.isViolation(mode, outcome, $0, $1) }
+    }
     let answer: Answer
-    switch (mode, outcome) {
-    case (.plain, .accept):
-      answer = ask(.stated, region, at: region.hook) { $0.acceptances($1).contains(.never) }
-    case (.always, .accept):
-      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .always) }
-    case (.sometimes, .accept):
-      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .sometimes) }
-    case (.may, .accept):
-      // One packet that is certainly not always refused is enough.
-      switch ask(
-        .certain, region, at: region.hook,
-        {
-          let acceptances = $0.acceptances($1)
-          return !acceptances.isEmpty && !acceptances.contains(.never)
-        })
-      {
-      case .found: answer = .none
-      case .none: answer = ask(.stated, region, at: region.hook) { _, _ in true }
-      case .unknown: answer = .unknown
-      }
-    case (_, .drop):
-      answer = ask(.stated, region, at: region.hook) { !$0.acceptances($1).isSubset(of: .never) }
-    case (_, .reject):
-      answer = ask(.stated, region, at: region.hook) { table, outcome in
-        let acceptances = table.acceptances(outcome)
-        return !acceptances.isSubset(of: .never) || !acceptances.isEmpty && !table.isRejecting(outcome)
-      }
+    if mode == .may, outcome == .accept {
+      answer =
+        switch mayAccept(region) {
+        case .found: .none
+        case .none: violation()
+        case .unknown: .unknown
+        }
+    } else {
+      answer = violation()
     }
     let counterexample: Finding
     switch answer {
@@ -348,18 +348,47 @@ struct Prover {
       return
     case .found(let finding): counterexample = finding
     }
-    let found =
-      switch counterexample.acceptances {
-      case .always: "accepted"
-      case .sometimes: "accepted up to a limit"
-      case .never: counterexample.isRejected ? "rejected" : "dropped"
-      default: counterexample.acceptances.contains(.never) ? "perhaps refused" : "perhaps accepted"
-      }
     diagnostics.report(
       Diagnostic(
-        failure, at: statement.span, "this \(what) does not hold: a packet of the region is \(found)",
+        failure, at: statement.span,
+        "this \(what) does not hold: a packet of the region is \(Self.fate(of: counterexample))",
         related: decidedBy(counterexample),
         help: ["for example: \(Witness(from: counterexample.box, hook: region.hook).text)"]))
+  }
+
+  /// Whether an outcome of one packet breaks a statement. That some packet may be accepted, one packet that is
+  /// certainly not always refused shows, see ``mayAccept(_:)``; where there is none, each breaks it.
+  static func isViolation(
+    _ mode: Statement.Mode, _ outcome: Statement.Outcome, _ table: OutcomeTable, _ number: UInt32
+  ) -> Bool {
+    let acceptances = table.acceptances(number)
+    return switch (mode, outcome) {
+    case (.plain, .accept): acceptances.contains(.never)
+    case (.always, .accept): !acceptances.isSubset(of: .always)
+    case (.sometimes, .accept): !acceptances.isSubset(of: .sometimes)
+    case (.may, .accept): true
+    case (_, .drop): !acceptances.isSubset(of: .never)
+    case (_, .reject):
+      !acceptances.isSubset(of: .never) || !acceptances.isEmpty && !table.isRejecting(number)
+    }
+  }
+
+  /// A packet of a region that is certainly not always refused.
+  mutating func mayAccept(_ region: Region) -> Answer {
+    ask(.certain, region, at: region.hook) {
+      let acceptances = $0.acceptances($1)
+      return !acceptances.isEmpty && !acceptances.contains(.never)
+    }
+  }
+
+  /// What becomes of a packet, in one word or a few.
+  static func fate(of finding: Finding) -> String {
+    switch finding.acceptances {
+    case .always: "accepted"
+    case .sometimes: "accepted up to a limit"
+    case .never: finding.isRejected ? "rejected" : "dropped"
+    default: finding.acceptances.contains(.never) ? "perhaps refused" : "perhaps accepted"
+    }
   }
 
   private func decidedBy(_ finding: Finding) -> [Diagnostic.Label] {

@@ -38,14 +38,10 @@ extension PolicyCompiler {
   package static func query(_ statement: String, of bundle: LiftedPolicy) -> AnsweredPolicy<StatementAnswer> {
     ask(statement, .statement, of: bundle) { policy, question, diagnostics in
       guard case .statement(let statement) = question else { return nil }
-      switch statement.body {
-      case .packets: return decide(question, policy, &diagnostics)
-      case _ where bundle.origin == .kernel: return .unknown(statement, reason: "there are rules alone")
-      case .sysctl, .mount: return decide(question, policy, &diagnostics)
-      case .kernel, .module: return .unknown(statement, reason: "a bundle does not hold it")
-      case .systemCall: return .unknown(statement, reason: "a bundle holds the program of its filter alone")
-      case .refines: return .unknown(statement, reason: "a bundle does not hold all of its policy")
+      if let reason = ComparedSource.lifted(bundle).reasonNotToKnow(statement.body) {
+        return .unknown(statement, reason: reason)
       }
+      return decide(question, policy, &diagnostics)
     }
   }
 
@@ -54,8 +50,8 @@ extension PolicyCompiler {
   ) -> StatementAnswer? {
     guard case .statement(let statement) = question else { return nil }
     if let judgement = StatementJudge(policy).judge(statement.body) {
-      if case .fails(let reason) = judgement { return .setting(statement, failure: reason) }
-      return .setting(statement, failure: nil)
+      if case .unknown(let reason) = judgement { return .unknown(statement, reason: reason) }
+      return .setting(statement, failure: judgement.failure)
     }
     if case .refines(_, let other) = statement.body {
       return .setting(statement, failure: packetsWidened(policy, over: other)?.message)

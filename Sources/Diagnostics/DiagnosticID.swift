@@ -82,6 +82,11 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case fragmentAlone = "fragment/alone"
   case fragmentForbiddenKey = "fragment/forbidden-key"
 
+  // Benchmarks.
+  case benchmarkAlone = "benchmark/alone"
+  case benchmarkWanted = "benchmark/wanted"
+  case benchmarkControlTwice = "benchmark/control-twice"
+
   // Definitions.
   case mixedKinds = "define/mixed-kinds"
   case ambiguousKind = "define/ambiguous-kind"

@@ -16,6 +16,8 @@ import Testing
     .notEncodable: "a fault of the compiler itself",
     .mistranslated: "a fault of the compiler itself",
     .idCollision: "needs two ids with equal 56 bits of SHA-256; the checker's own test has them",
+    .benchmarkWanted: "about the other file of an audit; AuditTests",
+    .benchmarkControlTwice: "about the other file of an audit; AuditTests",
     .expectUnproved: "the budget of a proof; the analysis has its own test",
     .lintShadowed: "said by `check` alone; LintTests",
     .lintRedundant: "said by `check` alone; LintTests",

@@ -33,6 +33,7 @@ import Testing
     let elsewhere: Set<DiagnosticID> = [
       .extendsNoEffect, .extendsUnproved,  // the analyser
       .loosenExpired, .loosenEnding,  // judged on a day that is given
+      .benchmarkWanted, .benchmarkControlTwice,  // about a benchmark, which is no policy
       .notEncodable,  // the encoder of messages
       .mistranslated,  // what the messages mean
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser

@@ -17,7 +17,7 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
-COMMANDS = ("", "compile", "check", "diff", "refines", "query", "explain", "fmt", "apply", "inspect", "sandbox",
+COMMANDS = ("", "compile", "check", "diff", "refines", "audit", "query", "explain", "fmt", "apply", "inspect", "sandbox",
             "digest", "schema", "install", "uninstall", "stage", "rollback", "confirm", "revert")
 
 # One of each fate, by what the neighbour's packets meet.
@@ -326,6 +326,17 @@ class Sarif(CommandLine):
         for line, column in (start, end):
             self.assertLessEqual(line, len(lines))
             self.assertLessEqual(column, len(lines[line - 1]) + 1)
+
+    def test_audit(self):
+        """Controls that fail, that nobody could tell and that do not apply; those that pass are left out."""
+        self.write("new.cos", Questions.OLD.replace("tcp 22 from", "tcp 22, 8080 from"))
+        self.write("small.cos", Questions.BENCHMARK + "    unless:\n      - module dccp allowed\n")
+        run = self.log("new.cos", "--against", "small.cos", status=1, command="audit")
+        self.assertEqual([(result["ruleId"], result["level"]) for result in run["results"]],
+                         [("small/web", "error"), ("small/boot", "note")])
+        place = run["results"][0]["locations"][0]["physicalLocation"]
+        self.assertEqual((place["artifactLocation"]["uri"], place["region"]["startLine"]), ("new.cos", 13))
+        self.assertIn("for example: tcp from 10.20.0.0 ", run["results"][0]["message"]["text"])
 
     def test_clean(self):
         run = self.log("cos.cos", status=0)
@@ -901,6 +912,62 @@ sysctl:
         self.assertIn("tpc", self.call("refines", "broken.cos", "old.cos", status=1).stderr)
         self.call("refines", "old.cos", status=64)
         self.call("refines", "-", "-", status=64)
+
+    BENCHMARK = """benchmark: small
+language: 1
+source: A page that is made up
+controls:
+  - id: ssh
+    title: SSH is closed but for the administrators
+    expect:
+      - input drop ipv4 tcp 22 from not 10.20.0.0/16
+  - id: web
+    title: no unencrypted web
+    expect:
+      - input drop tcp 8080
+  - id: boot
+    title: memory is wiped
+    expect:
+      - kernel init_on_alloc at least 1
+"""
+
+    def test_audit(self):
+        self.write("small.cos", self.BENCHMARK)
+        done = self.call("audit", "new.cos", "--against", "small.cos", status=1).stdout
+        self.assertIn("fail: web: no unencrypted web\n  input drop tcp 8080: a packet of the region is accepted\n"
+                      "    for example: tcp from 10.20.0.0 port 40000 to 192.0.2.1 port 8080 in eth0 new\n"
+                      "    decided by new.cos:13: input/ssh: accept tcp 22, 8080 from $admin\n", done)
+        self.assertTrue(done.endswith("\n3 controls: 1 pass, 1 fail, 1 could not tell\n"), done)
+        for policy, threshold, status in (("new.cos", "fail", 1), ("new.cos", "none", 0), ("old.cos", "any", 2),
+                                          ("old.cos", "fail", 0)):
+            self.call("audit", policy, "--against", "small.cos", "--fail-on", threshold, status=status)
+        value = json.loads(self.call("audit", "new.cos", "--against", "small.cos", "--format", "json", status=1).stdout)
+        self.assertEqual([(control["id"], control["verdict"]) for control in value["controls"]],
+                         [("ssh", "pass"), ("web", "fail"), ("boot", "unknown")])
+        self.assertEqual(value["controls"][1]["findings"][0]["rule"]["line"], "new.cos:13")
+        self.assertEqual(value["summary"], {"pass": 1, "fail": 1, "unknown": 1, "not-applicable": 0})
+        # Of other sources, what they hold.
+        self.call("compile", "new.cos", "-o", "held")
+        for source in ("held/policy.bundle", "held/nftables.nft"):
+            value = json.loads(self.call("audit", source, "--against", "small.cos", "--format", "json", status=1).stdout)
+            self.assertEqual([control["verdict"] for control in value["controls"]], ["pass", "fail", "unknown"])
+        # One of the two may come from standard input.
+        self.assertEqual(self.call("audit", "-", "--against", "small.cos", input=self.OLD, status=2).stdout,
+                         self.call("audit", "old.cos", "--against", "small.cos", status=2).stdout.replace(
+                             "old.cos", "<stdin>"))
+        self.call("audit", "-", "--against", "-", status=64)
+        self.call("audit", "old.cos", status=64)
+        self.call("audit", "old.cos", "--against", "small.cos", "--fail-on", "some", status=64)
+        self.call("audit", "old.cos", "--against", "missing.cos", status=3)
+        self.call("audit", "missing.cos", "--against", "small.cos", status=3)
+        self.assertIn("benchmark/wanted", self.call("audit", "old.cos", "--against", "new.cos", status=1).stderr)
+        self.assertIn("benchmark/alone", self.call("audit", "small.cos", "--against", "small.cos", status=1).stderr)
+        self.assertIn("tpc", self.call("audit", "broken.cos", "--against", "small.cos", status=1).stderr)
+        self.write("empty.cos", self.BENCHMARK.replace("drop tcp 8080", "drop from $none").replace(
+            "controls:", "define:\n  none: { addresses: [] }\ncontrols:"))
+        done = self.call("audit", "old.cos", "--against", "empty.cos", status=1)
+        self.assertIn("expect/empty-region", done.stderr)
+        self.assertEqual(done.stdout, "")
 
     def test_capture(self):
         """What `--pcap` writes is read by tcpdump: the packets of the examples, with right lengths and checksums."""

@@ -16,6 +16,11 @@ extension Checker {
       }
     }
     readArguments()
+    resolveDefinitions()
+  }
+
+  /// All of them, so that a fault is found whether or not they are used.
+  mutating func resolveDefinitions() {
     for name in definitions.names { _ = value(of: name) }
   }
 

@@ -3,8 +3,8 @@ package import PolicyModel
 
 /// Decides facts about keyed domains: sysctls, modules, mounts, the kernel's command line (LANGUAGE.md §8).
 ///
-/// Pure: the policy's effective values against what a statement claims. What is not known fails, with the
-/// reason.
+/// Pure: the policy's effective values against what a statement claims. What is not known is not claimed: an
+/// expectation fails by it, with the reason.
 package struct StatementJudge {
   /// Nil: the statement is about packets, or what it says of settings holds and the rest is about packets; that is not
   /// decided here.
@@ -12,6 +12,16 @@ package struct StatementJudge {
     case holds
     /// With the reason, as the end of a sentence.
     case fails(String)
+    /// It depends on what the policy does not say; with the reason.
+    case unknown(String)
+
+    /// Why it is not known to hold.
+    package var failure: String? {
+      switch self {
+      case .holds: nil
+      case .fails(let reason), .unknown(let reason): reason
+      }
+    }
   }
 
   private let policy: HostPolicy
@@ -19,8 +29,14 @@ package struct StatementJudge {
 
   package init(_ policy: HostPolicy) {
     self.policy = policy
-    sysctls = EffectiveSysctls(
-      policy.sysctls.compactMap { setting in (try? SysctlKey(setting.key)).map { ($0, setting.value) } })
+    var settings = policy.sysctls.compactMap { setting in
+      (try? SysctlKey(setting.key)).map { ($0, setting.value) }
+    }
+    // The seal is that key, written last (APPLY.md §10).
+    if policy.modules.seal == .afterBoot, let key = try? SysctlKey("kernel.modules_disabled") {
+      settings.append((key, "1"))
+    }
+    sysctls = EffectiveSysctls(settings)
   }
 
   package func judge(_ body: Statement.Body) -> Judgement? {
@@ -45,19 +61,21 @@ package struct StatementJudge {
       // Of two names for a setting, the one that is asked for.
       let name = place == key.canonical ? key.text : place.text
       guard let value = sysctls.value(at: place) else {
-        return .fails("the policy does not set `\(name)`, and the kernel's own value is not known")
+        return .unknown("the policy does not set `\(name)`, and the kernel's own value is not known")
       }
+      let found =
+        "`\(name)` is `\(value)`" + (sysctls.deciding(place).isEmpty ? ", the kernel's own value" : "")
       switch comparison {
       case .mentioned: break
       case .equal(let wanted):
         let normal = row?.normalized(wanted) ?? wanted
-        if value != normal { return .fails("`\(name)` is `\(value)`") }
+        if value != normal { return .fails(found) }
       case .atLeast(let wanted):
         let normal = row?.normalized(wanted) ?? wanted
         guard let strength = row?.strength(of: value, comparedWith: normal) else {
-          return .fails("`\(name)` is `\(value)`, which is not to be compared with `\(wanted)`")
+          return .unknown("\(found), which is not to be compared with `\(wanted)`")
         }
-        if strength < 0 { return .fails("`\(name)` is `\(value)`, which is weaker") }
+        if strength < 0 { return .fails("\(found), which is weaker") }
       }
     }
     return .holds
@@ -77,14 +95,16 @@ package struct StatementJudge {
       let parameter = policy.kernel.commandLine.last { KernelParameter.name($0.text) == name }
       value = parameter.map { KernelParameter.value($0.text) ?? "" }
     }
-    guard let value else { return .fails("the policy does not set `\(key)`") }
+    guard let value else {
+      return .unknown("the policy does not set `\(key)`, and the kernel's configuration decides")
+    }
     switch comparison {
     case .mentioned: return .holds
     case .equal(let wanted): return value == wanted ? .holds : .fails("`\(key)` is `\(value)`")
     case .atLeast(let wanted):
       guard let order, let found = order.firstIndex(of: value), let least = order.firstIndex(of: wanted)
       else {
-        return .fails("`\(key)` is `\(value)`, which is not to be compared with `\(wanted)`")
+        return .unknown("`\(key)` is `\(value)`, which is not to be compared with `\(wanted)`")
       }
       return found >= least ? .holds : .fails("`\(key)` is `\(value)`, which is weaker")
     }
@@ -138,7 +158,7 @@ package struct StatementJudge {
     for flag in flags {
       let wanted = isNegated ? flag.opposite : flag
       guard let (place, effective) = effectiveFlag(of: path, wanted) else {
-        return .fails(
+        return .unknown(
           "the policy names neither `\(wanted.rawValue)` nor `\(wanted.opposite.rawValue)` for `\(path)` or a path above"
         )
       }
@@ -168,9 +188,9 @@ extension Checker {
         let guarantee = policy.guarantees.first(where: { $0.name == name }),
         let judgement = judge.judge(guarantee.body)
       else { continue }
-      switch judgement {
-      case .fails(let reason): policy.exceptions[index].loosened.append("`\(guarantee.text)`: \(reason)")
-      case .holds:
+      if let reason = judgement.failure {
+        policy.exceptions[index].loosened.append("`\(guarantee.text)`: \(reason)")
+      } else {
         error(
           .loosenUnused, policy.exceptions[index].span,
           "the guarantee `\(name)` holds, so there is nothing to loosen",
@@ -187,7 +207,7 @@ extension Checker {
   ) {
     let judge = StatementJudge(policy)
     for statement in statements {
-      guard case .fails(let reason)? = judge.judge(statement.body) else { continue }
+      guard let reason = judge.judge(statement.body)?.failure else { continue }
       error(failure, statement.span, "this \(what) does not hold: \(reason)")
     }
   }

@@ -33,6 +33,12 @@ extension Checker {
       report(newer)
       return nil
     }
+    if let entry = root.entry("benchmark"), root.entry("policy") == nil, root.entry("fragment") == nil {
+      error(
+        .benchmarkAlone, entry.key.span, "this is a benchmark, and a policy is wanted",
+        help: ["a policy is held to it by `lockdown audit POLICY --against BENCHMARK`"])
+      return nil
+    }
     // A document that was read with errors may have lost what is then missed.
     isComplete = diagnostics.errorCount == errors
     if !isComplete { areAllComplete = false }

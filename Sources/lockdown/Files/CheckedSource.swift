@@ -26,6 +26,12 @@ struct CheckedSource {
     return (try one.source(like: other), try other.source(like: one))
   }
 
+  /// Reads and checks one; findings are told.
+  static func read(_ path: String) throws -> CheckedSource {
+    let read = try Read(path, try KernelSource.tables(path))
+    return try read.source(like: nil)
+  }
+
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
     let renderer = PlainRenderer(files: sources, isColored: Terminal.hasColor)
     printError(renderer.render(diagnostics.all))
@@ -51,16 +57,17 @@ struct CheckedSource {
           PolicyCompiler.check(path: CheckedSource.name(path), bytes: bytes, reader: FileSystemReader()))
     }
 
-    func source(like other: Read) throws -> CheckedSource {
+    /// - Parameter other: gives chains and sets their names.
+    func source(like other: Read?) throws -> CheckedSource {
       switch self {
       case .policy(let checked):
         if checked.policy == nil { CheckedSource.report(checked.diagnostics, checked.sources) }
         return CheckedSource(sources: checked.sources, compared: checked.policy.map { .policy($0) })
       case .bundle(let path, let bytes):
-        let bundle = try BundleFile.policy(bytes, path: path, like: other.policy)
+        let bundle = try BundleFile.policy(bytes, path: path, like: other?.policy)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
       case .kernel(let name, let tables):
-        let lifted = try KernelSource.policy(name, tables, like: other.policy)
+        let lifted = try KernelSource.policy(name, tables, like: other?.policy)
         return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
       }
     }

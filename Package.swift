@@ -211,7 +211,7 @@ let package = Package(
         "Analysis", "BundleFormat", "CanonicalJSON", "Compiler", "Diagnostics", "Lift", "NFTables",
         "PolicyChecker", "PolicyModel", "PolicySamples", "Ruleset", "SHA2",
       ],
-      exclude: ["Audits", "Cases", "Differences", "Findings", "Lint"]),
+      exclude: ["Audits", "Cases", "Differences", "Expectations", "Findings", "Lint"]),
     .testTarget(
       name: "KernelTests",
       dependencies: [

@@ -14,8 +14,8 @@ struct Lockdown: ParsableCommand {
     version: "lockdown \(Version.text)",
     subcommands: [
       CompileCommand.self, CheckCommand.self, DiffCommand.self, RefinesCommand.self, AuditCommand.self,
-      QueryCommand.self,
-      ExplainCommand.self, FormatCommand.self, ApplyCommand.self, ConfirmCommand.self, RevertCommand.self,
+      TestCommand.self, QueryCommand.self, ExplainCommand.self, FormatCommand.self, ApplyCommand.self,
+      ConfirmCommand.self, RevertCommand.self,
       InspectCommand.self, SandboxCommand.self, DigestCommand.self,
       SchemaCommand.self, InstallCommand.self, UninstallCommand.self, StageCommand.self, RollbackCommand.self,
     ])

@@ -17,7 +17,7 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
-COMMANDS = ("", "compile", "check", "diff", "refines", "audit", "query", "explain", "fmt", "apply", "inspect", "sandbox",
+COMMANDS = ("", "compile", "check", "diff", "refines", "audit", "test", "query", "explain", "fmt", "apply", "inspect", "sandbox",
             "digest", "schema", "install", "uninstall", "stage", "rollback", "confirm", "revert")
 
 # One of each fate, by what the neighbour's packets meet.
@@ -968,6 +968,58 @@ controls:
         done = self.call("audit", "old.cos", "--against", "empty.cos", status=1)
         self.assertIn("expect/empty-region", done.stderr)
         self.assertEqual(done.stdout, "")
+
+    def test_test(self):
+        """`test`: expectations of a file, asked of a policy, its bundle, its rules as nft reads them, and a kernel."""
+        self.write("tests.cos", "fragment: tests\nlanguage: 1\ndefine:\n  office: [10.20.7.0/24]\nexpect:\n"
+                                "  - ssh: input accept tcp 22 from $office\n  - web: input drop tcp 8080\n")
+        self.call("compile", "new.cos", "-o", "held")
+        self.call("compile", "old.cos", "-o", "kept")
+        self.assertEqual(self.call("test", "tests.cos", "--against", "old.cos").stdout,
+                         "tests.cos: 2 of 2 expectations hold of old.cos\n")
+        for source, text in (("new.cos", ": accept tcp 22, 8080 from $admin"), ("held/policy.bundle", "")):
+            done = self.call("test", "tests.cos", "--against", source, status=1)
+            self.assertEqual(done.stdout, """fails: tests.cos:7: web: input drop tcp 8080
+  a packet of the region is accepted
+  for example: tcp from 10.20.0.0 port 40000 to 192.0.2.1 port 8080 in eth0 new
+  decided by new.cos:13: input/ssh%s
+
+tests.cos: 1 of 2 expectations hold of %s
+""" % (text, source))
+        self.call("test", "tests.cos", "--against", "held/nftables.nft", status=1)
+        # A policy's own expectations, of what a kernel holds; and what no rule can say.
+        self.write("whole.cos", self.OLD + "guarantee:\n  - ssh: input drop ipv4 tcp 22 from not $admin\n"
+                                           "expect:\n  - sysctl kernel.kptr_restrict is 2\n")
+        self.assertIn("whole.cos: 1 of 2 expectations hold of kept/nftables.nft\n",
+                      self.call("test", "whole.cos", "--against", "kept/nftables.nft", status=2).stdout)
+        self.call("test", "whole.cos", "tests.cos", "--against", "kept/policy.bundle")
+        command = "nft -f held/nftables.nft && exec %s test tests.cos --against live" % support.LOCKDOWN
+        done = subprocess.run(["unshare", "-n", "sh", "-c", command], cwd=self.directory, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("tests.cos: 1 of 2 expectations hold of live\n", done.stdout)
+        # Coverage.
+        self.assertIn("coverage: 2 of 4 rules decide about a packet of an expectation; these do not:\n"
+                      "  old.cos:12: input/replies: accept established, related\n"
+                      "  old.cos:14: input/ping: accept icmp echo-request limit 10/second\n",
+                      self.call("test", "tests.cos", "--against", "old.cos", "--coverage").stdout)
+        value = json.loads(self.call("test", "tests.cos", "--against", "new.cos", "--coverage", "--format", "json",
+                                     status=1).stdout)
+        self.assertEqual([one["verdict"] for one in value["files"][0]["expectations"]], ["holds", "fails"])
+        self.assertEqual([rule["id"] for rule in value["coverage"]["undecided"]], ["input/replies", "input/ping"])
+        # Bad input.
+        self.assertIn("this file expects nothing", self.call("test", "old.cos", "--against", "old.cos", status=1).stderr)
+        self.assertIn("tpc", self.call("test", "broken.cos", "--against", "old.cos", status=1).stderr)
+        self.assertIn("tpc", self.call("test", "tests.cos", "--against", "broken.cos", status=1).stderr)
+        self.write("nobody.cos", "fragment: nobody\nlanguage: 1\nexpect:\n  - input drop from $admin\n")
+        self.call("test", "nobody.cos", "--against", "old.cos", status=1)
+        self.assertIn("define/unknown", self.call("test", "nobody.cos", "--against", "held/policy.bundle", status=1).stderr)
+        self.write("empty.cos", "fragment: empty\nlanguage: 1\ndefine:\n  none: { addresses: [] }\nexpect:\n  - input drop from $none\n")
+        self.assertIn("expect/empty-region", self.call("test", "empty.cos", "--against", "old.cos", status=1).stderr)
+        self.call("test", "missing.cos", "--against", "old.cos", status=3)
+        self.call("test", "tests.cos", "--against", "missing.cos", status=3)
+        self.call("test", "tests.cos", status=64)
+        self.call("test", "--against", "old.cos", status=64)
+        self.call("test", "-", "--against", "-", status=64)
 
     def test_capture(self):
         """What `--pcap` writes is read by tcpdump: the packets of the examples, with right lengths and checksums."""

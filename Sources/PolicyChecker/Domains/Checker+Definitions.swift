@@ -5,8 +5,11 @@ import PolicySyntax
 /// `define` (LANGUAGE.md §2).
 extension Checker {
   /// Definitions of all files: one name means one thing in a whole policy, so one table holds them (§5.2).
-  mutating func readDefinitions() {
-    for file in files.inOrder {
+  ///
+  /// - Parameter part: nil: all files.
+  mutating func readDefinitions(of part: [PolicyFile]? = nil) {
+    let part = part ?? files.inOrder
+    for file in part {
       for entry in file.root.entry("define")?.value.mapping ?? [] {
         if let earlier = definitions[entry.key.text] {
           reportRedefined(entry.key, earlier.span, in: file)
@@ -15,7 +18,7 @@ extension Checker {
         }
       }
     }
-    readArguments()
+    readArguments(of: part)
     resolveDefinitions()
   }
 

@@ -12,8 +12,8 @@ extension Checker {
   }
 
   /// Reads every `with` of the files, and reports names that are no parameters.
-  mutating func readArguments() {
-    for file in files.inOrder {
+  mutating func readArguments(of part: [PolicyFile]) {
+    for file in part {
       for naming in file.namings {
         for entry in naming.parameters { readArgument(entry, of: naming, in: file) }
       }

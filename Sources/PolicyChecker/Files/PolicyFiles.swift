@@ -50,9 +50,9 @@ struct PolicyFiles {
     file == other || reach[file]?.contains(other) == true
   }
 
-  /// Lets a text that stands in no file see what a file and those that it names define.
+  /// Lets a file, or a text that stands in none, see what another file and those that it names define.
   mutating func show(_ file: SourceID, to question: SourceID) {
-    reach[question] = (reach[file] ?? []).union([file])
+    reach[question] = (reach[question] ?? []).union(reach[file] ?? []).union([file])
   }
 
   /// The policies from the root to a file, each the base of the next.

@@ -23,13 +23,36 @@ struct CheckedSource {
     }
     let one = try Read(first, loaded.0)
     let other = try beside.wait().get()
-    return (try one.source(like: other), try other.source(like: one))
+    return (try one.source(like: other.policy), try other.source(like: one.policy))
   }
 
   /// Reads and checks one; findings are told.
-  static func read(_ path: String) throws -> CheckedSource {
-    let read = try Read(path, try KernelSource.tables(path))
-    return try read.source(like: nil)
+  static func read(_ path: String) throws -> CheckedSource { try Opened(path).checked() }
+
+  /// One that was read, so that another can be before it is checked.
+  struct Opened {
+    private let path: String
+    /// Nil: it is a file.
+    private let tables: [DumpedTable]?
+    private let bytes: [UInt8]
+
+    /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
+    init(_ path: String) throws {
+      self.path = path
+      tables = try KernelSource.tables(path)
+      bytes = tables == nil ? try FileBytes.read(path) : []
+    }
+
+    /// Nil: it is no policy.
+    var policy: (path: String, bytes: [UInt8])? {
+      tables == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
+    }
+
+    /// - Parameter other: gives chains and sets their names, where a source has none of the language.
+    func checked(like other: HostPolicy? = nil) throws -> CheckedSource {
+      let read = tables.map { Read.kernel(path, $0) } ?? Read(path, bytes)
+      return try read.source(like: other)
+    }
   }
 
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
@@ -49,7 +72,10 @@ struct CheckedSource {
         self = .kernel(path, tables)
         return
       }
-      let bytes = try FileBytes.read(path)
+      self.init(path, try FileBytes.read(path))
+    }
+
+    init(_ path: String, _ bytes: [UInt8]) {
       self =
         BundleFile.isBundle(bytes)
         ? .bundle(path, bytes)
@@ -58,21 +84,21 @@ struct CheckedSource {
     }
 
     /// - Parameter other: gives chains and sets their names.
-    func source(like other: Read?) throws -> CheckedSource {
+    func source(like other: HostPolicy?) throws -> CheckedSource {
       switch self {
       case .policy(let checked):
         if checked.policy == nil { CheckedSource.report(checked.diagnostics, checked.sources) }
         return CheckedSource(sources: checked.sources, compared: checked.policy.map { .policy($0) })
       case .bundle(let path, let bytes):
-        let bundle = try BundleFile.policy(bytes, path: path, like: other?.policy)
+        let bundle = try BundleFile.policy(bytes, path: path, like: other)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
       case .kernel(let name, let tables):
-        let lifted = try KernelSource.policy(name, tables, like: other?.policy)
+        let lifted = try KernelSource.policy(name, tables, like: other)
         return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
       }
     }
 
-    private var policy: HostPolicy? {
+    var policy: HostPolicy? {
       if case .policy(let checked) = self { checked.policy } else { nil }
     }
   }

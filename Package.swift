@@ -26,7 +26,7 @@ let strict: [SwiftSetting] = [
 
 /// Targets that touch C or raw memory: every unsafe use is marked `unsafe`.
 let memoryStrict: Set<String> = [
-  "NFTables", "HostState", "BundleFormat", "lockdown-apply", "Analysis", "SideThread",
+  "NFTables", "HostState", "BundleFormat", "CanonicalJSON", "lockdown-apply", "Analysis", "SideThread",
 ]
 
 /// Optimized in debug builds too: tests try every prefix and every deletion of a byte of every policy, hash and check

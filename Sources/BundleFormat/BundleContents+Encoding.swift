@@ -3,12 +3,17 @@ extension BundleContents {
   ///
   /// - Precondition: `policyDigest` has 32 bytes.
   package func encoded() -> [UInt8] {
+    let pieces = encodedPieces()
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
+    for piece in pieces { bytes += piece }
+    return bytes
+  }
+
+  /// The same in pieces, one behind the other.
+  package func encodedPieces() -> [[UInt8]] {
     precondition(policyDigest.count == BundleLayout.digestLength, "a SHA-256 digest")
-    var size = sourceMap.count
-    for message in messages { size += message.bytes.count }
-    for source in sources { size += source.id.count + source.place.count }
-    // The rest is headers and what is never large.
-    var writer = BundleWriter(capacity: size + 16 * (messages.count + sources.count) + 4096)
+    var writer = BundleWriter()
     writer.begin(.policyName, count: 1)
     writer.append(policyName)
     writer.begin(.sources, count: sources.count)

@@ -1,11 +1,21 @@
+internal import SHA2
+
 /// Lays out sections one behind the other and fills in the header at the end.
+///
+/// The file is made in pieces: messages are most of it, and stand in memory already.
 struct BundleWriter {
+  /// The first begins with the header.
+  private var pieces: [[UInt8]] = []
   private var bytes = [UInt8](repeating: 0, count: BundleLayout.headerLength)
+  /// Bytes before those.
+  private var finished = 0
   private var sections: [(section: BundleSection, count: Int, range: Range<Int>)] = []
   private var open: (section: BundleSection, count: Int, start: Int)?
 
-  /// - Parameter capacity: about how many bytes the bundle will have.
-  init(capacity: Int = 0) { bytes.reserveCapacity(capacity) }
+  private var count: Int { finished + bytes.count }
+
+  /// What is at least so long becomes a piece of its own where it can.
+  private static var pieceLength: Int { 128 }
 
   mutating func append<Value: FixedWidthInteger & UnsignedInteger>(_ value: Value) {
     for index in 0..<MemoryLayout<Value>.size {
@@ -13,26 +23,40 @@ struct BundleWriter {
     }
   }
 
-  mutating func append(_ data: [UInt8]) { bytes += data }
+  mutating func append(_ data: [UInt8]) {
+    guard data.count >= Self.pieceLength else {
+      bytes += data
+      return
+    }
+    if !bytes.isEmpty {
+      finished += bytes.count
+      pieces.append(bytes)
+      bytes = []
+    }
+    finished += data.count
+    pieces.append(data)
+  }
 
   mutating func pad(to alignment: Int) {
-    while bytes.count % alignment != 0 { bytes.append(0) }
+    while count % alignment != 0 { bytes.append(0) }
   }
 
   mutating func begin(_ section: BundleSection, count: Int) {
     end()
-    open = (section, count, bytes.count)
+    open = (section, count, self.count)
   }
 
   private mutating func end() {
     guard let open else { return }
-    sections.append((open.section, open.count, open.start..<bytes.count))
+    sections.append((open.section, open.count, open.start..<count))
     pad(to: BundleLayout.alignment)
     self.open = nil
   }
 
-  consuming func finish(policyDigest: [UInt8], minimumKernel: KernelRelease, flags: UInt8) -> [UInt8] {
+  consuming func finish(policyDigest: [UInt8], minimumKernel: KernelRelease, flags: UInt8) -> [[UInt8]] {
     end()
+    let length = count
+    if pieces.isEmpty || !bytes.isEmpty { pieces.append(bytes) }
     var header = BundleWriter()
     header.bytes = BundleLayout.magic
     header.append(BundleLayout.version)
@@ -40,7 +64,7 @@ struct BundleWriter {
     header.append(flags)
     header.append(BundleLayout.anyArchitecture)
     header.append(UInt16(sections.count))
-    header.append(UInt64(bytes.count))
+    header.append(UInt64(length))
     header.append(minimumKernel.major)
     header.append(minimumKernel.minor)
     header.append(UInt32(0))
@@ -52,10 +76,13 @@ struct BundleWriter {
       header.append(UInt64(entry.range.lowerBound))
       header.append(UInt64(entry.range.count))
     }
-    bytes.replaceSubrange(0..<BundleLayout.headerLength, with: header.bytes)
-    let checksum = BundleHeader.checksum(of: bytes)
-    bytes.replaceSubrange(
-      BundleLayout.checksumOffset..<(BundleLayout.checksumOffset + BundleLayout.digestLength), with: checksum)
-    return bytes
+    pieces[0].replaceSubrange(0..<BundleLayout.headerLength, with: header.bytes)
+    // The field of the checksum itself is zeros yet.
+    var hasher = SHA256()
+    for piece in pieces { hasher.update(piece) }
+    pieces[0].replaceSubrange(
+      BundleLayout.checksumOffset..<(BundleLayout.checksumOffset + BundleLayout.digestLength),
+      with: hasher.finish())
+    return pieces
   }
 }

@@ -5,7 +5,7 @@ extension JSONValue {
   package func canonical(leavingOut keys: Set<String> = []) -> [UInt8] {
     var writer = JSONWriter(isPretty: false, leftOut: keys)
     writer.write(self, depth: 0)
-    return writer.bytes
+    return writer.bytes.bytes
   }
 
   /// The same for people: two spaces a level, sorted keys, short lists of plain values on one line, a line feed
@@ -14,15 +14,15 @@ extension JSONValue {
     var writer = JSONWriter(isPretty: true, leftOut: [])
     writer.write(self, depth: 0)
     writer.bytes.append(0x0a)
-    return writer.bytes
+    return writer.bytes.bytes
   }
 }
 
 /// Writes values in one of both forms.
-struct JSONWriter {
+struct JSONWriter: ~Copyable {
   let isPretty: Bool
   let leftOut: [String]
-  var bytes: [UInt8] = []
+  var bytes = ByteBuffer()
 
   init(isPretty: Bool, leftOut: Set<String>) {
     self.isPretty = isPretty
@@ -59,11 +59,11 @@ struct JSONWriter {
     }
   }
 
-  private mutating func write(plain value: JSONValue) {
+  mutating func write(plain value: JSONValue) {
     switch value {
-    case .null: bytes += "null".utf8
-    case .bool(let value): bytes += (value ? "true" : "false").utf8
-    case .integer(let value): bytes += String(value).utf8
+    case .null: bytes.append("null" as StaticString)
+    case .bool(let value): bytes.append(value ? "true" as StaticString : "false" as StaticString)
+    case .integer(let value): bytes.append(decimal: Int(value))
     case .string(let text): write(text)
     // INVARIANT: the caller has parted them off.
     case .array, .object: break
@@ -76,7 +76,7 @@ struct JSONWriter {
   }
 
   // A longer list has a line for each element, so that a change shows as one.
-  private static let lineLength = 80
+  static let lineLength = 80
 
   /// Writes `["a", "b"]`, if the elements are plain values and few; else nothing.
   private mutating func writeLine(_ elements: [JSONValue]) -> Bool {
@@ -96,7 +96,7 @@ struct JSONWriter {
       }
       write(plain: element)
       if bytes.count - start > Self.lineLength {
-        bytes.removeSubrange(start...)
+        bytes.truncate(to: start)
         return false
       }
     }
@@ -107,10 +107,7 @@ struct JSONWriter {
   mutating func breakLine(depth: Int) {
     guard isPretty else { return }
     bytes.append(0x0a)
-    for _ in 0..<depth {
-      bytes.append(0x20)
-      bytes.append(0x20)
-    }
+    bytes.append(spaces: 2 * depth)
   }
 
   mutating func write(key: String) {
@@ -127,14 +124,14 @@ struct JSONWriter {
     bytes.append(0x22)
     text.withUTF8 { utf8 in
       var isPlain = true
-      for byte in utf8 {
+      for unsafebyte in unsafe utf8 {
         all |= byte
         if byte < 0x20 || byte == 0x22 || byte == 0x5c { isPlain = false }
       }
       if isPlain {
-        bytes.append(contentsOf: utf8)
+        unsafe bytes.append(utf8)
       } else {
-        for byte in utf8 { write(escaped: byte) }
+        for unsafebyte in unsafe utf8 { write(escaped: byte) }
       }
     }
     bytes.append(0x22)
@@ -145,18 +142,18 @@ struct JSONWriter {
   /// for control characters; everything else as it is.
   private mutating func write(escaped byte: UInt8) {
     switch byte {
-    case 0x22: bytes += [0x5c, 0x22]
-    case 0x5c: bytes += [0x5c, 0x5c]
-    case 0x08: bytes += [0x5c, 0x62]
-    case 0x09: bytes += [0x5c, 0x74]
-    case 0x0a: bytes += [0x5c, 0x6e]
-    case 0x0c: bytes += [0x5c, 0x66]
-    case 0x0d: bytes += [0x5c, 0x72]
+    case 0x22: bytes.append([0x5c, 0x22])
+    case 0x5c: bytes.append([0x5c, 0x5c])
+    case 0x08: bytes.append([0x5c, 0x62])
+    case 0x09: bytes.append([0x5c, 0x74])
+    case 0x0a: bytes.append([0x5c, 0x6e])
+    case 0x0c: bytes.append([0x5c, 0x66])
+    case 0x0d: bytes.append([0x5c, 0x72])
     case 0..<0x20:
       let digits = String(byte, radix: 16)
-      bytes += "\\u".utf8
-      bytes += String(repeating: "0", count: 4 - digits.utf8.count).utf8
-      bytes += digits.utf8
+      bytes.append("\\u" as StaticString)
+      bytes.append(String(repeating: "0", count: 4 - digits.utf8.count))
+      bytes.append(digits)
     default: bytes.append(byte)
     }
   }

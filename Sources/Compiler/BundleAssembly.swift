@@ -23,7 +23,12 @@ enum BundleAssembly {
     bundle.messages = messages.map { BundleMessage($0) }
     bundle.closed = closed.map { BundleMessage($0) }
     bundle.sources = items.items.map { item in
-      BundleSource(id: Array(item.id.utf8), place: Array("\(item.file):\(item.position.line)".utf8))
+      var place: [UInt8] = []
+      place.reserveCapacity(item.file.utf8.count + 12)
+      place += item.file.utf8
+      place.append(UInt8(ascii: ":"))
+      place += String(item.position.line).utf8
+      return BundleSource(id: Array(item.id.utf8), place: place)
     }
     bundle.sysctls = policy.sysctls.map { setting in
       BundleSysctl(

@@ -13,7 +13,7 @@ extension CanonicalPolicy {
   static func mount(_ mount: MountSetting) -> JSONValue {
     [
       "id": .string(ItemID.mount(mount)), "path": .string(mount.path),
-      "flags": sorted(mount.flags.map(\.rawValue)), "bind": mount.isSelfBind ? "self" : .null,
+      "flags": JSONValue(sorted(mount.flags.map(\.rawValue))), "bind": mount.isSelfBind ? "self" : .null,
       "options": JSONValue(mount.options),
     ]
   }
@@ -110,7 +110,7 @@ extension CanonicalPolicy {
         }
       }
     }
-    json.member("families", families(region.families))
+    families(region.families, to: &json)
     json.member("loopback", .bool(region.includesLoopback))
     matches(region.matches, &sets, to: &json)
     json.member("opens-flows-only", .bool(!region.hasStateClause))
@@ -146,7 +146,7 @@ extension CanonicalPolicy {
     guard !openings.isEmpty else { return nil }
     let sorted = openings.sorted { $0.delegation.utf8.lexicographicallyPrecedes($1.delegation.utf8) }
     return .array(
-      sorted.map { ["delegation": .string($0.delegation), "opened": self.sorted($0.opened)] })
+      sorted.map { ["delegation": .string($0.delegation), "opened": JSONValue(self.sorted($0.opened))] })
   }
 
   /// Nothing where there are none.
@@ -171,7 +171,7 @@ extension CanonicalPolicy {
         json.element { json in
           json.member("because", exception.because)
           json.member("file", exception.file)
-          json.member("loosened", sorted(exception.loosened))
+          json.member("loosened", texts: sorted(exception.loosened))
           json.member("owner", exception.owner)
           json.member("policy", exception.policy)
           if case .packets(let region) = exception.target {

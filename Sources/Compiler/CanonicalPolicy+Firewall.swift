@@ -37,7 +37,7 @@ extension CanonicalPolicy {
   }
 
   private static func rules(_ rules: [Rule], _ sets: inout CanonicalSets, to json: inout JSONStream) {
-    json.list("rules") { json in
+    json.longList("rules") { json in
       for rule in rules { json.element { self.rule(rule, &sets, to: &$0) } }
     }
   }
@@ -52,11 +52,11 @@ extension CanonicalPolicy {
     json.member("because", ifPresent: rule.because)
     json.member("comment", ifPresent: rule.comment)
     json.member("connections", ifPresent: rule.connections.map(connections))
-    json.member("controls", sorted(rule.controls))
+    json.member("controls", texts: sorted(rule.controls))
     json.member("count", ifPresent: rule.counter.map(counter))
     json.member("enabled", .bool(rule.isEnabled))
     json.member("expanded-from", ifPresent: item)
-    json.member("families", families(rule.families))
+    families(rule.families, to: &json)
     json.member("id", rule.id)
     json.member("limit", ifPresent: rule.limit.map(limit))
     json.member("log", ifPresent: rule.log.map(log))
@@ -166,19 +166,27 @@ extension CanonicalPolicy {
 
   private static func part(_ part: VerdictMap.Part, _ sets: inout CanonicalSets, to json: inout JSONStream) {
     switch part {
-    case .ports(let ports): json.member("ports", ranges(ports.ranges))
+    case .ports(let ports): ranges("ports", ports.ranges, to: &json)
     case .interfaces(let patterns): names(patterns, to: &json)
     case .addresses(let addresses): json.object("addresses") { sets.write(addresses, to: &$0) }
-    case .marks(let marks): json.member("marks", ranges(marks))
+    case .marks(let marks): ranges("marks", marks, to: &json)
     }
   }
 
   private static func names(_ patterns: [InterfacePattern], to json: inout JSONStream) {
-    json.member("names", sorted(patterns.filter { !$0.isPrefix }.map(\.name)))
-    json.member("prefixes", sorted(patterns.filter(\.isPrefix).map(\.name)))
+    json.member("names", texts: sorted(patterns.filter { !$0.isPrefix }.map(\.name)))
+    json.member("prefixes", texts: sorted(patterns.filter(\.isPrefix).map(\.name)))
   }
 
-  static func families(_ families: Families) -> JSONValue {
+  static func families(_ families: Families, to json: inout JSONStream) {
+    switch families {
+    case .ipv4: json.member("families", texts: ["ipv4"])
+    case .ipv6: json.member("families", texts: ["ipv6"])
+    default: json.member("families", texts: ["ipv4", "ipv6"])
+    }
+  }
+
+  private static func families(_ families: Families) -> JSONValue {
     var names: [JSONValue] = []
     if families.contains(.ipv4) { names.append("ipv4") }
     if families.contains(.ipv6) { names.append("ipv6") }
@@ -234,10 +242,10 @@ extension CanonicalPolicy {
   /// What it asks.
   private static func condition(_ condition: Match.Condition, to json: inout JSONStream) {
     switch condition {
-    case .protocols(let numbers): json.member("protocols", self.numbers(numbers))
+    case .protocols(let numbers): json.member("protocols", numbers: numbers)
     case .ports(let side, let protocols, let ports):
-      json.member("ports", ranges(ports.ranges))
-      json.member("protocols", numbers(protocols))
+      ranges("ports", ports.ranges, to: &json)
+      json.member("protocols", numbers: protocols)
       json.member("side", side.rawValue)
     case .icmp(_, let types):
       let list = types.map { type -> JSONValue in
@@ -245,19 +253,19 @@ extension CanonicalPolicy {
       }
       json.member("types", .array(list))
     case .services(let services): json.member("services", .array(services.map(service)))
-    case .states(let states): json.member("states", self.states(states))
-    case .status(let status): json.member("status", self.status(status))
+    case .states(let states): json.member("states", texts: self.states(states))
+    case .status(let status): json.member("status", texts: self.status(status))
     case .addresses(let side, let match):
       json.member("set", ifPresent: match.name)
       json.member("side", side.rawValue)
-      if match.tree == nil { json.member("special", special(match.specials)) }
+      if match.tree == nil { json.member("special", texts: special(match.specials)) }
     case .interfaces(let side, let patterns):
       names(patterns, to: &json)
       json.member("side", side.rawValue)
-    case .user(let ids), .group(let ids): json.member("ids", ranges(ids))
+    case .user(let ids), .group(let ids): ranges("ids", ids, to: &json)
     case .controlGroups(let groups): json.member("paths", JSONValue(groups.map(\.path)))
     case .mark(_, let values):
-      json.member("marks", ranges(values.ranges))
+      ranges("marks", values.ranges, to: &json)
       json.member("mask", ifPresent: values.mask == .max ? nil : JSONValue(values.mask))
     case .tcpFlags(let value, let mask):
       json.member("mask", JSONValue(mask.words))
@@ -265,8 +273,8 @@ extension CanonicalPolicy {
     case .linkAddresses(let side, let addresses):
       json.member("addresses", JSONValue(addresses.map(linkAddress)))
       json.member("side", side.rawValue)
-    case .dscp(let values), .timeToLive(let values): json.member("values", ranges(values))
-    case .length(let values): json.member("values", ranges(values))
+    case .dscp(let values), .timeToLive(let values): ranges("values", values, to: &json)
+    case .length(let values): ranges("values", values, to: &json)
     case .packetTypes(let types):
       json.member("types", JSONValue(types.numbers.map { PacketTypes.names[Int($0)] }))
     case .hours(let hours):
@@ -283,7 +291,7 @@ extension CanonicalPolicy {
     case .list(let match):
       addresses(match, &sets, to: &json)
       json.member("set", ifPresent: match.name)
-      json.member("special", special(match.specials))
+      json.member("special", texts: special(match.specials))
     case .union(let parts):
       json.list("any-of") { json in
         for part in parts { json.element { self.tree(part, &sets, to: &$0) } }
@@ -315,17 +323,19 @@ extension CanonicalPolicy {
         if except.name == nil { json.object("addresses") { sets.write(except.addresses, to: &$0) } }
         json.member("dynamic-sets", ifPresent: names(except.sets))
         json.member("set", ifPresent: except.name)
-        json.member("special", special(except.specials))
+        json.member("special", texts: special(except.specials))
       }
     }
   }
 
-  private static func special(_ specials: [AddressMatch.Special]) -> JSONValue {
+  private static func special(_ specials: [AddressMatch.Special]) -> [String] {
     sorted(specials.map(\.rawValue))
   }
 
   /// Nil where there are none.
-  private static func names(_ sets: [String]) -> JSONValue? { sets.isEmpty ? nil : sorted(sets) }
+  private static func names(_ sets: [String]) -> JSONValue? {
+    sets.isEmpty ? nil : JSONValue(sorted(sets))
+  }
 
   private static func service(_ service: Service) -> JSONValue {
     .object(present: [
@@ -334,25 +344,41 @@ extension CanonicalPolicy {
     ])
   }
 
-  private static func states(_ states: ConntrackStates) -> JSONValue {
+  private static func states(_ states: ConntrackStates) -> [String] {
     let names: [(ConntrackStates, String)] = [
       (.established, "established"), (.invalid, "invalid"), (.new, "new"), (.related, "related"),
       (.untracked, "untracked"),
     ]
-    return JSONValue(names.filter { states.contains($0.0) }.map(\.1))
+    return names.filter { states.contains($0.0) }.map(\.1)
   }
 
-  private static func status(_ status: ConntrackStatus) -> JSONValue {
+  private static func status(_ status: ConntrackStatus) -> [String] {
     let names: [(ConntrackStatus, String)] = [
       (.assured, "assured"), (.confirmed, "confirmed"), (.dnat, "dnat"), (.dying, "dying"),
       (.expected, "expected"), (.seenReply, "seen-reply"), (.snat, "snat"),
     ]
-    return JSONValue(names.filter { status.contains($0.0) }.map(\.1))
+    return names.filter { status.contains($0.0) }.map(\.1)
   }
 
-  private static func numbers(_ numbers: [UInt8]) -> JSONValue { .array(numbers.map { JSONValue($0) }) }
-
   /// `22` or `80-90`, ascending.
+  private static func ranges(
+    _ key: StaticString, _ ranges: [AddressRange<UInt16>], to json: inout JSONStream
+  ) {
+    json.member(key, rangeCount: ranges.count) { (Int(ranges[$0].lower), Int(ranges[$0].upper)) }
+  }
+
+  private static func ranges(
+    _ key: StaticString, _ ranges: [AddressRange<UInt32>], to json: inout JSONStream
+  ) {
+    json.member(key, rangeCount: ranges.count) { (Int(ranges[$0].lower), Int(ranges[$0].upper)) }
+  }
+
+  private static func ranges(
+    _ key: StaticString, _ ranges: [AddressRange<UInt8>], to json: inout JSONStream
+  ) {
+    json.member(key, rangeCount: ranges.count) { (Int(ranges[$0].lower), Int(ranges[$0].upper)) }
+  }
+
   private static func ranges<Value>(_ ranges: [AddressRange<Value>]) -> JSONValue {
     JSONValue(
       ranges.map { $0.lower == $0.upper ? String($0.lower) : "\(String($0.lower))-\(String($0.upper))" })

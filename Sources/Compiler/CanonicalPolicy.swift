@@ -8,8 +8,8 @@ internal import PolicyModel
 /// change the digest of a policy.
 struct CanonicalPolicy {
   let digest: [UInt8]
-  /// `policy.json`: the value, with what the digest leaves out, and the digest.
-  let document: [UInt8]
+  /// `policy.json` in pieces: the value, with what the digest leaves out, and the digest.
+  let document: [[UInt8]]
   /// Sets that are too large for `policy.json`.
   let largeSets: [LargeSet]
 
@@ -21,9 +21,12 @@ struct CanonicalPolicy {
 
   init(_ policy: HostPolicy) {
     var sets = CanonicalSets()
-    let value = JSONStream(leavingOut: PolicyDigest.leftOut) { Self.write(policy, &sets, to: &$0) }
-    digest = PolicyDigest.compute(ofCanonical: value.canonical)
-    document = value.pretty(adding: "digest", PolicyDigest.text(digest))
+    let digest = PolicyDigest()
+    let value = JSONStream(leavingOut: PolicyDigest.leftOut, canonical: digest.update) {
+      Self.write(policy, &sets, to: &$0)
+    }
+    self.digest = digest.finish()
+    document = value.pieces(adding: "digest", PolicyDigest.text(self.digest))
     largeSets = sets.large
   }
 
@@ -50,7 +53,7 @@ struct CanonicalPolicy {
     json.member("owner", ifPresent: policy.owner)
     json.member("policy", policy.name)
     regularChains(policy.firewall?.regularChains ?? [], &sets, to: &json)
-    json.list("sets") { json in
+    json.longList("sets") { json in
       for set in policy.addressSets { json.element { sets.write(set, to: &$0) } }
     }
     json.member("syscalls", ifPresent: policy.systemCalls.map(systemCalls))
@@ -76,12 +79,12 @@ struct CanonicalPolicy {
   private static func target(_ target: Target) -> JSONValue {
     [
       "kernel": .string(target.kernel.description),
-      "architectures": sorted(target.architectures.map(\.rawValue)),
+      "architectures": JSONValue(sorted(target.architectures.map(\.rawValue))),
     ]
   }
 
   /// Texts without order, by their bytes.
-  static func sorted(_ texts: some Sequence<String>) -> JSONValue {
-    JSONValue(texts.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) })
+  static func sorted(_ texts: [String]) -> [String] {
+    texts.count < 2 ? texts : texts.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
   }
 }

@@ -24,18 +24,19 @@ struct CanonicalSets {
 
   private mutating func write(_ addresses: AddressSet, fileName: String?, to json: inout JSONStream) {
     let netset = Netset(addresses)
-    let sha256 = netset.sha256
+    let sha256 = netset.sha256Digits
     json.member("count-v4", JSONValue(netset.ipv4Count))
     json.member("count-v6", JSONValue(netset.ipv6Count))
     if netset.ipv4Count + netset.ipv6Count <= Self.listedLimit {
-      json.member("elements", JSONValue(netset.prefixes))
+      json.member("elements", lines: netset.text)
     } else {
-      let file = "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + sha256.prefix(16)).netset"
+      let file =
+        "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + String(decoding: sha256.prefix(16), as: UTF8.self)).netset"
       json.member("file", file)
       if !large.contains(where: { $0.fileName == file }) {
         large.append(CanonicalPolicy.LargeSet(fileName: file, netset: netset))
       }
     }
-    json.member("sha256", sha256)
+    json.member("sha256", ascii: sha256)
   }
 }

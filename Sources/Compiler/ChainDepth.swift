@@ -32,8 +32,10 @@ package enum ChainDepth {
   ) -> Int {
     if let known = lengths[chain.name] { return known }
     var longest = 0
-    for target in chain.rules.flatMap(\.targets) {
-      if let next = chains[target] { longest = max(longest, length(of: next, chains, &lengths)) }
+    for rule in chain.rules where rule.isLeading {
+      for target in rule.targets {
+        if let next = chains[target] { longest = max(longest, length(of: next, chains, &lengths)) }
+      }
     }
     lengths[chain.name] = longest + 1
     return longest + 1
@@ -58,6 +60,17 @@ package enum ChainDepth {
 }
 
 extension KernelRule {
+  /// Whether it may lead to a chain: most rules do not.
+  fileprivate var isLeading: Bool {
+    for statement in statements {
+      switch statement {
+      case .verdict(.jump), .verdict(.goto): return true
+      default: break
+      }
+    }
+    return anonymousSets.contains { $0.dataType != nil }
+  }
+
   /// Chains that it leads to.
   fileprivate var targets: [String] {
     let plain = statements.compactMap { statement -> KernelVerdict? in

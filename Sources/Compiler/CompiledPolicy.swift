@@ -7,11 +7,22 @@ package struct CompiledPolicy: Sendable {
   package struct OutputFile: Sendable {
     /// Relative to the output directory.
     package var name: String
-    package var bytes: [UInt8]
+    /// One behind the other they are its contents.
+    package var pieces: [[UInt8]]
 
-    package init(name: String, bytes: [UInt8]) {
+    package init(name: String, pieces: [[UInt8]]) {
       self.name = name
-      self.bytes = bytes
+      self.pieces = pieces
+    }
+
+    package init(name: String, bytes: [UInt8]) { self.init(name: name, pieces: [bytes]) }
+
+    package var bytes: [UInt8] {
+      if pieces.count == 1 { return pieces[0] }
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
+      for piece in pieces { bytes += piece }
+      return bytes
     }
   }
 

@@ -21,7 +21,9 @@ struct ItemList {
 
   init(_ policy: HostPolicy, sources: SourceFiles) {
     self.sources = sources
-    items.reserveCapacity(policy.firewall?.ruleCount ?? 0)
+    let ruleCount = policy.firewall?.ruleCount ?? 0
+    items.reserveCapacity(ruleCount)
+    indexes.reserveCapacity(ruleCount)
     policy.firewall?.forEachRule { add($0.id, $0.span) }
     for chain in policy.firewall?.baseChains ?? [] {
       for device in chain.devices { add(chain.deviceRuleID(device), chain.span) }
@@ -58,7 +60,8 @@ struct ItemList {
 
   private mutating func add(_ id: String, _ span: SourceSpan) {
     // A module may be allowed and required: one item, at its first place.
-    guard indexes[id] == nil else { return }
+    let next = UInt32(items.count + 1)
+    guard Self.take(next, &indexes[id, default: 0]) else { return }
     if lastFile?.id != span.source {
       let file = sources[span.source]
       lastFile = (span.source, file, Self.includeChain(of: file, sources))
@@ -67,27 +70,33 @@ struct ItemList {
     items.append(
       Item(
         id: id, file: file.name, position: file.position(of: span.start), includeChain: includeChain))
-    indexes[id] = UInt32(items.count)
   }
 
-  /// The document of `policy.map.json`.
-  var sourceMap: [UInt8] {
+  /// Fills a place that is empty; false if it is not.
+  private static func take(_ index: UInt32, _ place: inout UInt32) -> Bool {
+    guard place == 0 else { return false }
+    place = index
+    return true
+  }
+
+  /// The document of `policy.map.json` in pieces.
+  var sourceMap: [[UInt8]] {
     let sorted = items.indices.sorted { items[$0].id.precedes(items[$1].id) }
-    return JSONStream { json in
+    return JSONStream(canonical: { _ in }) { json in
       json.member("format", 1)
-      json.list("items") { json in
+      json.longList("items") { json in
         for index in sorted {
           let item = items[index]
           json.element { json in
             json.member("column", JSONValue(item.position.column))
             json.member("file", item.file)
             json.member("id", item.id)
-            json.member("include-chain", JSONValue(item.includeChain))
+            json.member("include-chain", texts: item.includeChain)
             json.member("line", JSONValue(item.position.line))
           }
         }
       }
-    }.pretty
+    }.pieces
   }
 
   /// Where a file is named, where the file is named that names it, and so on: `FILE:LINE` each.

@@ -29,7 +29,8 @@ struct Netset {
     }
   }
 
-  var sha256: String { String(decoding: SHA256.hex(SHA256.hash(text)), as: UTF8.self) }
+  /// Of the SHA-256 of the text.
+  var sha256Digits: [UInt8] { SHA256.hex(SHA256.hash(text)) }
 
   /// One text for each line.
   var prefixes: [String] {

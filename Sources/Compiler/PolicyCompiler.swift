@@ -64,7 +64,7 @@ package enum PolicyCompiler {
       canonical = CanonicalPolicy(policy)
     }
     guard !diagnostics.hasErrors else { return nil }
-    let document = CompiledPolicy.OutputFile(name: "policy.json", bytes: canonical.document)
+    let document = CompiledPolicy.OutputFile(name: "policy.json", pieces: canonical.document)
     let writing = SideThread { take(document) }
 
     let digest = canonical.digest
@@ -113,7 +113,7 @@ package enum PolicyCompiler {
 
     // Beside what is made of the messages.
     let text = SideThread {
-      let text = CompiledPolicy.OutputFile(name: "nftables.nft", bytes: Array(NFTText.print(ruleset).utf8))
+      let text = CompiledPolicy.OutputFile(name: "nftables.nft", pieces: NFTText.pieces(ruleset))
       take(text)
       return text
     }
@@ -134,7 +134,7 @@ package enum PolicyCompiler {
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
       sourceMap: listing.wait().sourceMap.bytes)
     var files: [CompiledPolicy.OutputFile] = [
-      .init(name: "policy.bundle", bytes: bundle.encoded()),
+      .init(name: "policy.bundle", pieces: bundle.encodedPieces()),
       .init(name: "closed.bundle", bytes: bundle.closedStage.encoded()),
       .init(name: "nftables-late.nft", bytes: Array(NFTText.printLate(ruleset).utf8)),
       .init(name: "nftables-closed.nft", bytes: Array(NFTText.printClosedStage(closed).utf8)),
@@ -175,7 +175,7 @@ package enum PolicyCompiler {
   ) -> SideThread<Listing> {
     SideThread {
       let items = ItemList(policy, sources: sources)
-      let sourceMap = CompiledPolicy.OutputFile(name: "policy.map.json", bytes: items.sourceMap)
+      let sourceMap = CompiledPolicy.OutputFile(name: "policy.map.json", pieces: items.sourceMap)
       take(sourceMap)
       return Listing(items: items, sourceMap: sourceMap)
     }

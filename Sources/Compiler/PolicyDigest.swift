@@ -2,7 +2,7 @@ package import CanonicalJSON
 internal import SHA2
 
 /// The name of a policy by its content (LANGUAGE.md §7).
-package enum PolicyDigest {
+package final class PolicyDigest {
   /// Members of `policy.json` that the digest leaves out: itself, and of a set what its SHA-256 stands for.
   static let leftOut: Set<String> = ["digest", "elements", "file"]
 
@@ -10,16 +10,24 @@ package enum PolicyDigest {
   ///
   /// - Parameter value: the document of `policy.json`, whole or without the members left out.
   package static func compute(of value: JSONValue) -> [UInt8] {
-    compute(ofCanonical: value.canonical(leavingOut: leftOut))
+    let digest = PolicyDigest()
+    digest.update(value.canonical(leavingOut: leftOut))
+    return digest.finish()
   }
 
-  /// - Parameter bytes: the canonical form without the members left out.
-  static func compute(ofCanonical bytes: [UInt8]) -> [UInt8] {
+  /// Nil when it is finished.
+  private var hasher: SHA256?
+
+  init() {
     var hasher = SHA256()
     hasher.update("lockdown policy 1\n".utf8)
-    hasher.update(bytes)
-    return hasher.finish()
+    self.hasher = consume hasher
   }
+
+  /// - Parameter bytes: of the canonical form without the members left out, what comes next.
+  func update(_ bytes: [UInt8]) { hasher?.update(bytes) }
+
+  func finish() -> [UInt8] { hasher.take()?.finish() ?? [] }
 
   /// `sha256:` and 64 digits, as `policy.json` writes it.
   package static func text(_ digest: [UInt8]) -> String {

@@ -133,12 +133,14 @@ struct BatchWriter: ~Copyable {
   /// The first rule that uses each named set: what the kernel says of a set is about that rule's line.
   private static func firstUsersOfSets(in table: Table) -> [String: String] {
     var users: [String: String] = [:]
-    for rule in table.chains.lazy.flatMap(\.rules) {
-      for statement in rule.statements {
-        switch statement {
-        case .match(_, _, .set(.named(let name), _)): users[name] = users[name] ?? rule.id
-        case .setUpdate(let update): users[update.set] = users[update.set] ?? rule.id
-        default: break
+    for chain in table.chains {
+      for rule in chain.rules {
+        for statement in rule.statements {
+          switch statement {
+          case .match(_, _, .set(.named(let name), _)): users[name] = users[name] ?? rule.id
+          case .setUpdate(let update): users[update.set] = users[update.set] ?? rule.id
+          default: break
+          }
         }
       }
     }
@@ -263,7 +265,7 @@ struct BatchWriter: ~Copyable {
     return native
   }
 
-  private static func anonymousName(of set: KernelSet) -> String {
+  static func anonymousName(of set: KernelSet) -> String {
     set.dataType == nil ? anonymousName : anonymousMapName
   }
 
@@ -330,22 +332,14 @@ struct BatchWriter: ~Copyable {
     for set in rule.anonymousSets {
       anonymousIDs.append(try write(set, name: nil, table: table, family: family, sequence: sequence))
     }
-    let encoder = ExpressionEncoder(rule: rule.id) { reference in
-      switch reference {
-      case .named(let name): context.namedSets[name].map { (name, $0) }
-      case .anonymous(let index):
-        anonymousIDs.indices.contains(index)
-          ? (Self.anonymousName(of: rule.anonymousSets[index]), anonymousIDs[index]) : nil
-      }
-    }
-    let native = try NativeRule()
-    try native.set(NFTNL_RULE_TABLE, string: table)
-    try native.set(NFTNL_RULE_CHAIN, string: chain)
-    for expression in expressions { native.append(try encoder.encode(expression)) }
+    let encoder = ExpressionEncoder(
+      rule: rule, namedSets: context.namedSets, anonymousIDs: anonymousIDs)
     let userdata = try Userdata.records(comment: rule.comment, label: rule.label)
-    if !userdata.isEmpty { try native.setUserdata(userdata) }
     buffer.begin(NFT_MSG_NEWRULE, family: family, flags: Self.append, sequence: sequence)
-    native.write(to: &buffer)
+    buffer.put(NFTA_RULE_TABLE, string: table)
+    buffer.put(NFTA_RULE_CHAIN, string: chain)
+    if !userdata.isEmpty { buffer.put(NFTA_RULE_USERDATA, bytes: userdata) }
+    try ProgramWriter(encoder: encoder).write(expressions, to: &buffer)
     finish(.rule)
   }
 }

@@ -8,8 +8,27 @@ internal import Ruleset
 struct ExpressionEncoder {
   /// Id of the rule, for messages.
   let rule: String
+  /// The batch-local numbers of sets, by name and by their place in the rule.
+  private let namedSets: [String: UInt32]
+  private let anonymousIDs: [UInt32]
+  private let anonymousSets: [KernelSet]
+
+  init(rule: KernelRule, namedSets: [String: UInt32], anonymousIDs: [UInt32]) {
+    self.rule = rule.id
+    self.namedSets = namedSets
+    self.anonymousIDs = anonymousIDs
+    anonymousSets = rule.anonymousSets
+  }
+
   /// Name and batch-local number of a set that a look-up names.
-  let resolve: (SetReference) -> (name: String, id: UInt32)?
+  private func resolve(_ reference: SetReference) -> (name: String, id: UInt32)? {
+    switch reference {
+    case .named(let name): namedSets[name].map { (name, $0) }
+    case .anonymous(let index):
+      anonymousIDs.indices.contains(index)
+        ? (BatchWriter.anonymousName(of: anonymousSets[index]), anonymousIDs[index]) : nil
+    }
+  }
 
   // NFT_NAME_MAXLEN counts the NUL, linux/netfilter/nf_tables.h.
   static let maximumNameLength = 255
@@ -31,25 +50,11 @@ struct ExpressionEncoder {
     register >= 8 && register % 4 == 0 ? (register - 8) / 4 + 1 : register
   }
 
+  /// Of all but those that ``ProgramWriter`` writes itself.
   func encode(_ expression: Expression) throws(NFTablesError) -> NativeExpression {
     switch expression {
-    case .meta(let key, let register):
-      let native = try NativeExpression("meta")
-      native.set(NFTNL_EXPR_META_KEY, key.rawValue)
-      native.set(NFTNL_EXPR_META_DREG, Self.canonicalRegister(register))
-      return native
-    case .payload(let base, let offset, let length, let register):
-      let native = try NativeExpression("payload")
-      native.set(NFTNL_EXPR_PAYLOAD_DREG, Self.canonicalRegister(register))
-      native.set(NFTNL_EXPR_PAYLOAD_BASE, base.rawValue)
-      native.set(NFTNL_EXPR_PAYLOAD_OFFSET, offset)
-      native.set(NFTNL_EXPR_PAYLOAD_LEN, length)
-      return native
-    case .conntrack(let key, let register):
-      let native = try NativeExpression("ct")
-      native.set(NFTNL_EXPR_CT_KEY, key.rawValue)
-      native.set(NFTNL_EXPR_CT_DREG, Self.canonicalRegister(register))
-      return native
+    case .meta, .payload, .conntrack, .compare, .bitwise, .verdict:
+      preconditionFailure("these are written without libnftnl")
     case .fib(let result, let flags, let register):
       let native = try NativeExpression("fib")
       native.set(NFTNL_EXPR_FIB_DREG, Self.canonicalRegister(register))
@@ -99,16 +104,8 @@ struct ExpressionEncoder {
       native.set(NFTNL_EXPR_PAYLOAD_FLAGS, UInt32(0))
       return native
     case .notrack: return try NativeExpression("notrack")
-    case .compare(let register, let comparison, let data):
-      let native = try NativeExpression("cmp")
-      native.set(NFTNL_EXPR_CMP_SREG, Self.canonicalRegister(register))
-      native.set(NFTNL_EXPR_CMP_OP, comparison.rawValue)
-      try native.set(NFTNL_EXPR_CMP_DATA, data: data, owner: rule)
-      return native
     case .range(let register, let isNegated, let lower, let upper):
       return try range(register: register, isNegated: isNegated, lower: lower, upper: upper)
-    case .bitwise(let register, let destination, let mask, let xor):
-      return try bitwise(register: register, destination: destination, mask: mask, xor: xor)
     case .byteOrder(let register, let destination, let toNetwork, let length, let size):
       let native = try NativeExpression("byteorder")
       native.set(NFTNL_EXPR_BYTEORDER_SREG, Self.canonicalRegister(register))
@@ -148,8 +145,6 @@ struct ExpressionEncoder {
       native.set(NFTNL_EXPR_REJECT_TYPE, type)
       if let code { native.set(NFTNL_EXPR_REJECT_CODE, code) }
       return native
-    case .verdict(let verdict):
-      return try immediate(verdict)
     case .immediate(let register, let data):
       let native = try NativeExpression("immediate")
       native.set(NFTNL_EXPR_IMM_DREG, Self.canonicalRegister(register))
@@ -240,20 +235,6 @@ struct ExpressionEncoder {
     return native
   }
 
-  private func bitwise(register: UInt32, destination: UInt32, mask: [UInt8], xor: [UInt8])
-    throws(NFTablesError) -> NativeExpression
-  {
-    guard mask.count == xor.count else { throw .invalidData(owner: rule, length: xor.count) }
-    let native = try NativeExpression("bitwise")
-    native.set(NFTNL_EXPR_BITWISE_SREG, Self.canonicalRegister(register))
-    native.set(NFTNL_EXPR_BITWISE_DREG, Self.canonicalRegister(destination))
-    native.set(NFTNL_EXPR_BITWISE_LEN, UInt32(mask.count))
-    native.set(NFTNL_EXPR_BITWISE_OP, NFT_BITWISE_MASK_XOR.rawValue)
-    try native.set(NFTNL_EXPR_BITWISE_MASK, data: mask, owner: rule)
-    try native.set(NFTNL_EXPR_BITWISE_XOR, data: xor, owner: rule)
-    return native
-  }
-
   private func lookup(register: UInt32, _ reference: SetReference, isNegated: Bool)
     throws(NFTablesError) -> NativeExpression
   {
@@ -283,15 +264,6 @@ struct ExpressionEncoder {
     } else {
       native.set(NFTNL_EXPR_LOG_LEVEL, level ?? Self.defaultLogLevel)
     }
-    return native
-  }
-
-  private func immediate(_ verdict: KernelVerdict) throws(NFTablesError) -> NativeExpression {
-    let native = try NativeExpression("immediate")
-    native.set(NFTNL_EXPR_IMM_DREG, UInt32(NFT_REG_VERDICT.rawValue))
-    let code = VerdictCode(verdict)
-    native.set(NFTNL_EXPR_IMM_VERDICT, UInt32(bitPattern: code.number))
-    if let chain = code.chain { try native.set(NFTNL_EXPR_IMM_CHAIN, string: Self.checkedName(chain)) }
     return native
   }
 }

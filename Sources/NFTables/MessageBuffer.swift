@@ -53,6 +53,42 @@ internal import CNFTables
     unsafe mnl_attr_nest_end(header, start)
   }
 
+  /// Appends the header of an attribute, behind which the caller puts so many bytes, or others and their length at the
+  /// end.
+  mutating func putHeader(_ type: UInt16, length: Int) {
+    let start = count
+    precondition(start + Self.attributeHeader + length + 4 <= Self.capacity, "a rule fits its message")
+    // SAFETY: the precondition; attributes are aligned to 4 bytes.
+    unsafe memory.storeBytes(
+      of: UInt16(truncatingIfNeeded: Self.attributeHeader + length), toByteOffset: start, as: UInt16.self)
+    unsafe memory.storeBytes(of: type, toByteOffset: start + 2, as: UInt16.self)
+    unsafe header.pointee.nlmsg_len += UInt32(Self.attributeHeader)
+  }
+
+  /// Gives an attribute that was begun at an offset its length.
+  mutating func setLength(of start: Int, to length: Int) {
+    precondition(start >= 0 && start + Self.attributeHeader <= count && length <= Int(UInt16.max))
+    // SAFETY: the precondition.
+    unsafe memory.storeBytes(of: UInt16(length), toByteOffset: start, as: UInt16.self)
+  }
+
+  /// Behind a header whose length is 4.
+  mutating func put(_ value: UInt32) {
+    precondition(count + 4 <= Self.capacity)
+    // SAFETY: the precondition.
+    unsafe memory.storeBytes(of: value, toByteOffset: count, as: UInt32.self)
+    unsafe header.pointee.nlmsg_len += 4
+  }
+
+  /// Behind a header whose length is that of the bytes and of so many zeros; padded to 4 bytes.
+  mutating func put(_ bytes: UnsafeRawBufferPointer, terminator: Int) {
+    let length = (bytes.count + terminator + 3) & ~3
+    precondition(count + length <= Self.capacity)
+    // SAFETY: the precondition. What is behind the end of the message is zero.
+    unsafe UnsafeMutableRawBufferPointer(start: memory + count, count: length).copyMemory(from: bytes)
+    unsafe header.pointee.nlmsg_len += UInt32(length)
+  }
+
   /// Appends an element with a key and no data, as `nftnl_set_elem_nlmsg_build` does.
   ///
   /// - Parameters:

@@ -21,6 +21,7 @@ enum Userdata {
     throws(NFTablesError) -> [UInt8]
   {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(label.count + 2)
     if let comment {
       let text = Array(comment.utf8)
       guard text.count <= maximumCommentLength, !text.contains(0) else { throw .invalidText(comment) }
@@ -30,7 +31,9 @@ enum Userdata {
       guard bytes.count + 2 + label.count <= maximumLength, label.count <= 255 else {
         throw .invalidData(owner: "label", length: label.count)
       }
-      bytes += [labelType, UInt8(label.count)] + label
+      bytes.append(labelType)
+      bytes.append(UInt8(label.count))
+      bytes += label
     }
     return bytes
   }

@@ -187,7 +187,10 @@ package struct Changes: Sendable, Equatable {
 
   package init() {}
 
-  package var isEmpty: Bool { self == Changes() }
+  package var isEmpty: Bool {
+    !restoresMark && connectionMark == nil && dscp == nil && mark == nil && segmentSize == nil && !savesMark
+      && setUpdates.isEmpty
+  }
 
   /// Whether the routing table may answer otherwise afterwards.
   package var countInRouting: Bool { restoresMark || mark != nil || dscp != nil }

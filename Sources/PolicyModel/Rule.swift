@@ -3,7 +3,7 @@ package import Diagnostics
 /// One checked rule. A packet meets `matches` (all of them), then `connections`, `limit` and `quota`, then
 /// `changes`, the other actions, and the verdict (LANGUAGE.md §4.1).
 ///
-/// Its parts are half a kilobyte, and lists of many thousand rules are handed from step to step: a copy is one
+/// Its parts are some hundred bytes, and lists of many thousand rules are handed from step to step: a copy is one
 /// reference, until it is changed.
 package struct Rule: Sendable {
   package enum Origin: Sendable, Equatable {
@@ -20,22 +20,30 @@ package struct Rule: Sendable {
     var text: String
     var families = Families.both
     var matches: [Match] = []
+    var verdict: Verdict
+    var isEnabled = true
+    var origin: Origin = .written
+    var span: SourceSpan
+    /// Nil: all of them are as a rule has them that says nothing of them.
+    var rare: RareStorage?
+  }
+
+  /// What few rules have.
+  private struct RareParts {
     var connections: ConnectionLimit?
     var limit: Limit?
     var quota: Quota?
     var changes = Changes()
     var counter: Counter?
     var log: Log?
-    var verdict: Verdict
     var comment: String?
     var owner: String?
     var because: String?
     var until: String?
     var controls: [String] = []
-    var isEnabled = true
     var unreadable: String?
-    var origin: Origin = .written
-    var span: SourceSpan
+
+    static let none = RareParts()
   }
 
   /// SAFETY: changed only by who has the one reference to it.
@@ -43,6 +51,13 @@ package struct Rule: Sendable {
     var parts: Parts
 
     init(_ parts: Parts) { self.parts = parts }
+  }
+
+  /// SAFETY: changed only by who has the one reference to it.
+  private final class RareStorage: @unchecked Sendable {
+    var parts: RareParts
+
+    init(_ parts: RareParts) { self.parts = parts }
   }
 
   private var storage: Storage
@@ -55,9 +70,31 @@ package struct Rule: Sendable {
     if !isKnownUniquelyReferenced(&storage) { storage = Storage(storage.parts) }
   }
 
+  private var rare: RareParts {
+    get { storage.parts.rare?.parts ?? .none }
+    _modify {
+      makeOwn()
+      if storage.parts.rare == nil {
+        storage.parts.rare = RareStorage(.none)
+      } else if !isKnownUniquelyReferenced(&storage.parts.rare), let shared = storage.parts.rare {
+        storage.parts.rare = RareStorage(shared.parts)
+      }
+      // INVARIANT: it has just been made.
+      guard let own = storage.parts.rare else { preconditionFailure("rare parts are there") }
+      yield &own.parts
+    }
+  }
+
   /// Whether it decides for some of the packets that meet its matches, and not for others.
   package var isLimiting: Bool {
-    storage.parts.connections != nil || storage.parts.limit != nil || storage.parts.quota != nil
+    guard let rare = storage.parts.rare else { return false }
+    return rare.parts.connections != nil || rare.parts.limit != nil || rare.parts.quota != nil
+  }
+
+  /// Whether its verdict is all that it does, and nothing but its matches decides for whom.
+  package var onlyDecides: Bool {
+    guard let rare = storage.parts.rare else { return true }
+    return !isLimiting && rare.parts.changes.isEmpty && rare.parts.counter == nil && rare.parts.log == nil
   }
 
   // MARK: Parts
@@ -106,52 +143,34 @@ package struct Rule: Sendable {
   }
 
   package var connections: ConnectionLimit? {
-    get { storage.parts.connections }
-    _modify {
-      makeOwn()
-      yield &storage.parts.connections
-    }
+    get { storage.parts.rare?.parts.connections }
+    _modify { yield &rare.connections }
   }
 
   package var limit: Limit? {
-    get { storage.parts.limit }
-    _modify {
-      makeOwn()
-      yield &storage.parts.limit
-    }
+    get { storage.parts.rare?.parts.limit }
+    _modify { yield &rare.limit }
   }
 
   package var quota: Quota? {
-    get { storage.parts.quota }
-    _modify {
-      makeOwn()
-      yield &storage.parts.quota
-    }
+    get { storage.parts.rare?.parts.quota }
+    _modify { yield &rare.quota }
   }
 
   package var changes: Changes {
-    get { storage.parts.changes }
-    _modify {
-      makeOwn()
-      yield &storage.parts.changes
-    }
+    get { storage.parts.rare?.parts.changes ?? Changes() }
+    _modify { yield &rare.changes }
   }
 
   /// `count`: an anonymous counter, or a named one.
   package var counter: Counter? {
-    get { storage.parts.counter }
-    _modify {
-      makeOwn()
-      yield &storage.parts.counter
-    }
+    get { storage.parts.rare?.parts.counter }
+    _modify { yield &rare.counter }
   }
 
   package var log: Log? {
-    get { storage.parts.log }
-    _modify {
-      makeOwn()
-      yield &storage.parts.log
-    }
+    get { storage.parts.rare?.parts.log }
+    _modify { yield &rare.log }
   }
 
   package var verdict: Verdict {
@@ -163,45 +182,30 @@ package struct Rule: Sendable {
   }
 
   package var comment: String? {
-    get { storage.parts.comment }
-    _modify {
-      makeOwn()
-      yield &storage.parts.comment
-    }
+    get { storage.parts.rare?.parts.comment }
+    _modify { yield &rare.comment }
   }
 
   package var owner: String? {
-    get { storage.parts.owner }
-    _modify {
-      makeOwn()
-      yield &storage.parts.owner
-    }
+    get { storage.parts.rare?.parts.owner }
+    _modify { yield &rare.owner }
   }
 
   package var because: String? {
-    get { storage.parts.because }
-    _modify {
-      makeOwn()
-      yield &storage.parts.because
-    }
+    get { storage.parts.rare?.parts.because }
+    _modify { yield &rare.because }
   }
 
   /// `YYYY-MM-DD` or `never`.
   package var until: String? {
-    get { storage.parts.until }
-    _modify {
-      makeOwn()
-      yield &storage.parts.until
-    }
+    get { storage.parts.rare?.parts.until }
+    _modify { yield &rare.until }
   }
 
   /// Control ids of benchmarks, in the order written.
   package var controls: [String] {
-    get { storage.parts.controls }
-    _modify {
-      makeOwn()
-      yield &storage.parts.controls
-    }
+    get { storage.parts.rare?.parts.controls ?? [] }
+    _modify { yield &rare.controls }
   }
 
   /// `enabled: false`: checked and listed, not enforced.
@@ -216,11 +220,8 @@ package struct Rule: Sendable {
   /// Why nobody can tell what it does with the packets that meet its matches: it was read back from a kernel's rules,
   /// and they say what the model has no words for. Nil: of what a policy says, all is known.
   package var unreadable: String? {
-    get { storage.parts.unreadable }
-    _modify {
-      makeOwn()
-      yield &storage.parts.unreadable
-    }
+    get { storage.parts.rare?.parts.unreadable }
+    _modify { yield &rare.unreadable }
   }
 
   /// Why the compiler wrote this rule itself: `closing`, or the `containers` item it expands.
@@ -243,5 +244,10 @@ package struct Rule: Sendable {
 
 extension Rule: CustomReflectable {
   /// Its parts.
-  package var customMirror: Mirror { Mirror(reflecting: storage.parts) }
+  package var customMirror: Mirror {
+    let rare = Mirror(reflecting: self.rare).children
+    return Mirror(
+      self,
+      children: Mirror(reflecting: storage.parts).children.filter { $0.label != "rare" } + Array(rare))
+  }
 }

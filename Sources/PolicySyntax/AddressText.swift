@@ -252,7 +252,21 @@ package enum AddressText {
   package static func print(_ family: IPFamily, _ value: UInt128) -> String {
     switch family {
     case .ipv4:
-      return "\(value >> 24 & 255).\(value >> 16 & 255).\(value >> 8 & 255).\(value & 255)"
+      return String(unsafeUninitializedCapacity: 15) { text in
+        var count = 0
+        for shift: UInt32 in [24, 16, 8, 0] {
+          if shift < 24 {
+            text[count] = UInt8(ascii: ".")
+            count += 1
+          }
+          let byte = UInt8(truncatingIfNeeded: UInt32(truncatingIfNeeded: value) >> shift)
+          for (unit, isLeft) in [(100 as UInt8, byte >= 100), (10, byte >= 10), (1, true)] where isLeft {
+            text[count] = UInt8(ascii: "0") + byte / unit % 10
+            count += 1
+          }
+        }
+        return count
+      }
     case .ipv6:
       let groups = (0..<8).map { UInt16(truncatingIfNeeded: value >> UInt128(112 - 16 * $0)) }
       let zeros = longestZeros(groups)

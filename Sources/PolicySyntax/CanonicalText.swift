@@ -16,9 +16,11 @@ extension RuleSyntax {
 
   private func text(of clauses: [Spanned<ClauseSyntax>]) -> String {
     var text = verdict.value.canonicalText
+    // Most rules are no longer.
+    text.reserveCapacity(64)
     for clause in clauses {
       text += " "
-      text += clause.value.canonicalText
+      clause.value.write(to: &text)
     }
     return text
   }
@@ -50,6 +52,37 @@ extension ClauseSyntax {
     switch self {
     case .log, .count: true
     default: false
+    }
+  }
+
+  /// Appends the canonical text; what most rules have in one go.
+  fileprivate func write(to text: inout String) {
+    switch self {
+    case .protocols(let negated, let protocols, let ports):
+      if negated { text += "not " }
+      Self.write(protocols, to: &text) { $0 += $1.canonicalText }
+      if let ports {
+        text += ports.negated ? " not " : " "
+        Self.write(ports.ports, to: &text) { $0 += $1.canonicalText }
+      }
+    case .endpoint(let direction, let negated, let addresses?, nil):
+      text += direction.rawValue
+      text += negated ? " not " : " "
+      Self.write(addresses.included, to: &text) { $1.write(to: &$0) }
+      if !addresses.excluded.isEmpty {
+        text += " except "
+        Self.write(addresses.excluded, to: &text) { $1.write(to: &$0) }
+      }
+    default: text += canonicalText
+    }
+  }
+
+  private static func write<Value>(
+    _ values: [Spanned<Value>], to text: inout String, _ body: (inout String, Value) -> Void
+  ) {
+    for index in values.indices {
+      if index > 0 { text += ", " }
+      body(&text, values[index].value)
     }
   }
 
@@ -161,6 +194,21 @@ extension AddressListSyntax {
 }
 
 extension AddressSyntax {
+  fileprivate func write(to text: inout String) {
+    guard case .range(let range) = self else {
+      text += canonicalText
+      return
+    }
+    text += AddressText.print(range.family, range.lower)
+    if let prefix = range.prefix {
+      text += "/"
+      text += String(prefix)
+    } else if range.lower != range.upper {
+      text += "-"
+      text += AddressText.print(range.family, range.upper)
+    }
+  }
+
   package var canonicalText: String {
     switch self {
     case .range(let range): range.canonicalText

@@ -56,6 +56,7 @@ struct RuleLexer {
   /// All tokens. A string that is not closed runs to the end of the text and is reported.
   func tokens(_ diagnostics: inout DiagnosticList) -> [RuleToken] {
     var tokens: [RuleToken] = []
+    tokens.reserveCapacity(8)
     var index = 0
     while index < bytes.count {
       let byte = bytes[index]

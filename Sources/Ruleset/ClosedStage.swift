@@ -164,12 +164,13 @@ extension Lowering {
       chains[0].leadOthersThanWaiting(to: KernelName.management)
     }
     chains += generated
-    var sets = sets(of: policy.addressSets, usedIn: chains)
+    let used = UsedNames(in: chains)
+    var sets = sets(of: policy.addressSets, used)
     if !stage.management.isEmpty { sets.append(.waiting(seconds: stage.managementAfter)) }
     IntervalSets.nameByContent(&sets, in: &chains)
     return Ruleset(tables: [
       Table(
-        family: .inet, name: KernelName.closedTable, objects: objects(of: policy, digest, chains), sets: sets,
+        family: .inet, name: KernelName.closedTable, objects: objects(of: policy, digest, used), sets: sets,
         chains: chains)
     ])
   }

@@ -40,24 +40,39 @@ struct Conjunction: Equatable {
   /// Both; nil if no packet can meet both.
   func and(_ other: Conjunction) -> Conjunction? {
     var result = self
-    switch (protocols, other.protocols) {
-    case (let a?, let b?): result.protocols = a.filter(b.contains)
-    case (nil, let b): result.protocols = b
-    case (_?, nil): break
+    return result.formMeet(other) ? result : nil
+  }
+
+  /// Becomes both; false if no packet can meet both.
+  mutating func formMeet(_ other: Conjunction) -> Bool {
+    if let own = protocols {
+      if let others = other.protocols { protocols = own.filter(others.contains) }
+    } else {
+      protocols = other.protocols
     }
-    for number in other.excludedProtocols where !excludedProtocols.contains(number) {
-      result.excludedProtocols.append(number)
+    if !excludedProtocols.isEmpty || !other.excludedProtocols.isEmpty {
+      for number in other.excludedProtocols where !excludedProtocols.contains(number) {
+        excludedProtocols.append(number)
+      }
+      excludedProtocols.sort()
+      // A known protocol that is not excluded needs no exclusion.
+      if let known = protocols {
+        protocols = known.filter { !excludedProtocols.contains($0) }
+        excludedProtocols = []
+      }
     }
-    result.excludedProtocols.sort()
-    // A known protocol that is not excluded needs no exclusion.
-    if let known = result.protocols {
-      result.protocols = known.filter { !result.excludedProtocols.contains($0) }
-      result.excludedProtocols = []
-    }
-    guard result.protocols?.isEmpty != true else { return nil }
+    guard protocols?.isEmpty != true else { return false }
     // Two matches may rest on the same one, such as the kind of the device.
-    result.conditions += other.conditions.filter { !conditions.contains($0) }
-    return result
+    let known = conditions.count
+    for condition in other.conditions where !conditions[..<known].contains(condition) {
+      conditions.append(condition)
+    }
+    return true
+  }
+
+  /// Asks one more question, if it is not asked already.
+  mutating func ask(_ condition: Condition) {
+    if !conditions.contains(condition) { conditions.append(condition) }
   }
 
   func adding(_ condition: Condition) -> Conjunction {

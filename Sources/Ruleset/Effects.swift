@@ -57,6 +57,16 @@ struct Effects {
     }
   }
 
+  /// What a rule does that decides and does nothing else; nil: it does more.
+  static func decision(of rule: Rule) -> KernelVerdict? {
+    guard rule.onlyDecides else { return nil }
+    return switch rule.verdict {
+    case .accept: .accept
+    case .drop: .drop
+    default: nil
+    }
+  }
+
   /// What a verdict alone takes: the statements of one kernel rule, or of two.
   static func statements(of verdict: Verdict, chainPolicy: ChainPolicy?) -> [[RuleStatement]] {
     let (verdict, behind) = realized(verdict, chainPolicy)
@@ -304,6 +314,7 @@ struct Effects {
   }
 
   private static func gates(of rule: Rule) -> [Gate] {
+    guard rule.isLimiting else { return [] }
     var gates: [Gate] = []
     let sets = LimiterSets(of: rule)
     func add(_ statement: (Families?) -> RuleStatement?, isOfFamily: Bool) {

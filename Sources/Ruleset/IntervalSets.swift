@@ -49,6 +49,7 @@ extension KernelRule {
   fileprivate mutating func lookUpIntervalsByName(
     _ contentNames: [String: String], addingTo sets: inout [String: KernelSet]
   ) {
+    if anonymousSets.isEmpty, contentNames.isEmpty { return }
     var kept: [KernelSet] = []
     let references = anonymousSets.map { (set) -> SetReference in
       guard set.isInterval else {

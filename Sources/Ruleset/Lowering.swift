@@ -8,22 +8,23 @@ package enum Lowering {
   ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
     var (chains, deviceChains) = policy.firewall.map { lower($0, policy.dynamicSets) } ?? ([], [])
-    var sets = sets(of: policy.addressSets, usedIn: chains)
-    sets += filledSets(of: policy, usedIn: chains)
+    let used = UsedNames(in: chains)
+    var sets = sets(of: policy.addressSets, used)
+    sets += filledSets(of: policy, used)
     let (groupSets, lateElements) = controlGroupSets(of: policy)
     sets += groupSets
     IntervalSets.nameByContent(&sets, in: &chains)
     let table = Table(
-      family: .inet, name: KernelName.table, objects: objects(of: policy, digest, chains), sets: sets,
+      family: .inet, name: KernelName.table, objects: objects(of: policy, digest, used), sets: sets,
       chains: chains, deviceChains: deviceChains, lateElements: lateElements)
     return Ruleset(tables: [table])
   }
 
   /// What names the policy, and the counters of its rules; sorted by name.
-  static func objects(of policy: HostPolicy, _ digest: [UInt8], _ chains: [Chain]) -> [NamedObject] {
+  static func objects(of policy: HostPolicy, _ digest: [UInt8], _ used: UsedNames) -> [NamedObject] {
     let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
     var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
-    objects += counterNames(in: chains).map { NamedObject(name: $0, comment: nil, label: []) }
+    objects += used.counters.map { NamedObject(name: $0, comment: nil, label: []) }
     objects.sort { $0.name < $1.name }
     return objects
   }
@@ -82,16 +83,19 @@ package enum Lowering {
   ) -> Chain {
     var first: Chain?
     var current = chain
-    current.rules.reserveCapacity(rules.count)
-    for output in outputs(of: rules, RuleLowering(chainPolicy: policy, prefixes: prefixes), &names) {
-      current.rules += output.rules
-      if let rest = output.rest {
+    let output = output(of: rules, RuleLowering(chainPolicy: policy, prefixes: prefixes), &names)
+    var place = 0
+    for branch in output.branches {
+      if let rest = branch.rest {
+        current.rules = Array(output.rules[place..<branch.place])
+        place = branch.place
         // The rules behind this one stand in a chain of their own.
         if first == nil { first = current } else { generated.append(current) }
         current = Chain(name: rest, base: nil, rules: [])
       }
-      generated += output.generatedChains
+      generated += branch.generatedChains
     }
+    current.rules = place == 0 ? output.rules : Array(output.rules[place...])
     guard let first else { return current }
     generated.append(current)
     return first
@@ -101,55 +105,60 @@ package enum Lowering {
   private static let longList = 1_000
 
   /// What each enabled rule becomes. One needs nothing of another but a name that is not taken.
-  private static func outputs(
+  private static func output(
     of rules: [Rule], _ lowering: RuleLowering, _ names: inout ChainNames
-  ) -> [RuleLowering.Output] {
-    guard rules.count >= longList else { return lowering.lower(rules[...], &names) }
+  ) -> RuleLowering.ListOutput {
+    guard rules.count >= longList else { return lowering.lower(rules[...], &names, room: rules.count) }
     let middle = rules.count / 2
     let beside = SideThread {
       var names = ChainNames()
-      let outputs = lowering.lower(rules[middle...], &names)
-      return (outputs: outputs, names: names)
+      let output = lowering.lower(rules[middle...], &names, room: rules.count - middle)
+      return (output: output, names: names)
     }
-    let first = lowering.lower(rules[..<middle], &names)
+    var output = lowering.lower(rules[..<middle], &names, room: rules.count)
     let second = beside.wait()
     // Names that both halves have given must be given again, one after the other.
-    guard names.merge(second.names) else { return first + lowering.lower(rules[middle...], &names) }
-    return first + second.outputs
+    let isMerged = names.merge(second.names)
+    output.append(
+      isMerged ? second.output : lowering.lower(rules[middle...], &names, room: rules.count - middle))
+    return output
   }
 
-  private static func counterNames(in chains: [Chain]) -> Set<String> {
-    var names: Set<String> = []
-    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
-      if case .counter(let name?) = statement { names.insert(name) }
+  /// Names that rules use.
+  struct UsedNames {
+    var counters: Set<String> = []
+    /// Sets that are looked up, and those that are filled.
+    var lookedUp: Set<String> = []
+    var filled: Set<String> = []
+
+    init(in chains: [Chain]) {
+      for chain in chains {
+        for rule in chain.rules {
+          for statement in rule.statements {
+            switch statement {
+            case .match(_, _, .set(.named(let name), _)): lookedUp.insert(name)
+            case .setUpdate(let update): filled.insert(update.set)
+            case .counter(let name?): counters.insert(name)
+            default: break
+            }
+          }
+        }
+      }
     }
-    return names
   }
 
   /// The sets that a rule looks up, each family's apart. A definition only used elsewhere has none.
-  static func sets(of definitions: [NamedAddressSet], usedIn chains: [Chain]) -> [KernelSet] {
-    var used: Set<String> = []
-    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
-      if case .match(_, _, .set(.named(let name), _)) = statement { used.insert(name) }
-    }
+  static func sets(of definitions: [NamedAddressSet], _ used: UsedNames) -> [KernelSet] {
     var sets: [KernelSet] = []
     for definition in definitions {
       sets.append(set(definition.name, .ipv4, definition.addresses.ipv4, .ipv4Address))
       sets.append(set(definition.name, .ipv6, definition.addresses.ipv6, .ipv6Address))
     }
-    return sets.filter { used.contains($0.name ?? "") }
+    return sets.filter { used.lookedUp.contains($0.name ?? "") }
   }
 
   /// The sets that are filled while they are there: those that rules look up or fill, and those of limiters.
-  private static func filledSets(of policy: HostPolicy, usedIn chains: [Chain]) -> [KernelSet] {
-    var used: Set<String> = []
-    for statement in chains.lazy.flatMap(\.rules).flatMap(\.statements) {
-      switch statement {
-      case .match(_, _, .set(.named(let name), _)): used.insert(name)
-      case .setUpdate(let update): used.insert(update.set)
-      default: break
-      }
-    }
+  private static func filledSets(of policy: HostPolicy, _ used: UsedNames) -> [KernelSet] {
     let ofDefinitions = policy.dynamicSets.flatMap { set in
       [(Families.ipv4, KernelSet.KeyType.ipv4Address), (.ipv6, .ipv6Address)].map { family, keyType in
         // Others may give each address a time of its own.
@@ -163,15 +172,17 @@ package enum Lowering {
     }
     var ofLimiters: [KernelSet] = []
     policy.firewall?.forEachRule { if $0.isEnabled, $0.isLimiting { ofLimiters += LimiterSets(of: $0).all } }
-    return (ofDefinitions + ofLimiters).filter { used.contains($0.name ?? "") }
+    return (ofDefinitions + ofLimiters).filter {
+      used.lookedUp.contains($0.name ?? "") || used.filled.contains($0.name ?? "")
+    }
   }
 
   /// The sets for control groups, each once, and what they take late.
   private static func controlGroupSets(of policy: HostPolicy) -> ([KernelSet], [LateElement]) {
     var sets: [String: KernelSet] = [:]
     var elements: [LateElement] = []
-    for rule in policy.firewall?.rules ?? [] where rule.isEnabled {
-      for match in rule.matches {
+    policy.firewall?.forEachRule { rule in
+      for match in rule.matches where rule.isEnabled {
         guard case .controlGroups(let groups) = match.condition else { continue }
         for set in ControlGroupSet.all(of: groups) where sets[set.name] == nil {
           sets[set.name] = set.set

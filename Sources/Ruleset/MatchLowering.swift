@@ -55,6 +55,45 @@ struct MatchLowering {
     }
   }
 
+  /// Adds to a conjunction what most matches are, one comparison that is asked beside all others; false if no packet
+  /// can meet both. Nil: it is another one, for ``lower(_:family:)``.
+  func add(_ match: Match, family: Families, to conjunction: inout Conjunction) -> Bool? {
+    guard !match.isNegated else { return nil }
+    switch match.condition {
+    case .ports(let side, let protocols, let ports):
+      guard !protocols.isEmpty, !ports.isEmpty else { return nil }
+      if let own = conjunction.protocols {
+        if own != protocols { conjunction.protocols = own.filter(protocols.contains) }
+      } else if conjunction.excludedProtocols.isEmpty {
+        conjunction.protocols = protocols
+      } else {
+        return nil
+      }
+      guard conjunction.protocols?.isEmpty == false else { return false }
+      conjunction.ask(Self.ports(ports, side))
+    case .addresses(let side, let addresses):
+      guard addresses.isStatic, addresses.name == nil else { return nil }
+      if family == .ipv6 {
+        return add(addresses.addresses.ipv6, .ipv6Address, .address(side, isV6: true), to: &conjunction)
+      }
+      return add(addresses.addresses.ipv4, .ipv4Address, .address(side, isV6: false), to: &conjunction)
+    default: return nil
+    }
+    return true
+  }
+
+  private func add<Value>(
+    _ ranges: [AddressRange<Value>], _ keyType: KernelSet.KeyType, _ field: RuleStatement.Field,
+    to conjunction: inout Conjunction
+  ) -> Bool? {
+    guard let first = ranges.first, ranges.count > 1 || first.lower != 0 || first.upper != .max else {
+      return nil
+    }
+    conjunction.ask(
+      Condition(field, .equal, .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)))
+    return true
+  }
+
   /// - Parameter family: one family; both only if the match is not family-specific.
   func lower(_ match: Match, family: Families) -> LoweredMatch {
     switch match.condition {

@@ -4,7 +4,14 @@ internal import PolicyModel
 extension FixedWidthInteger {
   /// Most significant byte first: addresses, ports, and what a comparison of order needs.
   var bigEndianBytes: [UInt8] {
-    stride(from: Self.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> Self($0)) }
+    let count = Self.bitWidth / 8
+    return [UInt8](unsafeUninitializedCapacity: count) { bytes, written in
+      for index in 0..<count {
+        bytes.initializeElement(
+          at: index, to: UInt8(truncatingIfNeeded: self >> Self(truncatingIfNeeded: 8 * (count - 1 - index))))
+      }
+      written = count
+    }
   }
 
   /// Host order of both target architectures: marks, ids, states.

@@ -26,6 +26,36 @@ struct RuleLowering {
     var rest: String?
   }
 
+  /// What a list of rules becomes.
+  struct ListOutput {
+    /// What a rule becomes besides rules of its chain.
+    struct Branch {
+      /// So many rules of the list stand before what follows the rule.
+      var place: Int
+      var rest: String?
+      var generatedChains: [Chain]
+    }
+
+    var rules: [KernelRule] = []
+    var branches: [Branch] = []
+
+    mutating func append(_ output: Output) {
+      rules += output.rules
+      guard output.rest != nil || !output.generatedChains.isEmpty else { return }
+      branches.append(
+        Branch(place: rules.count, rest: output.rest, generatedChains: output.generatedChains))
+    }
+
+    mutating func append(_ other: ListOutput) {
+      let count = rules.count
+      rules += other.rules
+      for var branch in other.branches {
+        branch.place += count
+        branches.append(branch)
+      }
+    }
+  }
+
   /// What `return` and the end of a chain entered by `goto` mean in a base chain, as a verdict. The kernel's
   /// own policy is not asked, for it is `accept` until the transaction that creates the chain ends. Nil: a
   /// regular chain.
@@ -34,11 +64,25 @@ struct RuleLowering {
   var prefixes: [String: AddressKey] = [:]
 
   /// What each enabled rule of a list becomes.
-  func lower(_ rules: ArraySlice<Rule>, _ names: inout ChainNames) -> [Output] {
-    var outputs: [Output] = []
-    outputs.reserveCapacity(rules.count)
-    for rule in rules where rule.isEnabled { outputs.append(lower(rule, &names)) }
-    return outputs
+  ///
+  /// - Parameter count: for how many rules there shall be room.
+  func lower(_ rules: ArraySlice<Rule>, _ names: inout ChainNames, room count: Int) -> ListOutput {
+    var list = ListOutput()
+    list.rules.reserveCapacity(count)
+    for rule in rules where rule.isEnabled {
+      if let rule = plain(rule) { list.rules.append(rule) } else { list.append(lower(rule, &names)) }
+    }
+    return list
+  }
+
+  /// What most rules become: one rule, which decides and does nothing else. Nil: it is another one.
+  private func plain(_ rule: Rule) -> KernelRule? {
+    guard let verdict = Effects.decision(of: rule),
+      let (alternatives, exceptions) = lowerMatches(of: rule, isOfFamily: false), exceptions.isEmpty,
+      alternatives.count == 1
+    else { return nil }
+    var parts = Parts(rule: rule)
+    return parts.rule(alternatives[0], [.verdict(verdict)])
   }
 
   func lower(_ rule: Rule, _ names: inout ChainNames) -> Output {
@@ -148,7 +192,7 @@ struct RuleLowering {
       && (isOfFamily || rule.matches.contains(where: MatchLowering.isFamilySpecific))
     let families: [Families] = isSplit ? [.ipv4, .ipv6] : [rule.families]
     let lowering = MatchLowering(of: rule, prefixes: prefixes)
-    let matches = rule.matches.sorted { Self.rank($0.condition) < Self.rank($1.condition) }
+    let matches = Self.sorted(rule.matches)
 
     var alternatives: [Conjunction] = []
     var exceptions: [Conjunction] = []
@@ -157,6 +201,11 @@ struct RuleLowering {
       var conjunctions = [Conjunction()]
       var own: [Conjunction] = []
       for match in matches {
+        if conjunctions.count == 1, let isPossible = lowering.add(match, family: family, to: &conjunctions[0])
+        {
+          if !isPossible { conjunctions = [] }
+          continue
+        }
         switch lowering.lower(match, family: family) {
         case .always: break
         case .never: conjunctions = []
@@ -170,10 +219,20 @@ struct RuleLowering {
         }
       }
       guard !conjunctions.isEmpty else { continue }
-      alternatives += conjunctions.map { $0.inFamily(ownFamily) }
+      for index in conjunctions.indices { conjunctions[index].family = ownFamily }
+      alternatives += conjunctions
       for exception in own where !exceptions.contains(exception) { exceptions.append(exception) }
     }
     return alternatives.isEmpty ? nil : (alternatives, exceptions)
+  }
+
+  /// In the order of comparisons, in which most stand.
+  private static func sorted(_ matches: [Match]) -> [Match] {
+    for index in matches.indices.dropFirst()
+    where rank(matches[index].condition) < rank(matches[index - 1].condition) {
+      return matches.sorted { rank($0.condition) < rank($1.condition) }
+    }
+    return matches
   }
 
   /// The order of comparisons in a kernel rule: that of the canonical text.
@@ -255,9 +314,13 @@ struct Parts {
   }
 
   mutating func rule(_ conjunction: Conjunction, _ statements: [RuleStatement]) -> KernelRule {
+    var label = identity
+    label.append(next)
     var result = KernelRule(
-      id: rule.id, part: next, comment: KernelText.comment(of: rule), label: identity + [next],
-      anonymousSets: [], statements: [])
+      id: rule.id, part: next, comment: KernelText.comment(of: rule), label: label, anonymousSets: [],
+      statements: [])
+    // With the guards of family and protocol.
+    result.statements.reserveCapacity(conjunction.conditions.count + statements.count + 3)
     // INVARIANT: fewer than 256 parts. At most 2 families × 2 for services or ICMP types × 4 for lengths × 12 for
     // lists of addresses and control groups (`Checker.alternativesLimit`) = 192 alternatives, then an exception or two for each match, and
     // a dozen rules of effects.
@@ -303,7 +366,17 @@ extension RuleStatement {
 extension KernelRule {
   /// What the label of a policy rule's kernel rules begins with; the number of each follows.
   package static func label(of id: String) -> [UInt8] {
-    Array(SHA256.hash(Array(id.utf8)).prefix(7))
+    var id = id
+    let digest = id.withUTF8 { bytes in
+      var hasher = SHA256()
+      hasher.update(bytes.span)
+      return hasher.finish()
+    }
+    return [UInt8](unsafeUninitializedCapacity: 8) { bytes, written in
+      // The eighth is the number's.
+      for index in 0..<7 { bytes.initializeElement(at: index, to: digest[index]) }
+      written = 7
+    }
   }
 
   /// Gives a look-up of targets its map.
@@ -349,10 +422,10 @@ extension KernelRule {
   }
 
   private mutating func append(protocols: [UInt8], _ comparison: RuleStatement.Operator) {
-    let elements = protocols.map { KernelSet.Element([$0], [$0]) }
     if let number = protocols.first, protocols.count == 1 {
       statements.append(.match(.transportProtocol, comparison, .value([number])))
     } else {
+      let elements = protocols.map { KernelSet.Element([$0], [$0]) }
       let set = KernelSet(name: nil, keyType: .inetProtocol, isInterval: false, elements: elements)
       append(.transportProtocol, Condition(.transportProtocol, comparison, .anonymous(set)))
     }

@@ -21,7 +21,7 @@ package enum RuleStatement: Sendable, Equatable {
   case natMap(isV6: Bool, Field, SetReference)
 
   /// What is compared. The guard a field needs (family, protocol) is a statement of its own before it.
-  package indirect enum Field: Sendable, Equatable {
+  package enum Field: Sendable, Equatable {
     case family
     case transportProtocol
     case inputInterfaceName
@@ -31,7 +31,7 @@ package enum RuleStatement: Sendable, Equatable {
     case ipv6Source
     case ipv6Destination
     /// The bits of an address that are in the mask.
-    case masked(Field, [UInt8])
+    indirect case masked(Field, [UInt8])
     /// `name` is the header nft prints: `tcp`, `udp`, `sctp`, `dccp`, `udplite`, or `th` for several.
     case sourcePort(header: String)
     case destinationPort(header: String)

@@ -7,10 +7,12 @@ enum NFTRule {
     for statement in rule.statements {
       if !isFirst { text += " " }
       isFirst = false
-      if case .match(let field, let comparison, let operand) = statement {
+      switch statement {
+      case .match(let field, let comparison, let operand):
         append(field, comparison, operand, sets: rule.anonymousSets, to: &text)
-      } else {
-        text += self.text(statement, sets: rule.anonymousSets)
+      case .verdict(.accept): text += "accept"
+      case .verdict(.drop): text += "drop"
+      default: text += self.text(statement, sets: rule.anonymousSets)
       }
     }
     if let comment = rule.comment {
@@ -68,7 +70,15 @@ enum NFTRule {
     _ field: RuleStatement.Field, _ comparison: RuleStatement.Operator, _ operand: RuleStatement.Operand,
     sets: [KernelSet], to text: inout String
   ) {
-    text += NFTKey.name(of: field)
+    switch field {
+    case .sourcePort(let header):
+      text += header
+      text += " sport"
+    case .destinationPort(let header):
+      text += header
+      text += " dport"
+    default: text += NFTKey.name(of: field)
+    }
     // `anyBit` is what nft means by a bare list of flags.
     text += comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
     switch operand {

@@ -33,6 +33,7 @@ enum NFTString {
 
   /// In a comment a line end would end the comment.
   static func comment(_ text: String) -> String {
-    String(decoding: text.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
+    if !text.utf8.contains(where: { $0 < 0x20 }) { return text }
+    return String(decoding: text.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
   }
 }

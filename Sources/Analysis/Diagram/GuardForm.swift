@@ -19,6 +19,8 @@ indirect enum GuardForm: Sendable {
 struct GuardCompiler: ~Copyable {
   var atoms: AtomTable
   private var numbered: [Numbered: UInt32] = [:]
+  /// The last list of protocols or the like: rules side by side often ask for the same.
+  private var lastNumbers: (field: PacketBox.Field, values: [UInt8], form: GuardForm)?
 
   /// A definition's set need not be compared value by value to be found again.
   private struct Numbered: Hashable {
@@ -273,7 +275,10 @@ struct GuardCompiler: ~Copyable {
   }
 
   private mutating func numbers(_ field: PacketBox.Field, _ values: [UInt8]) -> GuardForm {
-    member(field, Self.values(values.map { UInt128($0) }))
+    if let lastNumbers, lastNumbers.field == field, lastNumbers.values == values { return lastNumbers.form }
+    let form = member(field, Self.values(values.map { UInt128($0) }))
+    lastNumbers = (field, values, form)
+    return form
   }
 
   private static func values(_ values: [UInt128]) -> IntervalSet<UInt128> {

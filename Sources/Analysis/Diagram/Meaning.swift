@@ -393,6 +393,12 @@ final class Meaning {
   func hit(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     let rule = compiled.rule
     if rule.unreadable != nil { return unreadable(compiled.label) }
+    if rule.onlyDecides {
+      switch rule.verdict {
+      case .dispatch, .translate, .notrack: break
+      case let verdict: return decision(policy, verdict, compiled.label)
+      }
+    }
     var hit: Diagram.Reference
     switch rule.verdict {
     case .dispatch(let map): hit = dispatch(policy, compiled, map)

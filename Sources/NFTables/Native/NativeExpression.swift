@@ -1,6 +1,6 @@
 internal import CNFTables
 
-/// A `struct nftnl_expr` until a rule takes it.
+/// A `struct nftnl_expr`.
 @safe struct NativeExpression: ~Copyable {
   private let pointer: OpaquePointer
 
@@ -14,7 +14,12 @@ internal import CNFTables
     unsafe nftnl_expr_free(pointer)
   }
 
-  /// Gives the expression up: the rule that takes it frees it.
+  /// Appends the name and the data.
+  func write(to buffer: inout MessageBuffer) {
+    unsafe buffer.append { unsafe nftnl_expr_build_payload($0, pointer) }
+  }
+
+  /// Gives the expression up: what takes it frees it.
   consuming func released() -> OpaquePointer {
     let pointer = unsafe self.pointer
     discard self

@@ -33,13 +33,15 @@ struct ChainSource {
 
   /// Those that its own rules name, where they are written.
   var writtenTargets: [Spanned<String>] {
-    items.flatMap { item -> [Spanned<String>] in
+    var targets: [Spanned<String>] = []
+    for item in items {
       switch item.body {
-      case .rule(let rule): [rule.verdict.value.target].compactMap { $0 }
+      case .rule(let rule): if let target = rule.verdict.value.target { targets.append(target) }
       case .verdictMap(let map):
-        (map.entries.map(\.verdict) + [map.otherwise]).compactMap(\.value.target)
+        targets += (map.entries.map(\.verdict) + [map.otherwise]).compactMap(\.value.target)
       }
     }
+    return targets
   }
 }
 

@@ -46,24 +46,27 @@ extension Checker {
 
   /// The items that could be read.
   mutating func readItems(_ nodes: [SyntaxNode]) -> [RuleItemSyntax] {
-    guard nodes.count >= longList else { return readItems(nodes[...]) }
+    guard nodes.count >= longList else { return readItems(nodes[...], room: nodes.count) }
     let middle = nodes.count / 2
     let beside = SideThread { [fresh] in
       var checker = fresh
-      let items = checker.readItems(nodes[middle...])
+      let items = checker.readItems(nodes[middle...], room: nodes.count - middle)
       return (items: items, isClean: checker.diagnostics.isEmpty)
     }
-    let first = readItems(nodes[..<middle])
+    var items = readItems(nodes[..<middle], room: nodes.count)
     let second = beside.wait()
-    return first + (second.isClean ? second.items : readItems(nodes[middle...]))
+    items += second.isClean ? second.items : readItems(nodes[middle...], room: nodes.count - middle)
+    return items
   }
 
-  private mutating func readItems(_ nodes: ArraySlice<SyntaxNode>) -> [RuleItemSyntax] {
-    nodes.compactMap { node in
-      let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics)
+  private mutating func readItems(_ nodes: ArraySlice<SyntaxNode>, room count: Int) -> [RuleItemSyntax] {
+    var items: [RuleItemSyntax] = []
+    items.reserveCapacity(count)
+    for node in nodes {
+      if let item = RuleItemSyntax.parse(node, diagnostics: &diagnostics) { items.append(item) }
       checkRuleItemScalars(node)
-      return item
     }
+    return items
   }
 
   // MARK: Resolving
@@ -71,28 +74,36 @@ extension Checker {
   /// Rules in order, `containers` items expanded.
   mutating func rules(_ list: [RuleItemSyntax], at place: Place) -> [Rule] {
     var taken = TakenNames()
-    guard list.count >= longList else { return rules(list[...], at: place, &taken) }
+    guard list.count >= longList else { return rules(list[...], at: place, &taken, room: list.count) }
     let middle = list.count / 2
     let beside = SideThread { [fresh] in
       var checker = fresh
       var taken = TakenNames()
-      let rules = checker.rules(list[middle...], at: place, &taken)
+      let rules = checker.rules(list[middle...], at: place, &taken, room: list.count - middle)
       return (rules: rules, checker: checker, taken: taken)
     }
-    let first = rules(list[..<middle], at: place, &taken)
+    var rules = rules(list[..<middle], at: place, &taken, room: list.count)
     let second = beside.wait()
     guard second.checker.diagnostics.isEmpty, definitions.mergeUses(of: second.checker.definitions),
       taken.merge(second.taken)
-    else { return first + rules(list[middle...], at: place, &taken) }
+    else {
+      rules += self.rules(list[middle...], at: place, &taken, room: list.count - middle)
+      return rules
+    }
     items += second.checker.items
-    return first + second.rules
+    rules += second.rules
+    return rules
   }
 
   private mutating func rules(
-    _ list: ArraySlice<RuleItemSyntax>, at place: Place, _ taken: inout TakenNames
+    _ list: ArraySlice<RuleItemSyntax>, at place: Place, _ taken: inout TakenNames, room count: Int
   ) -> [Rule] {
     var rules: [Rule] = []
-    rules.reserveCapacity(list.count)
+    rules.reserveCapacity(count)
+    if list.count >= longList / 2 {
+      items.reserveCapacity(items.count + count)
+      taken.counts.reserveCapacity(taken.counts.count + count)
+    }
     for item in list {
       if let name = item.name { checkRuleName(name, &taken.names, at: place) }
       let syntax: RuleSyntax

@@ -11,14 +11,15 @@ enum ItemID {
   ///
   /// - Parameter text: the rule's canonical text.
   static func unnamed(_ place: String, _ rule: RuleSyntax, text: String) -> String {
-    var id = place
+    var id: [UInt8] = []
     // The slug, ten digits, and two signs.
-    id.reserveCapacity(place.utf8.count + slugLimit + 12)
-    id += "/"
-    id += slug(rule)
-    id += "~"
-    id += hash(place, rule.hasIdentityText ? text : rule.identityText)
-    return id
+    id.reserveCapacity(place.utf8.count + slugLimit + 64)
+    id += place.utf8
+    id.append(UInt8(ascii: "/"))
+    appendSlug(rule, to: &id)
+    id.append(UInt8(ascii: "~"))
+    id += hash(place, rule.hasIdentityText ? text : rule.identityText).utf8
+    return String(decoding: id, as: UTF8.self)
   }
 
   /// Of a later rule with the same text.
@@ -28,10 +29,19 @@ enum ItemID {
 
   /// Verdict, protocol and ports, hyphenated, at most 24 characters.
   static func slug(_ rule: RuleSyntax) -> String {
-    var text = rule.verdict.value.word
+    var text: [UInt8] = []
+    appendSlug(rule, to: &text)
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  private static func appendSlug(_ rule: RuleSyntax, to text: inout [UInt8]) {
+    let start = text.count
+    text += rule.verdict.value.word.utf8
     func append(_ word: String) {
-      text += "-"
-      text += word
+      // What is behind the limit is cut off again.
+      guard text.count - start <= slugLimit else { return }
+      text.append(UInt8(ascii: "-"))
+      text += word.utf8
     }
     for clause in rule.clauses {
       switch clause.value {
@@ -50,24 +60,35 @@ enum ItemID {
       }
     }
     // The words are ASCII.
-    var slug = text.utf8.prefix(slugLimit)
-    while slug.last == UInt8(ascii: "-") { slug.removeLast() }
-    return String(Substring(slug))
+    if text.count - start > slugLimit { text.removeLast(text.count - start - slugLimit) }
+    while text.count > start, text.last == UInt8(ascii: "-") { text.removeLast() }
   }
 
   private static func hash(_ place: String, _ text: String) -> String {
-    var bytes = Array("lockdown rule 1\n".utf8)
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(place.utf8.count + text.utf8.count + 24)
+    bytes += "lockdown rule 1\n".utf8
     bytes += place.utf8
     bytes.append(0x0a)
     bytes += text.utf8
-    // Ten digits of five bits.
-    return String(Substring(Base32.encode(Array(SHA256.hash(bytes).prefix(7))).utf8.prefix(10)))
+    // Ten digits of five bits, which fill 50 bits of 7 bytes.
+    var digits = SHA256.hash(bytes)
+    digits.removeLast(digits.count - 7)
+    return String(Substring(Base32.encode(digits).utf8.prefix(10)))
   }
 
   /// The 56 bits of an id that a rule's userdata carries.
   @Sendable
   static func short(_ id: String) -> UInt64 {
-    SHA256.hash(Array(id.utf8)).prefix(7).reduce(0) { $0 << 8 | UInt64($1) }
+    var id = id
+    let digest = id.withUTF8 { bytes in
+      var hasher = SHA256()
+      hasher.update(bytes.span)
+      return hasher.finish()
+    }
+    var label: UInt64 = 0
+    for index in 0..<7 { label = label << 8 | UInt64(digest[index]) }
+    return label
   }
 }
 

@@ -57,9 +57,16 @@ struct CompileSummary {
     let widths = openings.map { Self.width(of: $0.text) }
     let width = widths.max() ?? 0
     return zip(openings, widths).map { opening, own in
-      let padding = String(repeating: " ", count: width - own)
-      let limited = opening.isLimited ? ", up to its limit" : ""
-      return "  open  \(opening.text)\(padding)  (\(opening.ruleID ?? "chain policy")\(limited))"
+      var line = "  open  "
+      // There are as many as rules.
+      line.reserveCapacity(opening.text.utf8.count + width - own + 64)
+      line += opening.text
+      for _ in own..<width { line += " " }
+      line += "  ("
+      line += opening.ruleID ?? "chain policy"
+      if opening.isLimited { line += ", up to its limit" }
+      line += ")"
+      return line
     }
   }
 

@@ -81,17 +81,38 @@ enum FileBytes {
 
   /// Writes a new file, starts to bring it to the disk, and leaves it open for `synchronize`.
   static func create(
-    _ path: String, _ bytes: [UInt8], mode: mode_t = 0o644
+    _ path: String, _ pieces: [[UInt8]], mode: mode_t = 0o644
   ) throws(FileError) -> Int32 {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
-    do throws(FileError) { try fill(file, bytes, path) } catch {
+    do throws(FileError) { try fill(file, pieces, path) } catch {
       close(file)
       throw error
     }
     // Blocks are allocated now, so that the first fsync commits the journal for all files, and not each its own.
     lockdown_start_writing(file)
     return file
+  }
+
+  /// Bytes that are written at once, where pieces are smaller.
+  private static let blockLength = 1 << 18
+
+  /// Writes pieces one behind the other to an open file.
+  private static func fill(_ file: Int32, _ pieces: [[UInt8]], _ path: String) throws(FileError) {
+    var block: [UInt8] = []
+    for piece in pieces {
+      if piece.count > blockLength / 2 || block.count + piece.count > blockLength {
+        try fill(file, block, path)
+        block.removeAll(keepingCapacity: true)
+      }
+      if piece.count > blockLength / 2 {
+        try fill(file, piece, path)
+      } else {
+        if block.capacity == 0 { block.reserveCapacity(blockLength) }
+        block += piece
+      }
+    }
+    try fill(file, block, path)
   }
 
   /// Writes all bytes to an open file.

@@ -30,11 +30,11 @@ final class OutputDirectory: Sendable {
   }
 
   /// Writes one file; its name is relative and may name one directory. What fails is told by `finish`.
-  func write(_ name: String, _ bytes: [UInt8]) {
+  func write(_ name: String, _ pieces: [[UInt8]]) {
     do throws(FileError) {
       try makeDirectories(for: name)
       let path = "\(temporary)/\(name)"
-      let descriptor = try FileBytes.create(path, bytes)
+      let descriptor = try FileBytes.create(path, pieces)
       state.withLock { $0.files.append((descriptor, path)) }
     } catch {
       state.withLock { $0.error = $0.error ?? error }

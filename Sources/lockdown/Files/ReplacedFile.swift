@@ -36,7 +36,7 @@ enum ReplacedFile {
     let name = slash.map { target[target.index(after: $0)...] } ?? target[...]
     let temporary = "\(directory)/.\(name).\(getpid()).tmp"
     // Nobody else reads it before it has its mode.
-    let file = try FileBytes.create(temporary, bytes, mode: status == nil ? 0o644 : 0o600)
+    let file = try FileBytes.create(temporary, [bytes], mode: status == nil ? 0o644 : 0o600)
     defer { close(file) }
     do throws(FileError) {
       if let status { try take(status, file, path) }

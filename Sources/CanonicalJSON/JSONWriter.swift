@@ -124,14 +124,15 @@ struct JSONWriter: ~Copyable {
     bytes.append(0x22)
     text.withUTF8 { utf8 in
       var isPlain = true
-      for unsafebyte in unsafe utf8 {
+      for index in 0..<utf8.count {
+        let byte = unsafe utf8[index]
         all |= byte
         if byte < 0x20 || byte == 0x22 || byte == 0x5c { isPlain = false }
       }
       if isPlain {
         unsafe bytes.append(utf8)
       } else {
-        for unsafebyte in unsafe utf8 { write(escaped: byte) }
+        for index in 0..<utf8.count { unsafe write(escaped: utf8[index]) }
       }
     }
     bytes.append(0x22)

@@ -1,6 +1,7 @@
 package import Analysis
 package import Diagnostics
 package import PolicyModel
+package import Ruleset
 
 /// All that one compile makes.
 package struct CompiledPolicy: Sendable {
@@ -44,10 +45,13 @@ package struct CompiledPolicy: Sendable {
   package var isReadBack: Bool
   /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name.
   package var files: [OutputFile]
+  /// What the kernel gets. Of many thousand rules it would take long to give it back piece by piece, so that goes with
+  /// the rest.
+  package var ruleset: Ruleset
 
   package init(
     policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String],
-    isReadBack: Bool, files: [OutputFile]
+    isReadBack: Bool, files: [OutputFile], ruleset: Ruleset
   ) {
     self.policy = policy
     self.digest = digest
@@ -55,6 +59,7 @@ package struct CompiledPolicy: Sendable {
     self.notEnforced = notEnforced
     self.isReadBack = isReadBack
     self.files = files
+    self.ruleset = ruleset
   }
 }
 

@@ -50,25 +50,24 @@ package enum PolicyCompiler {
     if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
     judgeComparisons(&policy, diagnostics: &diagnostics)
     let proofs: ProofSummary
-    let canonical: CanonicalPolicy
+    let (canonical, ruleset): (CanonicalPolicy, Ruleset)
     let listing: SideThread<Listing>
     if policy.allExceptions.isEmpty {
-      let naming = SideThread { [policy] in CanonicalPolicy(policy) }
+      let lowering = SideThread { [policy] in lower(policy) }
       listing = list(policy, sources, take)
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      canonical = naming.wait()
+      (canonical, ruleset) = lowering.wait()
     } else {
       listing = list(policy, sources, take)
       // The proofs note at an exception what it lets through, which is a part of the policy's value.
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      canonical = CanonicalPolicy(policy)
+      (canonical, ruleset) = lower(policy)
     }
     guard !diagnostics.hasErrors else { return nil }
     let document = CompiledPolicy.OutputFile(name: "policy.json", pieces: canonical.document)
     let writing = SideThread { take(document) }
 
     let digest = canonical.digest
-    let ruleset = Lowering.lower(policy, digest: digest)
     for excess in ChainDepth.excesses(in: ruleset) {
       let rule = policy.firewall?.rules.first { $0.id == excess.ruleID }
       diagnostics.report(
@@ -160,7 +159,13 @@ package enum PolicyCompiler {
     files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
-      files: files)
+      files: files, ruleset: ruleset)
+  }
+
+  /// What the policy is as one value, and what the kernel gets, which the value names.
+  private static func lower(_ policy: HostPolicy) -> (CanonicalPolicy, Ruleset) {
+    let canonical = CanonicalPolicy(policy)
+    return (canonical, Lowering.lower(policy, digest: canonical.digest))
   }
 
   /// The items of a policy, and `policy.map.json`.

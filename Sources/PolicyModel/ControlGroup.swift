@@ -24,8 +24,10 @@ extension Firewall {
   /// The control groups that rules ask for, ascending and each once.
   package var controlGroups: [ControlGroup] {
     var groups: Set<ControlGroup> = []
-    for rule in rules where rule.isEnabled {
-      for case .controlGroups(let named) in rule.matches.map(\.condition) { groups.formUnion(named) }
+    forEachRule { rule in
+      for match in rule.matches {
+        if case .controlGroups(let named) = match.condition, rule.isEnabled { groups.formUnion(named) }
+      }
     }
     return groups.sorted()
   }

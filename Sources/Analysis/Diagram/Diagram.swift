@@ -43,10 +43,23 @@ struct Diagram: ~Copyable {
   /// Nodes, about 30 bytes each with their tables.
   static let defaultBudget = 24_000_000
 
-  init(_ atoms: consuming AtomTable, order: [Int] = DiagramField.order, budget: Int = Diagram.defaultBudget) {
+  /// - Parameter ruleCount: of so many rules room is made for the nodes at once, which else doubles again and again.
+  init(
+    _ atoms: consuming AtomTable, order: [Int] = DiagramField.order, budget: Int = Diagram.defaultBudget,
+    ruleCount: Int = 0
+  ) {
     layout = DiagramLayout(atoms, order: order)
     self.atoms = atoms
     self.budget = budget
+    if ruleCount >= 1 << 10 {
+      // A rule for one port and one network has about a dozen nodes of its own.
+      let expected = min(ruleCount, 1 << 18) * 12
+      nodes = FlatBuffer(capacity: expected)
+      altered = FlatBuffer(capacity: expected)
+      var size = table.count
+      while size < expected * 2 { size *= 2 }
+      table = FlatBuffer(repeating: 0, count: size)
+    }
     nodes.append(Node(variable: 0, low: 0, high: 0))
     altered.append(.max)
   }

@@ -59,7 +59,11 @@ final class Meaning {
     let isOverfull = compiler.isOverfull
     var atoms = compiler.finished()
     atoms.finish()
-    diagram = Diagram(atoms, budget: isOverfull ? 0 : budget)
+    let ruleCount = compiled.reduce(0) { sum, firewall in
+      sum + firewall.baseChains.reduce(0) { $0 + $1.rules.count }
+        + firewall.regularChains.values.reduce(0) { $0 + $1.rules.count }
+    }
+    diagram = Diagram(atoms, budget: isOverfull ? 0 : budget, ruleCount: ruleCount)
   }
 
   var family: Families { diagram.atoms.family }

@@ -61,10 +61,10 @@ enum KernelChanges {
     }
     func asks(_ chains: [BaseChain], _ holds: (Match.Condition) -> Bool) -> Bool {
       chains.contains { chain in
-        let leads = chain.rules.contains { !$0.verdict.targets.isEmpty }
-        return (chain.rules + (leads ? firewall.regularChains.flatMap(\.rules) : [])).contains {
-          $0.isEnabled && $0.matches.contains { holds($0.condition) }
-        }
+        func asks(_ rule: Rule) -> Bool { rule.isEnabled && rule.matches.contains { holds($0.condition) } }
+        if chain.rules.contains(where: asks) { return true }
+        let leads = !firewall.regularChains.isEmpty && chain.rules.contains { !$0.verdict.targets.isEmpty }
+        return leads && firewall.regularChains.contains { $0.rules.contains(where: asks) }
       }
     }
     let isArrival = { (chain: BaseChain) in chain.hook == .ingress || chain.hook == .prerouting }

@@ -43,6 +43,8 @@ let embedded: [SwiftSetting] = [
   .unsafeFlags([
     // Otherwise `--static-swift-stdlib`, which the CLI uses, fails: Embedded has no such library.
     "-no-static-stdlib", "-wmo", "-Osize", "-parse-as-library",
+    // What is called once is a part of its caller; little else is.
+    "-Xfrontend", "-sil-inline-caller-benefit-reduction-factor", "-Xfrontend", "4",
     // Size: no thread is ever started, nothing unwinds, and traps need no place of their own.
     "-assume-single-threaded", "-enforce-exclusivity=unchecked", "-Xfrontend", "-mergeable-traps",
     "-Xcc", "-fno-asynchronous-unwind-tables", "-Xcc", "-fno-unwind-tables", "-Xcc", "-mno-red-zone",

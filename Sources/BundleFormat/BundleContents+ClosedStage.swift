@@ -6,6 +6,7 @@ extension BundleContents {
     stage.isManagementProved = isManagementProved
     stage.hasNetworkRoot = hasNetworkRoot
     stage.staysUnprotected = staysUnprotected
+    stage.haltsOnFailure = haltsOnFailure
     var numbers: [UInt32: UInt32] = [:]
     for var message in closed {
       let source = message.source

@@ -111,6 +111,7 @@ extension BundleContents {
     if isManagementProved { flags |= BundleLayout.managementProvedFlag }
     if hasNetworkRoot { flags |= BundleLayout.networkRootFlag }
     if staysUnprotected { flags |= BundleLayout.staysUnprotectedFlag }
+    if haltsOnFailure { flags |= BundleLayout.haltsOnFailureFlag }
     return writer.finish(policyDigest: policyDigest, minimumKernel: minimumKernel, flags: flags)
   }
 
@@ -127,6 +128,7 @@ extension BundleContents {
     isManagementProved = reader.isManagementProved
     hasNetworkRoot = reader.hasNetworkRoot
     staysUnprotected = reader.staysUnprotected
+    haltsOnFailure = reader.haltsOnFailure
     messages = reader.messages.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) }
     closed = reader.closed.map { BundleMessage(kind: $0.kind, bytes: copy($0.range)) }
     sources = reader.sources.map { BundleSource(id: copy($0.id), place: copy($0.place)) }

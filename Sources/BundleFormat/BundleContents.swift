@@ -12,6 +12,8 @@ package struct BundleContents: Equatable {
   package var hasNetworkRoot: Bool
   /// Where no closed firewall can be loaded, what needs the network starts all the same.
   package var staysUnprotected: Bool
+  /// Where the applier is process 1 and no policy can be applied, it halts the machine and starts nothing.
+  package var haltsOnFailure: Bool
   /// Finished netlink messages, in the order of the fresh batch, without BATCH_BEGIN and BATCH_END.
   package var messages: [BundleMessage]
   /// The same for the table that stands before the policy's; none: there is no such stage.
@@ -40,6 +42,7 @@ package struct BundleContents: Equatable {
     isManagementProved = false
     hasNetworkRoot = false
     staysUnprotected = false
+    haltsOnFailure = false
     messages = []
     closed = []
     sources = []

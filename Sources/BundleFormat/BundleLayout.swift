@@ -10,7 +10,8 @@ enum BundleLayout {
   static let managementProvedFlag: UInt8 = 1
   static let networkRootFlag: UInt8 = 2
   static let staysUnprotectedFlag: UInt8 = 4
-  static let knownFlags: UInt8 = 7
+  static let haltsOnFailureFlag: UInt8 = 8
+  static let knownFlags: UInt8 = 15
 
   static let versionOffset = 8
   static let byteOrderOffset = 10

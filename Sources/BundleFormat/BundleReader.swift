@@ -73,6 +73,7 @@ package final class BundleReader {
   package let isManagementProved: Bool
   package let hasNetworkRoot: Bool
   package let staysUnprotected: Bool
+  package let haltsOnFailure: Bool
   /// SHA-256 of the canonical policy.
   package let policyDigest: Range<Int>
   /// SHA-256 of the file with this field as zeros: what `--pin` names.
@@ -101,6 +102,7 @@ package final class BundleReader {
     isManagementProved = header.has(BundleLayout.managementProvedFlag)
     hasNetworkRoot = header.has(BundleLayout.networkRootFlag)
     staysUnprotected = header.has(BundleLayout.staysUnprotectedFlag)
+    haltsOnFailure = header.has(BundleLayout.haltsOnFailureFlag)
     policyDigest = header.policyDigest
     checksum = header.checksum
 

@@ -72,16 +72,17 @@ static inline void lockdown_fill_status(const struct stat *from, struct lockdown
     into->changed_nanoseconds = from->st_ctim.tv_nsec;
 }
 
+// The calls themselves, for size: the library's ones begin with statx(2), and on 64 bits its structure is the kernel's.
 static inline long lockdown_status_of(int descriptor, struct lockdown_file_status *status) {
     struct stat found;
-    if (fstat(descriptor, &found) < 0) return -errno;
+    if (syscall(SYS_fstat, descriptor, &found) < 0) return -errno;
     lockdown_fill_status(&found, status);
     return 0;
 }
 
 static inline long lockdown_status_at(int folder, const uint8_t *name, struct lockdown_file_status *status) {
     struct stat found;
-    if (fstatat(folder, (const char *)name, &found, AT_SYMLINK_NOFOLLOW) < 0) return -errno;
+    if (syscall(SYS_newfstatat, folder, name, &found, AT_SYMLINK_NOFOLLOW) < 0) return -errno;
     lockdown_fill_status(&found, status);
     return 0;
 }
@@ -188,7 +189,7 @@ static inline long lockdown_netlink_send(int descriptor, const uint8_t *head, si
     message.msg_iov = parts;
     message.msg_iovlen = 3;
     long result;
-    do result = sendmsg(descriptor, &message, 0);
+    do result = syscall(SYS_sendmsg, descriptor, &message, 0); // The library's has ancillary data to copy.
     while (result < 0 && errno == EINTR);
     return lockdown_result(result);
 }
@@ -204,7 +205,7 @@ static inline long lockdown_netlink_receive(int descriptor, uint8_t *into, size_
         message.msg_namelen = sizeof sender;
         message.msg_iov = &part;
         message.msg_iovlen = 1;
-        ssize_t result = recvmsg(descriptor, &message, waits ? 0 : MSG_DONTWAIT);
+        long result = syscall(SYS_recvmsg, descriptor, &message, waits ? 0 : MSG_DONTWAIT);
         if (result < 0 && errno == EINTR) continue;
         if (result < 0) return -errno;
         if (sender.nl_pid != 0) continue; // Another process; the kernel's port is 0.
@@ -317,9 +318,42 @@ static inline long lockdown_kill(int32_t process) { return lockdown_result(kill(
 // A worker without the parent that keeps its deadline would have none.
 static inline void lockdown_die_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
 
+// Process 1
+
+// Memory that a process shares with those it forks; 0: none.
+static inline size_t lockdown_share(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | 0x20 /* MAP_ANONYMOUS */, -1, 0);
+    return memory == MAP_FAILED ? 0 : (size_t)memory;
+}
+
+// Another program in this process's place, with these words; it comes back only with an error.
+static inline long lockdown_become(const uint8_t *program, char **words) {
+    extern char **environ;
+    words[0] = (char *)program;
+    execve((const char *)program, words, environ);
+    return -errno;
+}
+
+static inline long lockdown_mount_kind(const uint8_t *kind, const uint8_t *place) {
+    return lockdown_result(syscall(SYS_mount, kind, place, kind, 2 | 4 | 8 /* nosuid, nodev, noexec */, NULL));
+}
+
+// SECCOMP_SET_MODE_FILTER without no_new_privs, under which setuid and file capabilities would mean nothing.
+static inline long lockdown_filter_calls(const uint8_t *instructions, uint16_t count, uint32_t flags) {
+    struct { uint16_t count; const uint8_t *instructions; } program = {count, instructions};
+    return lockdown_result(syscall(SYS_seccomp, 1, flags, &program));
+}
+
+// LINUX_REBOOT_CMD_HALT; it comes back only with an error.
+static inline void lockdown_halt(void) {
+    sync();
+    syscall(SYS_reboot, 0xfee1dead, 672274793, 0xcdef0123, NULL);
+}
+
 static inline int64_t lockdown_milliseconds(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    // Not by the library, which looks the call up in the vDSO; it is asked a few times.
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 

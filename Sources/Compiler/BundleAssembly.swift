@@ -20,6 +20,7 @@ enum BundleAssembly {
     bundle.isManagementProved = isManagementProved
     bundle.hasNetworkRoot = policy.boot.root == .network
     bundle.staysUnprotected = policy.boot.unprotected == .continue
+    bundle.haltsOnFailure = policy.boot.onFailure == .halt
     bundle.messages = messages.map { BundleMessage($0) }
     bundle.closed = closed.map { BundleMessage($0) }
     bundle.sources = items.items.map { item in

@@ -63,8 +63,8 @@ enum NotEnforced {
     switch filter.scope {
     case .`init`:
       list.append(
-        "system calls: policy.bundle holds the filter, and this version of the applier does not install it; "
-          + "seccomp.json is for container runtimes")
+        "system calls: by the applier as process 1 (`init=`), which filters all that comes behind it; seccomp.json is for "
+          + "container runtimes")
     case .services:
       list.append(
         "system calls: by what starts a service or container and reads seccomp.json, not by the applier")

@@ -5,6 +5,8 @@ package enum InstalledPath {
   package static let state = "var/lib/lockdown"
   package static let bundles = "var/lib/lockdown/bundles"
   package static let slots = "var/lib/lockdown/slots"
+  /// What the applier keeps where it is told a bundle and not slots.
+  package static let lastGood = "var/lib/lockdown/last-good.bundle"
   package static let manifest = "var/lib/lockdown/manifest"
 
   package static func bundle(_ name: SlotState.Name) -> String {

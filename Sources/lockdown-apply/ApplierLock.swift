@@ -85,7 +85,7 @@ struct ApplierLock: ~Copyable {
   private static func takeFile(until end: Int64) -> Int32? {
     Runtime.makeFolder()
     let file = unsafe lockdown_open_at(
-      lockdown_here, Array("/run/lockdown/lock").terminated(), lockdown_open_lock, 0o600)
+      lockdown_here, literal("/run/lockdown/lock"), lockdown_open_lock, 0o600)
     guard file >= 0 else {
       warn("/run/lockdown/lock is not taken: ", errorNumber: file)
       return -1

@@ -13,6 +13,8 @@ public func applyMain(
     guard let text = unsafe words?[index] else { break }
     arguments.append(unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text))))
   }
+  // What a kernel starts first must not end.
+  if getpid() == 1, let words = unsafe words { unsafe InitProcess(words, arguments).run() }
   guard let options = Options.parse(arguments) else { return ExitCode.usage.rawValue }
   return Supervisor(options).run()
 }

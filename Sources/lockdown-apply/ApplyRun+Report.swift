@@ -52,7 +52,9 @@ extension ApplyRun {
       options.looksOnly ? "the host equals it, but for what is named" : "applied, but for what is named"
     case .refused: options.looksOnly ? "the host differs" : "refused, the state from before is there"
     case .unknown: "could not tell what is loaded"
-    case .fallback, .closed, .usage, .busy: "not run"
+    case .fallback: "taken back, the last-known-good firewall is live"
+    case .closed: "taken back, the host is closed"
+    case .usage, .busy: "not run"
     }
   }
 
@@ -93,6 +95,10 @@ extension ApplyRun {
     } else {
       printList(firewall.differences, "")
     }
+    guard retreat != .none else { return }
+    var last = Line("firewall: ")
+    last.text.add(retreat.name)
+    last.print()
   }
 
   private func printList(_ lines: [[UInt8]], _ prefix: StaticString) {
@@ -217,6 +223,7 @@ extension ApplyRun {
     json.add("contents-lost", strings: firewall.lost)
     json.add("difference-count", firewall.differenceCount)
     json.add("notes", strings: firewall.notes)
+    json.add("retreat", text: retreat.name)
     json.add("foreign-chains", strings: firewall.foreign)
     json.closeObject()
   }

@@ -14,11 +14,20 @@ final class ApplyRun {
   private var preload: PreloadStage?
   private(set) var denied: [Item] = []
   private(set) var refusal: StaticString = ""
+  /// Keys, mounts and programs were gone through.
+  private var hasApplied = false
+  private(set) var retreat = Retreat.none
+  private let journal: Journal?
+  private var hasJournal = false
+  /// What this run changes could not be written down before.
+  private var hasNoJournal = false
 
-  init(_ options: Options, _ reader: BundleReader, _ surroundings: Surroundings) {
+  /// - Parameter journal: without items; nil: none is kept.
+  init(_ options: Options, _ reader: BundleReader, _ surroundings: Surroundings, _ journal: Journal?) {
     self.options = options
     self.reader = reader
     self.surroundings = surroundings
+    self.journal = journal
   }
 
   var keys: [Item] { sysctls?.keys ?? [] }
@@ -28,7 +37,17 @@ final class ApplyRun {
   var checks: [Item] { programs?.items ?? [] }
 
   /// A key or mount was refused, and those of this run were taken back.
-  var isTakenBack: Bool { sysctls?.hasFailed ?? false || mounts?.hasFailed ?? false }
+  private var isTakenBack: Bool { sysctls?.hasFailed ?? false || mounts?.hasFailed ?? false }
+  /// The policy did not stay.
+  var isGivenUp: Bool { isTakenBack || retreat != .none }
+
+  /// The firewall alone stood in the way.
+  var isPassing: Bool {
+    switch firewallOutcome {
+    case .refused?, .unknown?: !options.looksOnly && retreat == .none
+    default: false
+    }
+  }
 
   // MARK: Stages
 
@@ -53,6 +72,7 @@ final class ApplyRun {
       seal?.refuse()
       return .refused
     }
+    writeJournal()
     // The batch may need them, and so may keys.
     if !options.looksOnly { preload?.apply() }
     if (preload?.items.count(.refused) ?? 0) > 0 {
@@ -67,6 +87,10 @@ final class ApplyRun {
       applyRest()
     }
     finish()
+    // The slots keep their own.
+    if isVerified, !options.isPartial, !options.looksOnly, options.slotsPath.isEmpty {
+      LastGood.keep(reader, at: lastGoodPath)
+    }
     if let programs { denied = ModuleReport(reader, programs, isOutOfReach: !surroundings.isHost).items }
     return code()
   }
@@ -76,12 +100,75 @@ final class ApplyRun {
       var stage = try FirewallStage(reader, table)
       firewallOutcome = stage.run(options, firewall)
       // Here, while the stage's socket is open: closing it waits for the kernel after a deletion.
-      if case .equal? = firewallOutcome { applyRest() }
+      if case .equal(let form)? = firewallOutcome {
+        applyRest()
+        if hasApplied { lookAgain(&stage, form) }
+      }
     } catch {
       firewall.fail("no netlink socket", errorNumber: error.errorNumber)
       firewallOutcome = .refused
     }
+    if case .policy = table, firewall.isNeither || isTakenBack && hasChangedFirewall { goBack() }
   }
+
+  /// Others may have changed the table while keys and mounts were set: it is loaded again, once.
+  private func lookAgain(_ stage: inout FirewallStage, _ form: FirewallForm) {
+    guard let now = NetlinkSocket.generation(), now != firewall.generation.after else { return }
+    firewallOutcome = stage.run(options, firewall)
+    guard case .equal(.unchanged)? = firewallOutcome else {
+      return firewall.note("the table was changed behind this run, and loaded again")
+    }
+    firewallOutcome = .equal(form)
+  }
+
+  /// Something failed behind the new firewall, or it is not what was sent: it gives way, and never to a wider one than was
+  /// there before.
+  private func goBack() {
+    // What nobody knows does not stay a moment longer than it must.
+    var isClosed = firewall.isNeither && closes()
+    if let good = LastGood.open(options, at: lastGoodPath, surroundings), LastGood.apply(good, options) {
+      retreat = .lastGood
+      return
+    }
+    if !isClosed { isClosed = closes() }
+    retreat = isClosed ? .closed : firewall.isNeither || !reader.closed.isEmpty ? .failed : .stays
+    if isClosed { _ = ClosedTable.endWait() }
+  }
+
+  private func closes() -> Bool { !reader.closed.isEmpty && ClosedTable.takeOver(reader) }
+
+  /// Empty: there is none, and none is kept. NUL at the end.
+  private var lastGoodPath: [UInt8] {
+    if !options.lastGoodPath.isEmpty || !options.slotsPath.isEmpty || !surroundings.isHost {
+      return options.lastGoodPath
+    }
+    return Array(LastGood.path).terminated()
+  }
+
+  // MARK: The journal
+
+  private func writeJournal() {
+    guard !options.isCheck, options.trySeconds == 0, var journal else { return }
+    let isSealing = seal != nil
+    journal.add("sysctl", keys, isSealing: isSealing)
+    journal.add("mounts", places, isSealing: isSealing)
+    journal.add("kernel", latches, isSealing: isSealing)
+    journal.add("required modules", required, isSealing: isSealing)
+    journal.add("kernel programs", checks, isSealing: isSealing)
+    guard !journal.isEmpty else { return }
+    let errorNumber = journal.write(surroundings)
+    hasJournal = errorNumber == 0
+    hasNoJournal = !hasJournal
+    guard hasNoJournal else { return }
+    var line = Line("no journal: what this run changes is noted nowhere before: ")
+    line.text.add(errorNumber: errorNumber)
+    line.print()
+  }
+
+  /// The run has come to its end, and its report says what became of each.
+  ///
+  /// - Parameter isLeft: an earlier run has left one.
+  func removeJournal(_ isLeft: Bool) { if hasJournal || isLeft { Journal.remove(surroundings) } }
 
   /// The firewall alone: its clock is the kernel's, and nobody's death keeps it from going back.
   private func tryFirewall() -> ExitCode {
@@ -102,7 +189,7 @@ final class ApplyRun {
   }
 
   private func runClosedStage() -> ExitCode {
-    if NetworkRoot.isNamed(by: SmallFile.read(Array("/proc/cmdline"), limit: 4096) ?? []),
+    if NetworkRoot.isNamed(by: SmallFile.read("/proc/cmdline", limit: 4096) ?? []),
       !reader.hasNetworkRoot
     {
       Line("note: the root file system is one over the network, and `boot.root` does not say so").print()
@@ -145,6 +232,7 @@ final class ApplyRun {
 
   private func applyRest() {
     guard !options.looksOnly else { return }
+    hasApplied = true
     sysctls?.apply()
     guard !(sysctls?.hasFailed ?? false) else { return }
     mounts?.apply()
@@ -152,26 +240,36 @@ final class ApplyRun {
     programs?.apply()
   }
 
+  private var hasChangedFirewall: Bool {
+    switch firewallOutcome {
+    case .equal(.fresh)?, .equal(.replaced)?: true
+    default: false
+    }
+  }
+
   private func code() -> ExitCode {
-    var hasChangedFirewall = false
+    switch retreat {
+    case .none: break
+    case .lastGood: return .fallback
+    case .closed: return .closed
+    case .stays: return .gaps
+    case .failed: return .unknown
+    }
     switch firewallOutcome {
     case .unknown?: return .unknown
     case .refused?: return .refused
     case .different?: return .refused
-    case .equal(let form)?:
-      if case .unchanged = form {} else { hasChangedFirewall = true }
-    case nil: break
+    case .equal?, nil: break
     }
     if options.looksOnly {
       let differs = differenceCount + latches.count(.different)
       if differs > 0 || seal?.result == .notVerified { return .refused }
     }
     if isTakenBack {
-      // What was taken back is a gap beside a new firewall; without one, the state from before is there.
-      let isBack = keys.count(.notPutBack) + places.count(.notPutBack) == 0
-      return isBack && !hasChangedFirewall ? .refused : .gaps
+      // The firewall is as it was.
+      return keys.count(.notPutBack) + places.count(.notPutBack) == 0 ? .refused : .gaps
     }
-    return hasGaps ? .gaps : .equal
+    return hasGaps || hasNoJournal ? .gaps : .equal
   }
 
   private var hasGaps: Bool {

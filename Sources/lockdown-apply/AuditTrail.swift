@@ -111,7 +111,7 @@ enum AuditTrail {
 
   private static func writeToKernelLog(_ text: Text) {
     let descriptor = unsafe lockdown_open_at(
-      lockdown_here, Array("/dev/kmsg").terminated(), lockdown_open_key_write, 0)
+      lockdown_here, literal("/dev/kmsg"), lockdown_open_key_write, 0)
     guard descriptor >= 0 else { return }
     defer { close(Int32(descriptor)) }
     // LOG_USER | LOG_NOTICE, syslog(3): one call is one line.

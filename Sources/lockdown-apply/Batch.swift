@@ -91,6 +91,7 @@ struct Batch {
     var batch = Batch()
     var head = MessageWriter()
     begin(&head, generation)
+    if tables.policy { batch.beginRemoval(Wire.deleteTable, .policy, &head) }
     if tables.closed { batch.beginRemoval(Wire.deleteTable, .closed, &head) }
     if tables.trying { batch.beginRemoval(Wire.deleteTable, .trying, &head) }
     batch.end(head)

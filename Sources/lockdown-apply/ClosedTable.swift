@@ -1,7 +1,43 @@
+import CLinux
+
 /// The closed firewall, where no policy takes its place.
 enum ClosedTable {
   // As for the policy's own batch.
   private static let maximumRestarts = 5
+
+  /// Takes the place of a policy, whatever that is: the closed firewall is loaded beside it, and then the policy goes.
+  /// False after a message.
+  static func takeOver(_ reader: BundleReader) -> Bool {
+    let wanted = WantedTable(reader, .closed)
+    do {
+      var socket = try NetlinkSocket()
+      for _ in 0...(2 * maximumRestarts) {
+        let generation = try socket.generation()
+        let batch: Batch
+        if try !socket.holds(.closed) {
+          batch = .fresh(wanted, generation: generation.number)
+        } else if try socket.holds(.policy) {
+          lockdown_wait_for_packets()
+          batch = .removing(OtherTables(policy: true), generation: generation.number)
+        } else {
+          return true
+        }
+        // The next look says what became of it, whatever the answer.
+        do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch { continue }
+        let answers = BatchAnswers(&socket)
+        guard let error = answers.errors.first, error.errorNumber != ErrorNumber.restart else { continue }
+        return failToTakeOver(error.errorNumber)
+      }
+      return failToTakeOver(ErrorNumber.restart)
+    } catch { return failToTakeOver(error.errorNumber) }
+  }
+
+  private static func failToTakeOver(_ errorNumber: Int) -> Bool {
+    var line = Line("firewall: the closed one cannot take its place: ")
+    line.text.add(errorNumber: errorNumber)
+    line.print()
+    return false
+  }
 
   /// Lets management in at once, for no policy comes any more. False: there is a policy, or no closed firewall.
   static func endWait() -> Bool {

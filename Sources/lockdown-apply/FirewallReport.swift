@@ -12,6 +12,8 @@ final class FirewallReport {
   private(set) var failure: [UInt8] = []
   private(set) var foreign: [[UInt8]] = []
   var wasSent = false
+  /// What is there is neither what was before nor what was sent.
+  var isNeither = false
   /// Set when a batch of this run was committed but something else was read back.
   var committedForm: FirewallForm?
 

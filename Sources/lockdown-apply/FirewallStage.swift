@@ -132,7 +132,7 @@ struct FirewallStage: ~Copyable {
     _ sets: [Int], before: NetlinkSocket.Generation, _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
     let batch = Batch.ahead(sets, of: wanted, generation: before.number)
-    guard try send(batch, report) else { return .refused }
+    guard try send(batch, before, report) else { return .refused }
     let answers = BatchAnswers(&socket)
     let after = try socket.generation()
     noteMade(batch, answers, before: before, after: after)
@@ -177,10 +177,11 @@ struct FirewallStage: ~Copyable {
       if others.isEmpty { return .equal(form) }
       guard try socket.holds(.policy) else {
         report.fail("somebody took the table away", errorNumber: 0)
+        report.isNeither = true
         return .unknown
       }
       let batch = Batch.removing(others, generation: before.number)
-      guard try send(batch, report) else { return .unknown }
+      guard try send(batch, before, report) else { return .unknown }
       report.wasSent = true
       let answers = BatchAnswers(&socket)
       let after = try socket.generation()
@@ -198,7 +199,9 @@ struct FirewallStage: ~Copyable {
   }
 
   /// False: not sent, and the report says why.
-  private mutating func send(_ batch: Batch, _ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
+  private mutating func send(
+    _ batch: Batch, _ before: NetlinkSocket.Generation, _ report: FirewallReport
+  ) throws(NetlinkSocket.Failure) -> Bool {
     let room = try socket.makeSendRoom(batch.count)
     guard batch.count <= room else {
       report.failForRoom(batch.count, room: room)
@@ -206,7 +209,8 @@ struct FirewallStage: ~Copyable {
     }
     do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch {
       report.fail("the batch could not be sent", errorNumber: error.errorNumber)
-      return false
+      // An error is believed no more than an acknowledgement; answers may wait in this socket.
+      return NetlinkSocket.generation() != before.number
     }
     return true
   }
@@ -215,7 +219,7 @@ struct FirewallStage: ~Copyable {
     _ batch: Batch, _ form: FirewallForm, before: NetlinkSocket.Generation, _ options: Options,
     _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
-    guard try send(batch, report) else { return .refused }
+    guard try send(batch, before, report) else { return .refused }
     report.wasSent = true
     let answers = BatchAnswers(&socket)
     if !options.readsBack {
@@ -284,7 +288,8 @@ struct FirewallStage: ~Copyable {
     retries += 1
     if retries < Self.maximumRetries { return nil }
     report.fail(reason, errorNumber: 0)
-    return report.generation.before == report.generation.after ? .refused : .unknown
+    report.isNeither = report.generation.before != report.generation.after
+    return report.isNeither ? .unknown : .refused
   }
 
   /// A batch that was taken whole, with nobody else's in between, has made its sets as they were sent.

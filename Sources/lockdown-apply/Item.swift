@@ -1,5 +1,6 @@
-/// One thing a stage looked at or changed, for the report.
-struct Item {
+/// One thing a stage looked at or changed, for the report. Each is held by one list; a class, for copies of so many
+/// fields are a tenth of the program.
+final class Item {
   enum Result {
     case equal
     case applied
@@ -49,15 +50,18 @@ struct Item {
   }
 
   /// Index into the bundle's list.
-  var setting: Int
+  let setting: Int
   /// Index into the bundle's sources, 1-based; 0: none.
-  var source: Int
+  let source: Int
   /// A key below /proc/sys without a `*`, or a mount's path.
-  var name: [UInt8]
+  let name: [UInt8]
   /// What the policy says, in the words of the thing itself.
-  var wanted: [UInt8] = []
+  let wanted: [UInt8]
   /// What was read first.
   var found: [UInt8] = []
+  /// A key that the kernel zeroes when this one is written, and what was read of it; empty: none.
+  var coupledName: [UInt8] = []
+  var coupledFound: [UInt8] = []
   var result = Result.equal
   var reason: StaticString = ""
   /// 0: none.
@@ -66,6 +70,7 @@ struct Item {
   var flagsBefore: UInt64 = 0
   var isBoundByUs = false
   var hasChangedFlags = false
+  var hasChangedOptions = false
 
   init(setting: Int, source: UInt32, name: [UInt8], wanted: [UInt8]) {
     self.setting = setting
@@ -74,7 +79,7 @@ struct Item {
     self.wanted = wanted
   }
 
-  mutating func refuse(_ reason: StaticString, _ errorNumber: Int = 0) {
+  func refuse(_ reason: StaticString, _ errorNumber: Int = 0) {
     result = .refused
     self.reason = reason
     self.errorNumber = errorNumber < 0 ? -errorNumber : errorNumber
@@ -83,7 +88,7 @@ struct Item {
 
 extension [Item] {
   @inline(never)
-  mutating func holdBack() {
+  func holdBack() {
     for index in indices {
       switch self[index].result {
       case .different, .absent:

@@ -104,7 +104,7 @@ struct ModuleReport {
   // MARK: Reading
 
   private mutating func readLoaded() {
-    guard let text = SmallFile.read(Array("/proc/modules"), limit: Self.listLength) else { return }
+    guard let text = SmallFile.read("/proc/modules", limit: Self.listLength) else { return }
     var rest = 0..<text.count
     while let line = text.takeWord(&rest, separator: 0x0a) {
       // name size uses needed-by,… state address
@@ -155,14 +155,14 @@ struct ModuleReport {
 
   private mutating func readMeans() {
     // COMMAND_LINE_SIZE of x86 and arm64.
-    let line = SmallFile.read(Array("/sys/module/kernel/parameters/module_blacklist"), limit: 2048) ?? []
+    let line = SmallFile.read("/sys/module/kernel/parameters/module_blacklist", limit: 2048) ?? []
     var rest = 0..<(line.index(of: 0x0a, in: 0..<line.count) ?? line.count)
     while let word = line.takeWord(&rest, separator: 0x2c) {
       for index in 0..<items.count where line.isEqual(word, items[index].name, 0..<items[index].name.count) {
         states[index].isOnCommandLine = true
       }
     }
-    let file = SmallFile.read(Array("/etc/modprobe.d/lockdown.conf"), limit: Self.listLength) ?? []
+    let file = SmallFile.read("/etc/modprobe.d/lockdown.conf", limit: Self.listLength) ?? []
     rest = 0..<file.count
     while let line = file.takeWord(&rest, separator: 0x0a) {
       for index in 0..<items.count {
@@ -182,7 +182,7 @@ struct ModuleReport {
     let demandsSignatures =
       Self.reads("/sys/module/module/parameters/sig_enforce", 0x59) || SealStage.demandsSignatures()
     // Where the kernel unpacks images itself, the check sees them packed.
-    var seesAll = SmallFile.read(Array("/sys/module/compression"), limit: 16) == nil
+    var seesAll = SmallFile.read("/sys/module/compression", limit: 16) == nil
     for item in reader.kernel where item.kind == .denyCompressed { seesAll = true }
     for index in 0..<items.count {
       let state = states[index]

@@ -90,6 +90,7 @@ final class MountStage {
     if !hasOptions(index, before) {
       let result = configure(index)
       guard result == 0 else { return fail(index, "the file system refused its options", result) }
+      places[index].hasChangedOptions = true
     }
     if !isReached(index, before) {
       let mount = setting(index)
@@ -192,25 +193,34 @@ final class MountStage {
 
   // MARK: Taking back
 
-  /// Gives mounts that this run changed their flags again, last one first. Options of a file system stay:
-  /// they are listed.
+  /// Gives mounts that this run changed their flags again, last one first, and reads them back. Options of a file
+  /// system stay: they are listed.
   func putBack() {
     hasFailed = true
     var index = places.count
     while index > 0 {
       index -= 1
-      guard places[index].isBoundByUs || places[index].hasChangedFlags else { continue }
+      let place = places[index]
+      guard place.isBoundByUs || place.hasChangedFlags || place.hasChangedOptions else { continue }
       let mount = setting(index)
+      let before = place.flagsBefore
       var result = 0
-      if places[index].isBoundByUs {
-        result = unsafe lockdown_unmount(places[index].name.terminated())
-      } else if let entry = entry(index) {
-        let before = places[index].flagsBefore
+      if place.isBoundByUs {
+        result = unsafe lockdown_unmount(place.name.terminated())
+      } else if place.hasChangedFlags, let entry = entry(index) {
         result = setFlags(
           index, set: before & mount.attributesCleared, clear: mount.attributesSet & ~before, entry)
       }
-      places[index].errorNumber = -result
-      places[index].result = result == 0 ? .putBack : .notPutBack
+      if result != 0 { places[index].errorNumber = -result }
+      let after = entry(index)
+      let isBack =
+        place.isBoundByUs
+        ? after == nil : after.map { MountFlags.attributes($0.options) == before } ?? false
+      if place.hasChangedOptions, !place.isBoundByUs {
+        places[index].reason = "options of its file system stay as they are now"
+      }
+      places[index].result =
+        isBack && !(place.hasChangedOptions && !place.isBoundByUs) ? .putBack : .notPutBack
     }
   }
 }

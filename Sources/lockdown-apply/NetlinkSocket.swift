@@ -54,6 +54,15 @@ struct NetlinkSocket: ~Copyable {
     return request
   }
 
+  /// The kernel's generation of rulesets, by a socket of its own; nil: it does not say.
+  @inline(never)
+  static func generation() -> UInt32? {
+    do {
+      var socket = try NetlinkSocket()
+      return try socket.generation().number
+    } catch { return nil }
+  }
+
   mutating func holds(_ table: OwnTable) throws(Failure) -> Bool {
     var reply: [UInt8] = []
     return try get(Self.request(Wire.getTable, table), into: &reply) != nil

@@ -1,5 +1,5 @@
-/// What the command line asks for.
-struct Options {
+/// What the command line asks for. A class for the size of the program; each holder leaves it as it is, or has a copy.
+final class Options {
   /// NUL at the end.
   var bundlePath: [UInt8] = []
   /// Folder of the slots, NUL at the end; empty: a bundle is named.
@@ -28,6 +28,30 @@ struct Options {
   /// 32 bytes; empty: none.
   var pin: [UInt8] = []
   var readsBack = true
+  /// Bundle to go back to, NUL at the end; empty: the host's, outside of slots.
+  var lastGoodPath: [UInt8] = []
+
+  init() {}
+
+  init(_ other: Options) {
+    bundlePath = other.bundlePath
+    slotsPath = other.slotsPath
+    isHealthy = other.isHealthy
+    isCheck = other.isCheck
+    trySeconds = other.trySeconds
+    verdict = other.verdict
+    isAtConsole = other.isAtConsole
+    isClosedStage = other.isClosedStage
+    isSeal = other.isSeal
+    domains = other.domains
+    isPartial = other.isPartial
+    statusPath = other.statusPath
+    isForced = other.isForced
+    deadline = other.deadline
+    pin = other.pin
+    readsBack = other.readsBack
+    lastGoodPath = other.lastGoodPath
+  }
 
   enum Verdict {
     case none
@@ -59,7 +83,7 @@ struct Options {
   static let usage: StaticString = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--no-read-back] [--stage STAGE]
-                                 [--try SECONDS]
+                                 [--try SECONDS] [--last-good FILE]
            lockdown-apply --confirm [--console] | --revert
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, seal
@@ -68,7 +92,7 @@ struct Options {
 
   /// Nil after a message: usage error.
   static func parse(_ arguments: [[UInt8]]) -> Options? {
-    var options = Options()
+    let options = Options()
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -93,6 +117,8 @@ struct Options {
         }
         guard options.take(argument, arguments[index]) else { return nil }
         index += 1
+      } else if argument.holds("--") {
+        return fail("-- COMMAND is what process 1 becomes, and this is another one", [])
       } else if isUnsupported(argument) {
         return fail("not supported yet: ", argument)
       } else if argument.first == 0x2d {
@@ -130,8 +156,8 @@ struct Options {
     } else if !options.bundlePath.isEmpty {
       return fail(
         "slots or a bundle, not also: ", options.bundlePath.copy(0..<(options.bundlePath.count - 1)))
-    } else if options.isCheck || !options.pin.isEmpty {
-      return fail("--check and --pin are about one bundle", [])
+    } else if options.isCheck || !options.pin.isEmpty || !options.lastGoodPath.isEmpty {
+      return fail("--check, --pin and --last-good are about one bundle", [])
     }
     return options
   }
@@ -139,16 +165,15 @@ struct Options {
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
-      || argument.holds("--try")
+      || argument.holds("--try") || argument.holds("--last-good")
   }
 
   /// Options of later stages: better refused than ignored.
   private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    argument.holds("--key")
-      || argument.holds("--follow") || argument.holds("--")
+    argument.holds("--key") || argument.holds("--follow")
   }
 
-  private mutating func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
+  private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
     let text = 0..<value.count
     if option.holds("--only") { return takeDomains(value) }
     if option.holds("--slots") {
@@ -169,6 +194,10 @@ struct Options {
       return isClosedStage || isSeal || value.holds("policy")
         || Self.refuse("not supported yet: stage ", value)
     }
+    if option.holds("--last-good") {
+      lastGoodPath = value.terminated()
+      return true
+    }
     if option.holds("--status") {
       statusPath = value.terminated()
       return true
@@ -185,7 +214,7 @@ struct Options {
     return pin.count == 32 || Self.refuse("not 64 hexadecimal digits: ", value)
   }
 
-  private mutating func takeDomains(_ value: [UInt8]) -> Bool {
+  private func takeDomains(_ value: [UInt8]) -> Bool {
     domains = .none
     isPartial = true
     var rest = 0..<value.count

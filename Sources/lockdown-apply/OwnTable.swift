@@ -16,10 +16,11 @@ enum OwnTable {
   }
 }
 
-/// Which of our tables are there beside the policy's, whose place that takes.
+/// Which of our tables are there beside one that takes their place.
 struct OtherTables {
+  var policy = false
   var closed = false
   var trying = false
 
-  var isEmpty: Bool { !closed && !trying }
+  var isEmpty: Bool { !policy && !closed && !trying }
 }

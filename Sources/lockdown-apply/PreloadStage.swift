@@ -53,7 +53,7 @@ struct PreloadStage {
   mutating func apply() {
     guard items.count(.different) > 0 else { return }
     // It knows options and aliases. Empty: the kernel is to start none.
-    var program = SmallFile.read(Array("/proc/sys/kernel/modprobe"), limit: 256) ?? []
+    var program = SmallFile.read("/proc/sys/kernel/modprobe", limit: 256) ?? []
     if program.last == 0x0a { program.removeLast() }
     for index in 0..<items.count where items[index].result == .different {
       let name = items[index].name

@@ -95,7 +95,7 @@ final class ProgramStage {
   }
 
   private static func hasHooks() -> Bool {
-    guard let list = SmallFile.read(Array("/sys/kernel/security/lsm"), limit: 256) else { return false }
+    guard let list = SmallFile.read("/sys/kernel/security/lsm", limit: 256) else { return false }
     var rest = 0..<(list.index(of: 0x0a, in: 0..<list.count) ?? list.count)
     while let word = list.takeWord(&rest, separator: 0x2c) {
       if list.holds("bpf", at: word) { return true }
@@ -159,7 +159,7 @@ final class ProgramStage {
   /// 0, or why there is none.
   private static func prepareFolder() -> Int {
     let path = Array(folder).terminated()
-    _ = unsafe lockdown_make_folder(Array("/run/lockdown").terminated(), 0o755)
+    _ = unsafe lockdown_make_folder(literal("/run/lockdown"), 0o755)
     _ = unsafe lockdown_make_folder(path, 0o700)
     if MountTable()?.entry(at: Array(folder)) == nil {
       var result = unsafe lockdown_mount_programs(path)
@@ -249,7 +249,7 @@ final class ProgramStage {
     case .device: return chain?.device
     case .mountNamespace:
       // mnt:[4026531840]
-      guard let link = SmallFile.link(Array("/proc/self/ns/mnt").terminated()), link.count > 6 else {
+      guard let link = SmallFile.link("/proc/self/ns/mnt"), link.count > 6 else {
         return nil
       }
       return Options.number(link, 5..<(link.count - 1), maximumDigits: 10)

@@ -6,6 +6,10 @@ struct SlotBoot {
   /// NUL at the end.
   private let statePath: [UInt8]
 
+  // How often one slot is tried in a boot, and what others are given in between, in milliseconds.
+  private static let attempts = 3
+  private static let pause: Int32 = 200
+
   init(_ options: Options) {
     self.options = options
     statePath = Self.path(options.slotsPath, "/slots", [], "")
@@ -24,10 +28,10 @@ struct SlotBoot {
     guard let boot = Self.bootID() else { return refuse("the kernel tells no boot id", 0) }
     // The mark of a healthy boot has made current what this boot tried.
     if options.isSeal {
-      return state.current.count == 0 ? refuse("no slot holds a bundle", 0) : apply(state.current).code
+      return state.current.count == 0 ? refuse("no slot holds a bundle", 0) : apply(state.current, state).code
     }
     if options.isClosedStage {
-      return apply(state.current.count > 0 ? state.current : state.next, ".closed").code
+      return apply(state.current.count > 0 ? state.current : state.next, state, ".closed").code
     }
     if options.isHealthy { return keep(&state, boot) }
     let code = start(&state, boot)
@@ -56,7 +60,7 @@ struct SlotBoot {
     let before = state
     switch state.beginBoot(boot) {
     case .nothing: return refuse("no slot holds a bundle", 0)
-    case .current: return apply(state.current).code
+    case .current: return apply(state.current, state).code
     case .currentAfterGivingUp:
       say("slots: given up, no boot with it reached the health mark: ", state.failed)
       let errorNumber = write(state)
@@ -75,7 +79,7 @@ struct SlotBoot {
 
   private func tryNext(_ state: inout SlotState) -> ExitCode {
     say("slots: trying ", state.next)
-    let outcome = apply(state.next)
+    let outcome = apply(state.next, state)
     var isRefused = outcome.isTakenBack
     if case .refused = outcome.code { isRefused = true }
     guard isRefused else { return outcome.code }
@@ -83,14 +87,14 @@ struct SlotBoot {
     say("slots: given up, it cannot be applied: ", state.failed)
     let errorNumber = write(state)
     if errorNumber != 0 { _ = fail("the slots are not written", errorNumber) }
-    return state.current.count == 0 ? .refused : fallBack(state)
+    return state.current.count == 0 ? outcome.code : fallBack(state)
   }
 
   /// Applies the current slot in place of the next one.
   private func fallBack(_ state: SlotState) -> ExitCode {
-    let outcome = apply(state.current)
+    let outcome = apply(state.current, state)
     switch outcome.code {
-    case .equal, .gaps:
+    case .equal, .gaps, .fallback:
       say("slots: live again: ", state.current)
       if Surroundings().isHost {
         AuditTrail.record(.fallback, policy: [], digest: [], bundle: state.current, code: .fallback)
@@ -100,9 +104,19 @@ struct SlotBoot {
     }
   }
 
-  private func apply(_ name: [UInt8], _ end: StaticString = ".bundle") -> Worker.Outcome {
-    var options = options
+  /// The current slot is the last-known-good one.
+  private func apply(_ name: [UInt8], _ state: SlotState, _ end: StaticString = ".bundle") -> Worker.Outcome {
+    let options = Options(options)
     options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, end)
+    if !state.current.isEmpty {
+      options.lastGoodPath = Self.path(options.slotsPath, "/bundles/", state.current, ".bundle")
+    }
+    // What stood in the way once may be gone.
+    for _ in 1..<Self.attempts {
+      let outcome = Worker(options).run()
+      guard outcome.isPassing else { return outcome }
+      lockdown_sleep(Self.pause)
+    }
     return Worker(options).run()
   }
 
@@ -122,7 +136,7 @@ struct SlotBoot {
   }
 
   private static func bootID() -> [UInt8]? {
-    guard let text = SmallFile.read(Array("/proc/sys/kernel/random/boot_id"), limit: 64) else { return nil }
+    guard let text = SmallFile.read("/proc/sys/kernel/random/boot_id", limit: 64) else { return nil }
     let end = text.index(of: 0x0a, in: 0..<text.count) ?? text.count
     let id = text.copy(0..<end)
     return SlotState.isBootID(id) ? id : nil

@@ -29,4 +29,15 @@ enum StatusFile {
     if result != 0 { _ = unsafe lockdown_remove(temporary) }
     return result
   }
+
+  /// So that a power cut does not take the file back to the one before. What cannot be synced is left to the kernel.
+  static func syncFolder(of path: [UInt8]) {
+    var end = path.count - 1
+    while end > 0, path[end] != 0x2f { end -= 1 }
+    let folder = unsafe lockdown_open_at(
+      lockdown_here, end > 0 ? path.terminated(0..<end) : Array("."), lockdown_open_list, 0)
+    guard folder >= 0 else { return }
+    _ = lockdown_sync(Int32(folder))
+    close(Int32(folder))
+  }
 }

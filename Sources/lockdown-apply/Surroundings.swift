@@ -20,7 +20,7 @@ struct Surroundings {
 
   init() {
     // The initial namespace maps all ids onto themselves. Without /proc there is no other one yet.
-    let map = SmallFile.read(Array("/proc/self/uid_map"), limit: 128)
+    let map = SmallFile.read("/proc/self/uid_map", limit: 128)
     if let map { isInUserNamespace = !Self.isWholeMap(map) } else { isInUserNamespace = false }
     capabilities = lockdown_capabilities()
   }
@@ -85,6 +85,9 @@ enum SmallFile {
   }
 
   @inline(never)
+  static func read(_ path: StaticString, limit: Int) -> [UInt8]? { read(Array(path), limit: limit) }
+
+  @inline(never)
   static func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
     var failed = false
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
@@ -114,7 +117,10 @@ enum SmallFile {
     return result < 0 ? -result : 0
   }
 
+  static func link(_ path: StaticString) -> [UInt8]? { link(Array(path).terminated()) }
+
   /// What a symbolic link says; nil if it is none.
+  @inline(never)
   static func link(_ path: [UInt8], in folder: Int32 = lockdown_here) -> [UInt8]? {
     // PATH_MAX.
     var target = [UInt8](repeating: 0, count: 4096)

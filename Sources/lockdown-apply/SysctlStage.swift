@@ -11,6 +11,12 @@ final class SysctlStage {
 
   // Values are short; the longest lists (net.ipv4.ip_local_reserved_ports) have 64 KiB.
   private static let maximumLength = 65_536
+  // Beside each other: of two the kernel keeps the one that was written last, and zeroes the other
+  // (admin-guide/sysctl/vm.rst).
+  private static let pairs: [StaticString] = [
+    "vm/dirty_bytes", "vm/dirty_ratio", "vm/dirty_background_bytes", "vm/dirty_background_ratio",
+    "vm/overcommit_kbytes", "vm/overcommit_ratio",
+  ]
 
   /// Reads every key. Nothing is written; that each one that differs could be opened for writing is seen.
   init(_ reader: BundleReader, _ surroundings: Surroundings) {
@@ -110,15 +116,14 @@ final class SysctlStage {
       }
       return
     }
-    var end = value.count
-    while end > 0, value[end - 1] == 0x0a { end -= 1 }
-    keys[index].found = value.copy(0..<end)
+    keys[index].found = Self.line(value)
     if Self.isSame(reader.bytes, setting(index).value, value) {
       keys[index].result = .equal
       return
     }
     keys[index].result = .different
     probe(index, path)
+    lookAtCoupled(index)
     if phase(index) == .now { return }
     // One that waits is refused only when it is written: then it is listed, and nothing is taken back.
     if keys[index].result == .outOfReach { return }
@@ -128,6 +133,22 @@ final class SysctlStage {
       phase(index) == .lossy
       ? "taking it back would lose state: written when all else was read back"
       : "it cannot be taken back: for the seal"
+  }
+
+  private static func line(_ value: [UInt8]) -> [UInt8] {
+    var end = value.count
+    while end > 0, value[end - 1] == 0x0a { end -= 1 }
+    return value.copy(0..<end)
+  }
+
+  private func lookAtCoupled(_ index: Int) {
+    for (number, name) in Self.pairs.enumerated() where keys[index].name.holds(name) {
+      let other = Array(Self.pairs[number ^ 1])
+      guard let value = SmallFile.read(Self.fullPath(other, 0..<other.count), limit: Self.maximumLength)
+      else { return }
+      keys[index].coupledName = other
+      keys[index].coupledFound = Self.line(value)
+    }
   }
 
   /// Whether a key that differs may be written at all.
@@ -281,16 +302,32 @@ final class SysctlStage {
       index -= 1
       let found = keys[index].found
       guard keys[index].result == .applied || keys[index].result == .refused, !found.isEmpty else { continue }
-      let path = path(index)
-      let all = 0..<found.count
-      if let now = SmallFile.read(path, limit: Self.maximumLength), Self.isSame(found, all, now) {
+      if isAsBefore(index) {
         // What was refused is still that: it is the reason.
         if keys[index].result == .applied { keys[index].result = .putBack }
         continue
       }
-      keys[index].errorNumber = Self.put(found, all, into: path)
-      let now = SmallFile.read(path, limit: Self.maximumLength) ?? []
-      keys[index].result = Self.isSame(found, all, now) ? .putBack : .notPutBack
+      let coupled = keys[index].coupledName
+      if !coupled.isEmpty, found.holds("0") {
+        // Not a value to write: it says that the other one was in force.
+        let value = keys[index].coupledFound
+        keys[index].errorNumber = Self.put(
+          value, 0..<value.count, into: Self.fullPath(coupled, 0..<coupled.count))
+      } else {
+        keys[index].errorNumber = Self.put(found, 0..<found.count, into: path(index))
+      }
+      keys[index].result = isAsBefore(index) ? .putBack : .notPutBack
     }
+  }
+
+  private func isAsBefore(_ index: Int) -> Bool {
+    let name = keys[index].coupledName
+    return Self.reads(path(index), keys[index].found)
+      && (name.isEmpty || Self.reads(Self.fullPath(name, 0..<name.count), keys[index].coupledFound))
+  }
+
+  private static func reads(_ path: [UInt8], _ value: [UInt8]) -> Bool {
+    guard let now = SmallFile.read(path, limit: maximumLength) else { return false }
+    return isSame(value, 0..<value.count, now)
   }
 }

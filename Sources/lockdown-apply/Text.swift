@@ -222,3 +222,6 @@ extension [UInt8] {
     return start..<end
   }
 }
+
+/// A path for a call of C: the text of a literal has a zero behind it.
+@unsafe func literal(_ text: StaticString) -> UnsafePointer<UInt8> { unsafe text.utf8Start }

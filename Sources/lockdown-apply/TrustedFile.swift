@@ -97,7 +97,7 @@ enum TrustedFile {
       if folder >= 0 { close(folder) }
       folder = -1
       seen = Text("/")
-      let root = unsafe lockdown_open_at(lockdown_here, Array("/").terminated(), lockdown_open_folder, 0)
+      let root = unsafe lockdown_open_at(lockdown_here, literal("/"), lockdown_open_folder, 0)
       guard root >= 0 else { throw refusal("it cannot be opened", -root) }
       folder = Int32(root)
       try checkOwner(status(of: folder))

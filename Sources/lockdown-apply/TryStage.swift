@@ -174,7 +174,9 @@ struct TryStage: ~Copyable {
     }
     do { try socket.send(batch.head, bytes, batch.body, batch.tail) } catch {
       report.fail("the batch could not be sent", errorNumber: error.errorNumber)
-      return .refused
+      if NetlinkSocket.generation() == before.number { return .refused }
+      report.wasSent = true
+      return .doubtful
     }
     report.wasSent = true
     let answers = BatchAnswers(&socket)

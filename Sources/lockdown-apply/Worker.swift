@@ -9,8 +9,10 @@ struct Worker {
   /// What a run came to.
   struct Outcome {
     var code: ExitCode
-    /// Keys or mounts were refused after the firewall was there, and those of this run were taken back.
+    /// What failed behind the firewall has taken all of it back.
     var isTakenBack = false
+    /// The kernel, or another writer, stood in the way: once more it may not.
+    var isPassing = false
   }
 
   func run() -> Outcome {
@@ -39,34 +41,47 @@ struct Worker {
         return Outcome(code: .busy)
       }
     }
-    if options.trySeconds > 0, !mayTry(reader) { return Outcome(code: .refused) }
-    let run = ApplyRun(options, reader, surroundings)
+    let journal = journal(reader, surroundings)
+    if options.trySeconds > 0, !mayTry(reader, journal, surroundings) { return Outcome(code: .refused) }
+    let isLeft = !options.isCheck && !(Journal.read(surroundings)?.isEmpty ?? true)
+    if isLeft {
+      Line("note: an earlier run did not come to its end; what it has left is looked at as anything else")
+        .print()
+    }
+    let run = ApplyRun(options, reader, surroundings, journal)
     let code = run.run()
     run.report(code)
+    run.removeJournal(isLeft)
     record(code, reader, surroundings)
-    return Outcome(code: code, isTakenBack: run.isTakenBack)
+    return Outcome(code: code, isTakenBack: run.isGivenUp, isPassing: run.isPassing)
+  }
+
+  /// Without items. Nil: none can be kept, for /run/lockdown is somebody else's, or the path is not to be noted.
+  private func journal(_ reader: BundleReader, _ surroundings: Surroundings) -> Journal? {
+    guard !surroundings.isInUserNamespace || options.trySeconds > 0, !options.isClosedStage,
+      let path = try? TrustedFile.Walk.absolute(options.bundlePath),
+      path.index(of: 0x0a, in: 0..<path.count) == nil
+    else { return nil }
+    var checksum = Text()
+    checksum.addHex(reader.bytes, reader.checksum)
+    return Journal(
+      bundlePath: path.last == 0 ? path : path.terminated(), checksum: checksum.bytes,
+      domains: options.domains)
   }
 
   // MARK: Tries
 
   /// Whether there is something to try, and a note of it for who confirms.
-  private func mayTry(_ reader: BundleReader) -> Bool {
+  private func mayTry(_ reader: BundleReader, _ journal: Journal?, _ surroundings: Surroundings) -> Bool {
     guard wantsFirewall(reader) else {
       _ = refuse("there is no firewall to try")
       return false
     }
-    var checksum = Text()
-    checksum.addHex(reader.bytes, reader.checksum)
-    guard let path = try? TrustedFile.Walk.absolute(options.bundlePath),
-      path.index(of: 0x0a, in: 0..<path.count) == nil
-    else {
-      _ = refuse("the bundle's path cannot be noted")
+    guard let journal else {
+      _ = refuse("no journal, which --try needs: the bundle's path is not to be noted")
       return false
     }
-    let errorNumber = Journal(
-      bundlePath: path.last == 0 ? path : path.terminated(), checksum: checksum.bytes,
-      domains: options.domains
-    ).write()
+    let errorNumber = journal.write(surroundings)
     guard errorNumber != 0 else { return true }
     var line = Line("refused: no journal, which --try needs: ")
     line.text.add(errorNumber: errorNumber)
@@ -109,7 +124,7 @@ struct Worker {
       line.print()
       return .unknown
     }
-    Journal.remove()
+    Journal.remove(surroundings)
     if isPending {
       record(.equal, nil, surroundings, as: .revert)
       Line("try: reverted, the firewall from before rules").print()
@@ -122,7 +137,7 @@ struct Worker {
     guard let left = TryStage.left() else {
       return refuse("no try is pending")
     }
-    guard let journal = Journal.read(checksOwners: !surroundings.isInUserNamespace) else {
+    guard let journal = Journal.read(surroundings) else {
       return refuse("no journal says what is tried")
     }
     // What is begun now must be done before the kernel goes back.
@@ -137,7 +152,7 @@ struct Worker {
         return refuse("this connection is older than the try: open a new connection and confirm there")
       }
     }
-    var options = options
+    let options = Options(options)
     options.verdict = .none
     options.bundlePath = journal.bundlePath
     // Whoever tried it has said so.
@@ -151,11 +166,13 @@ struct Worker {
     guard checksum.bytes.isEqual(journal.checksum) else {
       return refuse("the bundle is another one than was tried")
     }
-    let run = ApplyRun(options, reader, surroundings)
+    let run = ApplyRun(
+      options, reader, surroundings,
+      Journal(bundlePath: journal.bundlePath, checksum: journal.checksum, domains: journal.domains))
     let code = run.run()
     run.report(code)
     switch code {
-    case .equal, .gaps: Journal.remove()
+    case .equal, .gaps: Journal.remove(surroundings)
     default: break
     }
     worker.record(code, reader, surroundings, as: .confirm)
@@ -186,7 +203,7 @@ struct Worker {
   // MARK: The bundle
 
   /// Nil after a message: the bundle is refused, and nothing was changed.
-  private func open(_ surroundings: Surroundings) -> BundleReader? {
+  func open(_ surroundings: Surroundings) -> BundleReader? {
     let bytes: [UInt8]
     do {
       bytes = try TrustedFile.read(options.bundlePath, checksOwners: !surroundings.isInUserNamespace)
@@ -223,6 +240,7 @@ struct Worker {
   }
 
   private func accepts(_ reader: BundleReader) -> Bool {
+    InitProcess.take(reader)
     if !options.pin.isEmpty, !reader.bytes.isEqual(reader.checksum, options.pin, 0..<options.pin.count) {
       var line = Line("refused: the bundle's SHA-256 is not the one that --pin names, but ")
       line.text.addHex(reader.bytes, reader.checksum)

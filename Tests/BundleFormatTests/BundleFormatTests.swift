@@ -20,7 +20,8 @@ import Testing
   @Test func headerLayout() {
     #expect(Array(bytes[0..<8]) == [0x89] + Array("LKD\r\n\u{1a}\n".utf8))
     #expect(
-      Array(bytes[8..<16]) == [1, 0, 1, 3, 0, 0, 15, 0], "version, byte order, flags, architecture, sections")
+      Array(bytes[8..<16]) == [1, 0, 1, 11, 0, 0, 15, 0], "version, byte order, flags, architecture, sections"
+    )
     #expect(Array(bytes[16..<24]) == SampleBundle.littleEndian(UInt64(bytes.count)))
     #expect(Array(bytes[24..<32]) == [5, 0, 10, 0, 0, 0, 0, 0])
     #expect(Array(bytes[32..<64]) == SampleBundle.contents.policyDigest)
@@ -204,7 +205,9 @@ import Testing
     #expect(alone.closed.dropLast() == SampleBundle.closed.dropLast())
     // nlmsg_seq.
     #expect(alone.closed.last?.bytes[8] == 1 && SampleBundle.closed.last?.bytes[8] == 2)
-    #expect(alone.hasNetworkRoot && alone.policyDigest == SampleBundle.contents.policyDigest)
+    #expect(
+      alone.hasNetworkRoot && alone.haltsOnFailure && alone.policyDigest == SampleBundle.contents.policyDigest
+    )
     #expect(alone.messages.isEmpty && alone.sysctls.isEmpty && alone.late.isEmpty && alone.sourceMap.isEmpty)
   }
 

@@ -30,7 +30,7 @@ import Testing
     #expect(expected == 96)
     let contents = SampleBundle.contents
     #expect(values["version"] == 1 && values["byte order"] == 1 && values["architecture"] == 0)
-    #expect(values["flags"] == 3 && values["reserved"] == 0)
+    #expect(values["flags"] == 11 && values["reserved"] == 0)
     #expect(values["section count"] == page.sections.count)
     #expect(values["total length"] == bytes.count)
     #expect(values["kernel major"] == Int(contents.minimumKernel.major))

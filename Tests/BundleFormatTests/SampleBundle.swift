@@ -8,6 +8,7 @@ enum SampleBundle {
       minimumKernel: KernelRelease(major: 5, minor: 10))
     contents.isManagementProved = true
     contents.hasNetworkRoot = true
+    contents.haltsOnFailure = true
     contents.sources = [
       BundleSource(id: Array("input/ssh".utf8), place: Array("sample.cos:7".utf8)),
       BundleSource(id: Array("input/closing".utf8), place: Array("sample.cos:4".utf8)),

@@ -47,6 +47,7 @@ enum BundleText {
     let closed = bundle.closed.map { "\($0.kind)" }
     let settings =
       (bundle.hasNetworkRoot ? ["network root"] : []) + (bundle.staysUnprotected ? ["unprotected"] : [])
+      + (bundle.haltsOnFailure ? ["halts"] : [])
     text += (["closed"] + settings + closed).joined(separator: " ") + "\n"
     return try text
       + DumpText(showsLabels: true, showsSources: true).print(StoredBatch.decode(bundle.closed.map(\.bytes)))

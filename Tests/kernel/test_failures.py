@@ -177,7 +177,7 @@ class Kernel(FailureTestCase):
                         self.assertEqual(held, [], done)
 
     def test_changed_behind_each_batch(self):
-        """Somebody takes a rule out behind each batch: what is there is not what was sent, and that is the end."""
+        """Somebody takes a rule out behind each batch: what is there is neither, and then the host is closed."""
         self.apply(OLD)
         stopped = threading.Event()
 
@@ -193,8 +193,8 @@ class Kernel(FailureTestCase):
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            self.run_in(self.strace("sendmsg", "delay_exit=500000", self.command(NEW, "--only", "firewall")), 2,
-                        "what was read back is not what was sent")
+            self.run_in(self.strace("sendmsg", "delay_exit=500000", self.command(NEW, "--only", "firewall")), 5,
+                        "what was read back is not what was sent", "firewall: the closed one is live")
         finally:
             stopped.set()
             writer.join()

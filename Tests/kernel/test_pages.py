@@ -1,5 +1,6 @@
-"""docs/semantics.md names a test for every sentence: each of them is there."""
+"""docs/semantics.md names a test for every sentence, docs/apply.md for every failure: each of them is there."""
 
+import ast
 import re
 import unittest
 
@@ -22,3 +23,31 @@ class Semantics(unittest.TestCase):
                     text = (support.REPOSITORY / path).read_text()
                     if name:
                         self.assertRegex(text, r"\b(func|def) %s\(" % name)
+
+
+class Failures(unittest.TestCase):
+    """The table of docs/apply.md: each row ends with its tests, as `FILE.CLASS.TEST` of Tests/kernel or Tests/vm."""
+
+    def test_every_row_has_its_test(self):
+        text = (support.REPOSITORY / "docs" / "apply.md").read_text()
+        rows = text.split("| what fails |")[1].split("\n\n")[0].splitlines()[2:]
+        self.assertGreater(len(rows), 45)
+        known = set(self.known())
+        for row in rows:
+            cells = [cell.strip() for cell in row.strip("|").split(" | ")]
+            with self.subTest(cells[0]):
+                self.assertEqual(len(cells), 5)
+                self.assertRegex(cells[3], r"^(\d+( or \d+)?|–|none)$")
+                named = re.findall(r"`([^`]+)`", cells[4])
+                self.assertTrue(named)
+                self.assertEqual(set(named) - known, set())
+
+    @staticmethod
+    def known():
+        for folder in ("kernel", "vm"):
+            for path in (support.REPOSITORY / "Tests" / folder).glob("test_*.py"):
+                for kind in ast.parse(path.read_text()).body:
+                    if isinstance(kind, ast.ClassDef):
+                        for method in kind.body:
+                            if isinstance(method, ast.FunctionDef) and method.name.startswith("test"):
+                                yield "%s.%s.%s" % (path.stem, kind.name, method.name)

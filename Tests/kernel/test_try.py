@@ -3,6 +3,7 @@
 No process of ours lives while a try is pending: each test looks at what the kernel does alone.
 """
 
+import glob
 import os
 import re
 import socket
@@ -54,7 +55,7 @@ class TryTestCase(support.KernelTestCase):
         self.arriving = self.delivered(self.host, (UDP,), (UDP,))
         self.number = 0
         # Of an earlier test.
-        self.addCleanup(lambda: os.path.exists("/run/lockdown/journal") and os.unlink("/run/lockdown/journal"))
+        self.addCleanup(lambda: [os.unlink(path) for path in glob.glob("/run/lockdown/journal*")])
 
     def arrives(self, port):
         """Whether UDP packets of both families to that port pass; None: one does."""
@@ -299,6 +300,18 @@ class Failures(FailureTestCase):
         self.assertEqual(self.held(), before)
         self.run_in(self.strace("sendmsg", "error=EPERM:when=%d" % number, self.attempt()), 1, "EPERM")
         self.assertEqual(self.held(), before)
+
+
+    def test_revert_refused(self):
+        """The kernel takes no batch: the try goes on, and the kernel ends it."""
+        self.run_in(command(support.compile_policy(OLD).bundle), 0)
+        self.run_in(self.attempt(), 0)
+        before = self.held()
+        number, _ = self.batch(command("--revert"))
+        self.run_in(self.attempt(), 0)
+        self.run_in(self.strace("sendmsg", "error=EPERM:when=%d" % number, command("--revert")), 2, "not reverted", "EPERM")
+        self.assertEqual(self.rules(self.held()), self.rules(before))
+        self.run_in(command("--revert"), 0, "reverted")
 
 
 class Kills(TryTestCase):

@@ -10,7 +10,7 @@ struct ApplyCommand: ParsableCommand {
     discussion: """
       What follows `apply` goes to the applier as it is; `lockdown apply` alone prints its options. Its exit codes \
       are its own (docs/apply.md): 0 the host equals the bundle, 1 refused and unchanged, 2 could not tell, 3 \
-      applied with gaps that are named, 4 the slot before this one is live, 5 closed, for no policy \
+      applied with gaps that are named, 4 the one known to be good is live, 5 closed, for no policy \
       could be applied, 64 usage, 75 busy.
       """)
 

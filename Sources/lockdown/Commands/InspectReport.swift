@@ -46,6 +46,9 @@ struct InspectReport {
         contents.staysUnprotected ? "the host starts all the same" : "nothing that needs the network starts"
       lines.append("closed      \(contents.closed.count) messages\(root); where they are refused, \(rest)")
     }
+    if contents.haltsOnFailure {
+      lines.append("process 1   halts the machine where no policy can be applied")
+    }
     for item in contents.kernel { lines.append("kernel      \(words(item))") }
     for program in contents.programs {
       let stage = program.stage == .policy ? "the policy" : "the seal"
@@ -118,6 +121,7 @@ struct InspectReport {
               }),
           ]
         }),
+      "halts-on-failure": .bool(contents.haltsOnFailure),
       "not-enforced": JSONValue(contents.notEnforced.map(string)),
       "tables": .array(tables.map(table)),
       "closed": [

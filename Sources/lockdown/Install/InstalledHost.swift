@@ -204,6 +204,7 @@ struct InstalledHost: ~Copyable {
     for name in try root.names(InstalledPath.bundles) where Self.isBundle(name) {
       try root.remove("\(InstalledPath.bundles)/\(name)")
     }
+    try root.remove(InstalledPath.lastGood)
     try root.remove(InstalledPath.slots)
     done.removed.append(InstalledPath.slots)
     // Last of the files: until now a second try finds what the first one left.

@@ -218,6 +218,9 @@ package struct Lift {
       if let bits = context.keys.bits(of: definition, in: .ipv6) { one.ipv6Bits = bits }
       found[definition] = one
     }
+    for name in context.keys.filled {
+      found[name] = DynamicSet(name: name, filler: .others, size: 0, timeout: nil, span: span)
+    }
     return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 

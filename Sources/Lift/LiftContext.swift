@@ -39,6 +39,11 @@ final class SetKeys {
     var families: Families
   }
 
+  /// Lists of addresses that are no sets of nftables.
+  private(set) var filled: Set<String> = []
+
+  func fill(_ name: String) { filled.insert(name) }
+
   /// How many leading bits of an address a set holds.
   func note(_ name: String, _ families: Families, _ count: UInt8) throws(LiftError) {
     let key = Key(name: name, families: families)

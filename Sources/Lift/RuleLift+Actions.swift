@@ -105,7 +105,7 @@ extension RuleLift {
     }
   }
 
-  private func kind(_ type: UInt32, _ code: UInt8?) throws(LiftError) -> RejectKind {
+  func kind(_ type: UInt32, _ code: UInt8?) throws(LiftError) -> RejectKind {
     // NFT_REJECT_ICMP_UNREACH, _TCP_RST, _ICMPX_UNREACH; codes of linux/icmp.h and linux/icmpv6.h.
     switch (type, code, conditions.families) {
     case (1, _, _): .tcpReset

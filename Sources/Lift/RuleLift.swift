@@ -183,6 +183,8 @@ struct RuleLift {
       }
     case .dynamicSet(let register, let set, let operation, let timeout, let state):
       try dynamicSet(register, set, operation, timeout, state)
+    case .unknown(name: "match", let data): try match(data)
+    case .unknown(name: "target", let data): try target(data)
     default: try act(expression)
     }
   }

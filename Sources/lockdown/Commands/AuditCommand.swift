@@ -24,7 +24,8 @@ struct AuditCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The policy, a bundle, an .nft file or live; - is standard input.", valueName: "policy"))
+      "The policy, a bundle, an .nft or iptables-save file, or live; - is standard input.",
+      valueName: "policy"))
   var policy: String
 
   @Option(help: ArgumentHelp("The benchmark.", valueName: "benchmark"))

@@ -24,7 +24,8 @@ struct DiffCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The policy as it was, a bundle, an .nft file or live; - is standard input.", valueName: "old"))
+      "The policy as it was, a bundle, an .nft or iptables-save file, or live; - is standard input.",
+      valueName: "old"))
   var old: String
 
   @Argument(help: ArgumentHelp("The policy as it is, or another of these.", valueName: "new"))

@@ -19,7 +19,8 @@ struct ExplainCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The policy, a bundle, an .nft file or live; - is standard input.", valueName: "policy"))
+      "The policy, a bundle, an .nft or iptables-save file, or live; - is standard input.",
+      valueName: "policy"))
   var policy: String
 
   @Argument(help: ArgumentHelp("A place and what the packet is like.", valueName: "packet"))

@@ -18,7 +18,8 @@ struct QueryCommand: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "The policy, a bundle, an .nft file or live; - is standard input.", valueName: "policy"))
+      "The policy, a bundle, an .nft or iptables-save file, or live; - is standard input.",
+      valueName: "policy"))
   var policy: String
 
   @Argument(help: ArgumentHelp("What to decide.", valueName: "statement"))

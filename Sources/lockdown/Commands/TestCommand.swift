@@ -20,7 +20,8 @@ struct TestCommand: ParsableCommand {
   var files: [String]
 
   @Option(
-    help: ArgumentHelp("The policy, a bundle, an .nft file or live, that is asked.", valueName: "source"))
+    help: ArgumentHelp(
+      "The policy, a bundle, an .nft or iptables-save file, or live, that is asked.", valueName: "source"))
   var against: String
 
   @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))

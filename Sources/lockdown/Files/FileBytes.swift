@@ -43,6 +43,19 @@ enum FileBytes {
     return try read(file, path)
   }
 
+  /// The first bytes of a file, by which it is told; nil: it cannot be read.
+  static func start(of path: String) -> [UInt8]? {
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    // Of a pipe whoever reads it next would miss them.
+    var status = stat()
+    guard fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = Glibc.read(file, &buffer, buffer.count)
+    return count < 0 ? nil : Array(buffer.prefix(count))
+  }
+
   /// The bytes of an open file, to its end.
   ///
   /// - Parameter path: how it is named in an error.

@@ -14,18 +14,27 @@ enum KernelSource {
   /// Nil: it is another kind of source.
   static func tables(_ path: String) throws -> [DumpedTable]? {
     if path == live { return try read(path) }
-    guard path.hasSuffix(".nft") else { return nil }
-    // Whoever cannot read it learns it from us and not from nft.
-    _ = try FileBytes.read(path)
+    guard let command = try loader(of: path) else { return nil }
     do throws(SandboxError) {
       try Sandbox.enterNetwork()
-      guard try Sandbox.spawn(["nft", "-f", path], outputToError: true) == 0 else {
-        throw SandboxError(doing: "nft refuses `\(path)`", code: 0)
+      guard try Sandbox.spawn(command + [path], outputToError: true) == 0 else {
+        throw SandboxError(doing: "\(command[0]) refuses `\(path)`", code: 0)
       }
     } catch {
       throw FileError("\(error)")
     }
     return try read(path)
+  }
+
+  /// Who loads a file into the kernel, and how; nil: it is no file of rules for the kernel.
+  private static func loader(of path: String) throws -> [String]? {
+    if path.hasSuffix(".nft") {
+      // Whoever cannot read it learns it from us and not from nft.
+      _ = try FileBytes.read(path)
+      return ["nft", "-f"]
+    }
+    guard path != "-", let start = FileBytes.start(of: path) else { return nil }
+    return SavedRules.family(start).map { [$0 == .ipv4 ? "iptables-nft-restore" : "ip6tables-nft-restore"] }
   }
 
   private static func read(_ path: String) throws(FileError) -> [DumpedTable] {

@@ -118,6 +118,44 @@ class Netlink:
                 if (family, text(values[1])) == table}
 
 
+class Traces:
+    """What the kernel tells of packets that `meta nftrace set 1` has met."""
+
+    # linux/netlink.h; NFNLGRP_NFTRACE and NFT_MSG_TRACE of linux/netfilter.
+    SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
+    GROUP, MESSAGE = 9, 17
+    POLICY, RETURN, RULE = 1, 2, 3
+
+    def __init__(self, namespace):
+        self.socket = namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        self.socket.bind((0, 0))
+        self.socket.setsockopt(self.SOL_NETLINK, self.NETLINK_ADD_MEMBERSHIP, self.GROUP)
+        self.socket.setblocking(False)
+
+    def close(self):
+        self.socket.close()
+
+    def steps(self, table):
+        """(type, handle of the rule or None, code of the verdict) of each step in a table since the last call, in order."""
+        found = []
+        while True:
+            try:
+                data = self.socket.recv(1 << 16)
+            except BlockingIOError:
+                return found
+            offset = 0
+            while offset < len(data):
+                length, kind = struct.unpack_from("=IH", data, offset)
+                if kind == SUBSYSTEM << 8 | self.MESSAGE:
+                    values = dict(attributes_of(data[offset + 20:offset + length]))
+                    if (data[offset + 16], text(values.get(1, b""))) == table:
+                        # NFTA_TRACE_RULE_HANDLE, TYPE, VERDICT {NFTA_VERDICT_CODE}, POLICY.
+                        handle = struct.unpack(">Q", values[3])[0] if 3 in values else None
+                        verdict = dict(attributes_of(values[5]))[1] if 5 in values else values.get(15, bytes(4))
+                        found.append((struct.unpack(">I", values[4])[0], handle, struct.unpack(">i", verdict)[0]))
+                offset += length + 3 & ~3
+
+
 INET_LOCKDOWN = (1, "lockdown")
 
 

@@ -10,9 +10,13 @@ million packets.
 
 import collections
 import ctypes
+import datetime
+import hashlib
 import ipaddress
 import json
 import os
+import random
+import re
 import socket
 import struct
 import subprocess
@@ -29,6 +33,8 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 # Policies at random, beside those of the repository, and packets of each kind for each policy.
 POLICIES = int(os.environ.get("LOCKDOWN_CAMPAIGN_POLICIES", "8"))
 PACKETS = int(os.environ.get("LOCKDOWN_CAMPAIGN_PACKETS", "8"))
+# Packets of each policy whose way the kernel tells.
+TRACED = 24
 SEED = int(os.environ.get("LOCKDOWN_CAMPAIGN_SEED", "1"))
 
 SAMPLER = support.program("LOCKDOWN_PACKET_SAMPLER", ".build/debug/packet-sampler")
@@ -130,6 +136,10 @@ ERRORS = {4: [3, 11, 12], 6: [1, 2, 3, 4]}
 ORPHANS = {4: [0, 14, 200, 255], 6: [129, 200, 255]}
 
 
+def utc():
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
 class Kind:
     """A protocol in a state of connection tracking, or a part of a packet where nothing is tracked."""
 
@@ -210,7 +220,7 @@ class Case:
     def name(self):
         return self.world.place, "IPv%d" % self.world.family, self.kind.state
 
-    def request(self, count):
+    def request(self, count, now):
         world, kind = self.world, self.kind
         has_ports = kind.protocol in (TCP, UDP, SCTP)
         is_tracked = kind.state in ("new", "established", "related")
@@ -223,6 +233,8 @@ class Case:
             icmp=points([ABSENT_PORT]), tcpFlags=points([ABSENT_FLAGS]), fragment=points([0]), ipsec=points([0]),
             packetType=points([0]), dscp=[(0, 63)], timeToLive=[(2, 255)], length=[(header + 80, header + 600)],
             user=[(0, 0xfffffffe)], group=[(0, 0xfffffffe)], status=points([0]),
+            # The kernel's clock cannot be set for one namespace. Sunday is 0 here, 6 in Python.
+            hour=points([now.hour * 3600 + now.minute * 60 + now.second]), day=points([(now.weekday() + 1) % 7]),
             sourceLink=points([int(self.mac.replace(":", ""), 16)]) if world.arrival else points([1 << 48]),
             destinationLink=points([int(FAR_MAC[world.arrival].replace(":", ""), 16)])
             if world.arrival else points([1 << 48]))
@@ -507,8 +519,16 @@ class Campaign(support.KernelTestCase):
     # Judging
 
     def run_policy(self, path, seed, count, is_stateless=False):
+        while True:
+            begun = utc()
+            wrong = self.run_once(path, seed, count, is_stateless, begun)
+            # `hours` may have begun or ended meanwhile.
+            if not wrong or utc().hour == begun.hour:
+                return wrong
+
+    def run_once(self, path, seed, count, is_stateless, now):
         chosen = [case for case in self.cases if is_stateless or not case.kind.is_fragment]
-        requests = [case.request(count) for case in chosen]
+        requests = [case.request(count, now) for case in chosen]
         answers, counts = self.sampler.ask(path, seed, requests)
         self.assertEqual(counts["disagreements"], [], "%s: explain and the diagrams" % path)
         self.table.update({name: counts[name] for name in ("edges", "taken", "unknown")})
@@ -537,6 +557,46 @@ class Campaign(support.KernelTestCase):
             if not case.kind.needs_flows:
                 nftables.forget_connections(self.host)
                 wrong += self.judge(case, by_case[case.tag])
+        return wrong + self.attribute([sent for case in chosen for sent in by_case[case.tag]], seed)
+
+    def attribute(self, sent, seed):
+        """For a few packets, the rule that the kernel's own trace ends at is the one that was named."""
+        judged = [one for one in sent if one.rule is not None and one.acceptances in (NEVER, ALWAYS)
+                  and not one.case.kind.needs_flows and not one.case.kind.is_fragment
+                  # What is traced is traced from prerouting on.
+                  and not one.rule.startswith("ingress/")]
+        chosen = random.Random(seed).sample(judged, min(TRACED, len(judged)))
+        if not chosen:
+            return []
+        with nftables.Netlink(self.host) as netlink:
+            # NFTA_RULE_HANDLE, USERDATA.
+            labels = {struct.unpack(">Q", rule[3])[0]: rule.get(nftables.RULE_USERDATA, b"")
+                      for rule in netlink.rules(nftables.INET_LOCKDOWN)}
+        self.host.nft("".join("insert rule inet campaign %s meta nftrace set 1\n" % name for name in ("arrival", "departure")))
+        traces = nftables.Traces(self.host)
+        wrong = []
+        try:
+            for one in chosen:
+                nftables.forget_connections(self.host)
+                traces.steps(nftables.INET_LOCKDOWN)
+                self.send(one)
+                self.fence()
+                steps = traces.steps(nftables.INET_LOCKDOWN)
+                # NF_DROP and NF_ACCEPT; what is rejected ends in a verdict of the stack's own, which is neither jump nor goto.
+                ends = [labels.get(handle, b"") for kind, handle, verdict in steps if kind == traces.RULE and verdict >= 0]
+                if one.acceptances == NEVER:
+                    ends = ends[-1:]
+                # The first seven bytes of the id's digest (KernelRule.label).
+                if not any(hashlib.sha256(one.rule.encode()).digest()[:7] in label for label in ends):
+                    wrong.append("%s; the kernel's trace ends elsewhere: %s" % (one, steps))
+                self.table["traced"] += 1
+        finally:
+            traces.close()
+            for name in ("arrival", "departure"):
+                rules = self.host.run(["nft", "-a", "list", "chain", "inet", "campaign", name]).stdout
+                handle = re.search(r"nftrace set 1 # handle (\d+)", rules).group(1)
+                self.host.nft("delete rule inet campaign %s handle %s\n" % (name, handle))
+            self.arrived()
         return wrong
 
     def judge(self, case, sent):
@@ -563,8 +623,10 @@ class Campaign(support.KernelTestCase):
     def report(self, policies):
         table = self.table
         total = table["through"] + table["stopped"]
-        lines = ["%d packets of %d policies, %d through, %d stopped, %d with a limiter to decide; %d of %d edges taken" % (
-            total, policies, table["through"], table["stopped"], table["sometimes"], table["taken"], table["edges"])]
+        lines = ["%d packets of %d policies, %d through, %d stopped, %d with a limiter to decide; %d of %d edges taken; "
+                 "%d rules in the kernel's traces" % (
+                     total, policies, table["through"], table["stopped"], table["sometimes"], table["taken"], table["edges"],
+                     table["traced"])]
         for place in ("input", "forward", "output"):
             for family in ("IPv4", "IPv6"):
                 lines.append("%-8s %s  %s" % (place, family, "  ".join(

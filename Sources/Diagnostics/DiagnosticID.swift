@@ -135,6 +135,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case natFamily = "firewall/nat-family"
   case mssNeedsTCP = "firewall/mss-needs-tcp"
   case reassembled = "firewall/reassembled"
+  case notReassembled = "firewall/not-reassembled"
   case notrackLate = "firewall/notrack-late"
   case timeoutOfNever = "firewall/timeout-of-never"
 

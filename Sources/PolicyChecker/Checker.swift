@@ -17,6 +17,8 @@ struct Checker {
   var definitions = Definitions()
   /// In the order written.
   var zones: [Zone] = []
+  /// Whether a rule of the policy asks for what the kernel tracks connections for.
+  var tracksConnections = false
   var target = Target(kernel: KernelVersion(6, 1))
   /// Of `target.kernel`.
   var targetKernelSpan: SourceSpan?

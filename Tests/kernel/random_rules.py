@@ -51,6 +51,9 @@ class RandomRules:
             if hook == "prerouting":
                 lines.append("    priority: mangle - 3")
             lines.append("    rules:")
+            if self.is_stateless and hook in ("forward", "prerouting") and self.chance(.7):
+                # Else the kernel looks for their ports where the rules do.
+                lines.append("      - pieces: '%s fragment'" % self.random.choice(["accept", "drop"]))
             lines += ["      - %s" % rule for rule in self.rules(hook, self.random.randint(2, 14))]
         if self.chain_names:
             lines.append("  chains:")

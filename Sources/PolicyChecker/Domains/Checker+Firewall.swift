@@ -26,6 +26,7 @@ extension Checker {
     checkTargets(sources)
     checkLoops(sources)
     let origins = origins(sources)
+    tracksConnections = sources.contains(where: \.tracksConnections)
     var firewall = Firewall(baseChains: [], span: entry.key.span)
     for source in sources {
       if let base = source.base {
@@ -50,6 +51,7 @@ extension Checker {
     }
     firewall.baseChains.sort { $0.outputOrder < $1.outputOrder }
     firewall.regularChains.sort { $0.name < $1.name }
+    checkReassembly(firewall)
     return firewall
   }
 

@@ -220,7 +220,7 @@ extension Checker {
           help: ["they stand in the first fragment only; leave one of both out"])
         return false
       case .flag(.fragment, _):
-        if let origin = place.origins.first(where: \.seesReassembled) {
+        if let origin = place.origins.first(where: { $0.seesReassembled(tracksConnections) }) {
           warning(
             .reassembled, clause.span,
             "fragments are put together before `\(origin.name)`, and this looks for them",

@@ -32,11 +32,12 @@ struct Place {
 
     /// Whether fragments are put together before it: both families at −400 in prerouting, where nf_defrag_ipv4
     /// and nf_defrag_ipv6 work for connection tracking; IPv4 at the latest before `input`.
-    var seesReassembled: Bool {
+    func seesReassembled(_ tracksConnections: Bool) -> Bool {
       switch hook {
       case .ingress: false
-      case .prerouting: (priority ?? .min) >= -400
-      case .input, .forward, .output, .postrouting: priority != nil
+      case .prerouting: tracksConnections && (priority ?? .min) >= -400
+      case .forward: tracksConnections && priority != nil
+      case .input, .output, .postrouting: priority != nil
       }
     }
   }

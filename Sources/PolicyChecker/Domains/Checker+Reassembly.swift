@@ -83,7 +83,8 @@ extension VerdictSyntax {
 extension ClauseSyntax {
   fileprivate var tracksConnections: Bool {
     switch self {
-    case .states, .status, .connections, .restoreMark, .saveMark, .mark(.connmark, _, _, _), .set(.connmark, _):
+    case .states, .status, .connections, .restoreMark, .saveMark, .mark(.connmark, _, _, _),
+      .set(.connmark, _):
       true
     default: false
     }
@@ -108,7 +109,8 @@ extension Rule {
   /// Whether each later fragment ends here.
   fileprivate var decidesFragments: Bool {
     switch verdict {
-    case .accept, .drop, .reject(.automatic): matches == [Match(.fragment)] && families == .both && !isLimiting
+    case .accept, .drop, .reject(.automatic):
+      matches == [Match(.fragment)] && families == .both && !isLimiting
     default: false
     }
   }

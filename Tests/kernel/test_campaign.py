@@ -35,6 +35,7 @@ POLICIES = int(os.environ.get("LOCKDOWN_CAMPAIGN_POLICIES", "8"))
 PACKETS = int(os.environ.get("LOCKDOWN_CAMPAIGN_PACKETS", "8"))
 # Packets of each policy whose way the kernel tells.
 TRACED = 24
+LIMITERS = re.compile(r"\b(limit|quota|connections)\b")
 SEED = int(os.environ.get("LOCKDOWN_CAMPAIGN_SEED", "1"))
 
 SAMPLER = support.program("LOCKDOWN_PACKET_SAMPLER", ".build/debug/packet-sampler")
@@ -560,6 +561,9 @@ class Campaign(support.KernelTestCase):
             if not case.kind.needs_flows:
                 nftables.forget_connections(self.host)
                 wrong += self.judge(case, by_case[case.tag])
+        if LIMITERS.search(path.read_text()):
+            # Where a limiter drops first, another rule than the named one may have done what that would.
+            return wrong
         return wrong + self.attribute([sent for case in chosen for sent in by_case[case.tag]], seed)
 
     def attribute(self, sent, seed):
@@ -649,7 +653,9 @@ class Campaign(support.KernelTestCase):
         self.assertEqual(wrong[:20], [], "%d packets" % len(wrong))
 
     def test_policies_of_the_repository(self):
-        wrong, policies = [], sorted(support.REPOSITORY.glob("policies/**/*.cos"))
+        wrong = []
+        policies = [path for path in sorted(support.REPOSITORY.glob("policies/**/*.cos"))
+                    if path.parent.name != "benchmarks"]
         for path in policies:
             wrong += ["%s: %s" % (path.name, one) for one in self.run_policy(path, SEED, PACKETS)]
         self.report(len(policies))

@@ -193,7 +193,9 @@ class Kernel(FailureTestCase):
         writer = threading.Thread(target=write)
         writer.start()
         try:
-            self.run_in(self.strace("sendmsg", "delay_exit=500000", self.command(NEW, "--only", "firewall")), 5,
+            # A sixth of a second for each: more than a flush takes, and there are a hundred.
+            run = self.command(NEW, "--only", "firewall", "--deadline", "120")
+            self.run_in(self.strace("sendmsg", "delay_exit=150000", run), 5,
                         "what was read back is not what was sent", "firewall: the closed one is live")
         finally:
             stopped.set()

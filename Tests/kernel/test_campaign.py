@@ -105,14 +105,16 @@ def points(values):
     return [(value, value) for value in values]
 
 
-OWN = {4: ["10.1.0.2/32", "10.2.0.2/32", LOCAL4], 6: ["2001:db8:1::2/128", "2001:db8:2::2/128", LOCAL6]}
+# The first address of a route is its routers' (RFC 4291 §2.6.1), and none of the host's by the routing table.
+OWN = {4: ["10.1.0.2/32", "10.2.0.2/32", LOCAL4],
+       6: ["2001:db8:1::2/128", "2001:db8:2::2/128", ("2001:db8:ff::1", "2001:db8:ff:0:ffff:ffff:ffff:ffff")]}
 # What a router may send on, and a host take as a source. Broadcasts of the links are no sources, and the first address of
 # a link is a router's own (RFC 4291 §2.6.1).
 UNICAST = {
     4: ranges(("1.0.0.0", "223.255.255.255"), without=OWN[4] + [
         "127.0.0.0/8", "10.1.0.0/32", "10.1.0.255/32", "10.2.0.0/32", "10.2.0.255/32"]),
     6: ranges(("2000::", "fe7f:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), without=OWN[6] + [
-        "2001:db8:1::/128", "2001:db8:2::/128"]),
+        "2001:db8:1::/128", "2001:db8:2::/128", "2001:db8:ff::/128"]),
 }
 WAN = {4: "10.2.0.0/24", 6: "2001:db8:2::/64"}
 

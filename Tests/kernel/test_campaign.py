@@ -538,13 +538,18 @@ class Campaign(support.KernelTestCase):
         answers, counts = self.sampler.ask(path, seed, requests)
         self.assertEqual(counts["disagreements"], [], "%s: explain and the diagrams" % path)
         self.table.update({name: counts[name] for name in ("edges", "taken", "unknown")})
-        by_case = collections.defaultdict(list)
+        by_case, flows = collections.defaultdict(list), set()
         for answer in answers:
             self.number += 1
             sent = Sent(self.number, self.cases[answer[0]], answer)
             # Who sends to himself through a router is no peer whose answers could be told from what they answer.
-            if sent.source != sent.destination:
-                by_case[answer[0]].append(sent)
+            if sent.source == sent.destination:
+                continue
+            # Nor is a packet new that goes the way back of another.
+            if (answer[0], sent.destination, sent.source, sent.ports[::-1]) in flows and sent.case.kind.state == "new":
+                continue
+            flows.add((answer[0], *sent.flow))
+            by_case[answer[0]].append(sent)
         self.host.run(["nft", "delete", "table", "inet", "lockdown"], check=False)
         self.host.nft(TRACKING)
         nftables.forget_connections(self.host)

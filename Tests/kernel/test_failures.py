@@ -48,6 +48,15 @@ class FailureTestCase(support.KernelTestCase):
         return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + name, "-e",
                 "inject=%s:%s" % (name, fault), *command]
 
+    @classmethod
+    def kills(cls, host, name, number, command):
+        """Whether SIGKILL at the entry of a process's system call of this name and number has ended the run."""
+        with host:
+            done = subprocess.run(
+                list(map(str, cls.strace(name, "signal=KILL:when=%d" % number, command))),
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # The applier itself, strace after it, or the supervisor whose worker was ended.
+        return done.returncode in (137, -9, 2)
 
     @staticmethod
     def rules(held):
@@ -240,11 +249,7 @@ class Ended(FailureTestCase):
                 self.host.run(["nft", "flush", "ruleset"])
                 if first:
                     self.apply(first)
-                with self.host:
-                    done = subprocess.run(
-                        list(map(str, self.strace(name, "signal=KILL:when=%d" % number, command))),
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                if done.returncode not in (137, -9, 2):
+                if not self.kills(self.host, name, number, command):
                     continue
                 fired += 1
                 with self.subTest(first=bool(first), call=name, number=number):

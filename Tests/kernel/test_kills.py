@@ -133,11 +133,7 @@ class Whole(RollbackTestCase):
         for name, number in chosen:
             prepare()
             before = self.keys()
-            with self.host:
-                done = subprocess.run(
-                    list(map(str, self.strace(name, "signal=KILL:when=%d" % number, command))),
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            if done.returncode not in (137, -9, 2):
+            if not self.kills(self.host, name, number, command):
                 continue
             fired += 1
             wrong = self.bad_state(tables, before)

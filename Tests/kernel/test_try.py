@@ -345,11 +345,7 @@ class Kills(TryTestCase):
         fired = 0
         for name, number in self.points(arguments)[::self.STEP]:
             self.reset(*before)
-            with self.host:
-                done = support.subprocess.run(
-                    list(map(str, FailureTestCase.strace(name, "signal=KILL:when=%d" % number, arguments))),
-                    stdout=support.subprocess.DEVNULL, stderr=support.subprocess.DEVNULL)
-            if done.returncode not in (137, -9, 2):
+            if not FailureTestCase.kills(self.host, name, number, arguments):
                 continue
             fired += 1
             with self.subTest(call=name, number=number):
@@ -425,7 +421,7 @@ class Leaks(FloodTestCase):
         self.by_turns(RANGES, OTHER_RANGES, max(60, ROUNDS // 25))
 
     def test_the_first_start(self):
-        """Over a closed host, kept: the closed table and the tried one go in one batch."""
+        """Over a closed host, kept: the closed table and the tried one go when the policy's stands."""
         new = support.compile_policy(RANGES).bundle
         back = support.scratch() / "back.nft"
         back.write_text(support.compile_policy(OLD).text("nftables-closed.nft") + "\ndelete table inet lockdown\n")

@@ -111,7 +111,7 @@ let package = Package(
 
     // What a policy becomes.
     .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2", "SideThread"]),
-    .target(name: "TextBackends", dependencies: ["PolicyModel", "Ruleset"]),
+    .target(name: "TextBackends", dependencies: ["CanonicalJSON", "PolicyModel", "Ruleset"]),
     .target(name: "Seccomp", dependencies: ["PolicyModel"]),
     .target(name: "ModuleGuard", dependencies: ["PolicyModel"]),
     .target(name: "NFTables", dependencies: ["CNFTables", "Ruleset", "SHA2", "SideThread"]),

@@ -18,6 +18,12 @@
   /// A copy of what was written.
   package var bytes: [UInt8] { copy(from: 0) }
 
+  /// What was written, where it lies.
+  func withSpan(_ body: (Span<UInt8>) -> Void) {
+    // SAFETY: the invariant; nothing is written while the body reads.
+    unsafe body(UnsafeBufferPointer(start: memory, count: count).span)
+  }
+
   func copy(from start: Int) -> [UInt8] {
     precondition(start >= 0 && start <= count)
     // SAFETY: the precondition and the invariant.
@@ -71,11 +77,13 @@
   }
 
   package mutating func append(_ text: String) {
-    var text = text
-    text.withUTF8 { unsafe append($0) }
+    // Most are contiguous; asking costs no copy of the text.
+    if unsafe text.utf8.withContiguousStorageIfAvailable({ unsafe append($0) }) == nil {
+      for byte in text.utf8 { append(byte) }
+    }
   }
 
-  mutating func append(spaces: Int) {
+  package mutating func append(spaces: Int) {
     reserve(spaces)
     // SAFETY: there is room for all.
     unsafe (memory + count).update(repeating: 0x20, count: spaces)
@@ -166,5 +174,6 @@
     count = newCount
   }
 
-  mutating func removeAll() { count = 0 }
+  /// Keeps the room.
+  package mutating func removeAll() { count = 0 }
 }

@@ -15,15 +15,23 @@ package struct JSONStream: ~Copyable {
 
   private var canonicalForm = JSONWriter(isPretty: false, leftOut: [])
   private var prettyForm = JSONWriter(isPretty: true, leftOut: [])
-  /// What was handed on is in these, and its length.
+  /// What was handed on is in these, but for what was given away.
   private var prettyPieces: [[UInt8]] = []
+  private var givenLength = 0
+  /// The length of what was handed on.
   private var prettyStart = 0
   private var canonicalStart = 0
   /// Nil: the canonical form is kept, if it is wanted at all.
-  private let takeCanonical: (([UInt8]) -> Void)?
+  private let takeCanonical: ((Span<UInt8>) -> Void)?
+  /// Nil: the pretty form is kept.
+  private let takePretty: (([UInt8]) -> Void)?
+  /// From that member of the outermost object on it is kept.
+  private let firstKept: StaticString
+  private var isPrettyKept = false
   private let leftOut: [[UInt8]]
-  /// Bit n is set where a key of n bytes is left out.
+  /// Bit n is set where a key of n bytes is left out, and one whose first letter is the nth.
   private let leftOutLengths: UInt64
+  private let leftOutInitials: UInt32
   private var depth = 0
   /// Those of the innermost object are the last ones.
   private var members: [Member] = []
@@ -44,23 +52,30 @@ package struct JSONStream: ~Copyable {
 
   /// - Parameters:
   ///   - keys: members of these keys are left out of the canonical form, at every depth.
-  ///   - take: is given the canonical form piece by piece, which ``canonical`` then lacks.
+  ///   - takeCanonical: is given the canonical form piece by piece, which ``canonical`` then lacks.
+  ///   - takePretty: is given the pretty form piece by piece up to the place of the member `kept`, which ``pieces``
+  ///     then lacks. The outermost object takes its members in the order of their keys.
   ///   - body: writes the members.
   package init(
     leavingOut keys: Set<String> = [], pieceLength: Int = 1 << 18,
-    canonical take: (([UInt8]) -> Void)? = nil, _ body: (inout JSONStream) -> Void
+    canonical takeCanonical: ((Span<UInt8>) -> Void)? = nil,
+    before kept: StaticString = "", pretty takePretty: (([UInt8]) -> Void)? = nil,
+    _ body: (inout JSONStream) -> Void
   ) {
     leftOut = keys.map { Array($0.utf8) }
     leftOutLengths = keys.reduce(0) { $0 | 1 << UInt64(min($1.utf8.count, 63)) }
+    leftOutInitials = keys.reduce(0) { $0 | 1 << UInt32(($1.utf8.first ?? 0) & 31) }
     canonicalForm = JSONWriter(isPretty: false, leftOut: keys)
-    takeCanonical = take
+    self.takeCanonical = takeCanonical
+    self.takePretty = takePretty
+    firstKept = kept
     self.pieceLength = pieceLength
     beginObject()
     body(&self)
     endObject()
     prettyForm.bytes.append(0x0a)
     if let takeCanonical {
-      takeCanonical(canonicalForm.bytes.bytes)
+      canonicalForm.bytes.withSpan(takeCanonical)
       canonicalForm.bytes.removeAll()
     }
   }
@@ -69,13 +84,20 @@ package struct JSONStream: ~Copyable {
   package var canonical: [UInt8] { canonicalForm.bytes.bytes }
 
   /// As ``JSONValue/pretty()`` of the whole.
-  package var pretty: [UInt8] { Array(pieces.joined()) }
+  package var pretty: [UInt8] { Self.joined(pieces) }
 
-  /// The same in pieces.
+  private static func joined(_ pieces: [[UInt8]]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
+    for piece in pieces { bytes += piece }
+    return bytes
+  }
+
+  /// The same in pieces, without what was given away.
   package var pieces: [[UInt8]] { prettyPieces + [prettyForm.bytes.bytes] }
 
   package func pretty(adding key: StaticString, _ text: String) -> [UInt8] {
-    Array(pieces(adding: key, text).joined())
+    Self.joined(pieces(adding: key, text))
   }
 
   /// The same with one more member, which is known only when all others are written.
@@ -87,7 +109,8 @@ package struct JSONStream: ~Copyable {
     let member = writer.bytes.bytes
     var pieces = pieces
     func insert(_ bytes: [UInt8], at place: Int) {
-      var start = 0
+      precondition(place >= givenLength, "the member stands behind what was given away")
+      var start = givenLength
       for index in pieces.indices {
         if place - start <= pieces[index].count {
           pieces[index].insert(contentsOf: bytes, at: place - start)
@@ -319,11 +342,16 @@ package struct JSONStream: ~Copyable {
 
   /// Gives away what is written so far.
   private mutating func handOn() {
-    prettyPieces.append(prettyForm.bytes.bytes)
+    if let takePretty, !isPrettyKept {
+      takePretty(prettyForm.bytes.bytes)
+      givenLength += prettyForm.bytes.count
+    } else {
+      prettyPieces.append(prettyForm.bytes.bytes)
+    }
     prettyStart += prettyForm.bytes.count
     prettyForm.bytes.removeAll()
     if let takeCanonical {
-      takeCanonical(canonicalForm.bytes.bytes)
+      canonicalForm.bytes.withSpan(takeCanonical)
       canonicalStart += canonicalForm.bytes.count
       canonicalForm.bytes.removeAll()
     }
@@ -355,6 +383,7 @@ package struct JSONStream: ~Copyable {
     precondition(key.isASCII, "keys are ASCII")
     let hasPrettyComma = members.count > firstMember
     if hasPrettyComma, !members[members.count - 1].key.precedes(key) { isSorted = false }
+    if depth == 1, !key.precedes(firstKept) { isPrettyKept = true }
     let canonical = canonicalStart + canonicalForm.bytes.count + (keptCount > 0 ? 1 : 0)
     let pretty = prettyStart + prettyForm.bytes.count + (hasPrettyComma ? 1 : 0)
     // A comma, a line feed, the indent, the key in quotes, a colon and a blank, in one piece: there are many.
@@ -366,7 +395,10 @@ package struct JSONStream: ~Copyable {
   }
 
   private func isLeftOut(_ key: StaticString) -> Bool {
-    guard leftOutLengths & 1 << UInt64(min(key.utf8CodeUnitCount, 63)) != 0 else { return false }
+    let length = key.utf8CodeUnitCount
+    guard length > 0, leftOutLengths & 1 << UInt64(min(length, 63)) != 0,
+      unsafe leftOutInitials & 1 << UInt32(key.utf8Start[0] & 31) != 0
+    else { return false }
     return leftOut.contains { other in
       other.count == key.utf8CodeUnitCount && key.withUTF8Buffer { unsafe $0.elementsEqual(other) }
     }
@@ -404,9 +436,14 @@ package struct JSONStream: ~Copyable {
 extension StaticString {
   /// By bytes.
   fileprivate func precedes(_ other: StaticString) -> Bool {
-    withUTF8Buffer { bytes in
-      other.withUTF8Buffer { unsafe bytes.lexicographicallyPrecedes($0) }
+    let (count, otherCount) = (utf8CodeUnitCount, other.utf8CodeUnitCount)
+    // Most differ in the first.
+    for index in 0..<min(count, otherCount) {
+      // SAFETY: both have a byte there.
+      let (byte, otherByte) = unsafe (utf8Start[index], other.utf8Start[index])
+      if byte != otherByte { return byte < otherByte }
     }
+    return count < otherCount
   }
 }
 

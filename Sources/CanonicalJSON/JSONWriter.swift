@@ -119,24 +119,51 @@ struct JSONWriter: ~Copyable {
   /// Returns whether the text is ASCII.
   @discardableResult
   mutating func write(_ text: String) -> Bool {
-    var text = text
-    var all: UInt8 = 0
     bytes.append(0x22)
-    text.withUTF8 { utf8 in
-      var isPlain = true
-      for index in 0..<utf8.count {
-        let byte = unsafe utf8[index]
-        all |= byte
-        if byte < 0x20 || byte == 0x22 || byte == 0x5c { isPlain = false }
+    let isASCII =
+      unsafe text.utf8.withContiguousStorageIfAvailable { utf8 in
+        let (isPlain, isASCII) = unsafe Self.classify(utf8)
+        if isPlain {
+          unsafe bytes.append(utf8)
+        } else {
+          for index in 0..<utf8.count { unsafe write(escaped: utf8[index]) }
+        }
+        return isASCII
       }
-      if isPlain {
-        unsafe bytes.append(utf8)
-      } else {
-        for index in 0..<utf8.count { unsafe write(escaped: utf8[index]) }
+      ?? text.utf8.reduce(true) { isASCII, byte in
+        write(escaped: byte)
+        return isASCII && byte < 0x80
       }
+    bytes.append(0x22)
+    return isASCII
+  }
+
+  /// Whether nothing is to be escaped, and whether all is ASCII: eight bytes at a time, for texts are most of what is
+  /// written.
+  private static func classify(_ utf8: UnsafeBufferPointer<UInt8>) -> (isPlain: Bool, isASCII: Bool) {
+    func all(_ byte: UInt8) -> UInt64 { UInt64(byte) &* 0x0101_0101_0101_0101 }
+    let bytes = UnsafeRawBufferPointer(utf8)
+    var (special, union): (UInt64, UInt64) = (0, 0)
+    func look(_ word: UInt64) {
+      // The high bit of a byte that is below 0x20, `"` or `\`, and perhaps of bytes behind it, is set.
+      let (quote, backslash) = (word ^ all(0x22), word ^ all(0x5c))
+      special |= (word &- all(0x20)) & ~word | (quote &- all(1)) & ~quote | (backslash &- all(1)) & ~backslash
+      union |= word
     }
-    bytes.append(0x22)
-    return all < 0x80
+    var index = 0
+    while index + 8 <= bytes.count {
+      // SAFETY: eight bytes are left.
+      unsafe look(bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+      index += 8
+    }
+    // The others in a word of letters.
+    var last = all(0x61)
+    while index < bytes.count {
+      last = unsafe last << 8 | UInt64(bytes[index])
+      index += 1
+    }
+    look(last)
+    return (special & all(0x80) == 0, union & all(0x80) == 0)
   }
 
   /// RFC 8785 §3.2.2.2: the two-character escapes where JSON has them, else `\u` and four lower-case digits

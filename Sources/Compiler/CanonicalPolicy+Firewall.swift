@@ -66,11 +66,14 @@ extension CanonicalPolicy {
     json.member("owner", ifPresent: rule.owner)
     json.member(
       "quota", ifPresent: rule.quota.map { ["bytes": JSONValue($0.bytes), "over": .bool($0.isOver)] })
-    json.member("restore-mark", ifPresent: rule.changes.restoresMark ? true : nil)
-    json.member("save-mark", ifPresent: rule.changes.savesMark ? true : nil)
-    json.member("set", ifPresent: changes(rule.changes))
-    if !rule.changes.setUpdates.isEmpty {
-      json.member("set-updates", .array(rule.changes.setUpdates.map(setUpdate)))
+    let changes = rule.changes
+    json.member("restore-mark", ifPresent: changes.restoresMark ? true : nil)
+    json.member("save-mark", ifPresent: changes.savesMark ? true : nil)
+    if !changes.isEmpty {
+      json.member("set", ifPresent: self.changes(changes))
+      if !changes.setUpdates.isEmpty {
+        json.member("set-updates", .array(changes.setUpdates.map(setUpdate)))
+      }
     }
     json.member("text", rule.text)
     json.member("until", ifPresent: rule.until)

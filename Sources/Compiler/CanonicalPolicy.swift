@@ -8,8 +8,6 @@ internal import PolicyModel
 /// change the digest of a policy.
 struct CanonicalPolicy {
   let digest: [UInt8]
-  /// `policy.json` in pieces: the value, with what the digest leaves out, and the digest.
-  let document: [[UInt8]]
   /// Sets that are too large for `policy.json`.
   let largeSets: [LargeSet]
 
@@ -19,14 +17,17 @@ struct CanonicalPolicy {
     var netset: Netset
   }
 
-  init(_ policy: HostPolicy) {
+  /// - Parameter outputs: take `policy.json`: the value, with what the digest leaves out, and the digest.
+  init(_ policy: HostPolicy, _ outputs: OutputCollection) {
     var sets = CanonicalSets()
     let digest = PolicyDigest()
-    let value = JSONStream(leavingOut: PolicyDigest.leftOut, canonical: digest.update) {
-      Self.write(policy, &sets, to: &$0)
-    }
+    let name = "policy.json"
+    let value = JSONStream(
+      leavingOut: PolicyDigest.leftOut, canonical: digest.update,
+      before: "digest", pretty: { outputs.add(name, $0) },
+      { Self.write(policy, &sets, to: &$0) })
     self.digest = digest.finish()
-    document = value.pieces(adding: "digest", PolicyDigest.text(self.digest))
+    outputs.add(name, value.pieces(adding: "digest", PolicyDigest.text(self.digest)))
     largeSets = sets.large
   }
 

@@ -43,7 +43,8 @@ package struct CompiledPolicy: Sendable {
   package var notEnforced: [String]
   /// Whether the messages to the kernel were read back and proved to mean the policy.
   package var isReadBack: Bool
-  /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name.
+  /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name; without contents where these
+  /// were given away as they were made.
   package var files: [OutputFile]
   /// What the kernel gets. Of many thousand rules it would take long to give it back piece by piece, so that goes with
   /// the rest.

@@ -79,10 +79,10 @@ struct ItemList {
     return true
   }
 
-  /// The document of `policy.map.json` in pieces.
-  var sourceMap: [[UInt8]] {
+  /// The document of `policy.map.json`.
+  var sourceMap: [UInt8] {
     let sorted = items.indices.sorted { items[$0].id.precedes(items[$1].id) }
-    return JSONStream(canonical: { _ in }) { json in
+    let document = JSONStream(canonical: { _ in }) { json in
       json.member("format", 1)
       json.longList("items") { json in
         for index in sorted {
@@ -96,7 +96,8 @@ struct ItemList {
           }
         }
       }
-    }.pieces
+    }
+    return document.pretty
   }
 
   /// Where a file is named, where the file is named that names it, and so on: `FILE:LINE` each.

@@ -21,23 +21,23 @@ package enum PolicyCompiler {
   ///     the directory.
   ///   - reader: Where the files come from that the policy names, their paths relative to the same directory as
   ///     `path`.
-  ///   - take: Is given each output once, as soon as it is finished, on whatever thread; some perhaps though there
-  ///     is no policy in the end.
+  ///   - take: Is given the outputs as they are made, on whatever thread: a long one in several parts, one behind
+  ///     the other; some perhaps though there is no policy in the end. Nil: the policy holds them.
   package static func compile(
     path: String, bytes: [UInt8], reader: any SourceReader = SourceDictionary(),
-    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
+    take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     var sources = SourceFiles()
     var diagnostics = DiagnosticList()
     let file = sources.add(path: path, bytes: bytes)
-    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics, take)
+    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics, OutputCollection(take))
     diagnostics.sortByPlace()
     return Compilation(sources: sources, diagnostics: diagnostics, policy: policy)
   }
 
   private static func compile(
     _ file: SourceFile, in sources: inout SourceFiles, _ reader: any SourceReader,
-    diagnostics: inout DiagnosticList, _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
+    diagnostics: inout DiagnosticList, _ outputs: OutputCollection
   ) -> CompiledPolicy? {
     guard
       var policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
@@ -53,19 +53,17 @@ package enum PolicyCompiler {
     let (canonical, ruleset): (CanonicalPolicy, Ruleset)
     let listing: SideThread<Listing>
     if policy.allExceptions.isEmpty {
-      let lowering = SideThread { [policy] in lower(policy) }
-      listing = list(policy, sources, take)
+      let lowering = SideThread { [policy] in lower(policy, outputs) }
+      listing = list(policy, sources, outputs)
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
       (canonical, ruleset) = lowering.wait()
     } else {
-      listing = list(policy, sources, take)
+      listing = list(policy, sources, outputs)
       // The proofs note at an exception what it lets through, which is a part of the policy's value.
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      (canonical, ruleset) = lower(policy)
+      (canonical, ruleset) = lower(policy, outputs)
     }
     guard !diagnostics.hasErrors else { return nil }
-    let document = CompiledPolicy.OutputFile(name: "policy.json", pieces: canonical.document)
-    let writing = SideThread { take(document) }
 
     let digest = canonical.digest
     for excess in ChainDepth.excesses(in: ruleset) {
@@ -111,11 +109,7 @@ package enum PolicyCompiler {
     }
 
     // Beside what is made of the messages.
-    let text = SideThread {
-      let text = CompiledPolicy.OutputFile(name: "nftables.nft", pieces: NFTText.pieces(ruleset))
-      take(text)
-      return text
-    }
+    let text = SideThread { outputs.add("nftables.nft", NFTText.pieces(ruleset)) }
     let filter = policy.systemCalls.map { FilterCompiler.compile($0, policy.target) }
     if let filter, filter.count > FilterCompiler.maximumLength {
       diagnostics.report(
@@ -131,19 +125,18 @@ package enum PolicyCompiler {
       policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains,
       controlGroups: controlGroups,
       items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
-      sourceMap: listing.wait().sourceMap.bytes)
-    var files: [CompiledPolicy.OutputFile] = [
-      .init(name: "policy.bundle", pieces: bundle.encodedPieces()),
-      .init(name: "closed.bundle", bytes: bundle.closedStage.encoded()),
-      .init(name: "nftables-late.nft", bytes: Array(NFTText.printLate(ruleset).utf8)),
-      .init(name: "nftables-closed.nft", bytes: Array(NFTText.printClosedStage(closed).utf8)),
-      .init(name: "sysctl.conf", bytes: Array(SysctlText.print(policy).utf8)),
-      .init(name: "modprobe.conf", bytes: Array(ModprobeText.print(policy).utf8)),
-      .init(name: "mounts.fstab", bytes: Array(FstabText.print(policy).utf8)),
-      .init(name: "seccomp.json", bytes: Array(SeccompText.print(policy).utf8)),
-      .init(name: "cmdline.txt", bytes: Array(CommandLineText.print(policy).utf8)),
-    ]
-    files += canonical.largeSets.map { .init(name: $0.fileName, bytes: $0.netset.text) }
+      sourceMap: listing.wait().sourceMap)
+    // The longest that is left: the disk is busy with it while the rest is made.
+    outputs.add("policy.bundle", bundle.encodedPieces())
+    outputs.add("closed.bundle", bundle.closedStage.encoded())
+    outputs.add("nftables-late.nft", NFTText.printLate(ruleset))
+    outputs.add("nftables-closed.nft", NFTText.printClosedStage(closed))
+    outputs.add("sysctl.conf", SysctlText.print(policy))
+    outputs.add("modprobe.conf", ModprobeText.print(policy))
+    outputs.add("mounts.fstab", FstabText.print(policy))
+    outputs.add("seccomp.json", SeccompText.print(policy))
+    outputs.add("cmdline.txt", CommandLineText.print(policy))
+    for set in canonical.largeSets { outputs.add(set.fileName, set.netset.text) }
     if let mismatch = translation.wait().first {
       let rule = mismatch.ruleID.flatMap { id in policy.firewall?.rules.first { $0.id == id } }
       diagnostics.report(
@@ -153,35 +146,31 @@ package enum PolicyCompiler {
           help: ["this is a fault of the compiler, and nothing was written"]))
       return nil
     }
-    files.forEach(take)
-    writing.wait()
-    files += [document, listing.wait().sourceMap, text.wait()]
-    files.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
+    text.wait()
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
-      files: files, ruleset: ruleset)
+      files: outputs.files, ruleset: ruleset)
   }
 
   /// What the policy is as one value, and what the kernel gets, which the value names.
-  private static func lower(_ policy: HostPolicy) -> (CanonicalPolicy, Ruleset) {
-    let canonical = CanonicalPolicy(policy)
+  private static func lower(_ policy: HostPolicy, _ outputs: OutputCollection) -> (CanonicalPolicy, Ruleset) {
+    let canonical = CanonicalPolicy(policy, outputs)
     return (canonical, Lowering.lower(policy, digest: canonical.digest))
   }
 
   /// The items of a policy, and `policy.map.json`.
   private struct Listing {
     var items: ItemList
-    var sourceMap: CompiledPolicy.OutputFile
+    var sourceMap: [UInt8]
   }
 
   private static func list(
-    _ policy: HostPolicy, _ sources: SourceFiles,
-    _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
+    _ policy: HostPolicy, _ sources: SourceFiles, _ outputs: OutputCollection
   ) -> SideThread<Listing> {
     SideThread {
       let items = ItemList(policy, sources: sources)
-      let sourceMap = CompiledPolicy.OutputFile(name: "policy.map.json", pieces: items.sourceMap)
-      take(sourceMap)
+      let sourceMap = items.sourceMap
+      outputs.add("policy.map.json", sourceMap)
       return Listing(items: items, sourceMap: sourceMap)
     }
   }

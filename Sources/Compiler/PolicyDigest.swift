@@ -11,7 +11,7 @@ package final class PolicyDigest {
   /// - Parameter value: the document of `policy.json`, whole or without the members left out.
   package static func compute(of value: JSONValue) -> [UInt8] {
     let digest = PolicyDigest()
-    digest.update(value.canonical(leavingOut: leftOut))
+    digest.update(value.canonical(leavingOut: leftOut).span)
     return digest.finish()
   }
 
@@ -25,7 +25,7 @@ package final class PolicyDigest {
   }
 
   /// - Parameter bytes: of the canonical form without the members left out, what comes next.
-  func update(_ bytes: [UInt8]) { hasher?.update(bytes) }
+  func update(_ bytes: Span<UInt8>) { hasher?.update(bytes) }
 
   func finish() -> [UInt8] { hasher.take()?.finish() ?? [] }
 

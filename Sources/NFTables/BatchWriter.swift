@@ -133,6 +133,7 @@ struct BatchWriter: ~Copyable {
   /// The first rule that uses each named set: what the kernel says of a set is about that rule's line.
   private static func firstUsersOfSets(in table: Table) -> [String: String] {
     var users: [String: String] = [:]
+    if table.sets.isEmpty { return users }
     for chain in table.chains {
       for rule in chain.rules {
         for statement in rule.statements {

@@ -16,9 +16,7 @@ package struct AddressSet: Sendable, Hashable {
     ipv6Set = ipv6
   }
 
-  package static var all: AddressSet {
-    AddressSet(ipv4: [IPv4Range(0, .max)], ipv6: [IPv6Range(0, .max)])
-  }
+  package static let all = AddressSet(ipv4: [IPv4Range(0, .max)], ipv6: [IPv6Range(0, .max)])
 
   /// Ascending, disjoint and merged.
   package var ipv4: [IPv4Range] { ipv4Set.ranges }

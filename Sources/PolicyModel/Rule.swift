@@ -46,16 +46,17 @@ package struct Rule: Sendable {
     static let none = RareParts()
   }
 
-  /// SAFETY: changed only by who has the one reference to it.
+  /// SAFETY: changed only by who has the one reference to it. So nobody reads it meanwhile either, and the run-time
+  /// check of that, at each look at a rule, would take longer than the look.
   private final class Storage: @unchecked Sendable {
-    var parts: Parts
+    @exclusivity(unchecked) var parts: Parts
 
     init(_ parts: Parts) { self.parts = parts }
   }
 
-  /// SAFETY: changed only by who has the one reference to it.
+  /// SAFETY: as of `Storage`.
   private final class RareStorage: @unchecked Sendable {
-    var parts: RareParts
+    @exclusivity(unchecked) var parts: RareParts
 
     init(_ parts: RareParts) { self.parts = parts }
   }

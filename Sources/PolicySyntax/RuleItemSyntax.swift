@@ -4,7 +4,7 @@ package import Diagnostics
 package struct RuleItemSyntax: Sendable {
   package enum Body: Sendable, Equatable {
     case rule(RuleSyntax)
-    case verdictMap(VerdictMapSyntax)
+    indirect case verdictMap(VerdictMapSyntax)
   }
 
   /// What few items say. A list may have many thousand.

@@ -19,6 +19,8 @@ package struct RuleSyntax: Sendable, Equatable {
   }
 }
 
+/// What few rules say stands apart (`indirect`), here and in ``ClauseSyntax``: a value is copied from step to step, and
+/// a policy may have many thousand.
 package enum VerdictSyntax: Sendable, Equatable {
   case accept
   case drop
@@ -27,14 +29,14 @@ package enum VerdictSyntax: Sendable, Equatable {
   case reject
   case notrack
   case masquerade
-  case jump(Spanned<String>)
-  case goto(Spanned<String>)
-  case dnat(Spanned<TargetSyntax>)
-  case snat(Spanned<TargetSyntax>)
+  indirect case jump(Spanned<String>)
+  indirect case goto(Spanned<String>)
+  indirect case dnat(Spanned<TargetSyntax>)
+  indirect case snat(Spanned<TargetSyntax>)
   /// The port, if one is given.
-  case redirect(Spanned<UInt16>?)
+  indirect case redirect(Spanned<UInt16>?)
   /// `docker`, `podman` or `kubernetes`.
-  case containers(Spanned<String>)
+  indirect case containers(Spanned<String>)
 }
 
 /// One clause. A rule holds at most one of a kind (``ClauseSyntax/canonicalRank``) and polarity.
@@ -53,32 +55,32 @@ package enum ClauseSyntax: Sendable, Equatable {
   case cgroup([Spanned<String>])
   /// nft's words: `expected`, `seen-reply`, `assured`, `confirmed`, `snat`, `dnat`, `dying`.
   case status(negated: Bool, [Spanned<String>])
-  case mark(MarkKind, negated: Bool, value: Spanned<NumberSyntax>, mask: Spanned<UInt32>?)
+  indirect case mark(MarkKind, negated: Bool, value: Spanned<NumberSyntax>, mask: Spanned<UInt32>?)
   case tcpFlags(negated: Bool, value: [Spanned<String>], mask: [Spanned<String>])
   /// Lower case, `02:00:00:00:00:01`.
   case ether(Direction, negated: Bool, [Spanned<String>])
   case numeric(NumericField, negated: Bool, [Spanned<NumericRangeSyntax>])
   /// `unicast`, `broadcast`, `multicast`, `other`.
   case packetType(negated: Bool, [Spanned<String>])
-  case hours(Spanned<HoursSyntax>)
+  indirect case hours(Spanned<HoursSyntax>)
   /// Full lower-case names, `monday`; `mon` is read as that.
   case days([Spanned<String>])
   case flag(PacketFlag, negated: Bool)
   /// Statements and queries only.
   case anyState
 
-  case connections(over: Bool, count: Spanned<UInt32>, per: KeySyntax?)
-  case limit(over: Bool, rate: Spanned<RateSyntax>, burst: Spanned<UInt32>?, per: KeySyntax?)
+  indirect case connections(over: Bool, count: Spanned<UInt32>, per: KeySyntax?)
+  indirect case limit(over: Bool, rate: Spanned<RateSyntax>, burst: Spanned<UInt32>?, per: KeySyntax?)
   /// The factor (powers of 1024) is applied.
-  case quota(over: Bool, bytes: Spanned<UInt64>)
+  indirect case quota(over: Bool, bytes: Spanned<UInt64>)
 
   case restoreMark
-  case set(SetKey, value: Spanned<SetValueSyntax>)
+  indirect case set(SetKey, value: Spanned<SetValueSyntax>)
   case saveMark
-  case update(SetOperation, KeySyntax, set: Spanned<String>, timeout: Spanned<DurationSyntax>?)
-  case count(name: Spanned<String>?)
-  case log(LogSyntax)
-  case with(Spanned<RejectKindSyntax>)
+  indirect case update(SetOperation, KeySyntax, set: Spanned<String>, timeout: Spanned<DurationSyntax>?)
+  indirect case count(name: Spanned<String>?)
+  indirect case log(LogSyntax)
+  indirect case with(Spanned<RejectKindSyntax>)
 }
 
 package enum IPFamily: String, Sendable, CaseIterable {

@@ -96,6 +96,9 @@ package struct SyntaxScalar: Sendable {
   }
 
   private func sourceOffset(of decoded: Int) -> Int {
+    if runs.count == 1, decoded >= runs[0].decodedStart {
+      return min(runs[0].sourceStart + decoded - runs[0].decodedStart, span.end)
+    }
     // The last run that starts at or before the offset.
     var low = 0
     var high = runs.count

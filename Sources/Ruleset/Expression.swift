@@ -2,6 +2,8 @@
 ///
 /// Registers are the kernel's numbers: 0 verdict, 1–4 of 16 bytes, 8–23 of 4 bytes. Data are register
 /// bytes: network order for addresses and ports, host order (little-endian here) for marks, ids and states.
+///
+/// What is long and rare stands apart (`indirect`): programs of many thousand rules are made of these.
 package enum Expression: Sendable, Equatable {
   case meta(MetaKey, register: UInt32)
   case payload(PayloadBase, offset: UInt32, length: UInt32, register: UInt32)
@@ -30,12 +32,12 @@ package enum Expression: Sendable, Equatable {
   case counter
   case objectReference(type: UInt32, name: String)
   /// `seconds` is the unit: 1, 60, 3600, 86400. `isBytes` selects NFT_LIMIT_PKT_BYTES.
-  case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
+  indirect case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
   case quota(bytes: UInt64, isOver: Bool)
   /// Ends the rule where the element cannot be made, or what it carries does not hold; a deletion never does.
   /// `timeout` in milliseconds; nil: the set's own.
-  case dynamicSet(register: UInt32, set: String, SetOperation, timeout: UInt64?, ElementState?)
-  case log(prefix: String, level: UInt32?, group: UInt16?)
+  indirect case dynamicSet(register: UInt32, set: String, SetOperation, timeout: UInt64?, ElementState?)
+  indirect case log(prefix: String, level: UInt32?, group: UInt16?)
   /// `type` NFT_REJECT_*: 0 ICMP unreachable, 1 TCP reset, 2 ICMPX; `code` is nil for a reset.
   case reject(type: UInt32, code: UInt8?)
   case verdict(KernelVerdict)
@@ -43,13 +45,13 @@ package enum Expression: Sendable, Equatable {
   case immediate(register: UInt32, [UInt8])
   /// Numbers of registers; a range of one value has the same register twice, as the kernel dumps it. `flags`
   /// are NF_NAT_RANGE_* of linux/netfilter/nf_nat.h, those that the kernel derives from the registers too.
-  case nat(
+  indirect case nat(
     isSource: Bool, family: UInt32, addresses: ClosedRange<UInt32>, ports: ClosedRange<UInt32>?,
     flags: UInt32)
   case masquerade
-  case redirect(ports: ClosedRange<UInt32>?, flags: UInt32)
+  indirect case redirect(ports: ClosedRange<UInt32>?, flags: UInt32)
   /// Read from the kernel, not produced by us: the expression's name and its data attribute's bytes.
-  case unknown(name: String, [UInt8])
+  indirect case unknown(name: String, [UInt8])
 
   /// NFT_DYNSET_OP_*.
   package enum SetOperation: UInt32, Sendable {

@@ -1,14 +1,16 @@
 /// One statement of a rule in nft's own granularity: what the nft text prints and what the kernel
 /// expressions encode. Both are derived from it apart, and a test loads both and compares the dumps.
+///
+/// What is long and rare stands apart (`indirect`): lists of many thousand rules are made of these.
 package enum RuleStatement: Sendable, Equatable {
   case match(Field, Operator, Operand)
   case counter(name: String?)
-  case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
+  indirect case limit(rate: UInt64, seconds: UInt64, burst: UInt32, isBytes: Bool, isOver: Bool)
   case quota(bytes: UInt64, isOver: Bool)
-  case log(prefix: String, level: UInt8?, group: UInt16?)
+  indirect case log(prefix: String, level: UInt8?, group: UInt16?)
   case reject(Reject)
   case change(Change)
-  case setUpdate(SetUpdate)
+  indirect case setUpdate(SetUpdate)
   case notrack
   case verdict(KernelVerdict)
   /// A verdict by a look-up of the field in a map.
@@ -16,9 +18,9 @@ package enum RuleStatement: Sendable, Equatable {
   case masquerade
   /// Port bytes.
   case redirect(port: [UInt8]?)
-  case nat(NAT)
+  indirect case nat(NAT)
   /// `dnat` to the address and port that a map holds for the field.
-  case natMap(isV6: Bool, Field, SetReference)
+  indirect case natMap(isV6: Bool, Field, SetReference)
 
   /// What is compared. The guard a field needs (family, protocol) is a statement of its own before it.
   package enum Field: Sendable, Equatable {

@@ -1,3 +1,4 @@
+internal import CanonicalJSON
 internal import PolicyModel
 internal import Ruleset
 
@@ -108,6 +109,19 @@ enum NFTKey {
   }
 
   // MARK: Values of a field
+
+  /// The same as `text`; what most rules compare without a text of its own.
+  static func append(_ bytes: [UInt8], of field: RuleStatement.Field, to text: inout ByteBuffer) {
+    switch field {
+    case .ipv4Source where bytes.count == 4, .ipv4Destination where bytes.count == 4:
+      for index in bytes.indices {
+        if index > 0 { text.append(UInt8(ascii: ".")) }
+        text.append(decimal: Int(bytes[index]))
+      }
+    case .sourcePort, .destinationPort: text.append(decimal: Int(bigEndian(bytes)))
+    default: text += Self.text(bytes, of: field)
+    }
+  }
 
   static func text(_ bytes: [UInt8], of field: RuleStatement.Field) -> String {
     switch field {

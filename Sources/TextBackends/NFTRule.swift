@@ -1,8 +1,9 @@
+internal import CanonicalJSON
 internal import Ruleset
 
 /// The text of one rule.
 enum NFTRule {
-  static func append(_ rule: KernelRule, to text: inout String) {
+  static func append(_ rule: KernelRule, to text: inout ByteBuffer) {
     var isFirst = true
     for statement in rule.statements {
       if !isFirst { text += " " }
@@ -17,7 +18,8 @@ enum NFTRule {
     }
     if let comment = rule.comment {
       if !isFirst { text += " " }
-      text += "comment \(NFTString.quoted(comment))"
+      text += "comment "
+      text += NFTString.quoted(comment)
     }
   }
 
@@ -68,7 +70,7 @@ enum NFTRule {
 
   private static func append(
     _ field: RuleStatement.Field, _ comparison: RuleStatement.Operator, _ operand: RuleStatement.Operand,
-    sets: [KernelSet], to text: inout String
+    sets: [KernelSet], to text: inout ByteBuffer
   ) {
     switch field {
     case .sourcePort(let header):
@@ -82,10 +84,10 @@ enum NFTRule {
     // `anyBit` is what nft means by a bare list of flags.
     text += comparison == .notEqual ? " != " : NFTKey.needsOperator(field) ? " == " : " "
     switch operand {
-    case .value(let bytes): text += NFTKey.text(bytes, of: field)
+    case .value(let bytes): NFTKey.append(bytes, of: field, to: &text)
     case .prefix(let bytes): text += NFTString.interfacePrefix(bytes)
     case .network(let bytes, let bits):
-      text += NFTKey.text(bytes, of: field)
+      NFTKey.append(bytes, of: field, to: &text)
       text += "/"
       text += String(bits)
     case .range(let lower, let upper):

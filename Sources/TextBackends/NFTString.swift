@@ -1,3 +1,5 @@
+internal import CanonicalJSON
+
 /// Strings in nft's text. Its grammar has no escapes but one, for a `*` at the end of an interface name.
 enum NFTString {
   /// What nft always refuses to load: better no rules than other rules.
@@ -36,4 +38,8 @@ enum NFTString {
     if !text.utf8.contains(where: { $0 < 0x20 }) { return text }
     return String(decoding: text.utf8.map { $0 < 0x20 ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
   }
+}
+
+extension ByteBuffer {
+  static func += (bytes: inout ByteBuffer, text: String) { bytes.append(text) }
 }

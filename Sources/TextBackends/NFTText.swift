@@ -1,3 +1,4 @@
+internal import CanonicalJSON
 package import Ruleset
 
 /// nft's text of a ruleset, for hosts without our applier and for reviewers.
@@ -64,7 +65,9 @@ package enum NFTText {
 
       """
     for table in ruleset.tables {
-      for chain in table.deviceChains { text += NFTTableText(table).commands(for: chain) }
+      for chain in table.deviceChains {
+        text += String(decoding: NFTTableText(table).commands(for: chain), as: UTF8.self)
+      }
       if !table.lateElements.isEmpty { text += NFTTableText(table).lateElements }
     }
     if ruleset.tables.allSatisfy({ $0.deviceChains.isEmpty && $0.lateElements.isEmpty }) {
@@ -74,10 +77,10 @@ package enum NFTText {
   }
 }
 
-/// Writes one table.
-private struct NFTTableText {
+/// Writes one table, as bytes of UTF-8: the text of many thousand rules has a dozen parts for each.
+private struct NFTTableText: ~Copyable {
   private let table: Table
-  private var text = ""
+  private var text = ByteBuffer()
   /// What was written before the text.
   private var finished: [[UInt8]] = []
 
@@ -87,8 +90,8 @@ private struct NFTTableText {
   init(_ table: Table) { self.table = table }
 
   private mutating func finishPiece() {
-    finished.append(Array(text.utf8))
-    text.removeAll(keepingCapacity: true)
+    finished.append(text.bytes)
+    text.removeAll()
   }
 
   mutating func pieces() -> [[UInt8]] {
@@ -142,7 +145,7 @@ private struct NFTTableText {
     if let comment = set.comment { text += "\t\tcomment \(NFTString.quoted(comment))\n" }
     text += "\t\telements = {\n"
     if let packed = set.elements.packed {
-      text += String(decoding: Self.wrapped(packed.bytes, keyLength: packed.keyLength), as: UTF8.self)
+      text.append(Self.wrapped(packed.bytes, keyLength: packed.keyLength))
     } else {
       text += Self.wrapped(NFTKey.elements(of: set), indent: "\t\t\t")
     }
@@ -192,9 +195,10 @@ private struct NFTTableText {
     return text
   }
 
-  func commands(for chain: Chain) -> String {
+  func commands(for chain: Chain) -> [UInt8] {
     let name = "\(Self.name(of: table.family)) \(table.name) \(chain.name)"
-    var text = "\n"
+    var text = ByteBuffer()
+    text += "\n"
     if let id = chain.rules.first?.id { text += "# \(NFTString.comment(id))\n" }
     text += "add chain \(name)\(chain.base.map { " { \(Self.text(of: $0)) }" } ?? "")\nflush chain \(name)\n"
     for rule in chain.rules {
@@ -202,7 +206,7 @@ private struct NFTTableText {
       NFTRule.append(rule, to: &text)
       text += "\n"
     }
-    return text
+    return text.bytes
   }
 
   /// As comments: nft would refuse the whole file where one of the groups is missing.
@@ -244,7 +248,7 @@ private struct NFTTableText {
       text += "\t\t"
       NFTRule.append(rule, to: &text)
       text += "\n"
-      if text.utf8.count >= Self.pieceLength { finishPiece() }
+      if text.count >= Self.pieceLength { finishPiece() }
     }
     text += "\t}\n"
   }

@@ -113,6 +113,37 @@ import Testing
     }
   }
 
+  /// What is given away piece by piece and what is kept are one document, whatever the length of a piece.
+  @Test func streamsGiveAwayWhatIsFinished() {
+    func write(_ json: inout JSONStream) {
+      json.longList("chains") { json in
+        for number in 0..<40 {
+          json.element { json in
+            json.member("file", "left out \(number)")
+            json.member("rule", JSONValue(number))
+          }
+        }
+      }
+      json.longList("sets") { json in
+        for number in 0..<40 { json.element { $0.member("number", JSONValue(number)) } }
+      }
+    }
+    let whole = JSONStream(leavingOut: ["file"], write)
+    for pieceLength in [1, 100, 1_000, 1 << 18] {
+      var (pretty, canonical): ([UInt8], [UInt8]) = ([], [])
+      let stream = JSONStream(
+        leavingOut: ["file"], pieceLength: pieceLength,
+        canonical: { span in for index in span.indices { canonical.append(span[index]) } },
+        before: "digest", pretty: { pretty += $0 }, write)
+      let given = pretty.count
+      pretty += stream.pretty(adding: "digest", "text")
+      #expect(pretty == whole.pretty(adding: "digest", "text"))
+      #expect(canonical == whole.canonical)
+      #expect(!String(decoding: pretty[..<given], as: UTF8.self).contains("sets"))
+      #expect(given > 0 || pieceLength == 1 << 18)
+    }
+  }
+
   /// Backwards, so that members are moved; what is a list of objects or of such lists is written as one.
   private static func write(_ members: [JSONValue.Member], to json: inout JSONStream) {
     let keys: [StaticString] = ["key0", "key1", "key2", "key3"]

@@ -23,14 +23,9 @@ extension Checker {
       return next(&counts[id, default: 0])
     }
 
-    /// Takes what rules behind these have; false, and nothing of it, if it is taken already.
-    mutating func merge(_ other: TakenNames) -> Bool {
-      guard other.names.keys.allSatisfy({ names[$0] == nil }),
-        other.counts.keys.allSatisfy({ counts[$0] == nil })
-      else { return false }
-      names.merge(other.names) { first, _ in first }
-      counts.merge(other.counts) { first, _ in first }
-      return true
+    /// Whether rules behind these have nothing of what they have.
+    func isDisjoint(with other: TakenNames) -> Bool {
+      other.names.keys.allSatisfy { names[$0] == nil } && other.counts.keys.allSatisfy { counts[$0] == nil }
     }
   }
 
@@ -85,7 +80,7 @@ extension Checker {
     var rules = rules(list[..<middle], at: place, &taken, room: list.count)
     let second = beside.wait()
     guard second.checker.diagnostics.isEmpty, definitions.mergeUses(of: second.checker.definitions),
-      taken.merge(second.taken)
+      taken.isDisjoint(with: second.taken)
     else {
       rules += self.rules(list[middle...], at: place, &taken, room: list.count - middle)
       return rules

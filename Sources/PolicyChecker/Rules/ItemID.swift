@@ -18,7 +18,7 @@ enum ItemID {
     id.append(UInt8(ascii: "/"))
     appendSlug(rule, to: &id)
     id.append(UInt8(ascii: "~"))
-    id += hash(place, rule.hasIdentityText ? text : rule.identityText).utf8
+    appendHash(place, rule.hasIdentityText ? text : rule.identityText, to: &id)
     return String(decoding: id, as: UTF8.self)
   }
 
@@ -64,7 +64,7 @@ enum ItemID {
     while text.count > start, text.last == UInt8(ascii: "-") { text.removeLast() }
   }
 
-  private static func hash(_ place: String, _ text: String) -> String {
+  private static func appendHash(_ place: String, _ text: String, to id: inout [UInt8]) {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(place.utf8.count + text.utf8.count + 24)
     bytes += "lockdown rule 1\n".utf8
@@ -74,7 +74,7 @@ enum ItemID {
     // Ten digits of five bits, which fill 50 bits of 7 bytes.
     var digits = SHA256.hash(bytes)
     digits.removeLast(digits.count - 7)
-    return String(Substring(Base32.encode(digits).utf8.prefix(10)))
+    id += Base32.encode(digits).utf8.prefix(10)
   }
 
   /// The 56 bits of an id that a rule's userdata carries.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CanonicalJSON
 import Compiler
+import SideThread
 
 struct CompileCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -45,19 +46,26 @@ struct CompileCommand: ParsableCommand {
       }
       throw ExitCode(CompileRun.exitCode(compilation))
     }
-    try directory.finish()
-    switch format {
-    case .text: StandardOutput.write(CompileSummary(policy).text(output: directory.path))
-    case .json:
-      StandardOutput.write(
-        .object([
+    let finishing = SideThread { Result { () throws(FileError) in try directory.finish() } }
+    // Beside the disk.
+    let summary =
+      switch format {
+      case .text: CompileSummary(policy).text(output: directory.path)
+      case .json:
+        JSONValue.object([
           .init("findings", CompileRun.findings(compilation)), .init("output", .string(directory.path)),
           .init("policy", CompileSummary(policy).json),
-        ]))
-    }
-    // What a policy of many thousand rules has become need not be given back piece by piece.
-    Self.exit()
+        ]).pretty()
+      }
+    try finishing.wait().get()
+    StandardOutput.write(summary)
+    Self.exit(keeping: compilation)
   }
+
+  /// What a policy of many thousand rules has become need not be given back piece by piece. A value that was used for
+  /// the last time would be; this one is the caller's until the end.
+  @inline(never)
+  private static func exit(keeping compilation: Compilation) -> Never { exit() }
 
   /// `policies/cos.cos` → `cos.compiled`, in the working directory as with other compilers.
   private var defaultOutput: String {

@@ -11,7 +11,7 @@ enum CompileRun {
   ///   - take: As ``PolicyCompiler/compile(path:bytes:reader:take:)`` calls it.
   static func run(
     _ path: String, judgedOn day: Expiry.Day? = nil,
-    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
+    take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     var compilation = read(path, take)
     guard let day, let policy = compilation.policy?.policy else { return compilation }
@@ -22,7 +22,7 @@ enum CompileRun {
   }
 
   private static func read(
-    _ path: String, _ take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void
+    _ path: String, _ take: (@Sendable (CompiledPolicy.OutputFile) -> Void)?
   ) -> Compilation {
     do throws(FileError) {
       return run(path, try FileBytes.read(path), take: take)
@@ -36,7 +36,7 @@ enum CompileRun {
   /// Compiles a file that was read.
   static func run(
     _ path: String, _ bytes: [UInt8],
-    take: @escaping @Sendable (CompiledPolicy.OutputFile) -> Void = { _ in }
+    take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     let name = path == "-" ? "<stdin>" : path
     return Terminal.whileAnnouncing("compiling \(name)") {

@@ -12,14 +12,22 @@ struct CompileSummary {
 
   private var digest: String { String(decoding: SHA256.hex(compiled.digest), as: UTF8.self) }
 
-  func text(output: String) -> String {
+  /// The bytes of the lines.
+  func text(output: String) -> [UInt8] {
     let policy = compiled.policy
-    var lines = ["policy \(policy.name)  sha256:\(digest)"]
+    var text = ByteBuffer()
+    func add(_ lines: [String]) {
+      for line in lines {
+        text.append(line)
+        text.append(0x0a)
+      }
+    }
+    add(["policy \(policy.name)  sha256:\(digest)"])
     for hook in Hook.allCases {
       for chain in policy.firewall?.baseChains ?? [] where chain.hook == hook {
         if chain.isNAT {
           let count = CompileRun.counted(chain.rules.count, "rule")
-          lines.append("nat.\(hook.rawValue)  priority \(chain.priority), \(count)")
+          add(["nat.\(hook.rawValue)  priority \(chain.priority), \(count)"])
           continue
         }
         let rest =
@@ -28,45 +36,42 @@ struct CompileSummary {
           case .drop: "everything else is dropped"
           case .reject: "everything else is rejected"
           }
-        lines.append("\(hook.rawValue)  priority \(chain.priority), \(rest)")
-        lines += openings(of: hook)
+        add(["\(hook.rawValue)  priority \(chain.priority), \(rest)"])
+        addOpenings(of: hook, to: &text)
       }
     }
-    lines += filledSets
-    lines += limiters
-    lines += domains
-    lines += management
-    lines += weakenings
+    add(filledSets)
+    add(limiters)
+    add(domains)
+    add(management)
+    add(weakenings)
     if compiled.proofs.provedStatements > 0 {
-      lines.append(
-        CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved")
+      add([CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved"])
     }
     if !compiled.isReadBack {
-      lines.append("not read back: so many rules would take more than a quarter of the compile")
+      add(["not read back: so many rules would take more than a quarter of the compile"])
     }
     if !compiled.notEnforced.isEmpty {
-      lines.append("not enforced")
-      lines += compiled.notEnforced.map { "  " + $0 }
+      add(["not enforced"])
+      add(compiled.notEnforced.map { "  " + $0 })
     }
-    lines.append("written to \(output)")
-    return lines.joined(separator: "\n") + "\n"
+    add(["written to \(output)"])
+    return text.bytes
   }
 
-  private func openings(of hook: Hook) -> [String] {
+  /// There are as many as rules.
+  private func addOpenings(of hook: Hook, to text: inout ByteBuffer) {
     let openings = compiled.proofs.openings.filter { $0.hook == hook }
     let widths = openings.map { Self.width(of: $0.text) }
     let width = widths.max() ?? 0
-    return zip(openings, widths).map { opening, own in
-      var line = "  open  "
-      // There are as many as rules.
-      line.reserveCapacity(opening.text.utf8.count + width - own + 64)
-      line += opening.text
-      for _ in own..<width { line += " " }
-      line += "  ("
-      line += opening.ruleID ?? "chain policy"
-      if opening.isLimited { line += ", up to its limit" }
-      line += ")"
-      return line
+    for (opening, own) in zip(openings, widths) {
+      text.append("  open  " as StaticString)
+      text.append(opening.text)
+      text.append(spaces: width - own + 2)
+      text.append("(" as StaticString)
+      text.append(opening.ruleID ?? "chain policy")
+      if opening.isLimited { text.append(", up to its limit" as StaticString) }
+      text.append(")\n" as StaticString)
     }
   }
 

@@ -98,13 +98,18 @@ enum FileBytes {
   ) throws(FileError) -> Int32 {
     let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
-    do throws(FileError) { try fill(file, pieces, path) } catch {
+    do throws(FileError) { try append(pieces, to: file, path) } catch {
       close(file)
       throw error
     }
+    return file
+  }
+
+  /// Writes what comes next of a file, and starts to bring it to the disk.
+  static func append(_ pieces: [[UInt8]], to file: Int32, _ path: String) throws(FileError) {
+    try fill(file, pieces, path)
     // Blocks are allocated now, so that the first fsync commits the journal for all files, and not each its own.
     lockdown_start_writing(file)
-    return file
   }
 
   /// Bytes that are written at once, where pieces are smaller.

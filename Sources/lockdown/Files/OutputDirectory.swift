@@ -1,14 +1,21 @@
 import CLinux
 import Compiler
 import Glibc
+import SideThread
 import Synchronization
 
 /// A directory of outputs that is there whole or not at all: written beside its place, then renamed into it.
 ///
 /// Files are written as they are finished, on whatever thread, so that the disk is busy while the rest is made.
 final class OutputDirectory: Sendable {
+  private struct File {
+    let descriptor: Int32
+    let name: String
+    let path: String
+  }
+
   private struct State {
-    var files: [(descriptor: Int32, path: String)] = []
+    var files: [File] = []
     var directories: [String] = []
     /// The first one.
     var error: FileError?
@@ -29,13 +36,17 @@ final class OutputDirectory: Sendable {
     state.withLock { state in for file in state.files { close(file.descriptor) } }
   }
 
-  /// Writes one file; its name is relative and may name one directory. What fails is told by `finish`.
+  /// Writes one file, or what comes next of it; its name is relative and may name one directory. What fails is told by
+  /// `finish`.
   func write(_ name: String, _ pieces: [[UInt8]]) {
     do throws(FileError) {
+      if let file = state.withLock({ state in state.files.first { $0.name == name } }) {
+        return try FileBytes.append(pieces, to: file.descriptor, file.path)
+      }
       try makeDirectories(for: name)
       let path = "\(temporary)/\(name)"
       let descriptor = try FileBytes.create(path, pieces)
-      state.withLock { $0.files.append((descriptor, path)) }
+      state.withLock { $0.files.append(File(descriptor: descriptor, name: name, path: path)) }
     } catch {
       state.withLock { $0.error = $0.error ?? error }
     }
@@ -127,11 +138,21 @@ final class OutputDirectory: Sendable {
 
   /// Removes a directory of ours and what is in it, two levels deep.
   private static func remove(_ directory: String) {
-    for name in entries(of: directory) ?? [] {
-      let path = "\(directory)/\(name)"
-      if unlink(path) != 0, errno == EISDIR || errno == EPERM { remove(path) }
-    }
+    // Half of a large output beside the other: what the system keeps in memory of it takes time to give back.
+    let paths = (entries(of: directory) ?? []).map { "\(directory)/\($0)" }.sorted { size($0) > size($1) }
+    let beside = SideThread { for path in paths.prefix(1) { removeEntry(path) } }
+    for path in paths.dropFirst() { removeEntry(path) }
+    beside.wait()
     rmdir(directory)
+  }
+
+  private static func removeEntry(_ path: String) {
+    if unlink(path) != 0, errno == EISDIR || errno == EPERM { remove(path) }
+  }
+
+  private static func size(_ path: String) -> off_t {
+    var status = stat()
+    return lstat(path, &status) == 0 ? status.st_size : 0
   }
 
   /// Nil if it is no directory that can be read.

@@ -121,6 +121,13 @@
     count = start + digits
   }
 
+  @inline(__always)
+  mutating func append(hexadecimal byte: UInt8) {
+    func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
+    append(digit(byte >> 4))
+    append(digit(byte & 15))
+  }
+
   /// A line feed, spaces and a key as `"key": `; the line feed may have a comma before it.
   @inline(__always)
   mutating func append(key: StaticString, onLineOf indent: Int, hasComma: Bool) {

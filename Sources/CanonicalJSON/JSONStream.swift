@@ -154,12 +154,12 @@ package struct JSONStream: ~Copyable {
     end()
   }
 
-  /// - Parameter text: printable ASCII without quotes and backslashes.
-  package mutating func member(_ key: StaticString, ascii text: [UInt8]) {
+  /// Each byte as two digits of lower case.
+  package mutating func member(_ key: StaticString, hexadecimal bytes: [UInt8]) {
     begin(key)
     let start = canonicalForm.bytes.count
     canonicalForm.bytes.append(0x22)
-    canonicalForm.bytes.append(text)
+    for byte in bytes { canonicalForm.bytes.append(hexadecimal: byte) }
     canonicalForm.bytes.append(0x22)
     prettyForm.bytes.append(canonicalForm.bytes, start..<canonicalForm.bytes.count)
     end()

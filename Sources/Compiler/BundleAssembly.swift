@@ -23,14 +23,7 @@ enum BundleAssembly {
     bundle.haltsOnFailure = policy.boot.onFailure == .halt
     bundle.messages = messages.map { BundleMessage($0) }
     bundle.closed = closed.map { BundleMessage($0) }
-    bundle.sources = items.items.map { item in
-      var place: [UInt8] = []
-      place.reserveCapacity(item.file.utf8.count + 12)
-      place += item.file.utf8
-      place.append(UInt8(ascii: ":"))
-      place += String(item.position.line).utf8
-      return BundleSource(id: Array(item.id.utf8), place: place)
-    }
+    bundle.sources = sources(items)
     bundle.sysctls = policy.sysctls.map { setting in
       BundleSysctl(
         path: Array(setting.path.utf8), value: Array(setting.value.utf8),
@@ -66,6 +59,22 @@ enum BundleAssembly {
     bundle.notEnforced = notEnforced.map { Array($0.utf8) }
     bundle.sourceMap = sourceMap
     return bundle
+  }
+
+  private static func sources(_ items: ItemList) -> [BundleSource] {
+    var list: [BundleSource] = []
+    list.reserveCapacity(items.items.count)
+    // Lent out: the file's name is the same for all, and each copy would count a reference to it.
+    let items = items.items.span
+    for index in items.indices {
+      var place: [UInt8] = []
+      place.reserveCapacity(items[index].file.utf8.count + 12)
+      place += items[index].file.utf8
+      place.append(UInt8(ascii: ":"))
+      place += String(items[index].position.line).utf8
+      list.append(BundleSource(id: Array(items[index].id.utf8), place: place))
+    }
+    return list
   }
 
   private static func kernelItems(_ policy: HostPolicy, _ items: ItemList) -> [BundleKernelItem] {

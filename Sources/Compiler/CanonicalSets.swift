@@ -1,5 +1,6 @@
 internal import CanonicalJSON
 internal import PolicyModel
+internal import SHA2
 
 /// Address sets in the canonical value, and the files of those too large for it.
 ///
@@ -24,19 +25,19 @@ struct CanonicalSets {
 
   private mutating func write(_ addresses: AddressSet, fileName: String?, to json: inout JSONStream) {
     let netset = Netset(addresses)
-    let sha256 = netset.sha256Digits
+    let sha256 = netset.sha256
     json.member("count-v4", JSONValue(netset.ipv4Count))
     json.member("count-v6", JSONValue(netset.ipv6Count))
     if netset.ipv4Count + netset.ipv6Count <= Self.listedLimit {
       json.member("elements", lines: netset.text)
     } else {
       let file =
-        "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + String(decoding: sha256.prefix(16), as: UTF8.self)).netset"
+        "\(CompiledPolicy.setDirectory)/\(fileName ?? "_" + String(decoding: SHA256.hex(sha256).prefix(16), as: UTF8.self)).netset"
       json.member("file", file)
       if !large.contains(where: { $0.fileName == file }) {
         large.append(CanonicalPolicy.LargeSet(fileName: file, netset: netset))
       }
     }
-    json.member("sha256", ascii: sha256)
+    json.member("sha256", hexadecimal: sha256)
   }
 }

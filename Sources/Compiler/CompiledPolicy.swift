@@ -69,10 +69,15 @@ package struct Compilation: Sendable {
   package var sources: SourceFiles
   package var diagnostics: DiagnosticList
   package var policy: CompiledPolicy?
+  /// Warnings about rules that do nothing, if they were asked for and there is a policy.
+  package var lint: [Diagnostic]
 
-  package init(sources: SourceFiles, diagnostics: DiagnosticList, policy: CompiledPolicy?) {
+  package init(
+    sources: SourceFiles, diagnostics: DiagnosticList, policy: CompiledPolicy?, lint: [Diagnostic] = []
+  ) {
     self.sources = sources
     self.diagnostics = diagnostics
     self.policy = policy
+    self.lint = lint
   }
 }

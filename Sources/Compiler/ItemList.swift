@@ -85,14 +85,15 @@ struct ItemList {
     let document = JSONStream(canonical: { _ in }) { json in
       json.member("format", 1)
       json.longList("items") { json in
+        // Lent out: the file's name is the same for all, and each copy would count a reference to it.
+        let items = items.span
         for index in sorted {
-          let item = items[index]
           json.element { json in
-            json.member("column", JSONValue(item.position.column))
-            json.member("file", item.file)
-            json.member("id", item.id)
-            json.member("include-chain", texts: item.includeChain)
-            json.member("line", JSONValue(item.position.line))
+            json.member("column", JSONValue(items[index].position.column))
+            json.member("file", items[index].file)
+            json.member("id", items[index].id)
+            json.member("include-chain", texts: items[index].includeChain)
+            json.member("line", JSONValue(items[index].position.line))
           }
         }
       }

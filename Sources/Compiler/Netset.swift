@@ -29,8 +29,8 @@ struct Netset {
     }
   }
 
-  /// Of the SHA-256 of the text.
-  var sha256Digits: [UInt8] { SHA256.hex(SHA256.hash(text)) }
+  /// Of the text.
+  var sha256: [UInt8] { SHA256.hash(text) }
 
   /// One text for each line.
   var prefixes: [String] {

@@ -21,28 +21,35 @@ package enum PolicyCompiler {
   ///     the directory.
   ///   - reader: Where the files come from that the policy names, their paths relative to the same directory as
   ///     `path`.
+  ///   - lints: Whether warnings about rules that do nothing are wanted too.
   ///   - take: Is given the outputs as they are made, on whatever thread: a long one in several parts, one behind
   ///     the other; some perhaps though there is no policy in the end. Nil: the policy holds them.
   package static func compile(
     path: String, bytes: [UInt8], reader: any SourceReader = SourceDictionary(),
-    take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
+    lints: Bool = false, take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     var sources = SourceFiles()
     var diagnostics = DiagnosticList()
     let file = sources.add(path: path, bytes: bytes)
-    let policy = compile(file, in: &sources, reader, diagnostics: &diagnostics, OutputCollection(take))
+    var lint: [Diagnostic] = []
+    let policy = compile(
+      file, in: &sources, reader, diagnostics: &diagnostics, lint: lints ? { lint = $0 } : nil,
+      OutputCollection(take))
     diagnostics.sortByPlace()
-    return Compilation(sources: sources, diagnostics: diagnostics, policy: policy)
+    return Compilation(sources: sources, diagnostics: diagnostics, policy: policy, lint: lint)
   }
 
   private static func compile(
     _ file: SourceFile, in sources: inout SourceFiles, _ reader: any SourceReader,
-    diagnostics: inout DiagnosticList, _ outputs: OutputCollection
+    diagnostics: inout DiagnosticList, lint: (([Diagnostic]) -> Void)?, _ outputs: OutputCollection
   ) -> CompiledPolicy? {
     guard
       var policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
       !diagnostics.hasErrors
     else { return nil }
+    // It takes longer than the rest, and needs nothing of it.
+    let wantsLint = lint != nil
+    let linting = SideThread { [policy] in wantsLint ? Lint.check(policy) : [] }
     for index in policy.ancestors.indices.dropFirst() {
       let base = policy.ancestors[index - 1]
       Refinement.check(&policy.ancestors[index], from: base, diagnostics: &diagnostics)
@@ -147,6 +154,7 @@ package enum PolicyCompiler {
       return nil
     }
     text.wait()
+    lint?(linting.wait())
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
       files: outputs.files, ruleset: ruleset)

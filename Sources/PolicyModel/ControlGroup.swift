@@ -25,8 +25,9 @@ extension Firewall {
   package var controlGroups: [ControlGroup] {
     var groups: Set<ControlGroup> = []
     forEachRule { rule in
+      guard rule.isEnabled, rule.asksControlGroups else { return }
       for match in rule.matches {
-        if case .controlGroups(let named) = match.condition, rule.isEnabled { groups.formUnion(named) }
+        if case .controlGroups(let named) = match.condition { groups.formUnion(named) }
       }
     }
     return groups.sorted()

@@ -98,6 +98,14 @@ package struct Rule: Sendable {
     return !isLimiting && rare.parts.changes.isEmpty && rare.parts.counter == nil && rare.parts.log == nil
   }
 
+  /// Whether it is about all packets of its families.
+  package var matchesAll: Bool { storage.parts.matches.isEmpty }
+
+  /// Whether one of its matches asks for control groups.
+  package var asksControlGroups: Bool {
+    storage.parts.matches.contains { if case .controlGroups = $0.condition { true } else { false } }
+  }
+
   // MARK: Parts
 
   /// `PLACE/NAME` or `PLACE/SLUG~HASH` (LANGUAGE.md §7).

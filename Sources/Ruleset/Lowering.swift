@@ -182,7 +182,8 @@ package enum Lowering {
     var sets: [String: KernelSet] = [:]
     var elements: [LateElement] = []
     policy.firewall?.forEachRule { rule in
-      for match in rule.matches where rule.isEnabled {
+      guard rule.isEnabled, rule.asksControlGroups else { return }
+      for match in rule.matches {
         guard case .controlGroups(let groups) = match.condition else { continue }
         for set in ControlGroupSet.all(of: groups) where sets[set.name] == nil {
           sets[set.name] = set.set

@@ -113,7 +113,7 @@ private struct AddressTerms {
             .named(KernelName.set(name, family: family)),
             isInterval: ranges.contains { $0.lower != $0.upper }))
       } else {
-        .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
+        .ranges(of: ranges, keyType: keyType)
       }
     return { Condition(.address(side, isV6: family == .ipv6), $0, operand) }
   }

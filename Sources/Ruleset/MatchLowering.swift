@@ -89,8 +89,7 @@ struct MatchLowering {
     guard let first = ranges.first, ranges.count > 1 || first.lower != 0 || first.upper != .max else {
       return nil
     }
-    conjunction.ask(
-      Condition(field, .equal, .ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)))
+    conjunction.ask(Condition(field, .equal, .ranges(of: ranges, keyType: keyType)))
     return true
   }
 
@@ -155,8 +154,7 @@ struct MatchLowering {
     // The header is known when all protocols of the rule are.
     let field: RuleStatement.Field =
       side == .source ? .sourcePort(header: "th") : .destinationPort(header: "th")
-    let ranges = ports.ranges.map { KernelSet.Element(bigEndian: $0) }
-    return Condition(field, .equal, .ranges(ranges, keyType: .inetService))
+    return Condition(field, .equal, .ranges(of: ports.ranges, keyType: .inetService))
   }
 
   private func lower(services: [Service], isNegated: Bool) -> LoweredMatch {

@@ -65,4 +65,21 @@ extension Condition.Operand {
     }
     return .inline(.range(range.lower, range.upper))
   }
+
+  /// The same of numbers whose registers begin with the most significant byte. One number or one prefix, which most
+  /// lists are, becomes no element first.
+  static func ranges<Value>(of ranges: [AddressRange<Value>], keyType: KernelSet.KeyType) -> Condition.Operand
+  {
+    if ranges.count == 1 {
+      let (lower, upper) = (ranges[0].lower, ranges[0].upper)
+      if lower == upper { return .inline(.value(lower.bigEndianBytes)) }
+      // Of a prefix: zeros, then a one for each bit of the host.
+      let host = lower ^ upper
+      let isPrefix = host & (host &+ 1) == 0 && lower & host == 0
+      if isPrefix, keyType == .ipv4Address || keyType == .ipv6Address {
+        return .inline(.network(lower.bigEndianBytes, bits: host.leadingZeroBitCount))
+      }
+    }
+    return self.ranges(ranges.map { KernelSet.Element(bigEndian: $0) }, keyType: keyType)
+  }
 }

@@ -315,7 +315,7 @@ extension Checker {
   private mutating func reportUnreachable(_ rules: [Rule], at place: Place) {
     guard
       let index = rules.firstIndex(where: { rule in
-        rule.isEnabled && rule.matches.isEmpty && rule.families == .both && !rule.isLimiting
+        rule.isEnabled && rule.matchesAll && rule.families == .both && !rule.isLimiting
           && rule.verdict.endsItsChain
       }), index + 1 < rules.count
     else { return }

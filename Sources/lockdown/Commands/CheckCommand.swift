@@ -38,9 +38,9 @@ struct CheckCommand: ParsableCommand {
     var results: [JSONValue] = []
     var inputs: [SARIFRenderer.Input] = []
     for file in files {
-      var compilation = CompileRun.run(file, judgedOn: day)
-      if let policy = compilation.policy {
-        for finding in PolicyCompiler.lint(policy) { compilation.diagnostics.report(finding) }
+      var compilation = CompileRun.run(file, judgedOn: day, lints: true)
+      if compilation.policy != nil {
+        for finding in compilation.lint { compilation.diagnostics.report(finding) }
         compilation.diagnostics.sortByPlace()
       }
       code = max(code, CompileRun.exitCode(compilation))

@@ -8,12 +8,13 @@ enum CompileRun {
   ///
   /// - Parameters:
   ///   - day: Exceptions whose end is past are errors then.
-  ///   - take: As ``PolicyCompiler/compile(path:bytes:reader:take:)`` calls it.
+  ///   - lints: As ``PolicyCompiler/compile(path:bytes:reader:lints:take:)`` asks.
+  ///   - take: As that calls it.
   static func run(
-    _ path: String, judgedOn day: Expiry.Day? = nil,
+    _ path: String, judgedOn day: Expiry.Day? = nil, lints: Bool = false,
     take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
-    var compilation = read(path, take)
+    var compilation = read(path, lints, take)
     guard let day, let policy = compilation.policy?.policy else { return compilation }
     for finding in Expiry.judge(policy, on: day) { compilation.diagnostics.report(finding) }
     compilation.diagnostics.sortByPlace()
@@ -22,10 +23,10 @@ enum CompileRun {
   }
 
   private static func read(
-    _ path: String, _ take: (@Sendable (CompiledPolicy.OutputFile) -> Void)?
+    _ path: String, _ lints: Bool, _ take: (@Sendable (CompiledPolicy.OutputFile) -> Void)?
   ) -> Compilation {
     do throws(FileError) {
-      return run(path, try FileBytes.read(path), take: take)
+      return run(path, try FileBytes.read(path), lints: lints, take: take)
     } catch {
       var diagnostics = DiagnosticList()
       diagnostics.report(Diagnostic(.fileUnreadable, at: nil, "\(error)"))
@@ -35,12 +36,12 @@ enum CompileRun {
 
   /// Compiles a file that was read.
   static func run(
-    _ path: String, _ bytes: [UInt8],
+    _ path: String, _ bytes: [UInt8], lints: Bool = false,
     take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     let name = path == "-" ? "<stdin>" : path
     return Terminal.whileAnnouncing("compiling \(name)") {
-      PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader(), take: take)
+      PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader(), lints: lints, take: take)
     }
   }
 

@@ -145,7 +145,9 @@ private struct NFTTableText: ~Copyable {
     if let comment = set.comment { text += "\t\tcomment \(NFTString.quoted(comment))\n" }
     text += "\t\telements = {\n"
     if let packed = set.elements.packed {
-      text.append(Self.wrapped(packed.bytes, keyLength: packed.keyLength))
+      // A piece of its own: it may be most of the text.
+      finishPiece()
+      finished.append(Self.wrapped(packed.bytes, keyLength: packed.keyLength))
     } else {
       text += Self.wrapped(NFTKey.elements(of: set), indent: "\t\t\t")
     }

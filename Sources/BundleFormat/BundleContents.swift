@@ -58,6 +58,14 @@ package struct BundleContents: Equatable {
 
   /// Whether bytes begin as a bundle does; nothing else can.
   package static func isBundle(_ bytes: [UInt8]) -> Bool { bytes.starts(with: BundleLayout.magic) }
+
+  /// The SHA-256 that a bundle has in it, of all its bytes with that field as zeros: what `--pin` names, and a signature is
+  /// of.
+  ///
+  /// - Precondition: it was read without an error.
+  package static func checksum(in bytes: [UInt8]) -> ArraySlice<UInt8> {
+    bytes[BundleLayout.checksumOffset..<(BundleLayout.checksumOffset + BundleLayout.digestLength)]
+  }
 }
 
 /// One finished nf_tables message, from its nlmsghdr to its last padding byte.

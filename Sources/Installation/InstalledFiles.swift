@@ -7,11 +7,15 @@ package enum InstalledPath {
   package static let slots = "var/lib/lockdown/slots"
   /// What the applier keeps where it is told a bundle and not slots.
   package static let lastGood = "var/lib/lockdown/last-good.bundle"
+  /// Certificate of the key that must have signed each bundle, where there is one.
+  package static let key = "etc/lockdown/key.x509"
   package static let manifest = "var/lib/lockdown/manifest"
 
   package static func bundle(_ name: SlotState.Name) -> String {
     "\(bundles)/\(String(decoding: name, as: UTF8.self)).bundle"
   }
+
+  package static func signature(_ name: SlotState.Name) -> String { "\(bundle(name)).sig" }
 
   /// The closed stage of that bundle, alone.
   package static func closed(_ name: SlotState.Name) -> String {
@@ -29,25 +33,30 @@ package struct InstalledFiles {
   package var applier: [UInt8]
   /// Whether what configures a network may start where no closed firewall could be loaded.
   package var staysUnprotected: Bool
+  /// Certificate of the key that must have signed each bundle; nil: signatures are not asked for.
+  package var key: [UInt8]?
 
   package init(
-    modprobe: [UInt8], sysctl: [UInt8], commandLine: String, applier: [UInt8], staysUnprotected: Bool
+    modprobe: [UInt8], sysctl: [UInt8], commandLine: String, applier: [UInt8], staysUnprotected: Bool,
+    key: [UInt8]? = nil
   ) {
     self.modprobe = modprobe
     self.sysctl = sysctl
     self.commandLine = commandLine
     self.applier = applier
     self.staysUnprotected = staysUnprotected
+    self.key = key
   }
 
   /// Sorted by path.
   package var items: [InstalledItem] {
+    let options = key == nil ? "" : UnitText.signed
     var items = [
       InstalledItem(InstalledPath.applier, program: applier),
-      InstalledItem("etc/systemd/system/\(UnitText.closedName)", UnitText.closed),
-      InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy),
+      InstalledItem("etc/systemd/system/\(UnitText.closedName)", UnitText.closed(options)),
+      InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy(options)),
       InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
-      InstalledItem("etc/systemd/system/\(UnitText.sealName)", UnitText.seal),
+      InstalledItem("etc/systemd/system/\(UnitText.sealName)", UnitText.seal(options)),
       // Enabled, as `systemctl enable` does it.
       InstalledItem(
         "etc/systemd/system/sysinit.target.wants/\(UnitText.closedName)", linkTo: "../\(UnitText.closedName)"),
@@ -69,6 +78,7 @@ package struct InstalledFiles {
         items.append(InstalledItem("etc/systemd/system/\(unit).d/lockdown.conf", UnitText.needsProtection))
       }
     }
+    if let key { items.append(InstalledItem(path: InstalledPath.key, key)) }
     items.append(InstalledItem(path: "etc/modprobe.d/lockdown.conf", modprobe))
     // Behind the distribution's and most others': the last file that names a key wins (sysctl.d(5)).
     items.append(InstalledItem(path: "etc/sysctl.d/90-lockdown.conf", sysctl))

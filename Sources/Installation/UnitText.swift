@@ -6,8 +6,12 @@ enum UnitText {
   static let healthName = "lockdown-health.service"
   static let sealName = "lockdown-seal.service"
 
+  /// Of the applier, where bundles must be signed.
+  static let signed = " --key /\(InstalledPath.key)"
+
   /// Where no initramfs has done it. It does nothing where a firewall of ours is there.
-  static let closed = """
+  static func closed(_ options: String) -> String {
+    """
     [Unit]
     Description=Close the host until its lockdown policy is applied
     DefaultDependencies=no
@@ -19,7 +23,7 @@ enum UnitText {
     [Service]
     Type=oneshot
     RemainAfterExit=yes
-    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage closed
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage closed\(options)
     TimeoutStartSec=60
     StandardOutput=journal+console
     StandardError=journal+console
@@ -28,6 +32,7 @@ enum UnitText {
     WantedBy=sysinit.target
 
     """
+  }
 
   /// What configures networks on Debian and its kin. A drop-in for a unit that is not there means nothing.
   static let networkUnits = [
@@ -47,7 +52,8 @@ enum UnitText {
 
   /// Before anything configures a network: units that do are behind network-pre.target, which only those units pull in
   /// that come before it.
-  static let policy = """
+  static func policy(_ options: String) -> String {
+    """
     [Unit]
     Description=Apply the lockdown policy
     DefaultDependencies=no
@@ -60,7 +66,7 @@ enum UnitText {
     [Service]
     Type=oneshot
     RemainAfterExit=yes
-    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state)
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state)\(options)
     # 3: applied with gaps that are named. 4: the slot before this one is live.
     SuccessExitStatus=3 4
     TimeoutStartSec=120
@@ -71,6 +77,7 @@ enum UnitText {
     WantedBy=sysinit.target
 
     """
+  }
 
   /// Behind boot-complete.target, which every check of health that a host has must precede (systemd.special(7)).
   static let health = """
@@ -92,7 +99,8 @@ enum UnitText {
     """
 
   /// Behind the mark of a healthy boot: what a boot that fails would need again is then still open.
-  static let seal = """
+  static func seal(_ options: String) -> String {
+    """
     [Unit]
     Description=Seal the host as the lockdown policy says
     Requires=lockdown-health.service
@@ -102,7 +110,7 @@ enum UnitText {
     [Service]
     Type=oneshot
     RemainAfterExit=yes
-    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage seal
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage seal\(options)
     # 3: sealed with gaps that are named. 1: the host is not as the policy says, and nothing is sealed.
     SuccessExitStatus=3
     TimeoutStartSec=120
@@ -111,4 +119,5 @@ enum UnitText {
     WantedBy=multi-user.target
 
     """
+  }
 }

@@ -9,7 +9,7 @@ struct ApplierLock: ~Copyable {
   // Milliseconds.
   private static let patience: Int64 = 10_000
   private static let pause: Int32 = 20
-  private static let name: StaticString = "lockdown-apply"
+  private static let name: Literal = "lockdown-apply"
 
   deinit {
     if socket >= 0 { close(socket) }
@@ -107,7 +107,7 @@ struct ApplierLock: ~Copyable {
     }
   }
 
-  private static func warn(_ text: StaticString, errorNumber: Int) {
+  private static func warn(_ text: Literal, errorNumber: Int) {
     var line = Line("note: ")
     line.text.add(text)
     if errorNumber != 0 { line.text.add(errorNumber: errorNumber) }

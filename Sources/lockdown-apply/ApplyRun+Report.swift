@@ -40,7 +40,7 @@ extension ApplyRun {
     line.print()
   }
 
-  private func outcome(_ code: ExitCode) -> StaticString {
+  private func outcome(_ code: ExitCode) -> Literal {
     switch code {
     case .equal:
       options.looksOnly
@@ -58,7 +58,7 @@ extension ApplyRun {
     }
   }
 
-  private var firewallResult: StaticString {
+  private var firewallResult: Literal {
     switch firewallOutcome {
     case .equal(.unchanged)?: "unchanged"
     case .equal(.fresh)?: options.trySeconds > 0 ? "tried" : "applied"
@@ -72,8 +72,8 @@ extension ApplyRun {
 
   /// A reason behind a comma.
   @inline(never)
-  private static func add(_ reason: StaticString, _ line: inout Line) {
-    guard reason.utf8CodeUnitCount > 0 else { return }
+  private static func add(_ reason: Literal, _ line: inout Line) {
+    guard !reason.isEmpty else { return }
     line.text.add(", ")
     line.text.add(reason)
   }
@@ -101,7 +101,7 @@ extension ApplyRun {
     last.print()
   }
 
-  private func printList(_ lines: [[UInt8]], _ prefix: StaticString) {
+  private func printList(_ lines: [[UInt8]], _ prefix: Literal) {
     for entry in lines {
       var line = Line("firewall: ")
       line.text.add(prefix)
@@ -123,10 +123,10 @@ extension ApplyRun {
   /// A line of counts, and one for each item that is not as the policy says.
   ///
   /// - Parameter reasonsOnce: they stand or fall together: the first one says why.
-  private func printItems(_ domain: StaticString, _ items: [Item], reasonsOnce: Bool = false) {
+  private func printItems(_ domain: Literal, _ items: [Item], reasonsOnce: Bool = false) {
     if items.isEmpty { return }
     var line = Line(domain)
-    var separator: StaticString = ": "
+    var separator: Literal = ": "
     for result in Item.Result.all where items.count(result) > 0 {
       line.text.add(separator)
       line.text.add(items.count(result))
@@ -228,7 +228,7 @@ extension ApplyRun {
     json.closeObject()
   }
 
-  private func add(_ domain: StaticString, _ items: [Item], _ json: inout JSON) {
+  private func add(_ domain: Literal, _ items: [Item], _ json: inout JSON) {
     json.openArray(domain)
     for item in items {
       json.openObject()

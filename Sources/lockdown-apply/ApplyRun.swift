@@ -13,7 +13,7 @@ final class ApplyRun {
   private(set) var programs: ProgramStage?
   private var preload: PreloadStage?
   private(set) var denied: [Item] = []
-  private(set) var refusal: StaticString = ""
+  private(set) var refusal: Literal = ""
   /// Keys, mounts and programs were gone through.
   private var hasApplied = false
   private(set) var retreat = Retreat.none

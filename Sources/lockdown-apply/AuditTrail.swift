@@ -13,7 +13,7 @@ enum AuditTrail {
     case seal
     case fallback
 
-    var name: StaticString {
+    var name: Literal {
       switch self {
       case .close: "close"
       case .apply: "apply"
@@ -52,7 +52,7 @@ enum AuditTrail {
     if !send(text) { writeToKernelLog(text) }
   }
 
-  private static func add(_ key: StaticString, _ value: [UInt8], _ text: inout Text) {
+  private static func add(_ key: Literal, _ value: [UInt8], _ text: inout Text) {
     guard !value.isEmpty else { return }
     text.add(key)
     text.addForeign(value)

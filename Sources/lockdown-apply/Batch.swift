@@ -126,7 +126,7 @@ struct Batch {
 
   @inline(never)
   private mutating func remove(
-    _ type: UInt16, _ what: StaticString, _ live: LiveTable, _ item: LiveTable.Item?,
+    _ type: UInt16, _ what: Literal, _ live: LiveTable, _ item: LiveTable.Item?,
     _ writer: inout MessageWriter
   ) {
     beginRemoval(type, live.kind, &writer)
@@ -159,7 +159,7 @@ struct Batch {
   }
 
   @inline(never)
-  static func empty(_ set: StaticString, of table: OwnTable, _ writer: inout MessageWriter) {
+  static func empty(_ set: Literal, of table: OwnTable, _ writer: inout MessageWriter) {
     writer.begin(Wire.subsystem | Wire.deleteElements, flags: Wire.request, sequence: 0, family: Wire.inet)
     writer.append(1, text: table.name)
     // Without a list of elements it is about all of them.

@@ -3,7 +3,7 @@ import CLinux
 /// The connection over which somebody calls: what sshd(8) has told the caller, or the nearest process above that has it,
 /// for sudo(8) takes it away.
 enum Connection {
-  private static let variable: StaticString = "SSH_CONNECTION="
+  private static let variable: Literal = "SSH_CONNECTION="
   // Of processes above one another.
   private static let maximumDepth = 64
   private static let maximumLength = 1 << 20
@@ -19,7 +19,7 @@ enum Connection {
     return nil
   }
 
-  private static func read(_ process: Int, _ name: StaticString) -> [UInt8]? {
+  private static func read(_ process: Int, _ name: Literal) -> [UInt8]? {
     var path = Text("/proc/")
     path.add(process)
     path.add(name)
@@ -29,7 +29,7 @@ enum Connection {
 
   private static func value(of process: Int) -> [UInt8]? {
     guard let environment = read(process, "/environ") else { return nil }
-    let length = variable.utf8CodeUnitCount
+    let length = variable.count
     var rest = 0..<environment.count
     while let entry = environment.takeWord(&rest, separator: 0) {
       if entry.count > length, environment.holds(variable, at: entry.lowerBound..<(entry.lowerBound + length))

@@ -17,7 +17,7 @@ final class FirewallReport {
   /// Set when a batch of this run was committed but something else was read back.
   var committedForm: FirewallForm?
 
-  func fail(_ text: StaticString, errorNumber: Int) {
+  func fail(_ text: Literal, errorNumber: Int) {
     var line = Text(text)
     if errorNumber != 0 {
       line.add(": ")
@@ -35,7 +35,7 @@ final class FirewallReport {
     failure = line.bytes
   }
 
-  func note(_ text: StaticString) { notes.append(Text(text).bytes) }
+  func note(_ text: Literal) { notes.append(Text(text).bytes) }
 
   func take(differences comparison: TableComparison) {
     differences = comparison.lines
@@ -70,7 +70,7 @@ final class FirewallReport {
     failure = line.bytes
   }
 
-  private static func kind(_ type: UInt16) -> StaticString {
+  private static func kind(_ type: UInt16) -> Literal {
     switch type {
     case Wire.newTable: "the table"
     case Wire.newChain: "a chain"
@@ -117,7 +117,7 @@ final class FirewallReport {
   }
 
   /// Nil for a family whose packets pass no inet hook.
-  private static func family(_ number: UInt8) -> StaticString? {
+  private static func family(_ number: UInt8) -> Literal? {
     switch number {
     case Wire.inet: "inet"
     case ipv4: "ip"
@@ -126,7 +126,7 @@ final class FirewallReport {
     }
   }
 
-  private static func hook(_ number: UInt32?) -> StaticString {
+  private static func hook(_ number: UInt32?) -> Literal {
     switch number {
     case 0: "prerouting"
     case 1: "input"

@@ -161,7 +161,7 @@ struct FirewallStage: ~Copyable {
     } catch { report.note(Self.leftBehind) }
   }
 
-  private static var leftBehind: StaticString { "sets that no rule uses are left; the next run removes them" }
+  private static var leftBehind: Literal { "sets that no rule uses are left; the next run removes them" }
 
   /// Takes away what stood in the policy's place, in a batch of its own: the hook of a table that goes accepts what comes,
   /// and a packet that set out before may have no other one before it.
@@ -284,7 +284,7 @@ struct FirewallStage: ~Copyable {
     return .refused
   }
 
-  private mutating func again(_ reason: StaticString, _ report: FirewallReport) -> FirewallOutcome? {
+  private mutating func again(_ reason: Literal, _ report: FirewallReport) -> FirewallOutcome? {
     retries += 1
     if retries < Self.maximumRetries { return nil }
     report.fail(reason, errorNumber: 0)

@@ -9,9 +9,9 @@ import CLinux
   private let words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   private let arguments: [[UInt8]]
 
-  private static let slots: StaticString = "/var/lib/lockdown"
+  private static let slots: Literal = "/var/lib/lockdown"
   // As kernel_init() of init/main.c tries them.
-  private static let programs: [StaticString] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"]
+  private static let programs: [Literal] = ["/sbin/init", "/etc/init", "/bin/init", "/bin/sh"]
 
   init(_ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>, _ arguments: [[UInt8]]) {
     unsafe self.words = unsafe words
@@ -20,7 +20,7 @@ import CLinux
 
   func run() -> Never {
     // Without an initramfs nobody has mounted them. Where somebody has, this is refused.
-    for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys")] as [(StaticString, StaticString)] {
+    for (kind, place) in [("proc", "/proc"), ("sysfs", "/sys")] as [(Literal, Literal)] {
       if unsafe lockdown_open_at(lockdown_here, Self.probe(place), lockdown_open_place, 0) < 0 {
         _ = unsafe lockdown_mount_kind(Array(kind).terminated(), Array(place).terminated())
       }
@@ -40,9 +40,9 @@ import CLinux
   }
 
   /// What only the mounted file system has.
-  private static func probe(_ place: StaticString) -> [UInt8] {
+  private static func probe(_ place: Literal) -> [UInt8] {
     var path = Text(place)
-    path.add(place.utf8CodeUnitCount == 5 ? "/self" : "/kernel")
+    path.add(place.count == 5 ? "/self" : "/kernel")
     path.add(byte: 0)
     return path.bytes
   }

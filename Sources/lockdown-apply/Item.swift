@@ -19,7 +19,7 @@ final class Item {
     case putBack
     case notPutBack
 
-    var name: StaticString {
+    var name: Literal {
       switch self {
       case .equal: "equal"
       case .applied: "applied"
@@ -63,7 +63,7 @@ final class Item {
   var coupledName: [UInt8] = []
   var coupledFound: [UInt8] = []
   var result = Result.equal
-  var reason: StaticString = ""
+  var reason: Literal = ""
   /// 0: none.
   var errorNumber = 0
   /// Of a mount: its flags before (MOUNT_ATTR_*), and what this run did to it.
@@ -79,7 +79,7 @@ final class Item {
     self.wanted = wanted
   }
 
-  func refuse(_ reason: StaticString, _ errorNumber: Int = 0) {
+  func refuse(_ reason: Literal, _ errorNumber: Int = 0) {
     result = .refused
     self.reason = reason
     self.errorNumber = errorNumber < 0 ? -errorNumber : errorNumber

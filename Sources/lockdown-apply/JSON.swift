@@ -3,59 +3,59 @@ struct JSON {
   private(set) var text = Text()
   private var needsComma = false
 
-  mutating func openObject(_ key: StaticString = "") { open(key, 0x7b) }
+  mutating func openObject(_ key: Literal = "") { open(key, 0x7b) }
   mutating func closeObject() { close(0x7d) }
-  mutating func openArray(_ key: StaticString) { open(key, 0x5b) }
+  mutating func openArray(_ key: Literal) { open(key, 0x5b) }
   mutating func closeArray() { close(0x5d) }
 
   @inline(never)
-  mutating func add(_ key: StaticString, _ value: [UInt8], _ range: Range<Int>) {
+  mutating func add(_ key: Literal, _ value: [UInt8], _ range: Range<Int>) {
     begin(key)
     string(value, range)
   }
 
   @inline(never)
-  mutating func add(_ key: StaticString, _ value: [UInt8]) { add(key, value, 0..<value.count) }
+  mutating func add(_ key: Literal, _ value: [UInt8]) { add(key, value, 0..<value.count) }
 
   @inline(never)
-  mutating func add(_ key: StaticString, text value: StaticString) { add(key, Text(value).bytes) }
+  mutating func add(_ key: Literal, text value: Literal) { add(key, Text(value).bytes) }
 
   @inline(never)
-  mutating func add(_ key: StaticString, _ value: Int) {
+  mutating func add(_ key: Literal, _ value: Int) {
     begin(key)
     text.add(value)
     needsComma = true
   }
 
   @inline(never)
-  mutating func add(_ key: StaticString, _ value: Bool) {
+  mutating func add(_ key: Literal, _ value: Bool) {
     begin(key)
     text.add(value ? "true" : "false")
     needsComma = true
   }
 
   @inline(never)
-  mutating func add(_ key: StaticString, hex value: [UInt8], _ range: Range<Int>) {
+  mutating func add(_ key: Literal, hex value: [UInt8], _ range: Range<Int>) {
     var digits = Text()
     digits.addHex(value, range)
     add(key, digits.bytes)
   }
 
-  mutating func addNull(_ key: StaticString) {
+  mutating func addNull(_ key: Literal) {
     begin(key)
     text.add("null")
     needsComma = true
   }
 
   @inline(never)
-  mutating func add(_ key: StaticString, strings: [[UInt8]]) {
+  mutating func add(_ key: Literal, strings: [[UInt8]]) {
     openArray(key)
     for value in strings { add("", value) }
     closeArray()
   }
 
   @inline(never)
-  private mutating func open(_ key: StaticString, _ bracket: UInt8) {
+  private mutating func open(_ key: Literal, _ bracket: UInt8) {
     begin(key)
     text.add(byte: bracket)
     needsComma = false
@@ -69,10 +69,10 @@ struct JSON {
 
   /// Without a key: an element of an array.
   @inline(never)
-  private mutating func begin(_ key: StaticString) {
+  private mutating func begin(_ key: Literal) {
     if needsComma { text.add(byte: 0x2c) }
     if !text.bytes.isEmpty { text.add(byte: 0x0a) }
-    guard key.utf8CodeUnitCount > 0 else { return }
+    guard !key.isEmpty else { return }
     text.add(byte: 0x22)
     text.add(key)
     text.add("\": ")

@@ -12,8 +12,8 @@ struct Journal {
   private var items = Text()
   private(set) var isEmpty = true
 
-  private static let path: StaticString = "/run/lockdown/journal"
-  private static let heading: StaticString = "lockdown-journal 1"
+  private static let path: Literal = "/run/lockdown/journal"
+  private static let heading: Literal = "lockdown-journal 1"
 
   init(bundlePath: [UInt8], checksum: [UInt8], domains: Options.Domains) {
     self.bundlePath = bundlePath
@@ -34,7 +34,7 @@ struct Journal {
   }
 
   /// Those that this run may change, each with what it is and what it is to be.
-  mutating func add(_ domain: StaticString, _ list: [Item], isSealing: Bool) {
+  mutating func add(_ domain: Literal, _ list: [Item], isSealing: Bool) {
     for item in list {
       switch item.result {
       // A key can come with the module that has it.
@@ -97,8 +97,8 @@ struct Journal {
     return journal
   }
 
-  private static func value(_ word: StaticString, _ bytes: [UInt8], _ rest: inout Range<Int>) -> Range<Int>? {
-    let length = word.utf8CodeUnitCount
+  private static func value(_ word: Literal, _ bytes: [UInt8], _ rest: inout Range<Int>) -> Range<Int>? {
+    let length = word.count
     guard let line = bytes.takeWord(&rest, separator: 0x0a), line.count > length,
       bytes.holds(word, at: line.lowerBound..<(line.lowerBound + length))
     else { return nil }

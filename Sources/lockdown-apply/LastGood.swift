@@ -10,7 +10,7 @@ enum Retreat {
   case stays
   case failed
 
-  var name: StaticString {
+  var name: Literal {
     switch self {
     case .none: ""
     case .lastGood: "the last-known-good one is live"
@@ -25,8 +25,8 @@ enum Retreat {
 /// Where there are slots, it is the current one.
 enum LastGood {
   /// Beside the slots.
-  static let path: StaticString = "/var/lib/lockdown/last-good.bundle"
-  private static let folder: StaticString = "/var/lib/lockdown"
+  static let path: Literal = "/var/lib/lockdown/last-good.bundle"
+  private static let folder: Literal = "/var/lib/lockdown"
 
   /// Copies a bundle there, if it is not there yet.
   ///
@@ -57,6 +57,8 @@ enum LastGood {
     let options = Options(options)
     options.bundlePath = path
     options.pin = []
+    // Signatures stand beside the bundles of slots.
+    if options.slotsPath.isEmpty { options.keyPath = [] }
     // It was accepted before.
     options.isForced = true
     return Worker(options).open(surroundings)

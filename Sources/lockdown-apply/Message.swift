@@ -37,8 +37,8 @@ enum Wire {
   static let anyFamily: UInt8 = 0
   static let inet: UInt8 = 1
 
-  static let tableName: StaticString = "lockdown"
-  static let digestName: StaticString = "policy_digest"
+  static let tableName: Literal = "lockdown"
+  static let digestName: Literal = "policy_digest"
   /// Sequence numbers from here on are removals; below they are sources of the policy.
   static let firstRemoval: UInt32 = 0xffff_0000
 }
@@ -66,7 +66,7 @@ struct MessageWriter {
     finish()
   }
 
-  mutating func append(_ number: UInt16, text: StaticString) {
+  mutating func append(_ number: UInt16, text: Literal) {
     append(number, payload: Array(text).terminated())
   }
 

@@ -126,7 +126,7 @@ struct ModuleReport {
     }
   }
 
-  private mutating func readFiles(_ file: StaticString, _ mark: (inout State) -> Void) {
+  private mutating func readFiles(_ file: Literal, _ mark: (inout State) -> Void) {
     guard let text = Self.moduleFile(file) else { return }
     var rest = 0..<text.count
     while let line = text.takeWord(&rest, separator: 0x0a) {
@@ -137,7 +137,7 @@ struct ModuleReport {
   }
 
   /// A file of depmod's for the running kernel.
-  static func moduleFile(_ file: StaticString) -> [UInt8]? {
+  static func moduleFile(_ file: Literal) -> [UInt8]? {
     guard let folder = moduleFolder() else { return nil }
     var path = folder
     path.add(file)
@@ -199,9 +199,9 @@ struct ModuleReport {
         items[index].reason = "against root: by module_blacklist= and signatures"
       } else if programs.isLive, isChecked(index) {
         let weakness = weakness(demandsSignatures, seesAll)
-        items[index].result = weakness.utf8CodeUnitCount == 0 ? .equal : .againstAccident
+        items[index].result = weakness.isEmpty ? .equal : .againstAccident
         items[index].reason =
-          weakness.utf8CodeUnitCount == 0
+          weakness.isEmpty
           ? "by its name in the kernel, and signatures: against root, but for mount_setattr(2) of the check's own mounts"
           : weakness
       } else if state.isOnCommandLine {
@@ -226,7 +226,7 @@ struct ModuleReport {
   }
 
   /// By what root passes the check in the kernel by; empty: nothing.
-  private func weakness(_ demandsSignatures: Bool, _ seesAll: Bool) -> StaticString {
+  private func weakness(_ demandsSignatures: Bool, _ seesAll: Bool) -> Literal {
     if !seesAll { return "by its name in the kernel; compressed images are not looked into" }
     if !demandsSignatures {
       return "by its name in the kernel; one of another name inside loads, for no signature is demanded"
@@ -245,7 +245,7 @@ struct ModuleReport {
     return text.bytes
   }
 
-  private static func reads(_ path: StaticString, _ byte: UInt8) -> Bool {
+  private static func reads(_ path: Literal, _ byte: UInt8) -> Bool {
     SmallFile.read(Array(path), limit: 16)?.first == byte
   }
 }

@@ -105,7 +105,7 @@ final class MountStage {
     places[index].reason = ""
   }
 
-  private func fail(_ index: Int, _ reason: StaticString, _ errorNumber: Int) {
+  private func fail(_ index: Int, _ reason: Literal, _ errorNumber: Int) {
     places[index].refuse(reason, errorNumber)
     // Inherited flags are locked in a user namespace: they can be added to, not cleared.
     if surroundings.isInUserNamespace, places[index].errorNumber == ErrorNumber.notPermitted {

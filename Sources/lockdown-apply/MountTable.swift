@@ -117,7 +117,7 @@ enum MountFlags {
   }
 
   private static func add(
-    _ mount: BundleReader.Mount, _ flag: UInt64, _ set: StaticString, _ cleared: StaticString,
+    _ mount: BundleReader.Mount, _ flag: UInt64, _ set: Literal, _ cleared: Literal,
     _ text: inout Text
   ) {
     guard (mount.attributesSet | mount.attributesCleared) & flag != 0 else { return }
@@ -126,7 +126,7 @@ enum MountFlags {
   }
 
   @inline(never)
-  private static func flag(_ options: [UInt8], _ name: StaticString, _ value: UInt64) -> UInt64 {
+  private static func flag(_ options: [UInt8], _ name: Literal, _ value: UInt64) -> UInt64 {
     var rest = 0..<options.count
     while let word = options.takeWord(&rest, separator: 0x2c) {
       if options.holds(name, at: word) { return value }

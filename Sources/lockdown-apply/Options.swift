@@ -27,6 +27,8 @@ final class Options {
   var deadline = 30
   /// 32 bytes; empty: none.
   var pin: [UInt8] = []
+  /// Certificate of the key that must have signed the bundle, NUL at the end; empty: none.
+  var keyPath: [UInt8] = []
   var readsBack = true
   /// Bundle to go back to, NUL at the end; empty: the host's, outside of slots.
   var lastGoodPath: [UInt8] = []
@@ -49,6 +51,7 @@ final class Options {
     isForced = other.isForced
     deadline = other.deadline
     pin = other.pin
+    keyPath = other.keyPath
     readsBack = other.readsBack
     lastGoodPath = other.lastGoodPath
   }
@@ -80,10 +83,10 @@ final class Options {
     static let none = Domains(digit: 0)
   }
 
-  static let usage: StaticString = """
+  static let usage: Literal = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
-                                 [--deadline SECONDS] [--pin HEX] [--no-read-back] [--stage STAGE]
-                                 [--try SECONDS] [--last-good FILE]
+                                 [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
+                                 [--stage STAGE] [--try SECONDS] [--last-good FILE]
            lockdown-apply --confirm [--console] | --revert
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, seal
@@ -165,12 +168,12 @@ final class Options {
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
-      || argument.holds("--try") || argument.holds("--last-good")
+      || argument.holds("--try") || argument.holds("--last-good") || argument.holds("--key")
   }
 
   /// Options of later stages: better refused than ignored.
   private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    argument.holds("--key") || argument.holds("--follow")
+    argument.holds("--follow")
   }
 
   private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
@@ -193,6 +196,10 @@ final class Options {
       isSeal = value.holds("seal")
       return isClosedStage || isSeal || value.holds("policy")
         || Self.refuse("not supported yet: stage ", value)
+    }
+    if option.holds("--key") {
+      keyPath = value.terminated()
+      return true
     }
     if option.holds("--last-good") {
       lastGoodPath = value.terminated()
@@ -239,7 +246,7 @@ final class Options {
 
   /// Says why the command line is wrong; false.
   @inline(never)
-  private static func refuse(_ text: StaticString, _ word: [UInt8]) -> Bool {
+  private static func refuse(_ text: Literal, _ word: [UInt8]) -> Bool {
     var line = Line("usage: ")
     line.text.add(text)
     line.text.addForeign(word)
@@ -248,7 +255,7 @@ final class Options {
     return false
   }
 
-  private static func fail(_ text: StaticString, _ word: [UInt8]) -> Options? {
+  private static func fail(_ text: Literal, _ word: [UInt8]) -> Options? {
     _ = refuse(text, word)
     return nil
   }

@@ -7,7 +7,7 @@ enum OwnTable {
   /// The policy that is tried (`Trial`).
   case trying
 
-  var name: StaticString {
+  var name: Literal {
     switch self {
     case .policy: Wire.tableName
     case .closed: "lockdown-closed"

@@ -9,10 +9,10 @@ final class ProgramStage {
   /// Programs of another policy that can no longer be removed.
   private(set) var kept: [[UInt8]] = []
 
-  private static let folder: StaticString = "/run/lockdown/bpf"
+  private static let folder: Literal = "/run/lockdown/bpf"
   // A mount inside keeps that file system where it is when a copy of the tree is unmounted elsewhere, which goes along
   // shared mounts.
-  private static let anchor: StaticString = "/run/lockdown/bpf/pins"
+  private static let anchor: Literal = "/run/lockdown/bpf/pins"
   // MS_PRIVATE, linux/mount.h.
   private static let makePrivate: UInt = 1 << 18
 
@@ -51,7 +51,7 @@ final class ProgramStage {
     return true
   }
 
-  private func setAll(_ result: Item.Result, _ reason: StaticString = "") {
+  private func setAll(_ result: Item.Result, _ reason: Literal = "") {
     for index in 0..<items.count {
       items[index].result = result
       items[index].reason = reason
@@ -149,7 +149,7 @@ final class ProgramStage {
     for index in indexes { load(index, symbols) }
   }
 
-  private func refuse(_ indexes: [Int], _ reason: StaticString, _ errorNumber: Int) {
+  private func refuse(_ indexes: [Int], _ reason: Literal, _ errorNumber: Int) {
     for index in indexes {
       items[index].refuse(reason, errorNumber)
       items[index].result = .notEnforced

@@ -20,7 +20,7 @@ final class SealStage {
     /// Something was not as the policy says, or could not be told.
     case notVerified
 
-    var name: StaticString {
+    var name: Literal {
       switch self {
       case .nothing: "nothing to do"
       case .done: "sealed"
@@ -32,10 +32,10 @@ final class SealStage {
 
   // The list of levels has 43 bytes; the longest value of a latch is a path (kernel/modprobe, 256).
   private static let maximumLength = 256
-  private static let levelPath: StaticString = "/sys/kernel/security/lockdown"
-  private static let modulesPath: StaticString = "/proc/sys/kernel/modules_disabled"
+  private static let levelPath: Literal = "/sys/kernel/security/lockdown"
+  private static let modulesPath: Literal = "/proc/sys/kernel/modules_disabled"
   // Order of APPLY: what stops the next line comes behind it.
-  private static let lastLatches: [StaticString] = [
+  private static let lastLatches: [Literal] = [
     "kernel/kexec_load_disabled", "kernel/yama/ptrace_scope", "kernel/unprivileged_bpf_disabled",
   ]
 
@@ -148,7 +148,7 @@ final class SealStage {
     result = .done
   }
 
-  private func writeKey(_ name: StaticString) {
+  private func writeKey(_ name: Literal) {
     guard let sysctls else { return }
     for index in 0..<sysctls.keys.count where sysctls.keys[index].name.holds(name) {
       sysctls.writeWaiting(index)

@@ -130,7 +130,7 @@ struct ExpressionShape {
   private let isSpecial: Bool
 
   init(_ bytes: [UInt8], name: Range<Int>, data: Range<Int>) {
-    func isNamed(_ text: StaticString) -> Bool { bytes.holds(text, at: name) }
+    func isNamed(_ text: Literal) -> Bool { bytes.holds(text, at: name) }
     var isSpecial = false
     kind =
       if isNamed("immediate") {

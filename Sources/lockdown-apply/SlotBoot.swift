@@ -31,7 +31,11 @@ struct SlotBoot {
       return state.current.count == 0 ? refuse("no slot holds a bundle", 0) : apply(state.current, state).code
     }
     if options.isClosedStage {
-      return apply(state.current.count > 0 ? state.current : state.next, state, ".closed").code
+      // The bundle is what is signed; the closed stage apart is for an initramfs.
+      return apply(
+        state.current.count > 0 ? state.current : state.next, state,
+        options.keyPath.isEmpty ? ".closed" : ".bundle"
+      ).code
     }
     if options.isHealthy { return keep(&state, boot) }
     let code = start(&state, boot)
@@ -105,7 +109,7 @@ struct SlotBoot {
   }
 
   /// The current slot is the last-known-good one.
-  private func apply(_ name: [UInt8], _ state: SlotState, _ end: StaticString = ".bundle") -> Worker.Outcome {
+  private func apply(_ name: [UInt8], _ state: SlotState, _ end: Literal = ".bundle") -> Worker.Outcome {
     let options = Options(options)
     options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, end)
     if !state.current.isEmpty {
@@ -143,7 +147,7 @@ struct SlotBoot {
   }
 
   private static func path(
-    _ folder: [UInt8], _ middle: StaticString, _ name: [UInt8], _ end: StaticString
+    _ folder: [UInt8], _ middle: Literal, _ name: [UInt8], _ end: Literal
   ) -> [UInt8] {
     var path = Text()
     path.add(folder, 0..<(folder.count - 1))
@@ -156,14 +160,14 @@ struct SlotBoot {
 
   // MARK: Messages
 
-  private func say(_ text: StaticString, _ name: [UInt8]) {
+  private func say(_ text: Literal, _ name: [UInt8]) {
     var line = Line(text)
     // As for policies, twelve digits on a console; the file has all of them.
     line.text.add(name, 0..<min(12, name.count))
     line.print()
   }
 
-  private func fail(_ text: StaticString, _ errorNumber: Int) -> ExitCode {
+  private func fail(_ text: Literal, _ errorNumber: Int) -> ExitCode {
     var line = Line("slots: ")
     line.text.add(text)
     line.text.add(": ")
@@ -172,7 +176,7 @@ struct SlotBoot {
     return .refused
   }
 
-  private func refuse(_ reason: StaticString, _ errorNumber: Int) -> ExitCode {
+  private func refuse(_ reason: Literal, _ errorNumber: Int) -> ExitCode {
     var line = Line("refused: ")
     line.text.addForeign(statePath, 0..<(statePath.count - 1))
     line.text.add(": ")

@@ -31,7 +31,7 @@ struct Surroundings {
   /// `0 0 4294967295`, whatever blanks are between.
   private static func isWholeMap(_ text: [UInt8]) -> Bool {
     var rest = 0..<(text.index(of: 0x0a, in: 0..<text.count) ?? text.count)
-    for wanted: StaticString in ["0", "0", "4294967295"] {
+    for wanted: Literal in ["0", "0", "4294967295"] {
       guard let word = text.takeWord(&rest, separator: 0x20), text.holds(wanted, at: word) else {
         return false
       }
@@ -42,12 +42,12 @@ struct Surroundings {
 
   /// False also where it cannot be seen, as without the rights of process 1: then a key of the whole host
   /// would be written on a guess.
-  private static func isSameNamespace(_ kind: StaticString) -> Bool {
+  private static func isSameNamespace(_ kind: Literal) -> Bool {
     guard let own = link("/proc/self/ns/", kind), let first = link("/proc/1/ns/", kind) else { return false }
     return own.isEqual(first)
   }
 
-  private static func link(_ folder: StaticString, _ kind: StaticString) -> [UInt8]? {
+  private static func link(_ folder: Literal, _ kind: Literal) -> [UInt8]? {
     var path = Text(folder)
     path.add(kind)
     path.add(byte: 0)
@@ -85,7 +85,7 @@ enum SmallFile {
   }
 
   @inline(never)
-  static func read(_ path: StaticString, limit: Int) -> [UInt8]? { read(Array(path), limit: limit) }
+  static func read(_ path: Literal, limit: Int) -> [UInt8]? { read(Array(path), limit: limit) }
 
   @inline(never)
   static func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
@@ -117,7 +117,7 @@ enum SmallFile {
     return result < 0 ? -result : 0
   }
 
-  static func link(_ path: StaticString) -> [UInt8]? { link(Array(path).terminated()) }
+  static func link(_ path: Literal) -> [UInt8]? { link(Array(path).terminated()) }
 
   /// What a symbolic link says; nil if it is none.
   @inline(never)

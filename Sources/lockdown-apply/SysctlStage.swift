@@ -13,7 +13,7 @@ final class SysctlStage {
   private static let maximumLength = 65_536
   // Beside each other: of two the kernel keeps the one that was written last, and zeroes the other
   // (admin-guide/sysctl/vm.rst).
-  private static let pairs: [StaticString] = [
+  private static let pairs: [Literal] = [
     "vm/dirty_bytes", "vm/dirty_ratio", "vm/dirty_background_bytes", "vm/dirty_background_ratio",
     "vm/overcommit_kbytes", "vm/overcommit_ratio",
   ]

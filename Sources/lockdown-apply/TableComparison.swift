@@ -56,7 +56,7 @@ final class TableComparison {
   }
 
   @inline(never)
-  private func note(_ text: StaticString, _ bytes: [UInt8], _ name: Range<Int>, rule: Int = 0) {
+  private func note(_ text: Literal, _ bytes: [UInt8], _ name: Range<Int>, rule: Int = 0) {
     differenceCount += 1
     guard lines.count < Self.maximumLines else { return }
     var line = Text(text)
@@ -71,11 +71,11 @@ final class TableComparison {
     lines.append(line.bytes)
   }
 
-  private func noteWanted(_ text: StaticString, _ message: Int, rule: Int = 0) {
+  private func noteWanted(_ text: Literal, _ message: Int, rule: Int = 0) {
     note(text, wanted.bytes, wanted.name(message), rule: rule)
   }
 
-  private func noteLive(_ text: StaticString, _ item: LiveTable.Item) { note(text, live.bytes, item.name) }
+  private func noteLive(_ text: Literal, _ item: LiveTable.Item) { note(text, live.bytes, item.name) }
 
   /// A table of ours beside the policy's is a difference for who only looks; an apply takes it away at its end.
   func noteOthers() {

@@ -1,17 +1,38 @@
 import CLinux
 
+/// A text of the program: the address of its bytes, which a zero ends. Texts are handed over everywhere, and
+/// `StaticString` takes three words for each.
+@safe struct Literal: ExpressibleByStringLiteral, @unchecked Sendable {
+  let start: UnsafePointer<UInt8>
+
+  @inline(__always)
+  init(_ text: StaticString) { unsafe start = text.utf8Start }
+
+  @inline(__always)
+  init(stringLiteral text: StaticString) { self.init(text) }
+
+  var isEmpty: Bool { unsafe start.pointee == 0 }
+
+  /// Bytes, without the zero.
+  var count: Int { unsafe strlen(UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)) }
+}
+
 /// Bytes of a message, built piece by piece. No `String`: that would link Unicode tables.
 struct Text {
   private(set) var bytes: [UInt8] = []
 
   init() {}
 
-  init(_ text: StaticString) { add(text) }
+  init(_ text: Literal) { add(text) }
 
   // One copy of each: inlined, they would be most of the program.
   @inline(never)
-  mutating func add(_ text: StaticString) {
-    text.withUTF8Buffer { unsafe bytes.append(contentsOf: $0) }
+  mutating func add(_ text: Literal) {
+    var next = unsafe text.start
+    while unsafe next.pointee != 0 {
+      unsafe bytes.append(next.pointee)
+      unsafe next += 1
+    }
   }
 
   @inline(never)
@@ -85,7 +106,7 @@ struct Text {
 struct Line {
   var text = Text("lockdown-apply: ")
 
-  init(_ text: StaticString) { self.text.add(text) }
+  init(_ text: Literal) { self.text.add(text) }
 
   consuming func print() {
     text.add(byte: 0x0a)
@@ -115,7 +136,7 @@ enum ErrorNumber {
   static let timedOut = 110
   static let connectionRefused = 111
 
-  static func name(_ number: Int) -> StaticString {
+  static func name(_ number: Int) -> Literal {
     switch number < 0 ? -number : number {
     case 1: "EPERM (not permitted)"
     case 2: "ENOENT (not found)"
@@ -145,6 +166,8 @@ enum ErrorNumber {
     case 36: "ENAMETOOLONG (name too long)"
     case 38: "ENOSYS (not in this kernel)"
     case 40: "ELOOP (too many links)"
+    case 65: "ENOPKG (not in this kernel)"
+    case 74: "EBADMSG (malformed)"
     case 75: "EOVERFLOW (too large)"
     case 85: "ERESTART (changed meanwhile)"
     case 90: "EMSGSIZE (message too long)"
@@ -156,6 +179,7 @@ enum ErrorNumber {
     case 105: "ENOBUFS (no buffer space)"
     case 110: "ETIMEDOUT (took too long)"
     case 111: "ECONNREFUSED (connection refused)"
+    case 129: "EKEYREJECTED (not by this key)"
     default: "an error without a name here"
     }
   }
@@ -164,15 +188,17 @@ enum ErrorNumber {
 extension [UInt8] {
   /// Whether the bytes of `range` are `text`.
   @inline(never)
-  func holds(_ text: StaticString, at range: Range<Int>) -> Bool {
-    guard range.count == text.utf8CodeUnitCount else { return false }
-    return text.withUTF8Buffer { other in
-      for index in range where unsafe self[index] != other[index - range.lowerBound] { return false }
-      return true
+  func holds(_ text: Literal, at range: Range<Int>) -> Bool {
+    var next = unsafe text.start
+    for index in range {
+      // A zero is never equal: where the literal ends, so does the comparison.
+      guard unsafe next.pointee != 0, unsafe self[index] == next.pointee else { return false }
+      unsafe next += 1
     }
+    return unsafe next.pointee == 0
   }
 
-  func holds(_ text: StaticString) -> Bool { holds(text, at: 0..<count) }
+  func holds(_ text: Literal) -> Bool { holds(text, at: 0..<count) }
 
   @inline(never)
   func isEqual(_ range: Range<Int>, _ other: [UInt8], _ otherRange: Range<Int>) -> Bool {
@@ -203,7 +229,7 @@ extension [UInt8] {
   func terminated() -> [UInt8] { terminated(0..<count) }
 
   @inline(never)
-  init(_ text: StaticString) { self = Text(text).bytes }
+  init(_ text: Literal) { self = Text(text).bytes }
 
   @inline(never)
   func index(of byte: UInt8, in range: Range<Int>) -> Int? {
@@ -223,5 +249,5 @@ extension [UInt8] {
   }
 }
 
-/// A path for a call of C: the text of a literal has a zero behind it.
-@unsafe func literal(_ text: StaticString) -> UnsafePointer<UInt8> { unsafe text.utf8Start }
+/// A path for a call of C.
+@unsafe func literal(_ text: Literal) -> UnsafePointer<UInt8> { unsafe text.start }

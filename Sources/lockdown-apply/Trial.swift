@@ -5,7 +5,7 @@
 /// rules; behind their end it is the other way round. The old ones end a second before, so that for a moment both rule,
 /// and at none neither.
 enum Trial {
-  static let clock: StaticString = "trying"
+  static let clock: Literal = "trying"
   /// NFTA_RULE_USERDATA: the comment `trying`. Rules of policies have a label besides.
   private static let mark: [UInt8] = [0, 7, 0x74, 0x72, 0x79, 0x69, 0x6e, 0x67, 0]
   // NLA_F_NESTED of linux/netlink.h.
@@ -55,7 +55,7 @@ enum Trial {
 
   @inline(never)
   private static func addSet(
-    _ table: OwnTable, _ name: StaticString, flags: UInt32, type: UInt32, length: UInt32, size: UInt32,
+    _ table: OwnTable, _ name: Literal, flags: UInt32, type: UInt32, length: UInt32, size: UInt32,
     seconds: Int, _ writer: inout MessageWriter
   ) {
     begin(Wire.newSet, table, &writer)
@@ -94,7 +94,7 @@ enum Trial {
   /// What proves that a connection was let in by the tried policy: behind all filters, of others too, the ends of each
   /// new one of TCP are noted.
   static func addFresh(seconds: Int, _ writer: inout MessageWriter) {
-    let chain = Array("_fresh" as StaticString)
+    let chain = Array("_fresh" as Literal)
     // NFT_SET_TIMEOUT, NFT_SET_EVAL; nft's numbers of address, port, address, port in six bits each.
     addSet(
       .trying, "fresh4", flags: 0x30, type: 7 << 18 | 13 << 12 | 7 << 6 | 13, length: 16, size: 65_535,
@@ -243,7 +243,7 @@ enum Trial {
   /// The attributes of an element in the table of the try.
   @inline(never)
   private static func find(
-    _ bytes: [UInt8], in set: StaticString, _ socket: inout NetlinkSocket, _ reply: inout [UInt8]
+    _ bytes: [UInt8], in set: Literal, _ socket: inout NetlinkSocket, _ reply: inout [UInt8]
   ) throws(NetlinkSocket.Failure) -> Range<Int>? {
     var request = NetlinkSocket.request(Wire.getElements, .trying)
     request.append(2, text: set)

@@ -4,7 +4,7 @@ import CLinux
 /// belong to uid 0 and nobody else can write them.
 enum TrustedFile {
   struct Refusal: Error {
-    var reason: StaticString
+    var reason: Literal
     /// The path up to the component in question.
     var path: [UInt8]
     /// 0: none.
@@ -29,6 +29,23 @@ enum TrustedFile {
     let descriptor = try walk.open(path)
     defer { close(descriptor) }
     return try readAll(descriptor, walk: walk)
+  }
+
+  /// The same; nil after a message: it is refused.
+  @inline(never)
+  static func readOrSay(_ path: [UInt8], _ surroundings: Surroundings) -> [UInt8]? {
+    do { return try read(path, checksOwners: !surroundings.isInUserNamespace) } catch {
+      var line = Line("refused: ")
+      line.text.addForeign(error.path)
+      line.text.add(": ")
+      line.text.add(error.reason)
+      if error.errorNumber != 0 {
+        line.text.add(": ")
+        line.text.add(errorNumber: error.errorNumber)
+      }
+      line.print()
+      return nil
+    }
   }
 
   private static func readAll(_ descriptor: Int32, walk: borrowing Walk) throws(Refusal) -> [UInt8] {
@@ -148,7 +165,7 @@ enum TrustedFile {
       guard status.mode & othersMayWrite == 0 else { throw refusal("others than root can write it") }
     }
 
-    func refusal(_ reason: StaticString, _ errorNumber: Int = 0) -> Refusal {
+    func refusal(_ reason: Literal, _ errorNumber: Int = 0) -> Refusal {
       Refusal(reason: reason, path: seen.bytes, errorNumber: errorNumber)
     }
   }

@@ -90,7 +90,7 @@ struct Worker {
   }
 
   @inline(never)
-  private func refuse(_ reason: StaticString) -> ExitCode {
+  private func refuse(_ reason: Literal) -> ExitCode {
     var line = Line("refused: ")
     line.text.add(reason)
     line.print()
@@ -204,21 +204,7 @@ struct Worker {
 
   /// Nil after a message: the bundle is refused, and nothing was changed.
   func open(_ surroundings: Surroundings) -> BundleReader? {
-    let bytes: [UInt8]
-    do {
-      bytes = try TrustedFile.read(options.bundlePath, checksOwners: !surroundings.isInUserNamespace)
-    } catch {
-      var line = Line("refused: ")
-      line.text.addForeign(error.path)
-      line.text.add(": ")
-      line.text.add(error.reason)
-      if error.errorNumber != 0 {
-        line.text.add(": ")
-        line.text.add(errorNumber: error.errorNumber)
-      }
-      line.print()
-      return nil
-    }
+    guard let bytes = TrustedFile.readOrSay(options.bundlePath, surroundings) else { return nil }
     if surroundings.isInUserNamespace {
       Line("note: owners of the bundle and its folders are not checked in a user namespace").print()
     }
@@ -227,19 +213,19 @@ struct Worker {
       var line = Line("refused: ")
       line.text.addForeign(options.bundlePath, 0..<(options.bundlePath.count - 1))
       line.text.add(": ")
-      line.text.add(error.reason.text)
+      line.text.add(Literal(error.reason.text))
       line.text.add(" (")
-      line.text.add(error.section.name)
+      line.text.add(Literal(error.section.name))
       line.text.add(", byte ")
       line.text.add(error.offset)
       line.text.add(")")
       line.print()
       return nil
     }
-    return accepts(reader) ? reader : nil
+    return accepts(reader, surroundings) ? reader : nil
   }
 
-  private func accepts(_ reader: BundleReader) -> Bool {
+  private func accepts(_ reader: BundleReader, _ surroundings: Surroundings) -> Bool {
     InitProcess.take(reader)
     if !options.pin.isEmpty, !reader.bytes.isEqual(reader.checksum, options.pin, 0..<options.pin.count) {
       var line = Line("refused: the bundle's SHA-256 is not the one that --pin names, but ")
@@ -247,6 +233,7 @@ struct Worker {
       line.print()
       return false
     }
+    if !options.keyPath.isEmpty, !Signature.isGood(reader, options, surroundings) { return false }
     if let release = Surroundings.kernelRelease() {
       let wanted = reader.minimumKernel
       if release.major < wanted.major || release.major == wanted.major && release.minor < wanted.minor {

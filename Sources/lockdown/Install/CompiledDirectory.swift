@@ -7,6 +7,7 @@ import SHA2
 
 /// What `compile` wrote, as an installation takes it: the bundle, and the texts beside it.
 struct CompiledDirectory {
+  var bundlePath: String
   var bundle: [UInt8]
   var contents: BundleContents
   var modprobe: [UInt8]
@@ -25,7 +26,7 @@ struct CompiledDirectory {
     let isDirectory = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     let directory =
       isDirectory ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-    let bundlePath = isDirectory ? "\(path)/policy.bundle" : path
+    bundlePath = isDirectory ? "\(path)/policy.bundle" : path
     bundle = try FileBytes.read(bundlePath)
     contents = try BundleFile.decodePolicy(bundle, path: bundlePath)
     // The texts carry no digest; the document beside them does, and the compiler writes all of them or none.

@@ -17,6 +17,9 @@ struct InstallCommand: ParsableCommand {
       Refused where the root file system comes over the network, by DIR/etc/fstab, the boot loader's files or, for /, \
       the kernel's command line, and `boot.root` does not say so.
 
+      With --key the bundle's signature stands beside it, as `sign` has written it, and is put beside it on the host; \
+      so must be those that `stage` adds.
+
       What is there and not of an earlier installation, or was changed since, is not replaced: all of it is named, and \
       nothing is installed. No symbolic link leads out of the root.
 
@@ -30,6 +33,12 @@ struct InstallCommand: ParsableCommand {
   @Option(help: ArgumentHelp("The applier to install.", valueName: "path"))
   var applier: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Certificate of the key that must have signed each bundle, X.509 in DER: the host refuses others.",
+      valueName: "file"))
+  var key: String?
+
   @Option(help: ArgumentHelp("How to print: text or json.", valueName: "format"))
   var format = OutputFormat.text
 
@@ -40,14 +49,19 @@ struct InstallCommand: ParsableCommand {
   func run() throws {
     let compiled = try CompiledDirectory(bundle)
     let program = try FileBytes.read(try Applier.locate(applier))
+    let certificate = try key.map(FileBytes.read)
+    let signature = try certificate.map {
+      try BundleSignature.read(beside: compiled.bundlePath, of: compiled.bundle, by: $0, named: key ?? "")
+    }
     let files = InstalledFiles(
       modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
-      applier: program, staysUnprotected: compiled.contents.staysUnprotected)
+      applier: program, staysUnprotected: compiled.contents.staysUnprotected, key: certificate)
     let host = try InstalledHost(RootDirectory(root))
     if !compiled.contents.closed.isEmpty, !compiled.contents.hasNetworkRoot {
       try NetworkRootCheck.check(host.root)
     }
-    let done = try host.install(files.items, compiled.bundle, closed: compiled.contents.closedStage.encoded())
+    let done = try host.install(
+      files.items, compiled.bundle, closed: compiled.contents.closedStage.encoded(), signature: signature)
     if geteuid() != 0 {
       printError(
         "lockdown: the files are not root's, and the applier trusts no others: change their owner in the image"

@@ -63,7 +63,9 @@ struct InstalledHost: ~Copyable {
   }
 
   /// Puts all files and the bundle in their places; the bundle becomes the current one.
-  func install(_ items: [InstalledItem], _ bundle: [UInt8], closed: [UInt8]) throws -> Installed {
+  func install(
+    _ items: [InstalledItem], _ bundle: [UInt8], closed: [UInt8], signature: [UInt8]?
+  ) throws -> Installed {
     let old = try manifest() ?? Manifest()
     var state = try slots()
     var wanted = Manifest(items)
@@ -93,7 +95,7 @@ struct InstalledHost: ~Copyable {
       try root.remove(path)
       done.removed.append(path)
     }
-    let name = try write(bundle: bundle, closed: closed)
+    let name = try write(bundle: bundle, closed: closed, signature: signature)
     state.install(name)
     try write(state)
     try write(wanted)
@@ -147,11 +149,19 @@ struct InstalledHost: ~Copyable {
 
   // MARK: Slots
 
-  /// Puts a bundle where slots find it, and its closed stage beside it. Its name is the SHA-256 of its file.
-  func write(bundle: [UInt8], closed: [UInt8]) throws(FileError) -> SlotState.Name {
+  /// Certificate of the key that must have signed each bundle; nil: the installation asks for none.
+  func key() throws -> [UInt8]? {
+    guard let manifest = try manifest(), manifest.has(InstalledPath.key) else { return nil }
+    if case .file(let bytes) = try root.look(InstalledPath.key) { return bytes }
+    throw refused("`\(root.name(InstalledPath.key))` is not there: nothing is changed")
+  }
+
+  /// Puts a bundle where slots find it, and its closed stage and signature beside it. Its name is the SHA-256 of its file.
+  func write(bundle: [UInt8], closed: [UInt8], signature: [UInt8]?) throws(FileError) -> SlotState.Name {
     let name = SHA256.hex(SHA256.hash(bundle))
-    for (path, bytes) in [(InstalledPath.closed(name), closed), (InstalledPath.bundle(name), bundle)]
-    where try root.look(path) != .file(bytes) {
+    var files = [(InstalledPath.closed(name), closed), (InstalledPath.bundle(name), bundle)]
+    if let signature { files.insert((InstalledPath.signature(name), signature), at: 0) }
+    for (path, bytes) in files where try root.look(path) != .file(bytes) {
       try root.write(path, bytes)
     }
     return name
@@ -161,7 +171,9 @@ struct InstalledHost: ~Copyable {
   func write(_ state: SlotState) throws(FileError) {
     try root.write(InstalledPath.slots, state.text)
     let kept = Set(
-      state.names.flatMap { [InstalledPath.bundle($0), InstalledPath.closed($0)] }.map(RootDirectory.last))
+      state.names.flatMap {
+        [InstalledPath.bundle($0), InstalledPath.closed($0), InstalledPath.signature($0)]
+      }.map(RootDirectory.last))
     for name in try root.names(InstalledPath.bundles) where Self.isBundle(name) && !kept.contains(name) {
       try root.remove("\(InstalledPath.bundles)/\(name)")
     }
@@ -170,7 +182,9 @@ struct InstalledHost: ~Copyable {
   /// A name that only an installation gives.
   private static func isBundle(_ name: String) -> Bool {
     if name.hasPrefix(RootDirectory.temporaryPrefix) { return true }
-    return [".bundle", ".closed"].contains(name.suffix(7)) && SlotState.isName(Array(name.dropLast(7).utf8))
+    return [".bundle", ".bundle.sig", ".closed"].contains {
+      name.hasSuffix($0) && SlotState.isName(Array(name.dropLast($0.count).utf8))
+    }
   }
 
   private func write(_ manifest: Manifest) throws(FileError) {

@@ -12,6 +12,8 @@ struct StageCommand: ParsableCommand {
       it becomes `current`, and what was current `previous`. After --boots boots without that, or once it cannot be \
       applied, it is given up, and the host boots with `current` again.
 
+      Where the host was installed with a key, the bundle's signature must stand beside it, as `sign` writes it.
+
       Without a bundle it prints the slots.
 
       Exit codes: 0 done; 1 refused, nothing is changed; 3 a file cannot be read or written.
@@ -38,12 +40,18 @@ struct StageCommand: ParsableCommand {
   func run() throws {
     let read = try bundle.map { path in
       let bytes = try FileBytes.read(path)
-      return (bytes: bytes, closed: try BundleFile.decodePolicy(bytes, path: path).closedStage.encoded())
+      return (
+        path: path, bytes: bytes, closed: try BundleFile.decodePolicy(bytes, path: path).closedStage.encoded()
+      )
     }
     let host = try SlotReport.installedHost(root)
     var state = try host.slots()
     if let read {
-      let name = try host.write(bundle: read.bytes, closed: read.closed)
+      let signature = try host.key().map {
+        try BundleSignature.read(
+          beside: read.path, of: read.bytes, by: $0, named: host.root.name(InstalledPath.key))
+      }
+      let name = try host.write(bundle: read.bytes, closed: read.closed, signature: signature)
       if !state.stage(name, limit: boots) {
         printError("lockdown: that bundle is the current slot: nothing is tried next")
       }

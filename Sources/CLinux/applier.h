@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
@@ -18,6 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -379,6 +381,17 @@ static inline uint64_t lockdown_capabilities(void) {
     memset(data, 0, sizeof data);
     if (syscall(SYS_capget, &header, data) < 0) return 0;
     return data[0].effective | (uint64_t)data[1].effective << 32;
+}
+
+// The number of a network device of this namespace; 0: there is none of that name.
+static inline unsigned lockdown_device(const uint8_t *name) { return if_nametoindex((const char *)name); }
+
+// The number of a control group of version 2, which is its directory's (kernfs); 0: there is none.
+static inline uint64_t lockdown_control_group(const uint8_t *path) {
+    struct statfs system;
+    struct lockdown_file_status status;
+    if (statfs((const char *)path, &system) < 0 || system.f_type != 0x63677270 /* CGROUP2_SUPER_MAGIC */) return 0;
+    return lockdown_status_at(AT_FDCWD, path, &status) == 0 ? status.inode : 0;
 }
 
 // Modules

@@ -11,18 +11,12 @@ enum NotEnforced {
     policy.firewall?.forEachRule { rule in
       if !rule.isEnabled { list.append("rule `\(rule.id)`: `enabled: false`") }
     }
-    for chain in policy.firewall?.baseChains ?? [] where !chain.devices.isEmpty {
-      let devices = chain.devices.map { "`\($0)`" }.joined(separator: ", ")
-      list.append(
-        "`\(chain.place)` on \(devices): bound when the device is there, by stage `late`, which this version does not have; "
-          + "`nft -f nftables-late.nft` does it, behind each apply")
-    }
     let groups = policy.firewall?.controlGroups ?? []
     if !groups.isEmpty {
       let paths = groups.map { "`\($0.path)`" }.joined(separator: ", ")
       list.append(
-        "cgroup \(paths): holds once the group's number is in its set, which stage `late` does, that this version does not have; "
-          + "nftables-late.nft says how, each time the group has been made")
+        "cgroup \(paths): each run of the applier lets in the groups that are there; one that is made again, as at each start of a "
+          + "service, wants another run")
     }
     list += modules(policy.modules)
     if !CommandLineText.parameters(of: policy).isEmpty {

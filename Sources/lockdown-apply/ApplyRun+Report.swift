@@ -3,6 +3,7 @@ import CLinux
 extension ApplyRun {
   /// Prints what came of the run, and writes the status file.
   func report(_ code: ExitCode) {
+    if firewallOutcome != nil, !options.isClosedStage { noteWaiting() }
     printFirewall()
     printItems("sysctl", keys)
     printItems("mounts", places)
@@ -38,6 +39,20 @@ extension ApplyRun {
     line.text.add(outcome(code))
     Self.add(refusal, &line)
     line.print()
+  }
+
+  private func noteWaiting() {
+    for index in 0..<reader.late.count {
+      let name = reader.late[index].name
+      switch reader.late[index].kind {
+      case .device:
+        if WaitingChains.isThere(reader, index) { continue }
+        firewall.note("until the next run waits the chain of device ", reader.bytes, name)
+      case .controlGroup:
+        if ControlGroup.number(reader.bytes, name) != 0 { continue }
+        firewall.note("until the next run waits cgroup ", reader.bytes, name)
+      }
+    }
   }
 
   private func outcome(_ code: ExitCode) -> Literal {
@@ -185,6 +200,7 @@ extension ApplyRun {
     json.add("outcome", text: outcome(code))
     json.add("owners-checked", !surroundings.isInUserNamespace)
     json.add("pinned", !options.pin.isEmpty)
+    json.add("signed", !options.keyPath.isEmpty)
     addFirewall(&json)
     add("sysctl", keys, &json)
     add("mounts", places, &json)

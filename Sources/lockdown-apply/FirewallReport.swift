@@ -37,6 +37,13 @@ final class FirewallReport {
 
   func note(_ text: Literal) { notes.append(Text(text).bytes) }
 
+  @inline(never)
+  func note(_ text: Literal, _ name: [UInt8], _ range: Range<Int>) {
+    var line = Text(text)
+    line.add(name, range)
+    notes.append(line.bytes)
+  }
+
   func take(differences comparison: TableComparison) {
     differences = comparison.lines
     lost = comparison.lost

@@ -25,8 +25,8 @@ enum FirewallForm {
 /// No answer of the kernel is believed by itself: an acknowledgement arrives for batches that were dropped,
 /// and none for some that were committed. What counts is the generation and what a dump shows.
 struct FirewallStage: ~Copyable {
-  private let wanted: WantedTable
-  private var socket: NetlinkSocket
+  let wanted: WantedTable
+  var socket: NetlinkSocket
 
   // Limits of what is done again, each for its own cause (docs/apply.md).
   private static let maximumRestarts = 5
@@ -57,8 +57,12 @@ struct FirewallStage: ~Copyable {
     switch outcome {
     case .refused: takeBackSetsAhead(report)
     case .equal(let form):
-      if others.isEmpty || wanted.isClosedStage { return outcome }
-      do { return try removeOthers(form, report) } catch {
+      if wanted.isClosedStage { return outcome }
+      do {
+        let behind = others.isEmpty ? outcome : try removeOthers(form, report)
+        guard case .equal = behind else { return behind }
+        return try fillGroups(options, report) ?? behind
+      } catch {
         report.fail("netlink", errorNumber: error.errorNumber)
         return .unknown
       }
@@ -199,7 +203,7 @@ struct FirewallStage: ~Copyable {
   }
 
   /// False: not sent, and the report says why.
-  private mutating func send(
+  mutating func send(
     _ batch: Batch, _ before: NetlinkSocket.Generation, _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> Bool {
     let room = try socket.makeSendRoom(batch.count)

@@ -96,6 +96,15 @@ struct MessageWriter {
     bytes.append(contentsOf: wanted.bytes[wanted.range(message)])
   }
 
+  /// A finished message with one element, whose key of 8 bytes in host order is its end.
+  mutating func append(element message: Range<Int>, of bundle: [UInt8], key: UInt64) {
+    start = bytes.count
+    bytes.append(contentsOf: bundle[message])
+    for index in 0..<8 {
+      bytes[bytes.count - 8 + index] = UInt8(truncatingIfNeeded: key >> UInt64(8 * index))
+    }
+  }
+
   /// A set of the bundle with its elements.
   mutating func append(finished wanted: WantedTable, set position: Int) {
     let set = wanted.sets[position]

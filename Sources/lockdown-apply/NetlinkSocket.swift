@@ -115,6 +115,21 @@ struct NetlinkSocket: ~Copyable {
     }
   }
 
+  /// The attributes of each message of a dump, in `bytes`.
+  @inline(never)
+  mutating func items(_ request: MessageWriter, into bytes: inout [UInt8]) throws(Failure) -> [Range<Int>] {
+    let range = try dump(request, into: &bytes).messages
+    var list: [Range<Int>] = []
+    var offset = range.lowerBound
+    while let header = NetlinkHeader(bytes, at: offset, end: range.upperBound),
+      header.length >= NetlinkHeader.byteCountWithFamily
+    {
+      list.append((offset + NetlinkHeader.byteCountWithFamily)..<(offset + header.length))
+      offset += (header.length + 3) & ~3
+    }
+    return list
+  }
+
   /// The room there is for a datagram after asking for `count` bytes.
   func makeSendRoom(_ count: Int) throws(Failure) -> Int {
     let room = lockdown_make_send_room(descriptor, Int32(clamping: count + 32))

@@ -122,7 +122,7 @@ final class Options {
         index += 1
       } else if argument.holds("--") {
         return fail("-- COMMAND is what process 1 becomes, and this is another one", [])
-      } else if isUnsupported(argument) {
+      } else if argument.holds("--follow") {
         return fail("not supported yet: ", argument)
       } else if argument.first == 0x2d {
         return fail("unknown option: ", argument)
@@ -169,11 +169,6 @@ final class Options {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
       || argument.holds("--try") || argument.holds("--last-good") || argument.holds("--key")
-  }
-
-  /// Options of later stages: better refused than ignored.
-  private static func isUnsupported(_ argument: [UInt8]) -> Bool {
-    argument.holds("--follow")
   }
 
   private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {

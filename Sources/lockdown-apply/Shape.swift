@@ -36,7 +36,8 @@ enum Shape {
     switch self {
     case .table: 7
     case .chain: 12
-    case .hook: 4
+    // The list of devices repeats the one, and is there without it where others were added.
+    case .hook: 3
     case .object: 8
     case .set: 18
     case .setDescription, .data: 2

@@ -151,16 +151,7 @@ struct TryStage: ~Copyable {
   private mutating func items(_ type: UInt16, _ table: OwnTable) throws(NetlinkSocket.Failure) -> [Range<Int>]
   {
     dumped = []
-    let range = try socket.dump(NetlinkSocket.request(type, table, isDump: true), into: &dumped).messages
-    var list: [Range<Int>] = []
-    var offset = range.lowerBound
-    while let header = NetlinkHeader(dumped, at: offset, end: range.upperBound),
-      header.length >= NetlinkHeader.byteCountWithFamily
-    {
-      list.append((offset + NetlinkHeader.byteCountWithFamily)..<(offset + header.length))
-      offset += (header.length + 3) & ~3
-    }
-    return list
+    return try socket.items(NetlinkSocket.request(type, table, isDump: true), into: &dumped)
   }
 
   private mutating func send(

@@ -28,12 +28,14 @@ final class WantedTable {
   init(_ reader: BundleReader, _ kind: OwnTable) {
     self.reader = reader
     self.kind = kind
-    messages =
-      switch kind {
-      case .policy, .trying: reader.messages
-      case .closed: reader.closed
-      }
     var bytes = reader.bytes
+    switch kind {
+    case .policy, .trying:
+      let all = WaitingChains(reader)
+      messages = all.messages
+      bytes = all.bytes
+    case .closed: messages = reader.closed
+    }
     if case .trying = kind { Trial.rename(messages, in: &bytes) }
     self.bytes = bytes
     firstRuleMessage = messages.count

@@ -44,15 +44,31 @@ class Ingress(support.KernelTestCase):
         self.second = self.link(self.outside, self.host, 2, "near1", "eth1")
         self.receiver = self.delivered(self.host, [TCP, UDP], [TCP, UDP])
 
-    def load(self, devices="eth0", policy="accept", late=True):
+    def load(self, devices="eth0", policy="accept", text=False):
+        """By the applier, or by nft and its two files."""
         compiled = support.compile_policy(POLICY % (devices, policy))
-        compiled.apply(self.host)
-        if late:
-            with self.host:
-                # Twice: the second time nothing changes.
-                for _ in range(2):
-                    support.run(["nft", "-f", compiled.directory / "nftables-late.nft"])
+        if not text:
+            compiled.apply(self.host)
+            return compiled
+        with self.host:
+            support.run(["nft", "-f", compiled.directory / "nftables.nft"])
+            self.assertEqual(self.udp(self.first), [1, 1], "nothing is bound before")
+            # Twice: the second time nothing changes.
+            for _ in range(2):
+                support.run(["nft", "-f", compiled.directory / "nftables-late.nft"])
         return compiled
+
+    def apply(self, compiled, *options, status=0):
+        with self.host:
+            done = support.run([support.LOCKDOWN_APPLY, compiled.bundle, "--only", "firewall", "--status",
+                                support.scratch() / "late.json", *options], check=False)
+        self.assertEqual(done.status, status, done)
+        return done.stderr
+
+    def chains(self):
+        """As nft prints them, without their order: the applier's are hooked before its rules."""
+        text = self.host.listing("table", "inet", "lockdown")
+        return sorted(block for block in text.split("\n\n") if "hook" in block or "chain" in block)
 
     def arrives(self, link, source, target, protocol, build, port):
         link.wire.send(ip(source, target, protocol, build(source, target, 20000, port, payload=mark(1))))
@@ -64,11 +80,13 @@ class Ingress(support.KernelTestCase):
                 for near, far in ((link.near4, link.far4), (link.near6, link.far6))]
 
     def test_only_the_devices_named(self):
-        self.load(late=False)
         self.assertEqual(self.udp(self.first), [1, 1], "nothing is bound before")
-        self.load()
-        self.assertEqual(self.udp(self.first), [0, 0])
-        self.assertEqual(self.udp(self.second), [1, 1])
+        for text in (False, True):
+            with self.subTest(text=text):
+                self.load(text=text)
+                self.assertEqual(self.udp(self.first), [0, 0])
+                self.assertEqual(self.udp(self.second), [1, 1])
+                self.host.run(["nft", "flush", "ruleset"])
 
     def test_what_it_changes_is_seen_behind_it(self):
         self.load()
@@ -84,7 +102,6 @@ class Ingress(support.KernelTestCase):
 
     def test_fragments_are_not_put_together_yet(self):
         """Of two fragments only the first passes, so that the whole never arrives."""
-        self.load("eth0, eth1", late=False)
         self.assertEqual(self.fragmented(self.second), 1)
         self.load("eth0, eth1")
         self.assertEqual(self.fragmented(self.second), 0)
@@ -105,27 +122,55 @@ class Ingress(support.KernelTestCase):
         link.wire.fence()
         return len(self.receiver.packets())
 
-    def test_an_apply_takes_the_binding_out(self):
-        """The applier knows no late chains yet: it says that it takes them out, and the file binds them again."""
-        compiled = self.load()
-        again = compiled.apply(self.host)
-        self.assertIn("chain `ingress_eth0`", again.stdout + again.stderr)
-        self.assertEqual(self.udp(self.first), [1, 1])
-        self.load()
+    def test_both_routes_bind_the_same(self):
+        """What the applier loads is what nft does of our two files."""
+        self.load("eth0, eth1")
+        held = self.chains()
+        self.host.run(["nft", "flush", "ruleset"])
+        self.load("eth0, eth1", text=True)
+        self.assertEqual(self.chains(), held)
+
+    def test_a_device_that_comes_and_goes(self):
+        """Each run binds the chains of the devices that are there, and nothing else changes."""
+        compiled = self.load("eth0, eth7")
+        text = self.apply(compiled)
+        self.assertIn("firewall: unchanged", text)
+        self.assertIn("until the next run waits the chain of device eth7", text)
+        link = self.link(self.outside, self.host, 7, "near7", "eth7")
+        self.assertEqual(self.udp(link), [1, 1])
+        self.assertIn("missing: chain `ingress_eth7`", self.apply(compiled, "--check", status=1))
+        self.assertIn("firewall: replaced", self.apply(compiled))
+        self.assertEqual(self.udp(link), [0, 0])
+        self.assertNotIn("eth7", self.apply(compiled))
+        self.host.ip("link del eth7")
+        # Some kernels take the chain with the device.
+        text = self.apply(compiled)
+        self.assertIn("waits the chain of device eth7", text)
+        self.assertNotIn("ingress_eth7", self.host.listing())
+        self.assertIn("firewall: unchanged", self.apply(compiled, "--check"))
+        link = self.link(self.outside, self.host, 8, "near7", "eth7")
+        self.apply(compiled)
+        self.assertEqual(self.udp(link), [0, 0])
         self.assertEqual(self.udp(self.first), [0, 0])
 
-    def test_a_missing_device_keeps_the_rest_out_of_it(self):
-        """The bundle applies without the device. The file for later is refused whole, or waits for it."""
-        compiled = self.load("eth7", late=False)
-        self.assertEqual(self.udp(self.first), [1, 1])
+    def test_another_policy_keeps_the_chain(self):
+        """The base chain of a device stays hooked while the rules behind it change: nothing comes through meanwhile."""
+        self.load("eth0")
+        text = self.apply(support.compile_policy((POLICY % ("eth0", "accept")).replace("udp 53", "udp 54")))
+        self.assertIn("firewall: replaced", text)
+        self.assertNotIn("chain `ingress_eth0`", text)
+        self.assertEqual(self.udp(self.first), [0, 0])
+
+    def test_a_try(self):
+        """The tried table has its own chains of devices, and they go with it."""
+        compiled = self.load("eth0")
+        other = support.compile_policy((POLICY % ("eth0", "accept")).replace("policy: edge", "policy: other"))
+        self.apply(other, "--try", "60", "--force")
+        self.assertEqual(self.udp(self.first), [0, 0])
         with self.host:
-            before = support.run(["nft", "-s", "list", "ruleset"]).stdout
-            loaded = support.run(["nft", "-f", compiled.directory / "nftables-late.nft"], check=False)
-            if loaded.status != 0:
-                self.assertEqual(support.run(["nft", "-s", "list", "ruleset"]).stdout, before)
-                return
-        # Newer kernels take the name, and bind when the device comes.
-        self.assertEqual(self.udp(self.link(self.outside, self.host, 7, "near7", "eth7")), [0, 0])
+            support.run([support.LOCKDOWN_APPLY, "--revert"])
+        self.assertEqual(self.udp(self.first), [0, 0])
+        self.assertIn("firewall: unchanged", self.apply(compiled))
 
 
 def late_items(bundle):
@@ -171,7 +216,8 @@ firewall:
             path.mkdir()
             self.addCleanup(path.rmdir)
         self.compiled = support.compile_policy(self.RULES % {"top": self.top})
-        self.compiled.apply(self.host)
+        # Where the sets are empty.
+        self.host.run(["nft", "-f", self.compiled.directory / "nftables.nft"])
 
     def passes(self, group, port):
         """Whether a datagram of a process of a group gets out, in both families."""
@@ -195,6 +241,40 @@ firewall:
         self.assertEqual(len(got), sum(found), (group, port))
         return found[0]
 
+    def apply(self, *options, status=3):
+        """Where the hierarchy is where systemd has it. 3: a group that is made again wants another run."""
+        with self.host:
+            done = support.run(["unshare", "-m", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh",
+                                support.LOCKDOWN_APPLY, self.compiled.bundle, "--status", support.scratch() / "groups.json",
+                                *options], check=False)
+        self.assertEqual(done.status, status, done)
+        return done.stderr
+
+    def test_each_run_lets_in_the_groups_that_are_there(self):
+        """A group is known by its number, and another one when it is made again."""
+        self.assertFalse(self.passes("/a.service", 53))
+        self.assertIn("waits cgroup other-" + self.top, self.apply())
+        table = {None: (), "": (54,), "/a.service": (53, 54, 55), "/a.service/below": (53, 54, 55), "/b.service": (54, 55)}
+        for group, ports in table.items():
+            for port in (53, 54, 55):
+                self.assertEqual(self.passes(group, port), port in ports, (group, port))
+        # The same groups: nothing is sent.
+        before = nftables.generation(self.host)
+        self.assertIn("firewall: unchanged", self.apply())
+        self.apply("--check")
+        self.assertEqual(nftables.generation(self.host), before)
+        for _ in range(6):
+            (self.root / self.top / "b.service").rmdir()
+            (self.root / self.top / "b.service").mkdir()
+            self.assertFalse(self.passes("/b.service", 55), "another number")
+            self.assertIn("control groups are others", self.apply("--check", status=1))
+            self.apply()
+            self.assertTrue(self.passes("/b.service", 55))
+            self.assertTrue(self.passes("/a.service", 53))
+        (self.root / self.top / "b.service").rmdir()
+        self.assertIn("waits cgroup %s/b.service" % self.top, self.apply())
+        (self.root / self.top / "b.service").mkdir()
+
     def fill(self, lines):
         """Loads lines of nftables-late.nft where the hierarchy is where nft looks for it."""
         text = "\n".join(lines)
@@ -217,6 +297,7 @@ firewall:
     def test_a_replace_keeps_the_numbers(self):
         lines = [line[1:] for line in self.compiled.text("nftables-late.nft").splitlines() if line.startswith("#add ")]
         self.fill(line for line in lines if '"other-' not in line)
+        self.compiled.apply(self.host)
         again = self.compiled.apply(self.host)
         self.assertIn("unchanged", again.stdout + again.stderr)
         support.compile_policy(self.RULES % {"top": self.top} + "      - more: accept udp 56\n").apply(self.host)

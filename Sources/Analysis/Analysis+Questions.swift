@@ -28,13 +28,14 @@ package struct PacketAnswer: Sendable {
 extension Analysis {
   /// Decides one statement about packets; nil if no packet is in its region.
   package static func answer(_ statement: Statement, for policy: HostPolicy) -> PacketAnswer? {
-    guard case .packets(let region, _, _) = statement.body else { return nil }
-    var asked = policy
-    asked.management = .none
-    asked.expectations = [statement]
-    asked.guarantees = []
-    var prover = Prover(policy: asked)
-    guard prover.hasPackets(region) else { return nil }
+    Attempt.first { attempt in
+      var prover = Prover(asking: [statement], policy, attempt)
+      return (answer(statement, &prover), prover.isExhausted)
+    }
+  }
+
+  private static func answer(_ statement: Statement, _ prover: inout Prover) -> PacketAnswer? {
+    guard case .packets(let region, _, _) = statement.body, prover.hasPackets(region) else { return nil }
     func example(_ finding: Finding) -> PacketAnswer.Example {
       PacketAnswer.Example(packet: Witness(from: finding.box, hook: region.hook).text, rule: finding.rule)
     }
@@ -67,16 +68,17 @@ extension Analysis {
 
   /// Follows one packet of a region; nil if there is none, or nobody can tell.
   package static func path(of region: Region, in policy: HostPolicy) -> PacketPath? {
-    var asked = policy
-    asked.management = .none
-    asked.guarantees = []
-    asked.expectations = [
-      Statement(name: nil, body: .packets(region, .plain, .accept), text: region.text, span: region.span)
-    ]
-    var prover = Prover(policy: asked)
-    guard prover.hasPackets(region),
-      case .found(let finding) = prover.ask(.stated, region, at: region.hook, { !$0.acceptances($1).isEmpty })
-    else { return nil }
+    let asked = Statement(
+      name: nil, body: .packets(region, .plain, .accept), text: region.text, span: region.span)
+    let found: Finding? = Attempt.first { attempt in
+      var prover = Prover(asking: [asked], policy, attempt)
+      guard prover.hasPackets(region),
+        case .found(let finding) = prover.ask(
+          .stated, region, at: region.hook, { !$0.acceptances($1).isEmpty })
+      else { return (nil, prover.isExhausted) }
+      return (finding, prover.isExhausted)
+    }
+    guard let finding = found else { return nil }
     let point = finding.box.point
     let firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
     var tracer = PathTracer(firewall, point)

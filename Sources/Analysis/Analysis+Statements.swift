@@ -32,13 +32,19 @@ extension Analysis {
   ///
   /// - Parameter statements: about packets; of others nothing is decided.
   package static func decide(_ statements: [Statement], of policy: HostPolicy) -> [PacketDecision] {
-    var prover = Prover(asking: statements, policy)
-    var decisions = statements.map { prover.decide($0) }
-    guard prover.isExhausted, statements.count > 1 else { return decisions }
+    func decided(_ statements: [Statement]) -> (decisions: [PacketDecision], isExhausted: Bool) {
+      Attempt.first { attempt in
+        var prover = Prover(asking: statements, policy, attempt)
+        let decisions = statements.map { prover.decide($0) }
+        return ((decisions, prover.isExhausted), prover.isExhausted)
+      }
+    }
+    var (decisions, isExhausted) = decided(statements)
+    guard isExhausted, statements.count > 1 else { return decisions }
     for (index, statement) in statements.enumerated() {
       guard case .unknown = decisions[index] else { continue }
-      var alone = Prover(asking: [statement], policy)
-      decisions[index] = alone.decide(statement)
+      let alone = decided([statement])
+      decisions[index] = alone.decisions[0]
       // The next ones would take as long, for nothing.
       if alone.isExhausted { break }
     }
@@ -53,34 +59,44 @@ extension Analysis {
     let chains = policy.firewall?.baseChains ?? []
     let asked = chains.indices.filter { chains[$0].hook == hook && !chains[$0].isNAT }
     guard !asked.isEmpty else { return .open("no chain of `\(hook.rawValue)` is there") }
-    let prover = Prover(asking: [], policy)
-    var isUnknown = false
-    for family in [Families.ipv4, .ipv6] where families.contains(family) {
-      let closing = asked.filter { chains[$0].policy != .accept || !chains[$0].closingRules(family).isEmpty }
-      guard !closing.isEmpty else {
-        return .open("`\(hook.rawValue)` accepts what no rule decides")
+    return Attempt.first { attempt in
+      let prover = Prover(asking: [], policy, attempt)
+      var isUnknown = false
+      for family in [Families.ipv4, .ipv6] where families.contains(family) {
+        let closing = asked.filter {
+          chains[$0].policy != .accept || !chains[$0].closingRules(family).isEmpty
+        }
+        guard !closing.isEmpty else {
+          return (.open("`\(hook.rawValue)` accepts what no rule decides"), false)
+        }
+        let answers = closing.map { prover.refusesAtEnd($0, family) }
+        if answers.contains(true) { continue }
+        guard answers.contains(nil) else {
+          let word = family == .ipv4 ? "IPv4" : "IPv6"
+          let reason = "no \(word) packet comes to the end of `\(hook.rawValue)`: its rules decide about all"
+          return (.open(reason), false)
+        }
+        isUnknown = true
       }
-      let answers = closing.map { prover.refusesAtEnd($0, family) }
-      if answers.contains(true) { continue }
-      guard answers.contains(nil) else {
-        let word = family == .ipv4 ? "IPv4" : "IPv6"
-        return .open("no \(word) packet comes to the end of `\(hook.rawValue)`: its rules decide about all")
-      }
-      isUnknown = true
+      let reason = "what comes to the end of `\(hook.rawValue)` could not be told"
+      return (isUnknown ? .unknown(reason) : .closed, prover.isExhausted)
     }
-    return isUnknown ? .unknown("what comes to the end of `\(hook.rawValue)` could not be told") : .closed
   }
 
   /// The rules that decide about no packet of any of these statements, in the order of all outputs; nil: too many
   /// nodes.
   package static func undecidedRules(_ statements: [Statement], of policy: HostPolicy) -> [Rule]? {
-    var prover = Prover(asking: statements, policy)
-    var met: Set<String> = []
-    for statement in statements {
-      guard case .packets(let region, _, _) = statement.body else { continue }
-      guard let ids = prover.decidingRules(of: region) else { return nil }
-      met.formUnion(ids)
+    let deciding: Set<String>? = Attempt.first { attempt in
+      var prover = Prover(asking: statements, policy, attempt)
+      var met: Set<String> = []
+      for statement in statements {
+        guard case .packets(let region, _, _) = statement.body else { continue }
+        guard let ids = prover.decidingRules(of: region) else { return (nil, prover.isExhausted) }
+        met.formUnion(ids)
+      }
+      return (met, prover.isExhausted)
     }
+    guard let met = deciding else { return nil }
     var seen: Set<String> = []
     return (policy.firewall?.rules ?? []).filter { rule in
       guard rule.isEnabled, !met.contains(rule.id), seen.insert(rule.id).inserted else { return false }
@@ -94,12 +110,12 @@ extension Analysis {
 }
 
 extension Prover {
-  fileprivate init(asking statements: [Statement], _ policy: HostPolicy) {
+  init(asking statements: [Statement], _ policy: HostPolicy, _ attempt: Attempt) {
     var asked = policy
     asked.management = .none
     asked.expectations = statements
     asked.guarantees = []
-    self.init(policy: asked)
+    self.init(policy: asked, attempt)
   }
 
   fileprivate mutating func decide(_ statement: Statement) -> PacketDecision {

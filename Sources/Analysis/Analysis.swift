@@ -8,7 +8,20 @@ package enum Analysis {
   /// A guarantee that an exception names need not hold; what it was needed for is noted in the policy, and one that
   /// was not needed is an error.
   package static func prove(_ policy: inout HostPolicy, diagnostics: inout DiagnosticList) -> ProofSummary {
-    var prover = Prover(policy: policy)
+    let proved = Attempt.first { [policy] attempt in
+      var (proved, findings) = (policy, DiagnosticList())
+      let (summary, isExhausted) = prove(&proved, attempt, diagnostics: &findings)
+      return ((policy: proved, summary: summary, findings: findings), isExhausted)
+    }
+    policy = proved.policy
+    for finding in proved.findings.all { diagnostics.report(finding) }
+    return proved.summary
+  }
+
+  private static func prove(
+    _ policy: inout HostPolicy, _ attempt: Attempt, diagnostics: inout DiagnosticList
+  ) -> (ProofSummary, isExhausted: Bool) {
+    var prover = Prover(policy: policy, attempt)
     prover.proveManagement(&diagnostics)
     for statement in policy.expectations {
       prover.prove(statement, failure: .expectFailed, what: "expectation", &diagnostics)
@@ -34,7 +47,7 @@ package enum Analysis {
       }
     }
     prover.listOpenings()
-    return prover.summary
+    return (prover.summary, prover.isExhausted)
   }
 }
 
@@ -43,10 +56,10 @@ struct Prover {
   let policy: HostPolicy
   let firewall: Firewall
   var summary = ProofSummary()
-  private let ipv4: Meaning
-  private let ipv6: Meaning
+  let ipv4: Meaning
+  let ipv6: Meaning
   /// By text and place, in the order of the meanings' regions.
-  private var regions: [RegionKey: Int] = [:]
+  private(set) var regions: [RegionKey: Int] = [:]
   private var paths: [PathKey: Diagram.Reference] = [:]
 
   enum Kind: Hashable {
@@ -59,7 +72,7 @@ struct Prover {
     case reply
   }
 
-  private struct RegionKey: Hashable {
+  struct RegionKey: Hashable {
     var kind: Kind
     var hook: Hook
     var text: String
@@ -73,9 +86,9 @@ struct Prover {
     var isWhole: Bool
   }
 
-  private static let openings = [Hook.input, .forward, .output]
+  static let openings = [Hook.input, .forward, .output]
 
-  init(policy: HostPolicy) {
+  init(policy: HostPolicy, _ attempt: Attempt = Attempt()) {
     self.policy = policy
     firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
     var boxes: [[PacketBox]] = []
@@ -91,8 +104,9 @@ struct Prover {
         add(.reply, region, opening.map(Self.reply))
       }
     }
-    let groups = policy.firewall?.controlGroups ?? []
-    for statement in policy.expectations + policy.guarantees {
+    let statements = policy.expectations + policy.guarantees
+    let groups = statements.isEmpty ? [] : policy.firewall?.controlGroups ?? []
+    for statement in statements {
       guard case .packets(let region, _, _) = statement.body else { continue }
       let packets = Self.boxes(of: region, states: [.new, .untracked])
       add(.stated, region, packets)
@@ -103,20 +117,20 @@ struct Prover {
       add(.stated, region, Self.boxes(of: region, states: [.new, .untracked]))
     }
     self.regions = regions
-    ipv4 = Meaning(.ipv4, [policy.firewall], regions: boxes, isLabelled: true)
-    ipv6 = Meaning(.ipv6, [policy.firewall], regions: boxes, isLabelled: true)
+    ipv4 = Meaning(.ipv4, [policy.firewall], regions: boxes, isLabelled: true, attempt: attempt)
+    ipv6 = Meaning(.ipv6, [policy.firewall], regions: boxes, isLabelled: true, attempt: attempt)
     for (index, packets) in boxes.enumerated() { isEmpty[index] = packets.allSatisfy(\.isEmpty) }
     self.boxes = boxes
   }
 
   private var isEmpty: [Int: Bool] = [:]
-  private var boxes: [[PacketBox]]
+  private(set) var boxes: [[PacketBox]]
 
-  private static func key(_ kind: Kind, _ region: Region) -> RegionKey {
+  static func key(_ kind: Kind, _ region: Region) -> RegionKey {
     RegionKey(kind: kind, hook: region.hook, text: region.text, span: region.span)
   }
 
-  private static func everything(at hook: Hook, _ span: SourceSpan) -> Region {
+  static func everything(at hook: Hook, _ span: SourceSpan) -> Region {
     Region(
       hook: hook, families: .both, matches: [], hasStateClause: false, includesLoopback: false, text: "any",
       span: span)
@@ -166,7 +180,7 @@ struct Prover {
     return meaning.diagram.isExhausted ? nil : outcomes
   }
 
-  private mutating func path(of meaning: Meaning, at hook: Hook, isWhole: Bool) -> Diagram.Reference {
+  mutating func path(of meaning: Meaning, at hook: Hook, isWhole: Bool) -> Diagram.Reference {
     let key = PathKey(family: meaning.family.rawValue, hook: hook, isWhole: isWhole)
     if let known = paths[key] { return known }
     let path =
@@ -407,68 +421,5 @@ struct Prover {
       id, at: span,
       "could not tell \(what): it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes",
       help: ["split the statement into narrower ones"])
-  }
-
-  // MARK: What is open
-
-  mutating func listOpenings() {
-    for hook in Self.openings {
-      guard firewall.baseChains.contains(where: { $0.hook == hook && !$0.isNAT }) else {
-        summary.openings.append(
-          ProofSummary.Opening(
-            hook: hook, ruleID: nil, text: "everything: no chain of this policy is there", isLimited: false))
-        continue
-      }
-      guard let open = openingRules(at: hook) else {
-        summary.openings.append(
-          ProofSummary.Opening(
-            hook: hook, ruleID: nil, text: "could not tell: too many regions", isLimited: false))
-        continue
-      }
-      for label in open.keys.sorted() where label > 0 {
-        let rule = ipv4.rules[Int(label)]
-        let isLimited = open[label] ?? false
-        summary.openings.append(
-          ProofSummary.Opening(
-            hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text), isLimited: isLimited))
-      }
-      if open[0] != nil {
-        summary.openings.append(
-          ProofSummary.Opening(hook: hook, ruleID: nil, text: "everything else", isLimited: false))
-      }
-    }
-  }
-
-  /// The labels of the rules that accept new packets, and whether each does so up to a limit only.
-  private mutating func openingRules(at hook: Hook) -> [UInt32: Bool]? {
-    let region = Self.everything(at: hook, policy.span)
-    guard let index = regions[Self.key(.stated, region)],
-      !KernelChanges.isUnknown(boxes[index], hook, of: policy.firewall)
-    else { return nil }
-    var limited: [UInt32: Bool] = [:]
-    for meaning in [ipv4, ipv6] {
-      let path = path(of: meaning, at: hook, isWhole: false)
-      let packets = meaning.region(index)
-      let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
-      if meaning.diagram.isExhausted { return nil }
-      let table = meaning.diagram.outcomes
-      for terminal in meaning.diagram.terminals(outcomes) {
-        let number = Diagram.outcome(terminal)
-        let acceptances = table.acceptances(number)
-        guard !acceptances.isSubset(of: .never) else { continue }
-        if acceptances == .always {
-          // Behind the limiters stands the rule that accepts the rest.
-          limited[table.deciding(number, isAccepted: true) ?? 0] = false
-        } else {
-          for label in table.accepting(number) { limited[label] = limited[label] ?? true }
-        }
-      }
-    }
-    return limited
-  }
-
-  private static func withoutVerdict(_ text: String) -> String {
-    guard let space = text.utf8.firstIndex(of: 0x20) else { return "everything" }
-    return String(text[text.utf8.index(after: space)...])
   }
 }

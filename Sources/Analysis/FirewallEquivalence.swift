@@ -13,7 +13,7 @@ package enum FirewallEquivalence {
     for family in [Families.ipv4, .ipv6] {
       let meaning = Meaning(
         family, [first, second], regions: [], isLabelled: false, comparesLimiters: true,
-        budget: budget ?? Diagram.defaultBudget)
+        attempt: Attempt(budget: budget ?? Diagram.defaultBudget))
       for index in first.baseChains.indices {
         let (left, right) = (meaning.chain(0, .chain(index)), meaning.chain(1, .chain(index)))
         guard left != right else { continue }

@@ -6,9 +6,17 @@ package enum Lint {
   /// Warnings about the rules of the policy's own file.
   package static func check(_ policy: HostPolicy) -> [Diagnostic] {
     guard let firewall = policy.firewall, policy.ancestors.isEmpty else { return [] }
-    let meanings = [Families.ipv4, .ipv6].map {
-      Meaning($0, [firewall], regions: [], isLabelled: true)
+    return Attempt.first { attempt in
+      let meanings = [Families.ipv4, .ipv6].map {
+        Meaning($0, [firewall], regions: [], isLabelled: true, attempt: attempt)
+      }
+      let findings = check(policy, firewall, meanings)
+      return (findings, meanings.contains { $0.diagram.isExhausted })
     }
+  }
+
+  private static func check(_ policy: HostPolicy, _ firewall: Firewall, _ meanings: [Meaning]) -> [Diagnostic]
+  {
     var met: Set<String> = []
     for meaning in meanings {
       guard let labels = meaning.rulesMet(0) else { return [] }

@@ -22,6 +22,20 @@ package enum ComparedSource: Sendable {
   }
 }
 
+extension ComparedSource {
+  /// - Parameter met: how many of the rules that could not be read some packet meets.
+  fileprivate func read(_ met: Int) -> PolicyComparison.ReadShare? {
+    guard case .lifted(let lifted) = self, lifted.origin == .kernel else { return nil }
+    // What is one rule there may be several of the model.
+    var (all, unread): (Set<String>, Set<String>) = ([], [])
+    lifted.policy.firewall?.forEachRule { rule in
+      all.insert(rule.id)
+      if rule.unreadable != nil { unread.insert(rule.id) }
+    }
+    return PolicyComparison.ReadShare(rules: all.count, unread: unread.count, met: met)
+  }
+}
+
 extension PolicyComparison {
   /// Compares what both sides hold. Of what a bundle does not hold nothing is said but that.
   ///
@@ -41,6 +55,9 @@ extension PolicyComparison {
     (before.systemCalls, after.systemCalls) = (nil, nil)
     self.init(from: before, to: after, listsInFull: listsInFull, comparesTold: !absent.contains("log"))
     notCompared = absent
+    read = (
+      old.read(packets.unreadRulesMet.old), new.read(packets.unreadRulesMet.new)
+    )
     switch filters {
     case .same?, nil: break
     case .opened?: settings.append(.filter(.widened, "filtered → not filtered", old.policy, new.policy))

@@ -61,16 +61,31 @@ package struct ComparisonReport {
 
   private var sameness: String { "\(old.name) and \(new.name) mean the same" }
 
-  private var notCompared: String? {
+  /// Sentences behind everything.
+  private var last: [String] {
+    var lines: [String] = []
+    let shares = [(old.name, comparison.read.old), (new.name, comparison.read.new)].compactMap {
+      name, share in
+      share.map { "\(read($0)) of \(name)" }
+    }
+    if !shares.isEmpty { lines.append("rules that could be read: \(shares.joined(separator: ", "))") }
     let parts = comparison.notCompared
-    return parts.isEmpty
-      ? nil : "not compared, for one side does not hold it: \(parts.joined(separator: ", "))"
+    if !parts.isEmpty {
+      lines.append("not compared, for one side does not hold it: \(parts.joined(separator: ", "))")
+    }
+    return lines
+  }
+
+  private func read(_ share: PolicyComparison.ReadShare) -> String {
+    if share.unread == 0 { return "all \(share.rules)" }
+    let met = "some packet meets \(share.met == 0 ? "none" : "\(share.met)") of the others"
+    return "\(share.rules - share.unread) of the \(share.rules) (\(met))"
   }
 
   // MARK: Text
 
   package var text: String {
-    let last = notCompared.map { $0 + "\n" } ?? ""
+    let last = last.map { $0 + "\n" }.joined()
     if comparison.isEmpty { return sameness + "\n" + last }
     var lines: [String] = []
     for unknown in comparison.packets.unknown {
@@ -80,8 +95,7 @@ package struct ComparisonReport {
       lines.append(headline(change))
       lines += regions(change).map { "  \($0)" }
       lines.append("  for example: \(change.witness)")
-      lines.append("  old: \(decision(change.oldRule, old.sources))")
-      lines += ["  new: \(decision(change.newRule, new.sources))", ""]
+      lines += decisions(change).map { "  \($0)" } + [""]
     }
     let rest = comparison.packets.changes.count - Self.shownChanges
     if rest > 0 { lines += ["… and \(rest) more changes of packets", ""] }
@@ -111,11 +125,22 @@ package struct ComparisonReport {
       + [rest > 0 && change.isComplete ? "… and \(rest) more regions" : "… and more regions"]
   }
 
-  private func decision(_ rule: PacketDifference.RuleReference?, _ sources: SourceFiles) -> String {
-    guard let rule else { return "no rule decides: the policy of a chain, or no chain" }
+  /// What decides on both sides.
+  private func decisions(_ change: PacketDifference.Change) -> [String] {
+    [
+      "old: \(decision(change.oldRule, change.otherOldRules, old.sources))",
+      "new: \(decision(change.newRule, change.otherNewRules, new.sources))",
+    ]
+  }
+
+  private func decision(
+    _ rule: PacketDifference.RuleReference?, _ others: Int, _ sources: SourceFiles
+  ) -> String {
+    let more = others == 0 ? "" : others == 1 ? ", and 1 other" : ", and \(others) others"
+    guard let rule else { return "no rule decides: the policy of a chain, or no chain\(more)" }
     // A rule that was read back from a bundle has no text but its id.
     let text = rule.text == rule.id ? rule.id : "\(rule.id): \(rule.text)"
-    return [place(rule.span, sources), text].compactMap { $0 }.joined(separator: ": ")
+    return [place(rule.span, sources), text].compactMap { $0 }.joined(separator: ": ") + more
   }
 
   private func place(_ span: SourceSpan?, _ sources: SourceFiles) -> String? {
@@ -127,7 +152,7 @@ package struct ComparisonReport {
   // MARK: Markdown
 
   package var markdown: String {
-    let last = notCompared.map { "\n\($0.prefix(1).uppercased() + $0.dropFirst()).\n" } ?? ""
+    let last = last.map { "\n\($0.prefix(1).uppercased() + $0.dropFirst()).\n" }.joined()
     if comparison.isEmpty { return "**\(sameness).**\n" + last }
     var lines = ["**\(summary)**", ""]
     if !comparison.packets.unknown.isEmpty {
@@ -141,7 +166,7 @@ package struct ComparisonReport {
         let cells = [
           change.direction.rawValue, change.place, change.before, change.after,
           regions(change).map { "`\($0)`" }.joined(separator: "<br>"), "`\(change.witness)`",
-          "\(decision(change.oldRule, old.sources))<br>\(decision(change.newRule, new.sources))",
+          decisions(change).map { String($0.dropFirst("old: ".count)) }.joined(separator: "<br>"),
         ]
         lines.append("| " + cells.map(Self.escaped).joined(separator: " | ") + " |")
       }
@@ -169,9 +194,8 @@ package struct ComparisonReport {
   /// An example of each change, with what changes for it.
   package var samples: [(packet: PacketSample, comment: String)] {
     comparison.packets.changes.map { change in
-      let decisions =
-        "old: \(decision(change.oldRule, old.sources))\nnew: \(decision(change.newRule, new.sources))"
-      return (change.sample, "\(headline(change))\n\(change.witness)\n\(decisions)")
+      let lines = [headline(change), change.witness] + decisions(change)
+      return (change.sample, lines.joined(separator: "\n"))
     }
   }
 
@@ -197,8 +221,7 @@ package struct ComparisonReport {
     for change in comparison.packets.changes {
       guard let direction = PolicyComparison.Direction(rawValue: change.direction.rawValue) else { continue }
       let lines =
-        [headline(change)] + regions(change) + ["for example: \(change.witness)"]
-        + ["old: \(decision(change.oldRule, old.sources))", "new: \(decision(change.newRule, new.sources))"]
+        [headline(change)] + regions(change) + ["for example: \(change.witness)"] + decisions(change)
       add(direction, lines.joined(separator: "\n"), (change.oldRule?.span, change.newRule?.span))
     }
     for setting in comparison.settings {
@@ -217,7 +240,7 @@ package struct ComparisonReport {
       .init("changes", .array(comparison.packets.changes.map(json))),
       .init("new", .string(new.name)),
       .init("not-compared", .array(comparison.notCompared.map(JSONValue.string))),
-      .init("old", .string(old.name)),
+      .init("old", .string(old.name)), .init("read", read),
       .init("same", .bool(comparison.isEmpty)),
       .init("settings", .array(comparison.settings.map(json))),
       .init(
@@ -229,12 +252,26 @@ package struct ComparisonReport {
     ])
   }
 
+  /// By side, how much could be read of rules that were loaded by other means.
+  private var read: JSONValue {
+    func json(_ share: PolicyComparison.ReadShare?) -> JSONValue {
+      guard let share else { return .null }
+      return .object([
+        .init("met", .integer(Int64(share.met))), .init("rules", .integer(Int64(share.rules))),
+        .init("unread", .integer(Int64(share.unread))),
+      ])
+    }
+    return .object([.init("new", json(comparison.read.new)), .init("old", json(comparison.read.old))])
+  }
+
   private func json(_ change: PacketDifference.Change) -> JSONValue {
     .object([
       .init("after", .string(change.after)), .init("before", .string(change.before)),
       .init("direction", .string(change.direction.rawValue)),
       .init("new-rule", json(change.newRule, new.sources)),
       .init("old-rule", json(change.oldRule, old.sources)), .init("opens-flows", .bool(change.opensFlows)),
+      .init("other-new-rules", .integer(Int64(change.otherNewRules))),
+      .init("other-old-rules", .integer(Int64(change.otherOldRules))),
       .init("place", .string(change.place)), .init("regions", .array(change.regions.map(JSONValue.string))),
       .init("regions-complete", .bool(change.isComplete)), .init("witness", .string(change.witness)),
     ])

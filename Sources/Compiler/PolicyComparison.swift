@@ -49,6 +49,16 @@ package struct PolicyComparison: Sendable {
   package var settings: [Setting]
   /// Parts of a policy that one side does not hold.
   package var notCompared: [String] = []
+  /// How much could be read of each side that was loaded by other means than ours; nil: it was not.
+  package var read: (old: ReadShare?, new: ReadShare?)
+
+  /// Rules of a kernel, and those of them that could not be read.
+  package struct ReadShare: Sendable {
+    package var rules: Int
+    package var unread: Int
+    /// Those of them that some packet meets, so that they may decide about it.
+    package var met: Int
+  }
 
   /// - Parameters:
   ///   - listsInFull: else regions have the first few elements of a long list.

@@ -75,6 +75,8 @@ extension RuleLift {
     case ("conntrack", 2...3): try connection(match)
     case ("multiport", 1): try ports(match)
     case ("recent", 1): try recent(match)
+    case ("sctp", 0): try associationPorts(match)
+    case ("length", 0): try length(match)
     default: throw match.unknown
     }
   }
@@ -137,6 +139,26 @@ extension RuleLift {
     let addresses = AddressMatch(addresses: AddressSet(), sets: [set])
     conditions.matches.append(
       Match(.addresses(side == 0 ? .source : .destination, addresses), isNegated: inverted == 1))
+  }
+
+  /// struct xt_sctp_info: ranges of destination and source ports, sets of chunks, what of it is asked, and what of that is
+  /// inverted.
+  private mutating func associationPorts(_ match: RuleExtension) throws(LiftError) {
+    let (asked, inverted) = (try match.number(284, 4), try match.number(288, 4))
+    // XT_SCTP_SRC_PORTS, _DEST_PORTS; of chunks nothing is known.
+    guard asked & ~3 == 0, inverted & ~asked == 0 else { throw match.unknown }
+    for (bit, offset) in [(UInt32(1), 4), (2, 0)] where asked & bit != 0 {
+      try ports(
+        [(try match.port(offset), try match.port(offset + 2))], isSource: bit == 1,
+        isNegated: inverted & bit != 0, match)
+    }
+  }
+
+  /// struct xt_length_info: the least and the largest length, and whether it must be another.
+  private mutating func length(_ match: RuleExtension) throws(LiftError) {
+    let (least, largest, inverted) = (try match.number(0, 2), try match.number(2, 2), try match.byte(4))
+    guard least <= largest, inverted <= 1 else { throw match.unknown }
+    conditions.matches.append(Match(.length([AddressRange(least, largest)]), isNegated: inverted == 1))
   }
 
   private mutating func ports(

@@ -421,9 +421,12 @@ private final class Judge {
   private let meaning: Meaning
   private let path: Diagram.Reference
 
-  init(_ family: Families, _ chains: [BaseChain], _ regular: [RegularChain], region: [PacketBox] = []) {
+  init(
+    _ family: Families, _ chains: [BaseChain], _ regular: [RegularChain], region: [PacketBox] = [],
+    attempt: Attempt = Attempt()
+  ) {
     let firewall = Firewall(baseChains: chains, regularChains: regular, span: nowhere)
-    meaning = Meaning(family, [firewall], regions: [region], isLabelled: false)
+    meaning = Meaning(family, [firewall], regions: [region], isLabelled: false, attempt: attempt)
     path = meaning.path(0, chains.indices.map { Meaning.Step.chain($0) })
   }
 
@@ -477,7 +480,11 @@ func diagramsAgreeWithBruteForce(batch: Int) throws {
     for index in regular.indices where Int.random(in: 0..<4, using: &random) == 0 {
       regular[index].policy = [.accept, .drop, .reject].randomElement(using: &random)
     }
-    let (ipv4, ipv6) = (Judge(.ipv4, chains, regular), Judge(.ipv6, chains, regular))
+    // In either order of the fields.
+    let attempt = Attempt.all()[seed % 2]
+    let (ipv4, ipv6) = (
+      Judge(.ipv4, chains, regular, attempt: attempt), Judge(.ipv6, chains, regular, attempt: attempt)
+    )
     try #require(!ipv4.isExhausted && !ipv6.isExhausted)
     for _ in 0..<30 {
       let packet = randomPacket(&random)

@@ -3,6 +3,9 @@
 Root, and Debian's iptables, whose iptables-nft-restore loads them in a namespace of their own.
 """
 
+import collections
+import json
+
 import support
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
@@ -32,6 +35,9 @@ COMMIT
 -A INPUT -p udp -m multiport ! --dports 0:1023 -j ACCEPT
 -A INPUT -p tcp -m tcp --dport 113 -j REJECT --reject-with tcp-reset
 -A INPUT -p udp -m udp --dport 7 -j REJECT --reject-with icmp-admin-prohibited
+-A INPUT -p sctp -m sctp --sport 1024:65535 ! --dport 9899 -j ACCEPT
+-A INPUT -p sctp -m length --length 100:200 -j DROP
+-A INPUT -p sctp -m length ! --length 1000 -j ACCEPT
 -A INPUT -p udp -j REJECT --reject-with icmp-port-unreachable
 -A known -p tcp -m tcp --dport 22 -j ACCEPT
 COMMIT
@@ -65,6 +71,9 @@ table ip filter {
     udp dport != 0-1023 accept
     tcp dport 113 reject with tcp reset
     udp dport 7 reject with icmp type admin-prohibited
+    sctp sport 1024-65535 sctp dport != 9899 accept
+    meta l4proto sctp meta length 100-200 drop
+    meta l4proto sctp meta length != 1000 accept
     meta l4proto udp reject
   }
   chain FORWARD { type filter hook forward priority filter; policy accept; }
@@ -112,12 +121,18 @@ class SavedRules(support.KernelTestCase):
 
     def test_what_has_no_words(self):
         """A match that the model has not decides nothing, and is named."""
-        self.write("odd", SAVED.replace("-A INPUT -p udp -j REJECT", "-A INPUT -p udp -m length --length 100:200 "
-                                        "-j DROP\n-A INPUT -p udp -j REJECT"))
+        self.write("odd", SAVED.replace("-A INPUT -p udp -j REJECT", "-A INPUT -p udp -m statistic --mode random "
+                                        "--probability 0.5 -j DROP\n-A INPUT -p udp -j REJECT"))
         done = self.call("diff", "odd", "odd", status=2)
-        self.assertIn("`length` of iptables, which the model has no word for", done.stdout)
+        self.assertIn("`statistic` of iptables, which the model has no word for", done.stdout)
+        rules = SAVED.count("\n-A ") + 1
+        share = "%d of the %d (some packet meets 1 of the others) of odd" % (rules - 1, rules)
+        self.assertIn("\nrules that could be read: %s, %s\n" % (share, share), done.stdout)
         self.call("query", "odd", "input accept tcp 1500 new")
         self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1", status=2).stdout)
+        # Chunks of SCTP too.
+        self.write("chunks", SAVED.replace("--dport 9899", "--dport 9899 --chunk-types any INIT"))
+        self.assertIn("`sctp` of iptables", self.call("diff", "chunks", "chunks", status=2).stdout)
 
     def test_lists_of_recent_addresses(self):
         """Whoever is in a list of `recent` is in a set that others fill, one for each way to ask."""
@@ -141,3 +156,27 @@ class SavedRules(support.KernelTestCase):
                    "-A INPUT -p ipv6-icmp -j ACCEPT\n-A INPUT -p tcp -m multiport --dports 22,80 -j ACCEPT\nCOMMIT\n")
         self.call("query", "saved6", "input accept ipv6 tcp 80")
         self.call("query", "saved6", "input drop ipv6 udp")
+
+    def test_a_campus(self):
+        """Real rules: all are read, and what four months changed is told, though interfaces, senders and receivers meet."""
+        may, september = (support.REPOSITORY / "Tests/kernel/campus" / name for name in ("may.rules", "september.rules"))
+        done = self.call("diff", may, september, "--format", "json", status=1)
+        value = json.loads(done.stdout)
+        self.assertEqual(value["unknown"], [])
+        self.assertEqual(value["read"], {"new": {"met": 0, "rules": 417, "unread": 0},
+                                         "old": {"met": 0, "rules": 432, "unread": 0}})
+        directions = collections.Counter(change["direction"] for change in value["changes"])
+        self.assertEqual(directions, {"widened": 59, "narrowed": 16, "visible": 2, "incomparable": 1})
+        self.assertIn("mean the same\n", self.call("diff", may, may).stdout)
+        # One rule less is one change.
+        rule = "-A filter_152 -d 131.159.15.247/32 -p sctp -m sctp --dport 50000 -j ACCEPT\n"
+        self.write("less", may.read_text().replace(rule, "", 1))
+        changes = json.loads(self.call("diff", may, "less", "--format", "json", status=1).stdout)["changes"]
+        self.assertEqual({change["old-rule"]["id"] for change in changes}, {"ipv4 filter filter_152#1"})
+        for change in changes:
+            self.assertEqual((change["direction"], change["before"]), ("narrowed", "accepted"))
+            for region in change["regions"]:
+                self.assertRegex(region, r"sctp 50000 .* to 131.159.15.247 .* out eth1.152\b")
+        question = "forward accept ipv4 sctp 50000 from 192.0.2.1 to 131.159.15.247 in eth0 out eth1.152 new"
+        self.assertIn("accepted: some of the packets", self.call("query", may, question, status=1).stdout)
+        self.assertIn("accepted: none", self.call("query", "less", question, status=1).stdout)

@@ -11,17 +11,23 @@ struct AtomTable: ~Copyable {
     var ranges: [AddressRange<UInt128>] = []
     /// By set: the end of its ranges.
     var ends: [Int] = []
-    /// Numbers of sets from 1 on, by open addressing; 0 is free.
-    private var table: [UInt32] = []
+    /// Numbers of sets from 1 on by open addressing, each with some bits of its hash above it, so that most others need
+    /// not be looked at; 0 is free.
+    private var table: [UInt64] = []
 
     func ranges(of set: Int) -> Range<Int> { (set == 0 ? 0 : ends[set - 1])..<ends[set] }
 
     /// The number of a set that is there.
     func number(of values: [AddressRange<UInt128>]) -> UInt32? {
       if table.isEmpty { return nil }
-      let slot = slot(of: values[...])
-      return table[slot].checkedDecrement
+      return Self.set(table[slot(of: values[...], Self.hash(values[...]))])
     }
+
+    private static func set(_ entry: UInt64) -> UInt32? {
+      UInt32(truncatingIfNeeded: entry).checkedDecrement
+    }
+
+    private static func slot(_ hash: UInt64, _ count: Int) -> Int { Int(hash & UInt64(count - 1)) }
 
     mutating func add(_ values: [AddressRange<UInt128>]) -> UInt32 {
       let start = ranges.count
@@ -40,37 +46,41 @@ struct AtomTable: ~Copyable {
     /// The number of the set whose ranges stand last; they are taken away again if it is there already.
     private mutating func numberOfLast(from start: Int) -> UInt32 {
       if (ends.count + 1) * 2 > table.count { grow() }
-      let slot = slot(of: ranges[start...])
-      if let known = table[slot].checkedDecrement {
+      let hash = Self.hash(ranges[start...])
+      let slot = slot(of: ranges[start...], hash)
+      if let known = Self.set(table[slot]) {
         ranges.removeLast(ranges.count - start)
         return known
       }
       ends.append(ranges.count)
-      table[slot] = UInt32(ends.count)
+      table[slot] = hash & ~UInt64(UInt32.max) | UInt64(ends.count)
       return UInt32(ends.count - 1)
     }
 
     /// Where a set stands, or where it would stand.
-    private func slot(of values: ArraySlice<AddressRange<UInt128>>) -> Int {
-      var slot = Self.hash(values) & (table.count - 1)
-      while let set = table[slot].checkedDecrement {
-        let known = ranges(of: Int(set))
-        if known.count == values.count, ranges[known] == values { return slot }
+    private func slot(of values: ArraySlice<AddressRange<UInt128>>, _ hash: UInt64) -> Int {
+      var slot = Self.slot(hash >> 32, table.count)
+      while let set = Self.set(table[slot]) {
+        if table[slot] >> 32 == hash >> 32 {
+          let known = ranges(of: Int(set))
+          if known.count == values.count, ranges[known] == values { return slot }
+        }
         slot = (slot + 1) & (table.count - 1)
       }
       return slot
     }
 
     private mutating func grow() {
-      table = Array(repeating: 0, count: max(table.count * 2, 16))
-      for set in ends.indices {
-        var slot = Self.hash(ranges[ranges(of: set)]) & (table.count - 1)
-        while table[slot] != 0 { slot = (slot + 1) & (table.count - 1) }
-        table[slot] = UInt32(set + 1)
+      var larger = [UInt64](repeating: 0, count: max(table.count * 2, 16))
+      for entry in table where entry != 0 {
+        var slot = Self.slot(entry >> 32, larger.count)
+        while larger[slot] != 0 { slot = (slot + 1) & (larger.count - 1) }
+        larger[slot] = entry
       }
+      table = larger
     }
 
-    private static func hash(_ values: ArraySlice<AddressRange<UInt128>>) -> Int {
+    private static func hash(_ values: ArraySlice<AddressRange<UInt128>>) -> UInt64 {
       var hash: UInt64 = 0
       for range in values {
         for number in [range.lower, range.upper] {
@@ -80,7 +90,7 @@ struct AtomTable: ~Copyable {
           hash ^= hash >> 29
         }
       }
-      return Int(truncatingIfNeeded: hash >> 1)
+      return hash
     }
   }
 
@@ -161,6 +171,9 @@ struct AtomTable: ~Copyable {
   func number(of values: IntervalSet<UInt128>, _ field: Int) -> UInt32? {
     sets[field].number(of: values.ranges)
   }
+
+  /// How many sets are asked for.
+  func setCount(_ field: Int) -> Int { sets[field].ends.count }
 
   // MARK: Classes
 

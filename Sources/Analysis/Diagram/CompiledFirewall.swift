@@ -80,7 +80,7 @@ extension GuardCompiler {
     for rule in list {
       let label = UInt32(rules.count)
       rules.append(rule)
-      guard rule.isEnabled, rule.families.contains(family) else { continue }
+      guard rule.isEnabled, rule.families.contains(family), mayMeet(rule.matches) else { continue }
       var compiled = CompiledFirewall.CompiledRule(rule: rule, label: label, condition: form(rule.matches))
       if let value = rule.changes.dscp {
         _ = member(.dscp, IntervalSet([AddressRange(UInt128(value), UInt128(value))]))
@@ -95,6 +95,15 @@ extension GuardCompiler {
       result.append(compiled)
     }
     return result
+  }
+
+  /// False where a list has no address of the family.
+  private func mayMeet(_ matches: [Match]) -> Bool {
+    matches.allSatisfy { match in
+      guard case .addresses(_, let asked) = match.condition, !match.isNegated else { return true }
+      return asked.tree != nil || !asked.specials.isEmpty || !asked.sets.isEmpty
+        || !(family == .ipv4 ? asked.addresses.ipv4.isEmpty : asked.addresses.ipv6.isEmpty)
+    }
   }
 
   mutating func kernelForms() -> KernelForms {

@@ -31,7 +31,10 @@ struct Diagram: ~Copyable {
   /// By node: the first variable that an outcome below it alters.
   private var altered = FlatBuffer<UInt32>(capacity: 1 << 12)
   private var alteredByOutcome: [UInt32] = []
-  private var table = FlatBuffer<Reference>(repeating: 0, count: 1 << 13)
+  /// Nodes by open addressing, each with some bits of its hash above its number; 0 is free.
+  private var table = FlatBuffer<UInt32>(repeating: 0, count: 1 << 13)
+  /// To which the table grows at once.
+  private let expectedSize: Int
   private var cache = FlatBuffer<Entry>(repeating: Entry(a: 0, b: 0, c: 0, result: 0), count: 1 << 13)
   /// Results since the cache grew.
   private var remembered = 0
@@ -51,15 +54,16 @@ struct Diagram: ~Copyable {
     layout = DiagramLayout(atoms, order: order)
     self.atoms = atoms
     self.budget = budget
+    assert(budget <= Self.numberBits, "the number of a node leaves room for the bits of its hash")
+    var size = table.count
     if ruleCount >= 1 << 10 {
       // A rule for one port and one network has about a dozen nodes of its own.
       let expected = min(ruleCount, 1 << 18) * 12
       nodes = FlatBuffer(capacity: expected)
       altered = FlatBuffer(capacity: expected)
-      var size = table.count
       while size < expected * 2 { size *= 2 }
-      table = FlatBuffer(repeating: 0, count: size)
     }
+    expectedSize = size
     nodes.append(Node(variable: 0, low: 0, high: 0))
     altered.append(.max)
   }
@@ -105,22 +109,34 @@ struct Diagram: ~Copyable {
   }
 
   @inline(__always)
-  private static func hash(_ a: UInt32, _ b: UInt32, _ c: UInt32) -> Int {
+  private static func wideHash(_ a: UInt32, _ b: UInt32, _ c: UInt32) -> UInt64 {
     var hash = (UInt64(a) << 32 | UInt64(b)) &* 0x9e37_79b9_7f4a_7c15
     hash ^= UInt64(c) &* 0xc2b2_ae3d_27d4_eb4f
     hash ^= hash >> 32
-    hash = hash &* 0xff51_afd7_ed55_8ccd
-    return Int(truncatingIfNeeded: hash >> 33)
+    return hash &* 0xff51_afd7_ed55_8ccd
   }
+
+  @inline(__always)
+  private static func hash(_ a: UInt32, _ b: UInt32, _ c: UInt32) -> Int {
+    Int(truncatingIfNeeded: wideHash(a, b, c) >> 33)
+  }
+
+  /// The number of a node in the table; the bits above are of its hash, so that most others need not be looked at.
+  private static let numberBits = 1 << 25 - 1
 
   mutating func node(_ variable: UInt32, _ low: Reference, _ high: Reference) -> Reference {
     if low == high { return low }
-    var slot = Self.hash(low, high, variable) & (table.count - 1)
+    let hash = Self.wideHash(low, high, variable)
+    let tag = UInt32(truncatingIfNeeded: hash) & ~UInt32(Self.numberBits)
+    var slot = Int(truncatingIfNeeded: hash >> 33) & (table.count - 1)
     while true {
       let found = table[slot]
       if found == 0 { break }
-      let node = nodes[Int(found)]
-      if node.low == low, node.high == high, node.variable == variable { return found }
+      if (found ^ tag) & ~UInt32(Self.numberBits) == 0 {
+        let number = found & UInt32(Self.numberBits)
+        let node = nodes[Int(number)]
+        if node.low == low, node.high == high, node.variable == variable { return number }
+      }
       slot = (slot + 1) & (table.count - 1)
     }
     guard nodes.count < budget else {
@@ -130,7 +146,7 @@ struct Diagram: ~Copyable {
     let reference = UInt32(nodes.count)
     nodes.append(Node(variable: variable, low: low, high: high))
     altered.append(min(firstAltered(low), firstAltered(high)))
-    table[slot] = reference
+    table[slot] = reference | tag
     if nodes.count * 2 > table.count { grow() }
     return reference
   }
@@ -159,12 +175,13 @@ struct Diagram: ~Copyable {
   }
 
   private mutating func grow() {
-    var larger = FlatBuffer<Reference>(repeating: 0, count: table.count * 2)
+    var larger = FlatBuffer<UInt32>(repeating: 0, count: max(table.count * 2, expectedSize))
     for index in 1..<nodes.count {
       let node = nodes[index]
-      var slot = Self.hash(node.low, node.high, node.variable) & (larger.count - 1)
+      let hash = Self.wideHash(node.low, node.high, node.variable)
+      var slot = Int(truncatingIfNeeded: hash >> 33) & (larger.count - 1)
       while larger[slot] != 0 { slot = (slot + 1) & (larger.count - 1) }
-      larger[slot] = UInt32(index)
+      larger[slot] = UInt32(index) | UInt32(truncatingIfNeeded: hash) & ~UInt32(Self.numberBits)
     }
     table = larger
   }

@@ -35,8 +35,8 @@ enum DiagramField {
     return PacketBox.universe(number, family).ranges.last?.upper ?? 0
   }
 
-  /// From the root down. What most rules ask for and few values part comes first (facts of the design: the order
-  /// decides the size).
+  /// From the root down, as hosts ask: what most rules ask for and few values part comes first (facts of the design: the
+  /// order decides the size).
   static let order: [Int] =
     [input, output]
     + ([
@@ -44,6 +44,16 @@ enum DiagramField {
       .status, .sourceType, .destinationType, .tcpFlags, .fragment, .spoofed, .ipsec, .packetType, .user,
       .group, .sourceLink, .destinationLink, .dscp, .timeToLive, .length, .hour, .day,
     ] as [PacketBox.Field]).map(\.rawValue) + Array(firstMembership..<count)
+
+  /// As a router between networks asks: whether an interface's packets have the addresses that belong behind it, and then
+  /// what may go to where they want. With the ports in front of the addresses, each port would have all senders anew.
+  static let routerOrder: [Int] = {
+    let first =
+      [input]
+      + ([.sourceAddress, .sourceLink] as [PacketBox.Field]).map(\.rawValue) + [output]
+      + [PacketBox.Field.destinationAddress.rawValue]
+    return first + order.filter { !first.contains($0) }
+  }()
 }
 
 /// Interface names as numbers of the same order: up to 15 bytes, the first one highest.

@@ -15,7 +15,7 @@ final class Meaning {
   private(set) var limiters: [Limiter?] = [nil]
   let firewalls: [CompiledFirewall]
   let forms: KernelForms
-  private let regions: [GuardForm]
+  let regions: [GuardForm]
   /// Whether leaves say which rule decides. It takes more nodes.
   private(set) var isLabelled: Bool
   /// Rules that meet nothing of it are left out; nil: none is.
@@ -39,7 +39,7 @@ final class Meaning {
   ///   - regions: All that will be asked about, as boxes; asked for by their place in this list.
   init(
     _ family: Families, _ firewalls: [Firewall?], regions: [[PacketBox]], isLabelled: Bool,
-    comparesLimiters: Bool = false, budget: Int = Diagram.defaultBudget
+    comparesLimiters: Bool = false, attempt: Attempt = Attempt()
   ) {
     var compiler = GuardCompiler(family)
     // Label 0 stands for a chain's policy.
@@ -63,7 +63,8 @@ final class Meaning {
       sum + firewall.baseChains.reduce(0) { $0 + $1.rules.count }
         + firewall.regularChains.values.reduce(0) { $0 + $1.rules.count }
     }
-    diagram = Diagram(atoms, budget: isOverfull ? 0 : budget, ruleCount: ruleCount)
+    let order = attempt.order(for: atoms)
+    diagram = Diagram(atoms, order: order, budget: isOverfull ? 0 : attempt.budget, ruleCount: ruleCount)
   }
 
   var family: Families { diagram.atoms.family }
@@ -122,78 +123,6 @@ final class Meaning {
   }
 
   func region(_ index: Int) -> Diagram.Reference { diagram.condition(regions[index]) }
-
-  // MARK: Paths
-
-  /// One chain of a path.
-  enum Step: Hashable {
-    /// In the policy's list of base chains.
-    case chain(Int)
-    /// Translation without rules: of what other hooks have translated.
-    case translation(Hook)
-  }
-
-  /// Where packets go whose destination was translated, beside the path of those that were not.
-  struct Elsewhere {
-    /// Steps of the path before the routing decision.
-    var after: Int
-    var steps: [Step]
-  }
-
-  /// What becomes of a packet on a path of base chains.
-  func path(
-    _ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil, keepsAlterations: Bool = false
-  ) -> Diagram.Reference {
-    guard let elsewhere else {
-      let path = composed(policy, steps[...])
-      return keepsAlterations ? path : withoutAlterations(path)
-    }
-    let before = composed(policy, steps[..<elsewhere.after])
-    let onPath = diagram.compose(before, composed(policy, steps[elsewhere.after...]), .accept)
-    let isElsewhere = mayBeElsewhere(before)
-    guard isElsewhere != Diagram.isFalse else { return withoutAlterations(onPath) }
-    let other = diagram.compose(before, composed(policy, elsewhere.steps[...]), .accept)
-    let both = diagram.branch(Oracle.unknown, withoutAlterations(onPath), withoutAlterations(other))
-    return diagram.choose(isElsewhere, both, withoutAlterations(onPath))
-  }
-
-  /// From the last chain to the first: what a translation writes is one value for all that follows.
-  private func composed(_ policy: Int, _ steps: ArraySlice<Step>) -> Diagram.Reference {
-    var result: Diagram.Reference?
-    for step in steps.reversed() {
-      let chain = chain(policy, step)
-      result = result.map { diagram.compose(chain, $0, .accept) } ?? chain
-    }
-    return result ?? diagram.terminal(OutcomeTable.Outcome(kind: .accept))
-  }
-
-  private func mayBeElsewhere(_ a: Diagram.Reference) -> Diagram.Reference {
-    func holds(_ table: OutcomeTable, _ number: UInt32) -> Bool {
-      let outcome = table[number]
-      return switch outcome.kind {
-      case .branch: holds(table, outcome.first) || holds(table, outcome.second)
-      case .accept: table.alterations[Int(outcome.detail)].mayBeElsewhere
-      default: false
-      }
-    }
-    return diagram.map(a, diagram.newOperation()) { table, number in
-      holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
-    }
-  }
-
-  /// Behind the last chain it does not matter what a packet has become.
-  func withoutAlterations(_ a: Diagram.Reference) -> Diagram.Reference {
-    // The first alteration is none.
-    guard diagram.outcomes.alterations.count > 1 else { return a }
-    var memo: [UInt32: UInt32] = [:]
-    return diagram.map(a, diagram.newOperation()) { table, number in
-      table.map(number, &memo) { _, outcome in
-        var outcome = outcome
-        if outcome.kind == .accept { outcome.detail = 0 }
-        return outcome
-      }
-    }
-  }
 
   // MARK: Chains
 
@@ -281,6 +210,26 @@ final class Meaning {
     )
     tracked = result
     return result
+  }
+
+  /// The outcomes that packets of a region come to at the end of one base chain, each once, where that needs no diagram:
+  /// no rule leads to another chain or changes packets. Nil: it does, or there is a diagram already.
+  func outcomes(_ policy: Int, _ step: Step, of region: Int) -> [UInt32]? {
+    guard case .chain(let index) = step, chains[ChainKey(policy: policy, name: "\(index)")] == nil,
+      scope == nil
+    else { return nil }
+    let chain = firewalls[policy].baseChains[index]
+    guard !chain.isNAT, chain.delivered == nil else { return nil }
+    var list = RuleListBuilder()
+    // Packets of other regions are none.
+    guard list.append(.not(regions[region]), Diagram.impossible, diagram) else { return nil }
+    for rule in chain.rules {
+      let hit = hit(policy, rule)
+      guard Diagram.isTerminal(hit), !diagram.outcomes.returns(Diagram.outcome(hit)),
+        !diagram.outcomes.passesAltered(Diagram.outcome(hit)), list.append(rule.condition, hit, diagram)
+      else { return nil }
+    }
+    return list.outcomes(&diagram, otherwise: diagram.terminal(Self.end(chain.policy ?? .accept)))
   }
 
   /// What a chain's policy decides, at its end and behind `return`.

@@ -48,7 +48,8 @@ struct OutcomeTable {
   static let unlabelled: UInt32 = 0
 
   private(set) var outcomes: [Outcome] = []
-  private var numbers: [Outcome: UInt32] = [:]
+  /// Numbers of outcomes from 1 on, by open addressing; 0 is free. A labelled diagram has an outcome for each rule.
+  private var slots = [UInt32](repeating: 0, count: 64)
   private(set) var alterations: [PacketAlteration] = []
   private var alterationNumbers: [PacketAlteration: UInt32] = [:]
 
@@ -72,11 +73,34 @@ struct OutcomeTable {
   subscript(number: UInt32) -> Outcome { outcomes[Int(number)] }
 
   mutating func intern(_ outcome: Outcome) -> UInt32 {
-    if let number = numbers[outcome] { return number }
+    var slot = Self.hash(outcome) & (slots.count - 1)
+    while slots[slot] != 0 {
+      let number = slots[slot] - 1
+      if outcomes[Int(number)] == outcome { return number }
+      slot = (slot + 1) & (slots.count - 1)
+    }
     let number = UInt32(outcomes.count)
     outcomes.append(outcome)
-    numbers[outcome] = number
+    slots[slot] = number + 1
+    if outcomes.count * 2 > slots.count { growSlots() }
     return number
+  }
+
+  private mutating func growSlots() {
+    slots = [UInt32](repeating: 0, count: slots.count * 2)
+    for (number, outcome) in outcomes.enumerated() {
+      var slot = Self.hash(outcome) & (slots.count - 1)
+      while slots[slot] != 0 { slot = (slot + 1) & (slots.count - 1) }
+      slots[slot] = UInt32(number) + 1
+    }
+  }
+
+  private static func hash(_ outcome: Outcome) -> Int {
+    var hash = UInt64(outcome.first) << 32 | UInt64(outcome.second)
+    hash = hash &* 0x9e37_79b9_7f4a_7c15
+    hash ^= hash >> 32 ^ (UInt64(outcome.detail) << 8 | UInt64(outcome.kind.rawValue))
+    hash = hash &* 0xff51_afd7_ed55_8ccd
+    return Int(truncatingIfNeeded: hash >> 33)
   }
 
   mutating func number(of alteration: PacketAlteration) -> UInt32 {

@@ -42,8 +42,10 @@ extension Firewall {
     hook == .prerouting || hook == .output ? -100 : 100
   }
 
+  /// Only chains of nat can.
   var isTranslating: Bool {
-    containsRule { if case .translate = $0.verdict { true } else { false } }
+    baseChains.contains(where: \.isNAT)
+      && containsRule { if case .translate = $0.verdict { true } else { false } }
   }
 }
 

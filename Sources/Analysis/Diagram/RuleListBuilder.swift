@@ -58,6 +58,12 @@ struct RuleListBuilder: ~Copyable {
   private var known = FlatBuffer<Known>(
     repeating: Known(hash: 0, start: 0, count: 0, otherwise: 0, result: 0), count: 64)
   private var knownCount = 0
+  /// Whether only the outcomes are asked for, and no node is made.
+  private var isListing = false
+  /// Whether they could be had so.
+  private var isListed = true
+  /// By outcome, whether some packet comes to it.
+  private var reached: [Bool] = []
 
   init() {}
 
@@ -169,21 +175,47 @@ struct RuleListBuilder: ~Copyable {
 
   /// What the rules decide; `otherwise`, a terminal, where they do not. The list is empty afterwards.
   mutating func build(_ diagram: inout Diagram, otherwise: Diagram.Reference) -> Diagram.Reference {
+    let result = build(allItems(), &diagram, otherwise)
+    self = RuleListBuilder()
+    return result
+  }
+
+  /// The outcomes that some packet comes to, ascending: those of the diagram, of which no node is made. Nil: the rules
+  /// overlap so much that a diagram must be made. The list is empty afterwards.
+  mutating func outcomes(_ diagram: inout Diagram, otherwise: Diagram.Reference) -> [UInt32]? {
+    isListing = true
+    _ = build(allItems(), &diagram, otherwise)
+    let (found, isListed) = (reached, isListed)
+    self = RuleListBuilder()
+    guard isListed else { return nil }
+    return found.indices.filter { found[$0] }.map { UInt32($0) }
+  }
+
+  private mutating func allItems() -> Range<Int> {
     let start = items.count
     for index in 0..<entries.count {
       let entry = entries[index]
       items.append(Item(entry: UInt32(index), next: entry.start))
       if entry.isFinal, entry.start == entry.end { break }
     }
-    let result = build(start..<items.count, &diagram, otherwise)
-    self = RuleListBuilder()
-    return result
+    return start..<items.count
+  }
+
+  /// Some packet comes to this terminal.
+  @inline(__always)
+  private mutating func reach(_ terminal: Diagram.Reference) {
+    let number = Int(Diagram.outcome(terminal))
+    while reached.count <= number { reached.append(false) }
+    reached[number] = true
   }
 
   private mutating func build(
     _ list: Range<Int>, _ diagram: inout Diagram, _ otherwise: Diagram.Reference
   ) -> Diagram.Reference {
-    guard !list.isEmpty, !diagram.isExhausted else { return otherwise }
+    guard !list.isEmpty, isListed, !diagram.isExhausted else {
+      if isListing { reach(otherwise) }
+      return otherwise
+    }
     if list.count == 1 { return single(items[list.lowerBound], &diagram, otherwise) }
     var variable = UInt32.max
     var hash = UInt64(otherwise)
@@ -195,7 +227,11 @@ struct RuleListBuilder: ~Copyable {
         variable = min(variable, literals[Int(item.next)].variable)
       }
     }
-    if variable == .max { return decided(list, &diagram, otherwise) }
+    if variable == .max {
+      let result = decided(list, &diagram, otherwise)
+      if isListing { reach(result) }
+      return result
+    }
     if let result = first(list, &diagram, otherwise) { return result }
     if let result = lookUp(list, hash, otherwise) { return result }
     let result =
@@ -205,11 +241,17 @@ struct RuleListBuilder: ~Copyable {
     return result
   }
 
-  private func single(_ item: Item, _ diagram: inout Diagram, _ otherwise: Diagram.Reference)
+  private mutating func single(_ item: Item, _ diagram: inout Diagram, _ otherwise: Diagram.Reference)
     -> Diagram.Reference
   {
     let entry = entries[Int(item.entry)]
     var result = entry.isFinal ? entry.outcome : diagram.compose(entry.outcome, otherwise, .pass)
+    if isListing {
+      // A literal that is kept leaves out some class, and is met by another.
+      reach(result)
+      if item.next < entry.end { reach(otherwise) }
+      return result
+    }
     var index = Int(entry.end)
     while index > Int(item.next) {
       index -= 1
@@ -221,7 +263,7 @@ struct RuleListBuilder: ~Copyable {
   }
 
   /// Where only the first rule asks for more, and no packet that meets it goes on; nil: others do.
-  private func first(
+  private mutating func first(
     _ list: Range<Int>, _ diagram: inout Diagram, _ otherwise: Diagram.Reference
   ) -> Diagram.Reference? {
     guard entries[Int(items[list.lowerBound].entry)].isFinal else { return nil }
@@ -247,6 +289,10 @@ struct RuleListBuilder: ~Copyable {
   private mutating func combined(
     _ list: Range<Int>, _ diagram: inout Diagram, _ otherwise: Diagram.Reference
   ) -> Diagram.Reference {
+    guard !isListing else {
+      isListed = false
+      return otherwise
+    }
     let middle = list.lowerBound + list.count / 2
     let first = build(list.lowerBound..<middle, &diagram, Diagram.pass)
     let second = build(middle..<list.upperBound, &diagram, otherwise)
@@ -308,6 +354,7 @@ struct RuleListBuilder: ~Copyable {
     var results: [Diagram.Reference] = []
     results.reserveCapacity(lists.count)
     for list in lists { results.append(build(list, &diagram, otherwise)) }
+    if isListing { return otherwise }
     return diagram.parted(field, starts, results)
   }
 

@@ -26,9 +26,12 @@ package struct PacketDifference: Sendable {
     package var place: String
     package var before: String
     package var after: String
-    /// Nil: the policy of a chain decides.
+    /// Those that decide about the example. Nil: the policy of a chain does.
     package var oldRule: RuleReference?
     package var newRule: RuleReference?
+    /// How many other rules decide about some of the packets.
+    package var otherOldRules = 0
+    package var otherNewRules = 0
     /// An irredundant cover, in the words of the language; empty text: all packets.
     package var regions: [String]
     /// Whether `regions` are all.
@@ -53,8 +56,10 @@ package struct PacketDifference: Sendable {
   /// Flow-opening ones first, then by direction, place and rules.
   package var changes: [Change] = []
   package var unknown: [Unknown] = []
+  /// How many rules of each side that nobody can read are met by some packet.
+  package var unreadRulesMet = (old: 0, new: 0)
 
-  /// Regions of one change that are written out.
+  /// Regions of one change that are written out; where there are many changes, fewer.
   package static let regionLimit = 64
 
   /// - Parameter listsInFull: else regions have the first few elements of a long list.
@@ -63,6 +68,7 @@ package struct PacketDifference: Sendable {
     run.compare()
     changes = run.sortedChanges
     unknown = run.unknown
+    unreadRulesMet = run.unreadRulesMet
   }
 }
 
@@ -74,17 +80,14 @@ private struct DifferenceRun {
   private let new: HostPolicy
   private let listsInFull: Bool
   private let budget: Int
+  /// Pairs of rules that are told one by one in one place.
+  private static let pairLimit = 256
+  /// Regions of all changes of one place; each has some.
+  private static let cubeLimit = 2048
   var unknown: [PacketDifference.Unknown] = []
-  private var found: [Key: Found] = [:]
-
-  private struct Key: Hashable {
-    var place: String
-    var direction: PacketDifference.Direction
-    var before: String
-    var after: String
-    var oldRule: String?
-    var newRule: String?
-  }
+  /// Labels of rules that packets meet and nobody can read.
+  private var unreadLabels: Set<UInt32> = []
+  private var found: [ChangeKey: Found] = [:]
 
   /// By family, because their addresses are others.
   private struct Found {
@@ -112,30 +115,41 @@ private struct DifferenceRun {
     let places = places()
     let changedRules = ChangedRules.labels(old.firewall, new.firewall)
     for family in [Families.ipv4, .ipv6] {
-      let meaning = Meaning(
-        family, [old.firewall, new.firewall], regions: [], isLabelled: false, comparesLimiters: true,
-        budget: budget)
-      var changed: [(place: Place, packets: Diagram.Reference)] = []
-      let scope = changedRules.map { meaning.restrict(to: $0) } ?? Diagram.isTrue
-      for place in places {
-        tellUnreadable(place, meaning)
-        let differing = differing(place, meaning)
-        let packets = meaning.diagram.and(scope, differing)
-        if meaning.diagram.isExhausted { break }
-        if packets != Diagram.isFalse { changed.append((place, packets)) }
-      }
-      if !meaning.diagram.isExhausted, !changed.isEmpty {
-        var all = Diagram.isFalse
-        for (_, packets) in changed { all = meaning.diagram.or(all, packets) }
-        meaning.label(within: all)
-        for (place, packets) in changed { explain(place, packets, meaning) }
-      }
-      if meaning.diagram.isExhausted {
-        unknown.append(
-          PacketDifference.Unknown(
-            place: family == .ipv4 ? "ipv4" : "ipv6", reason: "it takes more than \(budget) nodes"))
+      self = Attempt.first(budget: budget) { [self] attempt in
+        var run = self
+        let isExhausted = run.compare(family, places, changedRules, attempt)
+        return (run, isExhausted)
       }
     }
+  }
+
+  /// - Returns: whether nodes ran out.
+  private mutating func compare(
+    _ family: Families, _ places: [Place], _ changedRules: Set<UInt32>?, _ attempt: Attempt
+  ) -> Bool {
+    let meaning = Meaning(
+      family, [old.firewall, new.firewall], regions: [], isLabelled: false, comparesLimiters: true,
+      attempt: attempt)
+    var changed: [(place: Place, packets: Diagram.Reference)] = []
+    let scope = changedRules.map { meaning.restrict(to: $0) } ?? Diagram.isTrue
+    for place in places {
+      tellUnreadable(place, meaning)
+      let differing = differing(place, meaning)
+      let packets = meaning.diagram.and(scope, differing)
+      if meaning.diagram.isExhausted { break }
+      if packets != Diagram.isFalse { changed.append((place, packets)) }
+    }
+    if !meaning.diagram.isExhausted, !changed.isEmpty {
+      var all = Diagram.isFalse
+      for (_, packets) in changed { all = meaning.diagram.or(all, packets) }
+      meaning.label(within: all)
+      for (place, packets) in changed { explain(place, packets, meaning) }
+    }
+    guard meaning.diagram.isExhausted else { return false }
+    unknown.append(
+      PacketDifference.Unknown(
+        place: family == .ipv4 ? "ipv4" : "ipv6", reason: "it takes more than \(budget) nodes"))
+    return true
   }
 
   // MARK: Places
@@ -216,6 +230,7 @@ private struct DifferenceRun {
         return number
       }
     }
+    unreadLabels.formUnion(labels)
     for label in labels.sorted() {
       let rule = meaning.rules[Int(label)]
       let told = PacketDifference.Unknown(place: place.name, reason: "\(rule.id): \(rule.unreadable ?? "")")
@@ -225,57 +240,103 @@ private struct DifferenceRun {
     }
   }
 
+  var unreadRulesMet: (old: Int, new: Int) {
+    // Those of the new side stand behind those of the old one; what was one rule may be several.
+    let count = old.firewall?.ruleCount ?? 0
+    let rules = [old, new].map { $0.firewall?.rules ?? [] }
+    func met(_ side: Int) -> Int {
+      let start = side == 0 ? 1 : 1 + count
+      let own = unreadLabels.filter { side == 0 ? $0 <= count : $0 > count }
+      return Set(own.map { rules[side][Int($0) - start].id }).count
+    }
+    return (met(0), met(1))
+  }
+
   private mutating func explain(_ place: Place, _ packets: Diagram.Reference, _ meaning: Meaning) {
     let before = meaning.path(0, place.old, keepsAlterations: true)
     let after = meaning.path(1, place.new, keepsAlterations: true)
     var comparer = OutcomeComparer(meaning)
-    var kinds: [Key: Int] = [:]
-    var list: [(key: Key, rules: (UInt32, UInt32))] = []
+    var kinds: [ChangeKey: Int] = [:]
+    var list: [ChangePair] = []
     let groups = meaning.diagram.combine(before, after, meaning.diagram.newOperation()) { table, old, new in
       guard let direction = comparer.verdict(old, new, table) else { return OutcomeTable.impossible }
       let labels = (comparer.label(old, table), comparer.label(new, table))
-      let key = Key(
+      let key = ChangeKey(
         place: place.name, direction: direction, before: comparer.text(old, table),
         after: comparer.text(new, table), oldRule: "\(labels.0)", newRule: "\(labels.1)")
       let number = kinds[key] ?? list.count
       if number == list.count {
         kinds[key] = number
-        list.append((key, labels))
+        list.append(ChangePair(key: key, rules: labels))
       }
       return table.intern(OutcomeTable.Outcome(kind: .miss, detail: UInt32(number)))
     }
+    let pairs = list
     let inside = meaning.diagram.choose(packets, groups, Diagram.impossible)
+    var merged = inside
+    var others = list.map { _ in (old: 0, new: 0) }
+    // Labels are those of one family's meaning; ids are the same in both.
+    func id(_ label: UInt32) -> String? { label == 0 ? nil : meaning.rules[Int(label)].id }
+    for index in list.indices {
+      (list[index].key.oldRule, list[index].key.newRule) = (
+        id(pairs[index].rules.0), id(pairs[index].rules.1)
+      )
+    }
+    for form in MergedKinds.Form.allCases where list.count > Self.pairLimit {
+      let kinds = MergedKinds(pairs, form, id)
+      list = kinds.list
+      others = kinds.others
+      merged = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
+        guard table[outcome].kind == .miss else { return outcome }
+        return table.intern(
+          OutcomeTable.Outcome(kind: .miss, detail: kinds.numbers[Int(table[outcome].detail)]))
+      }
+    }
+    let limit = min(PacketDifference.regionLimit, max(Self.cubeLimit / max(list.count, 1), 8))
     let text = RegionText(meaning, old.addressSets + new.addressSets, listsInFull: listsInFull)
     let real = meaning.diagram.realSenders()
-    for (number, entry) in list.enumerated() {
-      let every = meaning.diagram.map(inside, meaning.diagram.newOperation()) { table, outcome in
-        table[outcome].kind == .miss && table[outcome].detail == UInt32(number)
-          ? OutcomeTable.isTrue : OutcomeTable.isFalse
-      }
+    for (number, every) in regions(of: merged, 0..<list.count, meaning).enumerated() {
       let region = meaning.diagram.and(every, real)
       guard let box = meaning.representative(of: region) else { continue }
       let (cubes, isComplete) = meaning.diagram.cover(
-        of: region, among: real, limit: PacketDifference.regionLimit)
+        of: region, among: real, limit: limit)
+      // Of several pairs the one that decides about the example.
+      let pair = meaning.diagram.outcomes[meaning.outcome(of: box, on: inside)].detail
       add(
-        entry.key, entry.rules, place, box, cubes.map(text.text), isComplete: isComplete, meaning)
+        list[number].key, pairs[Int(pair)].rules, others[number], place, box, cubes.map(text.text),
+        isComplete: isComplete, meaning)
+    }
+  }
+
+  /// The packets of each kind, truth values: by halves, so that a diagram of all is gone through a few times only.
+  private func regions(
+    of groups: Diagram.Reference, _ kinds: Range<Int>, _ meaning: Meaning
+  ) -> [Diagram.Reference] {
+    func part(_ kinds: Range<Int>, _ one: UInt32?) -> Diagram.Reference {
+      meaning.diagram.map(groups, meaning.diagram.newOperation()) { table, number in
+        let isInside = table[number].kind == .miss && kinds.contains(Int(table[number].detail))
+        return isInside ? one ?? number : one == nil ? OutcomeTable.impossible : OutcomeTable.isFalse
+      }
+    }
+    guard kinds.count > 1 else { return kinds.isEmpty ? [] : [part(kinds, OutcomeTable.isTrue)] }
+    let middle = kinds.lowerBound + kinds.count / 2
+    return [kinds.lowerBound..<middle, middle..<kinds.upperBound].flatMap { half in
+      regions(of: part(half, nil), half, meaning)
     }
   }
 
   private mutating func add(
-    _ key: Key, _ labels: (UInt32, UInt32), _ place: Place, _ box: PacketBox, _ regions: [String],
-    isComplete: Bool, _ meaning: Meaning
+    _ key: ChangeKey, _ labels: (UInt32, UInt32), _ others: (old: Int, new: Int), _ place: Place,
+    _ box: PacketBox,
+    _ regions: [String], isComplete: Bool, _ meaning: Meaning
   ) {
     func reference(_ label: UInt32) -> PacketDifference.RuleReference? {
       guard label != 0 else { return nil }
       let rule = meaning.rules[Int(label)]
       return PacketDifference.RuleReference(id: rule.id, text: rule.text, span: rule.span)
     }
-    // Labels are those of one family's meaning; ids are the same in both.
-    var key = key
     let witness = Witness(from: box, hook: place.hook)
     let (oldRule, newRule) = (reference(labels.0), reference(labels.1))
-    key.oldRule = oldRule?.id
-    key.newRule = newRule?.id
     let opensFlows = [3, 4].contains { box[.state].contains($0) }
     let directions = PacketDifference.Direction.allCases
     let order = [
@@ -288,8 +349,8 @@ private struct DifferenceRun {
         order: order,
         change: Change(
           direction: key.direction, place: key.place, before: key.before, after: key.after, oldRule: oldRule,
-          newRule: newRule, regions: [], isComplete: true,
-          witness: witness.text, sample: witness.sample, opensFlows: opensFlows))
+          newRule: newRule, otherOldRules: others.old, otherNewRules: others.new, regions: [],
+          isComplete: true, witness: witness.text, sample: witness.sample, opensFlows: opensFlows))
     if opensFlows, !entry.change.opensFlows {
       entry.change.opensFlows = true
       entry.change.witness = witness.text

@@ -31,7 +31,7 @@ struct Comparison {
   static let baseSide = 0
   static let policySide = 1
 
-  init(policy: HostPolicy, base: HostPolicy) {
+  init(policy: HostPolicy, base: HostPolicy, _ attempt: Attempt) {
     self.policy = policy
     self.base = base
     var boxes: [[PacketBox]] = []
@@ -55,8 +55,8 @@ struct Comparison {
     self.places = places
     self.boxes = boxes
     let firewalls = [base.firewall, policy.firewall]
-    ipv4 = Meaning(.ipv4, firewalls, regions: boxes, isLabelled: true)
-    ipv6 = Meaning(.ipv6, firewalls, regions: boxes, isLabelled: true)
+    ipv4 = Meaning(.ipv4, firewalls, regions: boxes, isLabelled: true, attempt: attempt)
+    ipv6 = Meaning(.ipv6, firewalls, regions: boxes, isLabelled: true, attempt: attempt)
   }
 
   // MARK: Both families

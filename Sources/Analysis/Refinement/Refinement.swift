@@ -13,18 +13,23 @@ package enum Refinement {
   package static func check(
     _ policy: inout HostPolicy, from base: HostPolicy, diagnostics: inout DiagnosticList
   ) {
-    var comparison = Comparison(policy: policy, base: base)
-    comparison.compareUntracking(&diagnostics)
-    comparison.compareSetWriters(&diagnostics)
-    if base.isTranslating || policy.isTranslating {
-      comparison.compareTranslations(&diagnostics)
-      comparison.compareChains(&diagnostics)
-    } else {
-      for hook in [Hook.input, .forward, .output] { comparison.comparePath(hook, &diagnostics) }
+    let compared = Attempt.first { [policy] attempt in
+      var comparison = Comparison(policy: policy, base: base, attempt)
+      var findings = DiagnosticList()
+      comparison.compareUntracking(&findings)
+      comparison.compareSetWriters(&findings)
+      if base.isTranslating || policy.isTranslating {
+        comparison.compareTranslations(&findings)
+        comparison.compareChains(&findings)
+      } else {
+        for hook in [Hook.input, .forward, .output] { comparison.comparePath(hook, &findings) }
+      }
+      comparison.compareClosedStage(&findings)
+      comparison.compareDelegations(&findings)
+      return ((policy: comparison.policy, findings: findings), comparison.isExhausted)
     }
-    comparison.compareClosedStage(&diagnostics)
-    comparison.compareDelegations(&diagnostics)
-    policy = comparison.policy
+    policy = compared.policy
+    for finding in compared.findings.all { diagnostics.report(finding) }
     guard !diagnostics.hasErrors else { return }
     for exception in policy.exceptions where exception.loosened.isEmpty {
       guard case .packets = exception.target else { continue }
@@ -43,9 +48,13 @@ package enum Refinement {
     guard let firewall = policy.firewall else { return }
     var met: Set<String> = []
     for family in [Families.ipv4, .ipv6] {
-      let meaning = Meaning(family, [firewall], regions: [], isLabelled: false)
-      guard let labels = meaning.rulesMet(0) else { return }
-      for label in labels { met.insert(meaning.rules[Int(label)].id) }
+      let ids: Set<String>? = Attempt.first { attempt in
+        let meaning = Meaning(family, [firewall], regions: [], isLabelled: false, attempt: attempt)
+        guard let labels = meaning.rulesMet(0) else { return (nil, true) }
+        return (Set(labels.map { meaning.rules[Int($0)].id }), false)
+      }
+      guard let ids else { return }
+      met.formUnion(ids)
     }
     // Of an item that stands for several rules, one is enough.
     var items: Set<String> = []

@@ -1,0 +1,74 @@
+import PolicyModel
+
+/// Base chains one behind the other.
+extension Meaning {
+  /// One chain of a path.
+  enum Step: Hashable {
+    /// In the policy's list of base chains.
+    case chain(Int)
+    /// Translation without rules: of what other hooks have translated.
+    case translation(Hook)
+  }
+
+  /// Where packets go whose destination was translated, beside the path of those that were not.
+  struct Elsewhere {
+    /// Steps of the path before the routing decision.
+    var after: Int
+    var steps: [Step]
+  }
+
+  /// What becomes of a packet on a path of base chains.
+  func path(
+    _ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil, keepsAlterations: Bool = false
+  ) -> Diagram.Reference {
+    guard let elsewhere else {
+      let path = composed(policy, steps[...])
+      return keepsAlterations ? path : withoutAlterations(path)
+    }
+    let before = composed(policy, steps[..<elsewhere.after])
+    let onPath = diagram.compose(before, composed(policy, steps[elsewhere.after...]), .accept)
+    let isElsewhere = mayBeElsewhere(before)
+    guard isElsewhere != Diagram.isFalse else { return withoutAlterations(onPath) }
+    let other = diagram.compose(before, composed(policy, elsewhere.steps[...]), .accept)
+    let both = diagram.branch(Oracle.unknown, withoutAlterations(onPath), withoutAlterations(other))
+    return diagram.choose(isElsewhere, both, withoutAlterations(onPath))
+  }
+
+  /// From the last chain to the first: what a translation writes is one value for all that follows.
+  private func composed(_ policy: Int, _ steps: ArraySlice<Step>) -> Diagram.Reference {
+    var result: Diagram.Reference?
+    for step in steps.reversed() {
+      let chain = chain(policy, step)
+      result = result.map { diagram.compose(chain, $0, .accept) } ?? chain
+    }
+    return result ?? diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+  }
+
+  private func mayBeElsewhere(_ a: Diagram.Reference) -> Diagram.Reference {
+    func holds(_ table: OutcomeTable, _ number: UInt32) -> Bool {
+      let outcome = table[number]
+      return switch outcome.kind {
+      case .branch: holds(table, outcome.first) || holds(table, outcome.second)
+      case .accept: table.alterations[Int(outcome.detail)].mayBeElsewhere
+      default: false
+      }
+    }
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
+    }
+  }
+
+  /// Behind the last chain it does not matter what a packet has become.
+  func withoutAlterations(_ a: Diagram.Reference) -> Diagram.Reference {
+    // The first alteration is none.
+    guard diagram.outcomes.alterations.count > 1 else { return a }
+    var memo: [UInt32: UInt32] = [:]
+    return diagram.map(a, diagram.newOperation()) { table, number in
+      table.map(number, &memo) { _, outcome in
+        var outcome = outcome
+        if outcome.kind == .accept { outcome.detail = 0 }
+        return outcome
+      }
+    }
+  }
+}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lists
 import rules
-from compile import LOCKDOWN
+from compile import LOCKDOWN, ROOT
 from timing import checked, paired, run
 
 # Of check, beside compile, which writes all outputs and does not lint.
@@ -16,6 +16,9 @@ EDIT_LIMITS = {10_000: (0.3, 250), 100_000: (5, 1536)}
 REWRITTEN_LIMITS = {10_000: 1}
 # One of a million IPv6 prefixes is another.
 LIST_LIMIT = 4
+# Real rules of a router, four months apart.
+CAMPUS = ROOT / "Tests/kernel/campus"
+CAMPUS_LIMIT = 2
 
 
 def edited(policy: str) -> str:
@@ -84,4 +87,6 @@ def rows() -> list[dict]:
                     REWRITTEN_LIMITS[count], rounds)
         row("`lockdown diff`, a list of 1,000,000 IPv6 prefixes, one of them changed",
             [LOCKDOWN, "diff", *write_lists(root)], 1, LIST_LIMIT, 3)
+        row("`lockdown diff`, 432 and 417 rules of a campus router, as iptables-save writes them",
+            [LOCKDOWN, "diff", str(CAMPUS / "may.rules"), str(CAMPUS / "september.rules")], 1, CAMPUS_LIMIT, 9)
     return result

@@ -143,7 +143,10 @@ extension ConditionLift {
   mutating func transportProtocols(_ values: IntervalSet<UInt128>, _ isNegated: Bool)
     throws(LiftError)
   {
-    var listed = (UInt8.min...UInt8.max).filter { values.contains(UInt128($0)) }
+    var listed: [UInt8] = []
+    for range in values.ranges where range.lower <= UInt8.max {
+      listed += UInt8(range.lower)...UInt8(min(range.upper, UInt128(UInt8.max)))
+    }
     if isNegated {
       // Every packet of IPv4 has a protocol.
       guard families != .ipv4 else { return matches.append(Match(.protocols(listed), isNegated: true)) }

@@ -48,8 +48,8 @@ struct LoadedField: Equatable {
 
 /// The registers of one rule, in words of 4 bytes.
 struct Registers {
-  /// By first word.
-  private var contents: [Int: (content: RegisterContent, words: Int)] = [:]
+  /// A few, each with its first word and how many it has.
+  private var contents: [(word: Int, words: Int, content: RegisterContent)] = []
 
   // Registers 1–4 are 16 bytes, 8–23 are 4 (linux/netfilter/nf_tables.h); 0 takes a verdict.
   static func word(_ register: UInt32) -> Int {
@@ -58,13 +58,15 @@ struct Registers {
 
   private static func words(_ bytes: Int) -> Int { max(1, (bytes + 3) / 4) }
 
-  subscript(_ register: UInt32) -> RegisterContent? { contents[Self.word(register)]?.content }
+  subscript(_ register: UInt32) -> RegisterContent? { content(Self.word(register)) }
+
+  private func content(_ word: Int) -> RegisterContent? { contents.first { $0.word == word }?.content }
 
   /// What was there before, in whole or in part, is gone.
   mutating func store(_ content: RegisterContent, bytes: Int, _ register: UInt32) {
     let (word, words) = (Self.word(register), Self.words(bytes))
-    contents = contents.filter { $0.key >= word + words || $0.key + $0.value.words <= word }
-    contents[word] = (content, words)
+    contents.removeAll { $0.word < word + words && $0.word + $0.words > word }
+    contents.append((word, words, content))
   }
 
   /// The fields that a key of so many bytes is made of.
@@ -73,7 +75,7 @@ struct Registers {
     var word = Self.word(register)
     var left = length
     while left > 0 {
-      guard case .field(let field)? = contents[word]?.content else {
+      guard case .field(let field)? = content(word) else {
         throw LiftError("a look-up of what no expression has loaded")
       }
       fields.append(field)

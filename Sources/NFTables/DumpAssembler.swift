@@ -152,8 +152,9 @@ struct DumpAssembler {
     table.sets.sort { ($0.name ?? "").utf8.lexicographicallyPrecedes(($1.name ?? "").utf8) }
     var indices: [String: Int] = [:]
     for (index, chain) in table.chains.enumerated() { indices[chain.name] = index }
+    var known = KnownExpressions()
     for rule in pending.rules {
-      let decoded = try decode(rule, sets: pending.sets)
+      let decoded = try decode(rule, sets: pending.sets, &known)
       guard let index = indices[decoded.chain] else {
         throw .malformed(what: "rule of an unknown chain", offset: 0)
       }
@@ -172,25 +173,31 @@ struct DumpAssembler {
     return set
   }
 
-  private static func decode(_ rule: PendingRule, sets: [SetKey: PendingSet]) throws(NFTablesError)
-    -> DumpedRule
-  {
+  private static func decode(
+    _ rule: PendingRule, sets: [SetKey: PendingSet], _ known: inout KnownExpressions
+  ) throws(NFTablesError) -> DumpedRule {
     let a = rule.attributes
     guard let chain = a.string(NFTA_RULE_CHAIN) else { throw .malformed(what: "rule", offset: 0) }
-    var programme: [(name: String, data: ArraySlice<UInt8>)] = []
+    var programme: [Item] = []
     if let list = a[NFTA_RULE_EXPRESSIONS] {
-      for item in try Attributes(list, what: "expressions").all {
+      let items = try Attributes(list, what: "expressions").all
+      programme.reserveCapacity(items.count)
+      for item in items {
+        if let expression = known[item.payload] {
+          programme.append(Item(bytes: item.payload, name: "", data: [], expression: expression))
+          continue
+        }
         let element = try Attributes(item.payload, what: "expression")
         guard let name = element.string(NFTA_EXPR_NAME) else {
           throw .malformed(what: "expression", offset: item.payload.startIndex)
         }
-        programme.append((name, element[NFTA_EXPR_DATA] ?? []))
+        programme.append(Item(bytes: item.payload, name: name, data: element[NFTA_EXPR_DATA] ?? []))
       }
     }
 
     var anonymous: [SetKey] = []
-    for (name, data) in programme where name == "lookup" {
-      let lookup = try Attributes(data, what: "look-up")
+    for item in programme where item.name == "lookup" {
+      let lookup = try Attributes(item.data, what: "look-up")
       guard let setName = lookup.string(NFTA_LOOKUP_SET) else { continue }
       let key = SetKey(name: setName, id: lookup.uint32(NFTA_LOOKUP_SET_ID), in: sets)
       if sets[key]?.isAnonymous == true, !anonymous.contains(key) { anonymous.append(key) }
@@ -199,14 +206,52 @@ struct DumpAssembler {
       let key = SetKey(name: name, id: id, in: sets)
       return anonymous.firstIndex(of: key).map { .anonymous($0) } ?? .named(name)
     }
-    let expressions = try programme.map { (item) throws(NFTablesError) in
-      try decoder.decode(name: item.name, data: item.data)
+    var expressions: [Expression] = []
+    expressions.reserveCapacity(programme.count)
+    for item in programme {
+      if let expression = item.expression {
+        expressions.append(expression)
+        continue
+      }
+      let expression = try decoder.decode(name: item.name, data: item.data)
+      // Which set a name stands for is another thing in another rule.
+      if item.name != "lookup" { known.add(expression, item.bytes) }
+      expressions.append(expression)
     }
     let userdata = a[NFTA_RULE_USERDATA].flatMap { Userdata.read($0) }
     return DumpedRule(
       chain: chain, handle: a.uint64(NFTA_RULE_HANDLE) ?? 0, source: rule.source, comment: userdata?.comment,
       label: userdata?.label ?? [], anonymousSets: anonymous.compactMap { sets[$0].map(finished) },
       expressions: expressions)
+  }
+}
+
+/// One expression of a program.
+private struct Item {
+  var bytes: ArraySlice<UInt8>
+  var name: String
+  var data: ArraySlice<UInt8>
+  /// Nil: it is still to be read.
+  var expression: Expression?
+}
+
+/// Expressions that were read before, by their bytes: most of a rule's stand in the rules around it too.
+private struct KnownExpressions {
+  private var slots = [(bytes: ArraySlice<UInt8>, expression: Expression)?](repeating: nil, count: 256)
+
+  subscript(_ bytes: ArraySlice<UInt8>) -> Expression? {
+    guard let known = slots[slot(of: bytes)], known.bytes == bytes else { return nil }
+    return known.expression
+  }
+
+  mutating func add(_ expression: Expression, _ bytes: ArraySlice<UInt8>) {
+    slots[slot(of: bytes)] = (bytes, expression)
+  }
+
+  private func slot(of bytes: ArraySlice<UInt8>) -> Int {
+    var hash: UInt64 = 0
+    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x9e37_79b9_7f4a_7c15 }
+    return Int(truncatingIfNeeded: hash >> 56)
   }
 }
 

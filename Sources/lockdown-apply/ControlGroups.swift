@@ -28,6 +28,8 @@ extension FirewallStage {
   mutating func fillGroups(_ options: Options, _ report: FirewallReport) throws(NetlinkSocket.Failure)
     -> FirewallOutcome?
   {
+    // Each question to the kernel counts at boot.
+    if wanted.reader.late.isEmpty { return nil }
     for _ in 0...Self.maximumRounds {
       let before = try socket.generation()
       var batch = Batch()

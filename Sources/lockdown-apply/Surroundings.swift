@@ -7,8 +7,8 @@ struct Surroundings {
   /// The network namespace is the one of process 1. Keys of the whole host are written only there: who runs
   /// this in another one means that one.
   ///
-  /// Looked up at each call: links of /proc cost more than the other questions together.
-  var isInHostNetwork: Bool { Self.isSameNamespace("net") }
+  /// Looked up once: links of /proc cost more than the other questions together.
+  let isInHostNetwork: Bool
   /// Neither in a user namespace nor in another network namespace than process 1: what belongs to the whole host is
   /// meant.
   var isHost: Bool { !isInUserNamespace && isInHostNetwork }
@@ -23,6 +23,7 @@ struct Surroundings {
     let map = SmallFile.read("/proc/self/uid_map", limit: 128)
     if let map { isInUserNamespace = !Self.isWholeMap(map) } else { isInUserNamespace = false }
     capabilities = lockdown_capabilities()
+    isInHostNetwork = Self.isSameNamespace("net")
   }
 
   var mayWriteFirewall: Bool { capabilities & Self.netAdmin != 0 }

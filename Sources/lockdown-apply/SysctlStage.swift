@@ -4,7 +4,7 @@ import CLinux
 final class SysctlStage {
   private let reader: BundleReader
   private let surroundings: Surroundings
-  private lazy var isInHostNetwork = surroundings.isInHostNetwork
+  private var isInHostNetwork: Bool { surroundings.isInHostNetwork }
   private(set) var keys: [Item] = []
   /// A key was refused, or read back otherwise: then this run's writes are taken back.
   private(set) var hasFailed = false

@@ -4,7 +4,6 @@ import CLinux
 final class SysctlStage {
   private let reader: BundleReader
   private let surroundings: Surroundings
-  private var isInHostNetwork: Bool { surroundings.isInHostNetwork }
   private(set) var keys: [Item] = []
   /// A key was refused, or read back otherwise: then this run's writes are taken back.
   private(set) var hasFailed = false
@@ -153,7 +152,7 @@ final class SysctlStage {
 
   /// Whether a key that differs may be written at all.
   private func probe(_ index: Int, _ path: [UInt8]) {
-    if !setting(index).isNamespaced, surroundings.isInUserNamespace || !isInHostNetwork {
+    if !setting(index).isNamespaced, !surroundings.isHost {
       keys[index].result = .outOfReach
       return
     }

@@ -65,6 +65,11 @@ let embeddedLink: [LinkerSetting] = [
     "-no-static-stdlib", "-enable-experimental-feature", "Embedded", "-use-ld=lld",
     "-Xclang-linker", "-nostdlib", "-Xclang-linker", "-nostartfiles", "-Xclang-linker", "-static",
     "-Xlinker", "--gc-sections", "-Xlinker", "--icf=all", "-Xlinker", "-s",
+    // Size, where the linker makes the code: blocks stay as they lie, spills and loops are not tuned for speed, and
+    // what ends alike is one.
+    "-Xlinker", "-mllvm", "-Xlinker", "-disable-block-placement",
+    "-Xlinker", "-mllvm", "-Xlinker", "-split-spill-mode=size",
+    "-Xlinker", "-mllvm", "-Xlinker", "-disable-lsr", "-Xlinker", "-mllvm", "-Xlinker", "-tail-merge-size=1",
     // Enumerations come with a hash that nobody calls; its seed is not in musl.
     "-Xlinker", "--defsym=arc4random_buf=abort",
     // Allocator.swift; names of the runtime cannot be declared in Swift.

@@ -21,22 +21,22 @@ struct BundleHeader {
     guard bytes.count >= BundleLayout.headerLength else {
       throw BundleError(.header, at: bytes.count, .truncated)
     }
-    var cursor = ByteCursor(bytes, magic.count..<BundleLayout.headerLength, section: .header)
-    let version: UInt16 = try cursor.integer()
+    var cursor = ByteCursor(bytes, magic.count..<BundleLayout.headerLength)
+    let version: UInt16 = cursor.integer()
     guard version == BundleLayout.version else {
       throw BundleError(.header, at: BundleLayout.versionOffset, .unknownVersion)
     }
-    let byteOrder: UInt8 = try cursor.integer()
+    let byteOrder: UInt8 = cursor.integer()
     guard byteOrder == BundleLayout.littleEndian else {
       throw BundleError(.header, at: BundleLayout.byteOrderOffset, .otherByteOrder)
     }
-    let flags: UInt8 = try cursor.integer()
-    let architecture: UInt16 = try cursor.integer()
+    flags = cursor.integer()
+    let architecture: UInt16 = cursor.integer()
     guard architecture == BundleLayout.anyArchitecture else {
       throw BundleError(.header, at: BundleLayout.architectureOffset, .otherArchitecture)
     }
-    let sectionCount: UInt16 = try cursor.integer()
-    let totalLength: UInt64 = try cursor.integer()
+    let sectionCount: UInt16 = cursor.integer()
+    let totalLength: UInt64 = cursor.integer()
     guard totalLength == UInt64(bytes.count) else {
       let reason: BundleError.Reason = totalLength > UInt64(bytes.count) ? .truncated : .trailingBytes
       throw BundleError(.header, at: BundleLayout.totalLengthOffset, reason)
@@ -48,17 +48,16 @@ struct BundleHeader {
     guard flags & ~BundleLayout.knownFlags == 0 else {
       throw BundleError(.header, at: BundleLayout.flagsOffset, .reservedNotZero)
     }
-    self.flags = flags
     guard Int(sectionCount) == BundleSection.allInFile.count else {
       throw BundleError(.header, at: BundleLayout.sectionCountOffset, .badSectionTable)
     }
-    let major: UInt16 = try cursor.integer()
-    let minor: UInt16 = try cursor.integer()
+    let major: UInt16 = cursor.integer()
+    let minor: UInt16 = cursor.integer()
     minimumKernel = KernelRelease(major: major, minor: minor)
-    let reserved: UInt32 = try cursor.integer()
+    let reserved: UInt32 = cursor.integer()
     guard reserved == 0 else { throw BundleError(.header, at: BundleLayout.reservedOffset, .reservedNotZero) }
-    policyDigest = try cursor.take(BundleLayout.digestLength)
-    _ = try cursor.take(BundleLayout.digestLength)
+    policyDigest = cursor.take(BundleLayout.digestLength)
+    _ = cursor.take(BundleLayout.digestLength)
     sections = try Self.readTable(&cursor, bytes)
   }
 
@@ -70,10 +69,10 @@ struct BundleHeader {
     var expected = BundleLayout.headerLength
     for section in BundleSection.allInFile {
       let entry = cursor.offset
-      let kind: UInt32 = try cursor.integer()
-      let count: UInt32 = try cursor.integer()
-      let offset: UInt64 = try cursor.integer()
-      let length: UInt64 = try cursor.integer()
+      let kind: UInt32 = cursor.integer()
+      let count: UInt32 = cursor.integer()
+      let offset: UInt64 = cursor.integer()
+      let length: UInt64 = cursor.integer()
       guard kind == UInt32(section.rawValue), offset == UInt64(expected) else {
         throw BundleError(.header, at: entry, .badSectionTable)
       }
@@ -102,7 +101,7 @@ struct BundleHeader {
     let field = BundleLayout.checksumOffset
     var hasher = SHA256()
     hasher.update(bytes[..<field])
-    hasher.update(repeatElement(0, count: BundleLayout.digestLength))
+    hasher.update([UInt8](repeating: 0, count: BundleLayout.digestLength))
     hasher.update(bytes[(field + BundleLayout.digestLength)...])
     return hasher.finish()
   }
@@ -114,7 +113,9 @@ struct BundleHeader {
 
   func count(of section: BundleSection) -> Int { sections[Int(section.rawValue) - 1].count }
 
-  func cursor(_ bytes: [UInt8], _ section: BundleSection) -> ByteCursor {
-    ByteCursor(bytes, range(of: section), section: section)
+  /// Goes to the start of a section; how many entries there are to read, which is none after a failure.
+  func enter(_ section: BundleSection, _ cursor: inout ByteCursor) -> Int {
+    cursor.enter(section, range(of: section))
+    return cursor.isGood ? count(of: section) : 0
   }
 }

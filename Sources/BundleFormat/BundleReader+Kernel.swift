@@ -1,92 +1,90 @@
 extension BundleReader {
-  static func readKernel(_ start: ByteCursor, count: Int, sourceCount: Int) throws(BundleError)
-    -> [KernelItem]
+  static func readKernel(_ header: BundleHeader, _ cursor: inout ByteCursor, sourceCount: Int) -> [KernelItem]
   {
-    var cursor = start
+    let count = header.enter(.kernel, &cursor)
     var list: [KernelItem] = []
     list.reserveCapacity(count)
     var last: UInt8 = 0
     for _ in 0..<count {
       let offset = cursor.offset
-      let number: UInt32 = try cursor.integer()
-      guard number <= 0xff, let kind = BundleKernelKind(rawValue: UInt8(number)),
+      guard let kind = BundleKernelKind(rawValue: cursor.kind()),
         // Each thing once, but for modules.
         kind.rawValue > last || kind.rawValue == last && kind.isModule
-      else { throw BundleError(.kernel, at: offset, .badValue) }
-      last = kind.rawValue
-      let source = try readSource(&cursor, sourceCount)
-      let length: UInt32 = try cursor.integer()
-      let text = try cursor.text(length, mayBeEmpty: true)
-      guard isGood(text, kind, cursor.bytes) else {
-        throw BundleError(.kernel, at: text.lowerBound, .badName)
+      else {
+        cursor.fail(at: offset, .badValue)
+        break
       }
-      try cursor.pad(to: 4)
+      last = kind.rawValue
+      let source = cursor.source(of: sourceCount)
+      let length: UInt32 = cursor.integer()
+      let text = cursor.text(length, mayBeEmpty: true)
+      guard cursor.isGood else { break }
+      if !isGood(text, kind, cursor.bytes) { cursor.fail(at: text.lowerBound, .badName) }
+      cursor.pad(to: 4)
       list.append(KernelItem(kind: kind, text: text, source: source))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 
   // The kernel verifies what a program does; this is about the file.
-  static func readPrograms(_ start: ByteCursor, count: Int) throws(BundleError) -> [Program] {
-    var cursor = start
+  static func readPrograms(_ header: BundleHeader, _ cursor: inout ByteCursor) -> [Program] {
+    let count = header.enter(.programs, &cursor)
     var list: [Program] = []
     list.reserveCapacity(count)
     for _ in 0..<count {
       let offset = cursor.offset
-      let number: UInt32 = try cursor.integer()
-      guard number <= 0xff, let stage = BundleProgramStage(rawValue: UInt8(number)) else {
-        throw BundleError(.programs, at: offset, .badValue)
+      guard let stage = BundleProgramStage(rawValue: cursor.kind()) else {
+        cursor.fail(at: offset, .badValue)
+        break
       }
-      let hookLength: UInt32 = try cursor.integer()
-      let length: UInt32 = try cursor.integer()
-      let hook = try cursor.text(hookLength)
+      let hookLength: UInt32 = cursor.integer()
+      let length: UInt32 = cursor.integer()
+      let hook = cursor.text(hookLength)
       // It becomes a part of a file's name.
-      for index in hook where !isLetter(cursor.bytes[index]) {
-        throw BundleError(.programs, at: index, .badName)
+      for index in hook where !isLetter(cursor.bytes[index]) { cursor.fail(at: index, .badName) }
+      cursor.pad(to: 8)
+      let instructions = cursor.take(Int(length))
+      if instructions.isEmpty || length % 8 != 0 || Int(length) > BundleLayout.maximumProgramLength {
+        cursor.fail(at: instructions.lowerBound, .badProgram)
       }
-      try cursor.pad(to: 8)
-      let instructions = try cursor.take(Int(length))
-      guard !instructions.isEmpty, length % 8 == 0, Int(length) <= BundleLayout.maximumProgramLength else {
-        throw BundleError(.programs, at: instructions.lowerBound, .badProgram)
-      }
+      guard cursor.isGood else { break }
       list.append(Program(stage: stage, hook: hook, instructions: instructions))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 
   private static func isLetter(_ byte: UInt8) -> Bool { byte >= 0x61 && byte <= 0x7a || byte == 0x5f }
 
-  static func readRelocations(_ start: ByteCursor, count: Int, _ programs: [Program]) throws(BundleError)
+  static func readRelocations(_ header: BundleHeader, _ cursor: inout ByteCursor, _ programs: [Program])
     -> [Relocation]
   {
-    var cursor = start
+    let count = header.enter(.relocations, &cursor)
     var list: [Relocation] = []
     list.reserveCapacity(count)
     for _ in 0..<count {
       let offset = cursor.offset
-      let program: UInt32 = try cursor.integer()
-      let instruction: UInt32 = try cursor.integer()
-      let number: UInt32 = try cursor.integer()
-      let length: UInt32 = try cursor.integer()
-      guard program >= 1, Int(program) <= programs.count, number <= 0xff,
-        let kind = BundleRelocationKind(rawValue: UInt8(number)),
-        Int(instruction) < programs[Int(program) - 1].instructions.count / 8,
+      let program = Int(cursor.integer() as UInt32) - 1
+      let instruction = Int(cursor.integer() as UInt32)
+      let number = cursor.kind()
+      let length: UInt32 = cursor.integer()
+      guard program >= 0, program < programs.count, let kind = BundleRelocationKind(rawValue: number),
+        instruction < programs[program].instructions.count / 8,
         (kind == .device || kind == .mountNamespace) == (length == 0)
-      else { throw BundleError(.relocations, at: offset, .badValue) }
-      if let last = list.last {
-        let before = (last.program, last.instruction)
-        guard before < (Int(program) - 1, Int(instruction)) else {
-          throw BundleError(.relocations, at: offset, .badValue)
-        }
+      else {
+        cursor.fail(at: offset, .badValue)
+        break
       }
-      let text = try cursor.text(length, mayBeEmpty: true)
-      try cursor.pad(to: 4)
-      list.append(
-        Relocation(program: Int(program) - 1, instruction: Int(instruction), kind: kind, text: text))
+      if let last = list.last, (last.program, last.instruction) >= (program, instruction) {
+        cursor.fail(at: offset, .badValue)
+      }
+      let text = cursor.text(length, mayBeEmpty: true)
+      cursor.pad(to: 4)
+      guard cursor.isGood else { break }
+      list.append(Relocation(program: program, instruction: instruction, kind: kind, text: text))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 

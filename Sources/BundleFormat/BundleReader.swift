@@ -106,227 +106,206 @@ package final class BundleReader {
     policyDigest = header.policyDigest
     checksum = header.checksum
 
-    var cursor = header.cursor(bytes, .policyName)
-    policyName = try cursor.text(UInt32(clamping: cursor.end - cursor.offset))
-    sources = try Self.readSources(header.cursor(bytes, .sources), count: header.count(of: .sources))
+    var cursor = ByteCursor(bytes, header.range(of: .policyName))
+    _ = header.enter(.policyName, &cursor)
+    policyName = cursor.text(UInt32(clamping: cursor.end - cursor.offset))
+    sources = Self.readSources(header, &cursor)
     messageBytes = header.range(of: .messages)
-    messages = try Self.readMessages(
-      header, bytes, kinds: .messageKinds, messages: .messages, sourceCount: sources.count)
-    closed = try Self.readMessages(
-      header, bytes, kinds: .closedKinds, messages: .closedMessages, sourceCount: sources.count)
-    sysctls = try Self.readSysctls(
-      header.cursor(bytes, .sysctls), count: header.count(of: .sysctls), sourceCount: sources.count)
-    mounts = try Self.readMounts(
-      header.cursor(bytes, .mounts), count: header.count(of: .mounts), sourceCount: sources.count)
-    notEnforced = try Self.readLines(
-      header.cursor(bytes, .notEnforced), count: header.count(of: .notEnforced))
+    messages = Self.readMessages(
+      header, &cursor, kinds: .messageKinds, messages: .messages, sourceCount: sources.count)
+    closed = Self.readMessages(
+      header, &cursor, kinds: .closedKinds, messages: .closedMessages, sourceCount: sources.count)
+    sysctls = Self.readSysctls(header, &cursor, sourceCount: sources.count)
+    mounts = Self.readMounts(header, &cursor, sourceCount: sources.count)
+    notEnforced = Self.readLines(header, &cursor)
     sourceMap = header.range(of: .sourceMap)
-    systemCalls = try Self.readFilter(
-      header.cursor(bytes, .systemCalls), count: header.count(of: .systemCalls))
-    late = try Self.readLate(
-      header.cursor(bytes, .late), count: header.count(of: .late), sourceCount: sources.count)
-    kernel = try Self.readKernel(
-      header.cursor(bytes, .kernel), count: header.count(of: .kernel), sourceCount: sources.count)
-    programs = try Self.readPrograms(header.cursor(bytes, .programs), count: header.count(of: .programs))
-    relocations = try Self.readRelocations(
-      header.cursor(bytes, .relocations), count: header.count(of: .relocations), programs)
+    systemCalls = Self.readFilter(header, &cursor)
+    late = Self.readLate(header, &cursor, sourceCount: sources.count)
+    kernel = Self.readKernel(header, &cursor, sourceCount: sources.count)
+    programs = Self.readPrograms(header, &cursor)
+    relocations = Self.readRelocations(header, &cursor, programs)
+    if let failure = cursor.failure { throw failure }
   }
 
-  private static func readSources(_ start: ByteCursor, count: Int) throws(BundleError) -> [Source] {
-    var cursor = start
+  private static func readSources(_ header: BundleHeader, _ cursor: inout ByteCursor) -> [Source] {
+    let count = header.enter(.sources, &cursor)
     var sources: [Source] = []
     sources.reserveCapacity(count)
     for _ in 0..<count {
-      let idLength: UInt32 = try cursor.integer()
-      let placeLength: UInt32 = try cursor.integer()
-      let id = try cursor.text(idLength)
-      let place = try cursor.text(placeLength)
-      try cursor.pad(to: 4)
+      let idLength: UInt32 = cursor.integer()
+      let placeLength: UInt32 = cursor.integer()
+      let id = cursor.text(idLength)
+      let place = cursor.text(placeLength)
+      cursor.pad(to: 4)
+      guard cursor.isGood else { break }
       sources.append(Source(id: id, place: place))
     }
-    try finish(cursor)
+    cursor.leave()
     return sources
   }
 
+  @inline(never)
   private static func readMessages(
-    _ header: BundleHeader, _ bytes: [UInt8], kinds kindSection: BundleSection,
+    _ header: BundleHeader, _ cursor: inout ByteCursor, kinds kindSection: BundleSection,
     messages section: BundleSection, sourceCount: Int
-  ) throws(BundleError) -> [Message] {
-    var kinds = header.cursor(bytes, kindSection)
-    let messages = header.cursor(bytes, section)
-    let count = header.count(of: section)
-    guard header.count(of: kindSection) == count else {
-      throw BundleError(kindSection, at: kinds.offset, .countMismatch)
+  ) -> [Message] {
+    let count = header.enter(kindSection, &cursor)
+    if header.count(of: section) != count { cursor.fail(at: cursor.offset, .countMismatch) }
+    let kinds = cursor.take(count)
+    for index in kinds where BundleMessageKind(rawValue: cursor.bytes[index]) == nil {
+      cursor.fail(at: index, .badValue)
     }
-    var check = MessageCheck(bytes, section, sourceCount: sourceCount)
-    var offset = messages.offset
+    cursor.leave()
     var list: [Message] = []
-    list.reserveCapacity(count)
-    for _ in 0..<count {
-      let kindOffset = kinds.offset
-      let number: UInt8 = try kinds.integer()
-      guard let kind = BundleMessageKind(rawValue: number) else {
-        throw BundleError(kindSection, at: kindOffset, .badValue)
-      }
-      let message = try check.check(at: offset, end: messages.end, kind: kind)
-      list.append(message)
-      offset = message.range.upperBound
+    list.reserveCapacity(header.enter(section, &cursor))
+    var check = MessageCheck(section, sourceCount: sourceCount)
+    for index in kinds {
+      guard cursor.isGood, let kind = BundleMessageKind(rawValue: cursor.bytes[index]) else { break }
+      check.take(&cursor, kind, into: &list)
     }
-    try finish(kinds)
-    guard offset == messages.end else { throw BundleError(section, at: offset, .countMismatch) }
-    try check.finish(at: offset)
+    cursor.leave()
+    check.finish(&cursor)
     return list
   }
 
-  private static func readSysctls(_ start: ByteCursor, count: Int, sourceCount: Int) throws(BundleError)
+  private static func readSysctls(_ header: BundleHeader, _ cursor: inout ByteCursor, sourceCount: Int)
     -> [Sysctl]
   {
-    var cursor = start
+    let count = header.enter(.sysctls, &cursor)
     var list: [Sysctl] = []
     list.reserveCapacity(count)
     for _ in 0..<count {
       let offset = cursor.offset
-      let number: UInt8 = try cursor.integer()
-      let flags: UInt8 = try cursor.integer()
-      let reserved: UInt16 = try cursor.integer()
+      let number: UInt8 = cursor.integer()
+      let flags: UInt8 = cursor.integer()
+      let reserved: UInt16 = cursor.integer()
       guard let strengthClass = BundleSysctlClass(rawValue: number), flags <= 1 else {
-        throw BundleError(.sysctls, at: offset, .badValue)
+        cursor.fail(at: offset, .badValue)
+        break
       }
-      guard reserved == 0 else { throw BundleError(.sysctls, at: offset + 2, .reservedNotZero) }
-      let source = try readSource(&cursor, sourceCount)
-      let pathLength: UInt32 = try cursor.integer()
-      let valueLength: UInt32 = try cursor.integer()
-      let path = try cursor.text(pathLength)
-      guard isPlainPath(cursor.bytes, path), hasWholeWildcard(cursor.bytes, path) else {
-        throw BundleError(.sysctls, at: path.lowerBound, .badPath)
+      if reserved != 0 { cursor.fail(at: offset + 2, .reservedNotZero) }
+      let source = cursor.source(of: sourceCount)
+      let pathLength: UInt32 = cursor.integer()
+      let valueLength: UInt32 = cursor.integer()
+      let path = cursor.text(pathLength)
+      guard cursor.isGood else { break }
+      if !isPlainPath(cursor.bytes, path) || !hasWholeWildcard(cursor.bytes, path) {
+        cursor.fail(at: path.lowerBound, .badPath)
       }
-      let value = try cursor.text(valueLength, mayBeEmpty: true, mayHaveTabs: true)
-      try cursor.pad(to: 4)
+      let value = cursor.text(valueLength, mayBeEmpty: true, mayHaveTabs: true)
+      cursor.pad(to: 4)
       list.append(
         Sysctl(
           path: path, value: value, strengthClass: strengthClass, isNamespaced: flags == 1, source: source))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 
-  private static func readMounts(_ start: ByteCursor, count: Int, sourceCount: Int) throws(BundleError)
+  private static func readMounts(_ header: BundleHeader, _ cursor: inout ByteCursor, sourceCount: Int)
     -> [Mount]
   {
-    var cursor = start
+    let count = header.enter(.mounts, &cursor)
     var list: [Mount] = []
     list.reserveCapacity(count)
     for _ in 0..<count {
       let offset = cursor.offset
-      let set: UInt64 = try cursor.integer()
-      let cleared: UInt64 = try cursor.integer()
-      guard (set | cleared) & ~BundleLayout.knownMountAttributes == 0, set & cleared == 0 else {
-        throw BundleError(.mounts, at: offset, .badValue)
+      let set: UInt64 = cursor.integer()
+      let cleared: UInt64 = cursor.integer()
+      if (set | cleared) & ~BundleLayout.knownMountAttributes != 0 || set & cleared != 0 {
+        cursor.fail(at: offset, .badValue)
       }
-      let source = try readSource(&cursor, sourceCount)
-      let flags: UInt32 = try cursor.integer()
-      guard flags <= 1 else { throw BundleError(.mounts, at: offset + 20, .badValue) }
-      let pathLength: UInt32 = try cursor.integer()
-      let optionsLength: UInt32 = try cursor.integer()
-      let path = try cursor.text(pathLength)
-      guard cursor.bytes[path.lowerBound] == slash,
-        path.count == 1 || isPlainPath(cursor.bytes, (path.lowerBound + 1)..<path.upperBound)
-      else { throw BundleError(.mounts, at: path.lowerBound, .badPath) }
-      let options = try cursor.text(optionsLength, mayBeEmpty: true)
-      try cursor.pad(to: 8)
+      let source = cursor.source(of: sourceCount)
+      let flags: UInt32 = cursor.integer()
+      if flags > 1 { cursor.fail(at: offset + 20, .badValue) }
+      let pathLength: UInt32 = cursor.integer()
+      let optionsLength: UInt32 = cursor.integer()
+      let path = cursor.text(pathLength)
+      guard cursor.isGood else { break }
+      if cursor.bytes[path.lowerBound] != slash
+        || path.count > 1 && !isPlainPath(cursor.bytes, (path.lowerBound + 1)..<path.upperBound)
+      {
+        cursor.fail(at: path.lowerBound, .badPath)
+      }
+      let options = cursor.text(optionsLength, mayBeEmpty: true)
+      cursor.pad(to: 8)
       list.append(
         Mount(
           path: path, options: options, attributesSet: set, attributesCleared: cleared,
           isSelfBind: flags == 1, source: source))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 
-  private static func readLines(_ start: ByteCursor, count: Int) throws(BundleError) -> [Range<Int>] {
-    var cursor = start
+  private static func readLines(_ header: BundleHeader, _ cursor: inout ByteCursor) -> [Range<Int>] {
     var list: [Range<Int>] = []
-    list.reserveCapacity(count)
-    for _ in 0..<count {
-      let length: UInt32 = try cursor.integer()
-      list.append(try cursor.text(length))
-      try cursor.pad(to: 4)
+    for _ in 0..<header.enter(.notEnforced, &cursor) {
+      let length: UInt32 = cursor.integer()
+      list.append(cursor.text(length))
+      cursor.pad(to: 4)
+      guard cursor.isGood else { break }
     }
-    try finish(cursor)
+    cursor.leave()
     return list
   }
 
-  private static func readFilter(_ start: ByteCursor, count: Int) throws(BundleError) -> Filter? {
-    var cursor = start
+  private static func readFilter(_ header: BundleHeader, _ cursor: inout ByteCursor) -> Filter? {
+    let count = header.enter(.systemCalls, &cursor)
     guard count > 0 else {
-      try finish(cursor)
+      cursor.leave()
       return nil
     }
-    guard count == 1 else { throw BundleError(.systemCalls, at: start.offset, .countMismatch) }
-    let flags: UInt32 = try cursor.integer()
+    if count != 1 { cursor.fail(at: cursor.offset, .countMismatch) }
+    let flags: UInt32 = cursor.integer()
     let scopeOffset = cursor.offset
-    let number: UInt32 = try cursor.integer()
-    guard flags & ~BundleLayout.knownFilterFlags == 0, number <= 0xff,
-      let scope = BundleFilterScope(rawValue: UInt8(number))
-    else { throw BundleError(.systemCalls, at: scopeOffset, .badValue) }
-    let length: UInt32 = try cursor.integer()
-    let program = try cursor.take(Int(length))
-    try finish(cursor)
-    try FilterCheck.check(cursor.bytes, program)
+    guard let scope = BundleFilterScope(rawValue: cursor.kind()), flags & ~BundleLayout.knownFilterFlags == 0
+    else {
+      cursor.fail(at: scopeOffset, .badValue)
+      return nil
+    }
+    let length: UInt32 = cursor.integer()
+    let program = cursor.take(Int(length))
+    cursor.leave()
+    FilterCheck.check(program, &cursor)
     return Filter(scope: scope, flags: flags, program: program)
   }
 
-  private static func readLate(_ start: ByteCursor, count: Int, sourceCount: Int) throws(BundleError)
+  private static func readLate(_ header: BundleHeader, _ cursor: inout ByteCursor, sourceCount: Int)
     -> [LateItem]
   {
-    var cursor = start
+    let count = header.enter(.late, &cursor)
     var list: [LateItem] = []
     list.reserveCapacity(count)
     for _ in 0..<count {
       let offset = cursor.offset
-      let number: UInt32 = try cursor.integer()
-      guard number <= 0xff, let kind = BundleLateKind(rawValue: UInt8(number)) else {
-        throw BundleError(.late, at: offset, .badValue)
+      guard let kind = BundleLateKind(rawValue: cursor.kind()) else {
+        cursor.fail(at: offset, .badValue)
+        break
       }
-      let source = try readSource(&cursor, sourceCount)
-      let nameLength: UInt32 = try cursor.integer()
-      let length: UInt32 = try cursor.integer()
-      let name = try cursor.text(nameLength)
-      try cursor.pad(to: 4)
-      let content = try cursor.take(Int(length))
-      var check = MessageCheck(cursor.bytes, .late, sourceCount: sourceCount)
+      let source = cursor.source(of: sourceCount)
+      let nameLength: UInt32 = cursor.integer()
+      let length: UInt32 = cursor.integer()
+      let name = cursor.text(nameLength)
+      cursor.pad(to: 4)
+      let end = cursor.offset + Int(length)
+      if end > cursor.end { cursor.fail(at: cursor.offset, .truncated) }
+      var check = MessageCheck(.late, sourceCount: sourceCount)
       var messages: [Message] = []
-      var next = content.lowerBound
-      while next < content.upperBound {
+      while cursor.isGood, cursor.offset < end {
         let first: BundleMessageKind = kind == .device ? .baseChain : .elements
-        let message = try check.check(
-          at: next, end: content.upperBound, kind: messages.isEmpty ? first : .rule)
-        messages.append(message)
-        next = message.range.upperBound
+        check.take(&cursor, messages.isEmpty ? first : .rule, upTo: end, into: &messages)
       }
-      guard kind == .device ? messages.count > 1 : messages.count == 1 else {
-        throw BundleError(.late, at: offset, .countMismatch)
-      }
-      guard kind == .device || isPlainPath(cursor.bytes, name) && endsInNumber(cursor.bytes, next) else {
-        throw BundleError(.late, at: offset, .badValue)
+      guard cursor.isGood else { break }
+      if kind == .device ? messages.count < 2 : messages.count != 1 {
+        cursor.fail(at: offset, .countMismatch)
+      } else if kind == .controlGroup, !isPlainPath(cursor.bytes, name) || !endsInNumber(cursor.bytes, end) {
+        cursor.fail(at: offset, .badValue)
       }
       list.append(LateItem(kind: kind, name: name, messages: messages, source: source))
     }
-    try finish(cursor)
+    cursor.leave()
     return list
-  }
-
-  static func readSource(_ cursor: inout ByteCursor, _ sourceCount: Int) throws(BundleError) -> UInt32 {
-    let offset = cursor.offset
-    let source: UInt32 = try cursor.integer()
-    guard source <= UInt32(clamping: sourceCount) else {
-      throw BundleError(cursor.section, at: offset, .unknownSource)
-    }
-    return source
-  }
-
-  static func finish(_ cursor: ByteCursor) throws(BundleError) {
-    guard cursor.isAtEnd else { throw BundleError(cursor.section, at: cursor.offset, .countMismatch) }
   }
 
   private static let slash: UInt8 = 0x2f

@@ -1,12 +1,13 @@
 /// What the kernel asks of a filter of system calls: bpf_check_classic() of net/core/filter.c and
 /// seccomp_check_filter() of kernel/seccomp.c, as far as our programs go.
 enum FilterCheck {
-  static func check(_ bytes: [UInt8], _ program: Range<Int>) throws(BundleError) {
+  static func check(_ program: Range<Int>, _ cursor: inout ByteCursor) {
+    let bytes = cursor.bytes
     let length = 8
     let count = program.count / length
     // BPF_MAXINSNS of linux/bpf_common.h.
     guard program.count % length == 0, count > 0, count <= 4096 else {
-      throw BundleError(.systemCalls, at: program.lowerBound, .badFilter)
+      return cursor.fail(at: program.lowerBound, .badFilter)
     }
     for index in 0..<count {
       let start = program.lowerBound + index * length
@@ -30,7 +31,7 @@ enum FilterCheck {
       case 0x06: isGood = true
       default: isGood = false
       }
-      guard isGood else { throw BundleError(.systemCalls, at: start, .badFilter) }
+      guard isGood else { return cursor.fail(at: start, .badFilter) }
     }
   }
 }

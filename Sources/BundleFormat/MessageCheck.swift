@@ -3,7 +3,6 @@
 /// The kernel is the judge of what a rule means. This check is about what a broken or hostile file could
 /// make the applier do elsewhere: other tables, other kinds of messages, other lengths.
 struct MessageCheck {
-  private let bytes: [UInt8]
   private let section: BundleSection
   private let sourceCount: Int
   private var rank: Int
@@ -29,50 +28,49 @@ struct MessageCheck {
   private static let anonymousFlag: UInt8 = 1
 
   /// - Parameter section: the messages of a whole batch, or some that come late, when the table is there.
-  init(_ bytes: [UInt8], _ section: BundleSection, sourceCount: Int) {
-    self.bytes = bytes
+  init(_ section: BundleSection, sourceCount: Int) {
     self.section = section
     rank = section == .late ? 0 : -1
     self.sourceCount = sourceCount
   }
 
-  /// Checks the next message, which begins at `offset`; its place and its attributes' names come back.
-  mutating func check(at offset: Int, end: Int, kind: BundleMessageKind) throws(BundleError)
-    -> BundleReader.Message
-  {
-    guard let header = NetlinkHeader(bytes, at: offset, end: end),
+  /// Checks the next message, which ends at `limit` at the latest, and takes it with its name.
+  @inline(never)
+  mutating func take(
+    _ cursor: inout ByteCursor, _ kind: BundleMessageKind, upTo limit: Int = .max,
+    into list: inout [BundleReader.Message]
+  ) {
+    let offset = cursor.offset
+    let bytes = cursor.bytes
+    guard let header = NetlinkHeader(bytes, at: offset, end: min(cursor.end, limit)),
       header.length >= NetlinkHeader.byteCountWithFamily, header.length % 4 == 0
-    else { throw error(offset, .badMessageFrame) }
-    let range = offset..<(offset + header.length)
-    guard header.type == Self.subsystem | UInt16(Self.type(of: kind)) else {
-      throw error(offset + 4, .badMessageType)
+    else { return cursor.fail(at: offset, .badMessageFrame) }
+    let range = cursor.take(header.length)
+    if header.type != Self.subsystem | UInt16(Self.type(of: kind)) {
+      cursor.fail(at: offset + 4, .badMessageType)
     }
-    guard header.port == 0, Self.allows(header.flags, in: kind) else {
-      throw error(offset + 6, .badMessageFlags)
+    if header.port != 0 || !Self.allows(header.flags, in: kind) {
+      cursor.fail(at: offset + 6, .badMessageFlags)
     }
-    guard header.sequence <= UInt32(clamping: sourceCount) else { throw error(offset + 8, .unknownSource) }
+    if header.sequence > UInt32(clamping: sourceCount) { cursor.fail(at: offset + 8, .unknownSource) }
     let family = offset + NetlinkHeader.byteCount
     // version and res_id of struct nfgenmsg stay 0.
-    guard bytes[family] == Self.inet, bytes[family + 1] == 0, bytes[family + 2] == 0, bytes[family + 3] == 0
-    else { throw error(family, .badMessageFamily) }
-
-    let name = try checkAttributes(
-      (offset + NetlinkHeader.byteCountWithFamily)..<range.upperBound, kind: kind)
-    try checkOrder(kind, name: name, at: offset)
-    return BundleReader.Message(
-      kind: kind, range: range, name: name, source: header.sequence)
+    if bytes[family] != Self.inet || bytes[family + 1] | bytes[family + 2] | bytes[family + 3] != 0 {
+      cursor.fail(at: family, .badMessageFamily)
+    }
+    let name = checkAttributes(
+      (offset + NetlinkHeader.byteCountWithFamily)..<range.upperBound, kind, &cursor)
+    guard cursor.isGood else { return }
+    checkOrder(kind, name, at: offset, &cursor)
+    list.append(BundleReader.Message(kind: kind, range: range, name: name, source: header.sequence))
   }
 
   /// After the last message.
-  func finish(at offset: Int) throws(BundleError) {
+  func finish(_ cursor: inout ByteCursor) {
     switch previousKind {
-    case .anonymousSet?, .anonymousElements?: throw error(offset, .badMessageOrder)
+    case .anonymousSet?, .anonymousElements?: cursor.fail(at: cursor.offset, .badMessageOrder)
     default: break
     }
-  }
-
-  private func error(_ offset: Int, _ reason: BundleError.Reason) -> BundleError {
-    BundleError(section, at: offset, reason)
   }
 
   // NFT_MSG_*, linux/netfilter/nf_tables.h.
@@ -120,82 +118,92 @@ struct MessageCheck {
     }
   }
 
-  private func checkAttributes(_ range: Range<Int>, kind: BundleMessageKind) throws(BundleError) -> Range<
-    Int
-  > {
+  /// The name; empty after a failure.
+  private func checkAttributes(_ range: Range<Int>, _ kind: BundleMessageKind, _ cursor: inout ByteCursor)
+    -> Range<Int>
+  {
+    let bytes = cursor.bytes
     let allowed = Self.allowedAttributes(in: kind)
     var seen: UInt64 = 0
-    var name: Range<Int>?
+    var name = 0..<0
     var isAnonymous = false
     var offset = range.lowerBound
     while offset < range.upperBound {
       guard let attribute = NetlinkAttribute(bytes, at: offset, end: range.upperBound) else {
-        throw error(offset, .badAttribute)
+        cursor.fail(at: offset, .badAttribute)
+        return name
       }
       guard attribute.number < 64, allowed & 1 << UInt64(attribute.number) != 0 else {
-        throw error(offset, .attributeNotAllowed)
+        cursor.fail(at: offset, .attributeNotAllowed)
+        return name
       }
       let bit: UInt64 = 1 << UInt64(attribute.number)
-      guard seen & bit == 0 else { throw error(offset, .duplicateAttribute) }
+      if seen & bit != 0 { cursor.fail(at: offset, .duplicateAttribute) }
       seen |= bit
-      if attribute.number == 1 {
-        let name = attribute.payload
-        let length = section == .closedMessages ? Self.tableName.count : 8
-        guard name.count == length + 1, bytes[name.upperBound - 1] == 0,
-          bytes[name].prefix(length).elementsEqual(Self.tableName.prefix(length))
-        else { throw error(offset, .foreignTable) }
+      if attribute.number == 1, !isOwnTable(bytes, attribute.payload) {
+        cursor.fail(at: offset, .foreignTable)
       }
-      if attribute.number == Self.nameAttribute(of: kind) {
-        name = try checkedName(attribute.payload)
-      }
+      if attribute.number == Self.nameAttribute(of: kind) { name = checkedName(attribute.payload, &cursor) }
       if attribute.number == 3, kind == .set || kind == .anonymousSet {
-        guard attribute.payload.count == 4 else { throw error(offset, .badAttribute) }
-        isAnonymous = bytes[attribute.payload.upperBound - 1] & Self.anonymousFlag != 0
+        if attribute.payload.count == 4 {
+          isAnonymous = bytes[attribute.payload.upperBound - 1] & Self.anonymousFlag != 0
+        } else {
+          cursor.fail(at: offset, .badAttribute)
+        }
       }
-      if attribute.isNested { try checkNest(attribute.payload, depth: 1) }
+      if attribute.isNested { checkNest(attribute.payload, depth: 1, &cursor) }
       for index in attribute.payload.upperBound..<attribute.next where bytes[index] != 0 {
-        throw error(index, .paddingNotZero)
+        cursor.fail(at: index, .paddingNotZero)
       }
       offset = attribute.next
     }
-    guard seen & 1 << 1 != 0, let name else { throw error(range.lowerBound, .missingAttribute) }
+    if seen & 1 << 1 == 0 || name.isEmpty {
+      cursor.fail(at: range.lowerBound, .missingAttribute)
+    }
     // NFTA_CHAIN_HOOK is what makes a base chain.
-    if kind == .baseChain, seen & 1 << 4 == 0 { throw error(range.lowerBound, .kindMismatch) }
-    if kind == .set && isAnonymous || kind == .anonymousSet && !isAnonymous {
-      throw error(range.lowerBound, .kindMismatch)
+    if kind == .baseChain && seen & 1 << 4 == 0 || kind == .set && isAnonymous
+      || kind == .anonymousSet && !isAnonymous
+    {
+      cursor.fail(at: range.lowerBound, .kindMismatch)
     }
     return name
   }
 
+  private func isOwnTable(_ bytes: [UInt8], _ name: Range<Int>) -> Bool {
+    let length = section == .closedMessages ? Self.tableName.count : 8
+    return name.count == length + 1 && bytes[name.upperBound - 1] == 0
+      && bytes[name].prefix(length).elementsEqual(Self.tableName.prefix(length))
+  }
+
   /// Every nest adds up, all the way down. A real message has seven levels at most.
-  private func checkNest(_ range: Range<Int>, depth: Int) throws(BundleError) {
-    guard depth < 16 else { throw error(range.lowerBound, .badAttribute) }
+  private func checkNest(_ range: Range<Int>, depth: Int, _ cursor: inout ByteCursor) {
+    guard depth < 16 else { return cursor.fail(at: range.lowerBound, .badAttribute) }
     var offset = range.lowerBound
     while offset < range.upperBound {
-      guard let attribute = NetlinkAttribute(bytes, at: offset, end: range.upperBound) else {
-        throw error(offset, .badAttribute)
+      guard let attribute = NetlinkAttribute(cursor.bytes, at: offset, end: range.upperBound) else {
+        return cursor.fail(at: offset, .badAttribute)
       }
-      if attribute.isNested { try checkNest(attribute.payload, depth: depth + 1) }
+      if attribute.isNested { checkNest(attribute.payload, depth: depth + 1, &cursor) }
       offset = attribute.next
     }
   }
 
   /// The name without the zero byte that ends it.
-  private func checkedName(_ payload: Range<Int>) throws(BundleError) -> Range<Int> {
+  private func checkedName(_ payload: Range<Int>, _ cursor: inout ByteCursor) -> Range<Int> {
+    let bytes = cursor.bytes
     guard payload.count >= 2, payload.count <= Self.maximumNameLength, bytes[payload.upperBound - 1] == 0
     else {
-      throw error(payload.lowerBound, .badName)
+      cursor.fail(at: payload.lowerBound, .badName)
+      return payload
     }
     let name = payload.lowerBound..<(payload.upperBound - 1)
-    for index in name where bytes[index] < 0x21 || bytes[index] > 0x7e {
-      throw error(index, .badName)
-    }
+    for index in name where bytes[index] < 0x21 || bytes[index] > 0x7e { cursor.fail(at: index, .badName) }
     return name
   }
 
-  private mutating func checkOrder(_ kind: BundleMessageKind, name: Range<Int>, at offset: Int)
-    throws(BundleError)
-  {
+  private mutating func checkOrder(
+    _ kind: BundleMessageKind, _ name: Range<Int>, at offset: Int, _ cursor: inout ByteCursor
+  ) {
     let newRank =
       switch kind {
       case .table: 0
@@ -204,16 +212,15 @@ struct MessageCheck {
       case .set, .elements: 3
       case .anonymousSet, .anonymousElements, .rule: 4
       }
-    guard newRank >= rank, (newRank == 0) == (rank == -1) else { throw error(offset, .badMessageOrder) }
+    if newRank < rank || (newRank == 0) != (rank == -1) { cursor.fail(at: offset, .badMessageOrder) }
     rank = newRank
     switch kind {
     case .set, .anonymousSet: openSet = name
     // Late, the set is there.
     case .elements where section == .late: break
     case .elements, .anonymousElements:
-      guard let openSet, bytes[openSet].elementsEqual(bytes[name]) else {
-        throw error(offset, .badMessageOrder)
-      }
+      let isOpen = openSet.map { cursor.bytes[$0].elementsEqual(cursor.bytes[name]) } ?? false
+      if !isOpen { cursor.fail(at: offset, .badMessageOrder) }
     case .table, .baseChain, .chain, .object, .rule: openSet = nil
     }
     previousKind = kind

@@ -35,6 +35,7 @@ package struct SHA256: ~Copyable {
   package mutating func update(_ bytes: ArraySlice<UInt8>) { update(bytes.span) }
 
   /// Whole blocks are read where they lie.
+  @inline(never)
   package mutating func update(_ bytes: Span<UInt8>) {
     var index = 0
     while buffered != 0, index < bytes.count {

@@ -41,8 +41,8 @@ package struct CompiledPolicy: Sendable {
   package var proofs: ProofSummary
   /// What the policy states and this version does not enforce, one line each, with the reason.
   package var notEnforced: [String]
-  /// Whether the messages to the kernel were read back and proved to mean the policy.
-  package var isReadBack: Bool
+  /// Ids of rules whose messages to the kernel nobody can tell to mean them; all others do.
+  package var untold: [String]
   /// Every output file of DESIGN §5 (`policy.bundle`, `policy.json`, …), sorted by name; without contents where these
   /// were given away as they were made.
   package var files: [OutputFile]
@@ -52,13 +52,13 @@ package struct CompiledPolicy: Sendable {
 
   package init(
     policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String],
-    isReadBack: Bool, files: [OutputFile], ruleset: Ruleset
+    untold: [String], files: [OutputFile], ruleset: Ruleset
   ) {
     self.policy = policy
     self.digest = digest
     self.proofs = proofs
     self.notEnforced = notEnforced
-    self.isReadBack = isReadBack
+    self.untold = untold
     self.files = files
     self.ruleset = ruleset
   }

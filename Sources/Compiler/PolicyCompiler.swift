@@ -106,13 +106,10 @@ package enum PolicyCompiler {
       return nil
     }
 
-    let isReadBack = policy.firewall?.ruleCount ?? 0 <= TranslationCheck.limit
     let translation = SideThread { [policy, items] in
-      isReadBack
-        ? TranslationCheck.mismatches(
-          policy, ruleset, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups, items
-        )
-        : []
+      TranslationCheck.check(
+        policy, ruleset, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups
+      ) { items.id(of: $0) }
     }
 
     // Beside what is made of the messages.
@@ -144,7 +141,8 @@ package enum PolicyCompiler {
     outputs.add("seccomp.json", SeccompText.print(policy))
     outputs.add("cmdline.txt", CommandLineText.print(policy))
     for set in canonical.largeSets { outputs.add(set.fileName, set.netset.text) }
-    if let mismatch = translation.wait().first {
+    let translated = translation.wait()
+    if let mismatch = translated.mismatch {
       let rule = mismatch.ruleID.flatMap { id in policy.firewall?.rules.first { $0.id == id } }
       diagnostics.report(
         Diagnostic(
@@ -156,8 +154,8 @@ package enum PolicyCompiler {
     text.wait()
     lint?(linting.wait())
     return CompiledPolicy(
-      policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced, isReadBack: isReadBack,
-      files: outputs.files, ruleset: ruleset)
+      policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced,
+      untold: translated.untold, files: outputs.files, ruleset: ruleset)
   }
 
   /// What the policy is as one value, and what the kernel gets, which the value names.

@@ -10,9 +10,10 @@ internal import Ruleset
 ///
 /// The messages are read back, which shares no table with the lowering. First match is a congruence: where each rule's
 /// programs do with every packet what the rule says, and stand in the rule's place, the chains mean the same. Most rules
-/// are one program of the same shape; the others are compared as decision diagrams, with something behind them that
-/// tells packets that go on from packets that leave the chain, and something in place of each chain that they lead to
-/// which may decide, change the packet, or come back.
+/// are one conjunction and a verdict, and their bytes are compared with the rule as they stand (``PlainProgram``). Others
+/// are lifted and brought to one form (``RuleShape``); and those of several programs are compared as decision diagrams,
+/// with something behind them that tells packets that go on from packets that leave the chain, and something in place
+/// of each chain that they lead to which may decide, change the packet, or come back.
 struct TranslationCheck {
   /// What went wrong, and at which rule; nil: at the firewall.
   struct Mismatch: Error, Equatable {
@@ -20,20 +21,29 @@ struct TranslationCheck {
     var reason: String
   }
 
-  /// Rules up to which a compile is checked: more would cost it more than a quarter.
-  static let limit = 2_000
+  struct Result: Equatable {
+    var mismatch: Mismatch?
+    /// Ids of rules whose programs would take diagrams that are too large.
+    var untold: [String] = []
+  }
 
-  private let policy: Firewall
-  private let kernel: Firewall
-  /// By name.
-  private let chains: [String: [Rule]]
+  let policy: Firewall
   /// The policy's chains by their names in the kernel.
-  private let written: [String: RegularChain]
+  let written: [String: RegularChain]
+  private let ruleID: (UInt32) -> String?
+  private var programs: StoredPrograms
+  private var lift: Lift.Table
+  private var plain: PlainProgram
+  /// The kernel's chains, by name.
+  private let indices: [String: Int]
+  /// Those whose programs were lifted, by name.
+  private(set) var chains: [String: [Rule]] = [:]
   /// Rules of more than one program, or of another shape.
-  private var others: [Item] = []
+  var others: [Item] = []
+  var untold: [String] = []
 
   /// A rule and what became of it.
-  private struct Item {
+  struct Item {
     var rule: Rule
     var chain: ChainForm
     var programs: [Rule]
@@ -42,7 +52,7 @@ struct TranslationCheck {
   }
 
   /// What a chain does with what comes to its end.
-  private struct ChainForm {
+  struct ChainForm {
     var hook: Hook
     var isNAT: Bool
     /// Nil: it goes back to the caller.
@@ -54,82 +64,107 @@ struct TranslationCheck {
 
   /// What is encoded for sets that have names is not read back: their elements may be millions, and are those of
   /// `ruleset`.
-  static func mismatches(
+  ///
+  /// - Parameter ruleID: the id of a rule's item by its number.
+  // A benchmark counts what is done inside of it.
+  @inline(never)
+  static func check(
     _ policy: HostPolicy, _ ruleset: Ruleset, messages: [EncodedMessage], deviceChains: [DeviceBatch],
-    controlGroups: [ControlGroupElement], _ items: ItemList
-  ) -> [Mismatch] {
-    var groups: [String: [ControlGroup]] = [:]
-    var contents: [String: ElementList] = [:]
-    let table: DumpedTable?
-    do throws(NFTablesError) {
-      for element in controlGroups {
-        guard let set = try StoredBatch.elementsSet(of: element.message.bytes) else { continue }
-        groups[set, default: []].append(ControlGroup(element.path))
-      }
-      let read = messages.filter { $0.kind != .elements } + deviceChains.flatMap(\.messages)
-      table = try StoredBatch.decode(read.map(\.bytes)).first
+    controlGroups: [ControlGroupElement], ruleID: @escaping (UInt32) -> String?
+  ) -> Result {
+    guard let firewall = policy.firewall else {
+      // The table is there all the same, for its name.
+      let isEmpty = messages.allSatisfy { $0.kind == .table || $0.kind == .object } && deviceChains.isEmpty
+      return isEmpty
+        ? Result() : Result(mismatch: Mismatch(ruleID: nil, reason: "there is a firewall that nobody wrote"))
+    }
+    do throws(Mismatch) {
+      var check = try TranslationCheck(
+        policy, firewall, ruleset,
+        messages.lazy.filter { $0.kind != .elements }.map(\.bytes)
+          + deviceChains.flatMap(\.messages).map(\.bytes), controlGroups, ruleID: ruleID)
+      try check.compareChains()
+      try check.compareOthers()
+      try check.compareSets(policy.dynamicSets)
+      return Result(untold: check.untold)
     } catch {
-      return [Mismatch(ruleID: nil, reason: "a message cannot be read: \(error)")]
-    }
-    for set in ruleset.tables.flatMap(\.sets) where set.filling == nil {
-      if let name = set.name { contents[name] = set.elements }
-    }
-    return mismatches(policy, table, controlGroups: groups.mapValues { $0.sorted() }, contents: contents) {
-      items.id(of: $0)
+      return Result(mismatch: error)
     }
   }
 
-  /// - Parameter contents: elements of sets that the table comes without.
-  static func mismatches(
-    _ policy: HostPolicy, _ table: DumpedTable?, controlGroups: [String: [ControlGroup]],
-    contents: [String: ElementList] = [:],
-    ruleID: @escaping (UInt32) -> String?
-  ) -> [Mismatch] {
-    guard let firewall = policy.firewall, let table else {
-      return policy.firewall == nil && table?.chains.isEmpty ?? true
-        ? [] : [Mismatch(ruleID: nil, reason: "there is a firewall on one side only")]
+  private init(
+    _ policy: HostPolicy, _ firewall: Firewall, _ ruleset: Ruleset, _ messages: [[UInt8]],
+    _ controlGroups: [ControlGroupElement], ruleID: @escaping (UInt32) -> String?
+  ) throws(Mismatch) {
+    self.policy = firewall
+    self.ruleID = ruleID
+    written = Dictionary(firewall.regularChains.map { (KernelName.chain($0.name), $0) }) { first, _ in first }
+    let contents = Self.contents(of: ruleset)
+    do throws(NFTablesError) {
+      programs = try StoredPrograms(messages)
+    } catch {
+      throw Mismatch(ruleID: nil, reason: "a message cannot be read: \(error)")
     }
+    plain = PlainProgram(contents)
+    indices = Dictionary(programs.table.chains.enumerated().map { ($1.name, $0) }) { first, _ in first }
+    do throws(LiftError) {
+      lift = try Lift.Table(
+        programs.table,
+        Lift(
+          at: policy.span, controlGroups: try Self.groups(controlGroups),
+          names: Self.names(policy.dynamicSets),
+          counters: Self.counters(firewall), contents: contents
+        ) { rule in
+          ruleID(rule.source).map { ($0, policy.span) }
+        })
+    } catch {
+      throw Mismatch(ruleID: nil, reason: "\(error)")
+    }
+  }
+
+  private static func contents(of ruleset: Ruleset) -> [String: ElementList] {
+    var contents: [String: ElementList] = [:]
+    for set in ruleset.tables.flatMap(\.sets) where set.filling == nil {
+      if let name = set.name { contents[name] = set.elements }
+    }
+    return contents
+  }
+
+  private static func groups(_ elements: [ControlGroupElement]) throws(LiftError) -> [String: [ControlGroup]]
+  {
+    var groups: [String: [ControlGroup]] = [:]
+    do throws(NFTablesError) {
+      for element in elements {
+        guard let set = try StoredBatch.elementsSet(of: element.message.bytes) else { continue }
+        groups[set, default: []].append(ControlGroup(element.path))
+      }
+    } catch {
+      throw LiftError("a message cannot be read: \(error)")
+    }
+    return groups.mapValues { $0.sorted() }
+  }
+
+  /// Definitions by the name of the set of one family.
+  private static func names(_ sets: [DynamicSet]) -> [String: String] {
     var names: [String: String] = [:]
-    for set in policy.dynamicSets {
+    for set in sets {
       for family in [Families.ipv4, .ipv6] { names[KernelName.set(set.name, family: family)] = set.name }
     }
+    return names
+  }
+
+  private static func counters(_ firewall: Firewall) -> [String: String] {
     var counters: [String: String] = [:]
     firewall.forEachRule { rule in
       if case .named(let name)? = rule.counter { counters[KernelName.counter(name)] = name }
     }
-    let lift = Lift(
-      at: policy.span, controlGroups: controlGroups, names: names, counters: counters, contents: contents
-    ) { rule in
-      ruleID(rule.source).map { ($0, policy.span) }
-    }
-    do throws(LiftError) {
-      let result = try lift.firewall(of: table)
-      var check = TranslationCheck(policy: firewall, kernel: result.firewall)
-      do throws(Mismatch) {
-        try check.compareSets(policy.dynamicSets, result.dynamicSets)
-        try check.compareTypes(table)
-        try check.compareChains()
-        try check.compareOthers()
-      } catch {
-        return [error]
-      }
-    } catch {
-      return [Mismatch(ruleID: nil, reason: "\(error)")]
-    }
-    return []
-  }
-
-  private init(policy: Firewall, kernel: Firewall) {
-    self.policy = policy
-    self.kernel = kernel
-    chains = Dictionary(kernel.regularChains.map { ($0.name, $0.rules) }) { first, _ in first }
-    written = Dictionary(policy.regularChains.map { (KernelName.chain($0.name), $0) }) { first, _ in first }
+    return counters
   }
 
   // MARK: Sets and chains
 
-  private func compareSets(_ policy: [DynamicSet], _ kernel: [DynamicSet]) throws(Mismatch) {
-    for set in kernel {
+  private func compareSets(_ policy: [DynamicSet]) throws(Mismatch) {
+    for set in lift.dynamicSets {
       guard let wanted = policy.first(where: { $0.name == set.name }), wanted.size == set.size,
         wanted.timeout == set.timeout, wanted.filler == set.filler,
         // Nobody asks for what is of the other family.
@@ -138,83 +173,150 @@ struct TranslationCheck {
     }
   }
 
-  /// The kernel routes a packet anew behind a chain of type route alone.
-  private func compareTypes(_ table: DumpedTable) throws(Mismatch) {
-    for chain in policy.baseChains where chain.hook == .output && !chain.isNAT {
-      let type = table.chains.first { found in
-        found.base.map { $0.hook == 3 && $0.type != .nat && $0.priority == chain.priority } ?? false
-      }?.base?.type
-      guard type == (policy.reroutes(chain) ? .route : .filter) else {
-        throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` is of another type")
-      }
-    }
-  }
-
   private mutating func compareChains() throws(Mismatch) {
-    var left = kernel.baseChains
-    func take(_ chain: BaseChain) throws(Mismatch) -> BaseChain {
-      let found = left.firstIndex {
-        $0.hook == chain.hook && $0.isNAT == chain.isNAT && $0.priority == chain.priority
-          && $0.families == .both && $0.devices == chain.devices
-      }
-      guard let found else { throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` is missing") }
-      let result = left.remove(at: found)
-      guard (result.policy == .accept) == (chain.policy == .accept) else {
-        throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` has another policy")
-      }
-      return result
-    }
+    var left = Set(programs.table.chains.indices.filter { programs.table.chains[$0].isBase })
     for chain in policy.baseChains {
-      var form = ChainForm(
+      let form = ChainForm(
         hook: chain.hook, isNAT: chain.isNAT, policy: chain.policy, isRegular: false,
         kernelPolicy: chain.policy == .accept ? .accept : .drop)
-      let rules = try take(chain).rules
-      guard !chain.devices.isEmpty else {
-        try compare(chain.rules, rules, form)
-        continue
+      if chain.devices.isEmpty {
+        try compare(chain.rules, try take(chain, device: nil, &left), form)
+      } else {
+        try compareDevices(chain, form, &left)
       }
-      // The rules stand once, and each device's chain leads to them.
-      form.kernelPolicy = nil
-      guard rules.count == 1, rules[0].isBare, case .jump(let name) = rules[0].verdict,
-        let target = chains[name]
-      else { throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` leads elsewhere") }
-      try compare(chain.rules, target, form)
     }
-    guard left.isEmpty else {
-      throw Mismatch(ruleID: nil, reason: "there is a chain `\(left[0].place)` that nobody wrote")
+    if let index = left.min() {
+      throw Mismatch(
+        ruleID: nil, reason: "there is a chain `\(programs.table.chains[index].name)` that nobody wrote")
     }
     for (name, chain) in written.sorted(by: { $0.key < $1.key }) {
-      guard let rules = chains[name] else {
+      guard let index = indices[name], !programs.table.chains[index].isBase else {
         throw Mismatch(ruleID: nil, reason: "the chain `\(chain.name)` is missing")
       }
       let form = ChainForm(hook: .input, isNAT: false, policy: chain.policy, isRegular: true)
-      try compare(chain.rules, rules, form)
+      try compare(chain.rules, index, form)
     }
+  }
+
+  /// The kernel's chain in the place of one, for the packets of a device.
+  private func take(_ chain: BaseChain, device: String?, _ left: inout Set<Int>) throws(Mismatch) -> Int {
+    // The kernel routes a packet anew behind a chain of type route alone.
+    let type: BaseHook.ChainType = chain.isNAT ? .nat : policy.reroutes(chain) ? .route : .filter
+    let found = left.filter { index in
+      guard let base = programs.table.chains[index].base else { return false }
+      return base.hook == Self.number(of: chain.hook) && base.priority == chain.priority
+        && (base.type == .nat) == chain.isNAT && base.device == device
+    }
+    guard let index = found.first, found.count == 1, let base = programs.table.chains[index].base else {
+      throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` is missing")
+    }
+    guard base.type == type else {
+      throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` is of another type")
+    }
+    guard base.accepts == (chain.policy == .accept) else {
+      throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` has another policy")
+    }
+    left.remove(index)
+    return index
+  }
+
+  // linux/netfilter.h NF_INET_*.
+  private static func number(of hook: Hook) -> UInt32 {
+    switch hook {
+    case .prerouting: 0
+    case .input: 1
+    case .forward: 2
+    case .output: 3
+    case .postrouting: 4
+    case .ingress: 5
+    }
+  }
+
+  /// The rules stand once, and each device's chain leads to them.
+  private mutating func compareDevices(
+    _ chain: BaseChain, _ form: ChainForm, _ left: inout Set<Int>
+  ) throws(Mismatch) {
+    var form = form
+    form.kernelPolicy = nil
+    var shared: String?
+    for device in chain.devices {
+      let rules = try liftedChain(try take(chain, device: device, &left))
+      guard rules.count == 1, rules[0].isBare, case .jump(let name) = rules[0].verdict, shared ?? name == name
+      else { throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` leads elsewhere") }
+      shared = name
+    }
+    guard let shared, written[shared] == nil, let index = indices[shared],
+      !programs.table.chains[index].isBase
+    else { throw Mismatch(ruleID: nil, reason: "the chain `\(chain.place)` leads elsewhere") }
+    try compare(chain.rules, index, form)
+  }
+
+  /// All rules of a chain of the kernel, lifted.
+  @discardableResult
+  mutating func liftedChain(_ index: Int) throws(Mismatch) -> [Rule] {
+    let name = programs.table.chains[index].name
+    if let known = chains[name] { return known }
+    let rules = try lifted(programs.chains[index][...], in: name)
+    chains[name] = rules
+    return rules
+  }
+
+  /// Lifts the chain if there is one; also those that the model needs and the kernel has not.
+  mutating func liftedChain(named name: String) throws(Mismatch) -> [Rule]? {
+    if let known = chains[name] { return known }
+    guard let index = indices[name], !programs.table.chains[index].isBase else { return nil }
+    return try liftedChain(index)
+  }
+
+  private mutating func lifted(
+    _ own: ArraySlice<StoredPrograms.Program>, in chain: String
+  ) throws(Mismatch) -> [Rule] {
+    var rules: [Rule] = []
+    for index in own.indices {
+      let source: DumpedRule
+      do throws(NFTablesError) {
+        source = try programs.rule(own[index])
+      } catch {
+        throw Mismatch(ruleID: ruleID(own[index].source), reason: "a message cannot be read: \(error)")
+      }
+      let made = lift.madeChains.count
+      do throws(LiftError) {
+        rules += try lift.rules(source, at: index, in: chain)
+      } catch {
+        throw Mismatch(ruleID: ruleID(own[index].source), reason: "\(error)")
+      }
+      for chain in lift.madeChains[made...] { chains[chain.name] = chain.rules }
+    }
+    return rules
   }
 
   // MARK: Rules
 
-  private mutating func compare(_ rules: [Rule], _ kernel: [Rule], _ form: ChainForm) throws(Mismatch) {
-    var programs = kernel[...]
-    for rule in rules where rule.isEnabled {
-      let own = programs.prefix { $0.id == rule.id }
-      programs = programs.dropFirst(own.count)
-      if let reason = own.lazy.compactMap(\.unreadable).first {
+  private mutating func compare(_ rules: [Rule], _ chain: Int, _ form: ChainForm) throws(Mismatch) {
+    var place = chain
+    var left = programs.chains[chain][...]
+    for index in rules.indices where rules[index].isEnabled {
+      let rule = rules[index]
+      let own = left.prefix { ruleID($0.source) == rule.id }
+      left = left.dropFirst(own.count)
+      if plain.says(rule, own, programs, endingWith: form.policy) { continue }
+      let read = try lifted(own, in: programs.table.chains[place].name)
+      if let reason = read.lazy.compactMap(\.unreadable).first {
         throw Mismatch(ruleID: rule.id, reason: reason)
       }
-      var item = Item(rule: rule, chain: form, programs: Array(own))
       // Where a rule leaves its chain, the rules behind it stand in a chain of their own.
-      if let last = own.last, last.isBare, case .goto(let name) = last.verdict, written[name] == nil,
-        programs.isEmpty, let behind = chains[name], behind.first?.id != rule.id
+      if left.isEmpty, let last = read.last, last.isBare, case .goto(let name) = last.verdict,
+        written[name] == nil, let behind = indices[name], !programs.table.chains[behind].isBase,
+        programs.chains[behind].first.map({ ruleID($0.source) }) != rule.id
       {
-        item.rest = name
-        programs = behind[...]
+        (place, left) = (behind, programs.chains[behind][...])
+        others.append(Item(rule: rule, chain: form, programs: read, rest: name))
+        continue
       }
-      if item.rest == nil, isSame(rule, own, form) { continue }
-      others.append(item)
+      if !isSame(rule, read[...], form) { others.append(Item(rule: rule, chain: form, programs: read)) }
     }
-    guard programs.isEmpty else {
-      throw Mismatch(ruleID: programs.first?.id, reason: "there is a program that no rule is of")
+    if let first = left.first {
+      throw Mismatch(ruleID: ruleID(first.source), reason: "there is a program that no rule is of")
     }
   }
 
@@ -256,170 +358,6 @@ struct TranslationCheck {
     }
     return wanted
   }
-
-  // MARK: Rules of another shape
-
-  private static let atOnce = 64
-
-  private func compareOthers() throws(Mismatch) {
-    for item in others { try compareTold(item) }
-    for start in stride(from: 0, to: others.count, by: Self.atOnce) {
-      let part = Array(others[start..<min(start + Self.atOnce, others.count)])
-      var (first, second) = (
-        Firewall(baseChains: [], span: policy.span), Firewall(baseChains: [], span: policy.span)
-      )
-      var targets: Set<String> = []
-      for (index, item) in part.enumerated() {
-        add(item, index, &first, &second, &targets)
-      }
-      for target in targets.sorted() {
-        first.regularChains.append(opaque(target))
-        second.regularChains.append(opaque(target))
-      }
-      // Where the diagrams grow too large, nothing is known.
-      guard let differing = FirewallEquivalence.differingChains(first, second) else { continue }
-      if let index = differing.min() {
-        throw Mismatch(ruleID: part[index].rule.id, reason: "its programs do something else with some packet")
-      }
-    }
-  }
-
-  /// What is counted and logged, and that each limiter is there once: two would let through twice as much.
-  private func compareTold(_ item: Item) throws(Mismatch) {
-    let all = reached(from: item).flatMap(\.rules)
-    let rule = item.rule
-    func expect(_ holds: Bool, _ reason: String) throws(Mismatch) {
-      guard holds else { throw Mismatch(ruleID: rule.id, reason: reason) }
-    }
-    // A rule that meets no packet has no program.
-    guard !all.isEmpty else { return }
-    try expect(
-      all.allSatisfy { $0.id == rule.id && $0.unreadable == nil },
-      "its programs lead to those of another rule")
-    let counters = all.compactMap(\.counter)
-    try expect(
-      counters.isEmpty == (rule.counter == nil) && counters.allSatisfy { $0 == rule.counter },
-      "its programs count otherwise")
-    let logs = all.compactMap(\.log)
-    try expect(
-      logs.isEmpty == (rule.log == nil) && logs.allSatisfy { $0 == rule.log?.normal },
-      "its programs log otherwise")
-    for family in [Families.ipv4, .ipv6] where item.programs.contains(where: { $0.families.contains(family) })
-    {
-      var updates: [PolicyModel.SetUpdate] = []
-      // Programs that no packet meets twice each fill them. A chain has those of a family that never comes to it.
-      for update in all.filter({ $0.families.contains(family) }).flatMap(\.changes.setUpdates)
-        .map({ RuleShape.normal($0, family) }) where !updates.contains(update)
-      {
-        updates.append(update)
-      }
-      try expect(
-        updates == rule.changes.setUpdates.map { RuleShape.normal($0, family) },
-        "its programs fill other sets")
-    }
-    let plain = all.count { $0.limit.map { $0.key == nil } ?? false }
-    try expect(
-      plain <= 1 && all.count { $0.quota != nil } <= 1 && (rule.log?.atMost == nil || logs.count <= 1),
-      "its programs have several limiters where it has one")
-  }
-
-  /// The chains that were made for a rule, with the programs that stand in its own chain under no name.
-  private func reached(from item: Item) -> [(name: String?, rules: [Rule])] {
-    var result: [(name: String?, rules: [Rule])] = [(nil, item.programs)]
-    var seen: Set<String> = []
-    var waiting = item.programs.flatMap(\.verdict.targets)
-    while let name = waiting.popLast() {
-      guard written[name] == nil, name != item.rest, let rules = chains[name], seen.insert(name).inserted
-      else { continue }
-      result.append((name, rules))
-      waiting += rules.flatMap(\.verdict.targets)
-    }
-    return result
-  }
-
-  private func add(
-    _ item: Item, _ index: Int, _ first: inout Firewall, _ second: inout Firewall,
-    _ targets: inout Set<String>
-  ) {
-    let form = item.chain
-    let span = policy.span
-    // What no verdict of the rule is.
-    let used = Set(item.rule.verdict.rejections)
-    let kinds = [RejectKind.noRoute, .adminProhibited, .hostUnreachable].filter { !used.contains($0) }
-    let marker = markers("behind", kinds.first ?? .noRoute)
-    func append(_ rules: [Rule], _ ending: ChainPolicy?, _ firewall: inout Firewall) {
-      if form.isRegular || ending == nil {
-        let name = "chain \(index)"
-        firewall.regularChains.append(RegularChain(name: name, rules: rules, span: span))
-        firewall.regularChains[firewall.regularChains.count - 1].policy = ending
-        let jump = Rule(id: "to \(index)", name: nil, text: "", verdict: .jump(name), span: span)
-        firewall.baseChains.append(
-          BaseChain(
-            name: "\(index)", hook: form.hook, isNAT: form.isNAT, priority: 0,
-            policy: !form.isRegular && form.policy == .accept ? .accept : .drop,
-            rules: [jump] + (form.isRegular ? markers("caller", kinds.last ?? .noRoute) : []), span: span))
-      } else {
-        firewall.baseChains.append(
-          BaseChain(
-            name: "\(index)", hook: form.hook, isNAT: form.isNAT, priority: 0, policy: ending ?? .drop,
-            rules: rules, span: span))
-      }
-    }
-    var rule = item.rule
-    rule.verdict = rule.verdict.leading { name in
-      let kernelName = KernelName.chain(name)
-      targets.insert(kernelName)
-      return "to \(kernelName)"
-    }
-    append([rule] + marker, form.policy, &first)
-    func renamed(_ rules: [Rule]) -> [Rule] {
-      rules.map { rule in
-        var rule = rule
-        rule.verdict = rule.verdict.leading { name in
-          if written[name] != nil {
-            targets.insert(name)
-            return "to \(name)"
-          }
-          return "\(index) \(name)"
-        }
-        return rule
-      }
-    }
-    for (name, rules) in reached(from: item) {
-      guard let name else {
-        append(renamed(rules) + marker, form.kernelPolicy, &second)
-        continue
-      }
-      second.regularChains.append(RegularChain(name: "\(index) \(name)", rules: renamed(rules), span: span))
-    }
-    if let rest = item.rest {
-      second.regularChains.append(RegularChain(name: "\(index) \(rest)", rules: marker, span: span))
-    }
-  }
-
-  /// What tells packets that come there from all others, and also as what they come: some are accepted so, the rest
-  /// is rejected.
-  private func markers(_ id: String, _ kind: RejectKind) -> [Rule] {
-    var accepting = Rule(id: id, name: nil, text: "", verdict: .accept, span: policy.span)
-    accepting.quota = Quota(isOver: false, bytes: 1)
-    return [accepting, Rule(id: id, name: nil, text: "", verdict: .reject(kind), span: policy.span)]
-  }
-
-  /// In place of a chain that rules lead to: it may decide, change what is asked for, and come back.
-  private func opaque(_ name: String) -> RegularChain {
-    func rule(_ id: String, _ verdict: Verdict) -> Rule {
-      var rule = Rule(id: "\(name) \(id)", name: nil, text: "", verdict: verdict, span: policy.span)
-      rule.quota = Quota(isOver: false, bytes: 1)
-      return rule
-    }
-    var changing = rule("changes", .continue)
-    changing.changes.mark = 0x5eed
-    changing.changes.connectionMark = 0x5eed
-    changing.changes.dscp = 0x2a
-    return RegularChain(
-      name: "to \(name)", rules: [rule("accepts", .accept), rule("refuses", .drop), changing],
-      span: policy.span)
-  }
 }
 
 extension Rule {
@@ -427,29 +365,5 @@ extension Rule {
   fileprivate var isBare: Bool {
     families == .both && matches.isEmpty && !isLimiting && changes.isEmpty && counter == nil && log == nil
       && unreadable == nil
-  }
-}
-
-extension Verdict {
-  fileprivate func leading(_ rename: (String) -> String) -> Verdict {
-    switch self {
-    case .jump(let name): return .jump(rename(name))
-    case .goto(let name): return .goto(rename(name))
-    case .dispatch(var map):
-      for index in map.entries.indices {
-        map.entries[index].verdict = map.entries[index].verdict.leading(rename)
-      }
-      map.otherwise = map.otherwise.leading(rename)
-      return .dispatch(map)
-    default: return self
-    }
-  }
-
-  fileprivate var rejections: [RejectKind] {
-    switch self {
-    case .reject(let kind): [kind]
-    case .dispatch(let map): map.verdicts.flatMap(\.rejections)
-    default: []
-    }
   }
 }

@@ -168,6 +168,11 @@ struct ConditionLift {
       }
       parts.append(part)
       offset += (field.length + 3) & ~3
+      // The registers behind a short field hold zeros.
+      let padding = end..<max(end, min(offset, element.lower.count, element.upper.count))
+      guard padding.allSatisfy({ element.lower[$0] == 0 && element.upper[$0] == 0 }) else {
+        throw LiftError("a key with something between its fields")
+      }
     }
     return parts
   }

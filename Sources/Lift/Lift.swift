@@ -53,9 +53,7 @@ package struct Lift {
   package func firewall(
     of table: DumpedTable, namedLike other: Firewall? = nil
   ) throws(LiftError) -> Result {
-    guard table.family == .inet else { throw LiftError("table `\(table.name)` is not of family inet") }
-    // NFT_TABLE_F_DORMANT.
-    guard table.flags & 1 == 0 else { throw LiftError("table `\(table.name)` is dormant") }
+    try Self.checkKind(of: table)
     var firewall = Firewall(baseChains: [], span: span)
     let context = context(of: table)
     try add(table, context, prefix: "", to: &firewall, namedLike: other)
@@ -124,21 +122,8 @@ package struct Lift {
     for chain in table.chains {
       var rules: [Rule] = []
       for (index, source) in chain.rules.enumerated() {
-        let place = "\(prefix)\(chain.name)#\(index + 1)"
-        let known = identify(source)
-        var lift = RuleLift(source, id: known?.id ?? place, span: known?.span ?? span, in: context)
-        do throws(LiftError) {
-          var lifted = try lift.run()
-          for index in lifted.indices {
-            lifted[index].rule.verdict = lifted[index].rule.verdict.leading(into: prefix)
-          }
-          rules += try Self.rules(lifted, place, &firewall)
-        } catch {
-          rules += lift.unread(
-            because: "rule \(index + 1) of chain `\(prefix)\(chain.name)`: \(error.reason)"
-          )
-          .flatMap(Self.expanded)
-        }
+        rules += try self.rules(
+          source, at: index, in: chain.name, context, prefix: prefix, madeChains: &firewall.regularChains)
       }
       guard chain.isBase else {
         firewall.regularChains.append(RegularChain(name: prefix + chain.name, rules: rules, span: span))
@@ -157,6 +142,28 @@ package struct Lift {
         span: span)
       lifted.families = context.families
       firewall.baseChains.append(lifted)
+    }
+  }
+
+  /// - Parameter madeChains: is given chains that the model needs for the rule, and the kernel has not.
+  private func rules(
+    _ source: DumpedRule, at index: Int, in chain: String, _ context: LiftContext, prefix: String,
+    madeChains: inout [RegularChain]
+  ) throws(LiftError) -> [Rule] {
+    let place = "\(prefix)\(chain)#\(index + 1)"
+    let known = identify(source)
+    var lift = RuleLift(source, id: known?.id ?? place, span: known?.span ?? span, in: context)
+    do throws(LiftError) {
+      var lifted = try lift.run()
+      if !prefix.isEmpty {
+        for index in lifted.indices {
+          lifted[index].rule.verdict = lifted[index].rule.verdict.leading(into: prefix)
+        }
+      }
+      return try Self.rules(lifted, place, &madeChains)
+    } catch {
+      return lift.unread(because: "rule \(index + 1) of chain `\(prefix)\(chain)`: \(error.reason)")
+        .flatMap(Self.expanded)
     }
   }
 
@@ -224,10 +231,43 @@ package struct Lift {
     return found.values.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 
+  // MARK: One rule at a time
+
+  /// One table whose rules are read where they are asked for, in the order of their chains.
+  package struct Table {
+    private let lift: Lift
+    private let context: LiftContext
+    /// What the model needs for the rules that were read, and the kernel has not.
+    package private(set) var madeChains: [RegularChain] = []
+
+    /// - Parameter table: of family inet; its rules are not looked at.
+    package init(_ table: DumpedTable, _ lift: Lift) throws(LiftError) {
+      try Lift.checkKind(of: table)
+      self.lift = lift
+      context = lift.context(of: table)
+    }
+
+    /// The rule, or several that are asked one behind the other.
+    package mutating func rules(
+      _ source: DumpedRule, at index: Int, in chain: String
+    ) throws(LiftError) -> [Rule] {
+      try lift.rules(source, at: index, in: chain, context, prefix: "", madeChains: &madeChains)
+    }
+
+    /// The sets that are filled while they are there, as the rules that were read ask them; sorted by name.
+    package var dynamicSets: [DynamicSet] { lift.dynamicSets(context) }
+  }
+
+  private static func checkKind(of table: DumpedTable) throws(LiftError) {
+    guard table.family == .inet else { throw LiftError("table `\(table.name)` is not of family inet") }
+    // NFT_TABLE_F_DORMANT.
+    guard table.flags & 1 == 0 else { throw LiftError("table `\(table.name)` is dormant") }
+  }
+
   // MARK: What one program becomes
 
   private static func rules(
-    _ lifted: [RuleLift.LiftedRule], _ place: String, _ firewall: inout Firewall
+    _ lifted: [RuleLift.LiftedRule], _ place: String, _ madeChains: inout [RegularChain]
   ) throws(LiftError) -> [Rule] {
     var rules: [Rule] = []
     for one in lifted {
@@ -239,7 +279,7 @@ package struct Lift {
         guard one.rule.changes.isEmpty else { throw LiftError("a change behind a look-up of several fields") }
         rules += expanded(one)
       } else {
-        rules += try separated(one.rule, place, &firewall)
+        rules += try separated(one.rule, place, &madeChains)
       }
     }
     return rules
@@ -247,7 +287,7 @@ package struct Lift {
 
   /// A map of verdicts stands alone in the model: its conditions become the conditions of a jump to it.
   private static func separated(
-    _ rule: Rule, _ place: String, _ firewall: inout Firewall
+    _ rule: Rule, _ place: String, _ madeChains: inout [RegularChain]
   ) throws(LiftError) -> [Rule] {
     guard case .dispatch(let map) = rule.verdict else { return [rule] }
     var plain = rule
@@ -265,7 +305,7 @@ package struct Lift {
       }
     }
     guard !leaves else { throw LiftError("a map that returns, behind conditions") }
-    firewall.regularChains.append(RegularChain(name: place, rules: [plain], span: rule.span))
+    madeChains.append(RegularChain(name: place, rules: [plain], span: rule.span))
     var jump = rule
     jump.verdict = .jump(place)
     return [jump]

@@ -9,26 +9,52 @@ struct Attributes {
     var payload: ArraySlice<UInt8>
   }
 
-  private(set) var all: [Attribute] = []
+  /// INVARIANT: whole attributes, one behind the other.
+  private let bytes: ArraySlice<UInt8>
 
   // linux/netlink.h NLA_TYPE_MASK: the two upper bits are flags.
   private static let typeMask: UInt16 = 0x3fff
   private static let headerLength = 4
 
   init(_ bytes: ArraySlice<UInt8>, what: String) throws(NFTablesError) {
-    var rest = bytes
-    while !rest.isEmpty {
-      guard rest.count >= Self.headerLength else { throw .malformed(what: what, offset: rest.startIndex) }
-      let start = rest.startIndex
-      let length = Int(HostOrder.uint16(rest))
-      guard length >= Self.headerLength, length <= rest.count else {
-        throw .malformed(what: what, offset: start)
+    var position = bytes.startIndex
+    while position < bytes.endIndex {
+      let left = bytes.endIndex - position
+      guard left >= Self.headerLength else { throw .malformed(what: what, offset: position) }
+      let length = Int(Self.uint16(bytes, position))
+      guard length >= Self.headerLength, length <= left else {
+        throw .malformed(what: what, offset: position)
       }
-      let type = HostOrder.uint16(rest.dropFirst(2)) & Self.typeMask
-      all.append(Attribute(type: type, payload: rest[(start + Self.headerLength)..<(start + length)]))
       // The last attribute may come without its padding.
-      rest = rest.dropFirst((length + 3) & ~3)
+      position += (length + 3) & ~3
     }
+    self.bytes = bytes
+  }
+
+  private static func uint16(_ bytes: ArraySlice<UInt8>, _ position: Int) -> UInt16 {
+    UInt16(littleEndian: UInt16(bytes[position]) | UInt16(bytes[position + 1]) << 8)
+  }
+
+  /// Gives each attribute's type and the place of its payload; ends where the body says that it has what it wants.
+  private func visit(_ body: (UInt16, Range<Int>) -> Bool) {
+    var position = bytes.startIndex
+    while position < bytes.endIndex {
+      let length = Int(Self.uint16(bytes, position))
+      let type = Self.uint16(bytes, position + 2) & Self.typeMask
+      guard body(type, position + Self.headerLength..<position + length) else { return }
+      position += (length + 3) & ~3
+    }
+  }
+
+  var isEmpty: Bool { bytes.isEmpty }
+
+  var all: [Attribute] {
+    var result: [Attribute] = []
+    visit { type, payload in
+      result.append(Attribute(type: type, payload: bytes[payload]))
+      return true
+    }
+    return result
   }
 
   /// The payload of the attribute; of several the last, which is the one the kernel takes.
@@ -36,8 +62,28 @@ struct Attributes {
     self[number: UInt16(truncatingIfNeeded: type.rawValue)]
   }
 
-  subscript(number type: UInt16) -> ArraySlice<UInt8>? {
-    all.last { $0.type == type }?.payload
+  subscript(number wanted: UInt16) -> ArraySlice<UInt8>? {
+    var found: Range<Int>?
+    visit { type, payload in
+      if type == wanted { found = payload }
+      return true
+    }
+    return found.map { bytes[$0] }
+  }
+
+  /// Whether every attribute is one of these, and none is there twice.
+  func holdsOnly(_ types: [some RawRepresentable<UInt32>]) -> Bool {
+    // None of nf_tables has a number of 64 or more.
+    var left: UInt64 = 0
+    for type in types { left |= 1 << UInt64(type.rawValue) }
+    var holds = true
+    visit { type, _ in
+      let bit = type < 64 ? 1 << UInt64(type) : 0 as UInt64
+      holds = left & bit != 0
+      left &= ~bit
+      return holds
+    }
+    return holds
   }
 
   /// A NUL-terminated string; without its NUL in object references, where libnftnl leaves it out.

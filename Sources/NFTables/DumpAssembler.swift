@@ -26,7 +26,12 @@ struct DumpAssembler {
     case number(UInt32)
 
     init(name: String, id: UInt32?, in sets: [SetKey: PendingSet]) {
-      if let id, sets[.number(id)] != nil { self = .number(id) } else { self = .name(name) }
+      // The kernel asks for the name first.
+      if sets[.name(name)] == nil, let id, sets[.number(id)] != nil {
+        self = .number(id)
+      } else {
+        self = .name(name)
+      }
     }
   }
 
@@ -40,6 +45,7 @@ struct DumpAssembler {
 
   private var tables: [PendingTable] = []
   private var indices: [TableKey: Int] = [:]
+  private var known = KnownExpressions()
 
   init(namesSources: Bool) {
     self.namesSources = namesSources
@@ -66,6 +72,25 @@ struct DumpAssembler {
   /// The tables, in the order of their messages.
   func assembled() throws(NFTablesError) -> [DumpedTable] {
     try tables.map { (pending) throws(NFTablesError) in try Self.assemble(pending) }
+  }
+
+  /// A rule whose table and sets have been taken.
+  mutating func rule(_ message: Message) throws(NFTablesError) -> DumpedRule {
+    let attributes = try message.attributes()
+    guard let table = attributes.string(NFTA_RULE_TABLE),
+      let index = indices[TableKey(family: message.family, name: table)]
+    else { throw .malformed(what: "message of an unknown table", offset: 0) }
+    let pending = PendingRule(attributes: attributes, source: namesSources ? message.sequence : 0)
+    return try Self.decode(pending, sets: tables[index].sets, &known)
+  }
+
+  /// All sets, without their elements.
+  var sets: [DumpedSet] { tables.flatMap { $0.sets.values.map(\.value) } }
+
+  /// A set of the one table by its name or, in sent messages, its number.
+  func set(name: String, id: UInt32?) -> DumpedSet? {
+    guard let table = tables.first else { return nil }
+    return table.sets[SetKey(name: name, id: id, in: table.sets)].map(Self.finished)
   }
 
   // MARK: Messages

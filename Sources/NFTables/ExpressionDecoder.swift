@@ -23,7 +23,7 @@ struct ExpressionDecoder {
     case "exthdr": extensionHeader(a)
     case "rt": route(a)
     case "socket": socket(a)
-    case "notrack": a.all.isEmpty ? .notrack : nil
+    case "notrack": a.isEmpty ? .notrack : nil
     case "cmp": compare(a)
     case "range": range(a)
     case "bitwise": bitwise(a)
@@ -40,7 +40,7 @@ struct ExpressionDecoder {
     case "reject": reject(a)
     case "immediate": immediate(a)
     case "nat": nat(a)
-    case "masq": a.all.isEmpty ? .masquerade : nil
+    case "masq": a.isEmpty ? .masquerade : nil
     case "redir": redirect(a)
     default: nil
     }
@@ -348,14 +348,6 @@ extension Attributes {
 }
 
 extension Attributes {
-  /// Whether every attribute is one of these, and none is there twice.
-  func holdsOnly(_ types: [some RawRepresentable<UInt32>]) -> Bool {
-    var seen: Set<UInt16> = []
-    return all.allSatisfy { attribute in
-      types.contains { $0.rawValue == UInt32(attribute.type) } && seen.insert(attribute.type).inserted
-    }
-  }
-
   /// Nil if it is there and malformed.
   func uint32(_ type: some RawRepresentable<UInt32>, orAbsent absent: UInt32) -> UInt32? {
     self[type] == nil ? absent : uint32(type)

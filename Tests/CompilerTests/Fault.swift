@@ -1,40 +1,60 @@
 import NFTables
+import Ruleset
 
-import enum Ruleset.Expression
-
-/// A table with one thing wrong.
+/// What a lowering would send with one thing wrong.
 struct Fault {
   var name: String
-  var table: DumpedTable
+  var ruleset: Ruleset
+  /// Programs other than what the rules' statements are.
+  private var programs: [Key: [Expression]] = [:]
 
-  static func all(in table: DumpedTable) -> [Fault] {
+  private struct Key: Hashable {
+    var id: String
+    var part: UInt8
+
+    init(_ rule: KernelRule) { (id, part) = (rule.id, rule.part) }
+  }
+
+  init(_ name: String, _ ruleset: Ruleset) {
+    self.name = name
+    self.ruleset = ruleset
+  }
+
+  func messages(sourceIndex: @escaping @Sendable (String) -> UInt32) throws -> [EncodedMessage] {
+    let programs = programs
+    return try BatchEncoder.encode(
+      ruleset, expressions: { programs[Key($0)] ?? $0.expressions }, sourceIndex: sourceIndex)
+  }
+
+  static func all(in ruleset: Ruleset) -> [Fault] {
     var faults: [Fault] = []
-    for (chain, list) in table.chains.enumerated() {
+    for (chain, list) in ruleset.tables[0].chains.enumerated() {
       for (index, rule) in list.rules.enumerated() {
-        func add(_ name: String, _ change: (inout DumpedTable) -> Void) {
-          var wrong = table
-          change(&wrong)
-          faults.append(Fault(name: "\(list.name)#\(index + 1): \(name)", table: wrong))
+        func add(_ name: String, _ change: (inout Fault, inout KernelRule?) -> Void) {
+          var fault = Fault("\(list.name)#\(index + 1): \(name)", ruleset)
+          var changed: KernelRule? = rule
+          change(&fault, &changed)
+          fault.ruleset.tables[0].chains[chain].rules.replaceSubrange(
+            index...index, with: changed.map { [$0] } ?? [])
+          faults.append(fault)
         }
         // The closing rule says what the chain's policy says.
         if rule.comment?.hasPrefix("closing") ?? false { continue }
-        add("no rule") { $0.chains[chain].rules.remove(at: index) }
+        add("no rule") { $1 = nil }
         for (position, expression) in rule.expressions.enumerated() {
           for (name, other) in wrong(expression) {
-            add("\(DumpText.text(expression)): \(name)") {
-              if let other {
-                $0.chains[chain].rules[index].expressions[position] = other
-              } else {
-                $0.chains[chain].rules[index].expressions.remove(at: position)
-              }
+            add("\(DumpText.text(expression)): \(name)") { fault, _ in
+              var program = rule.expressions
+              program.replaceSubrange(position...position, with: other.map { [$0] } ?? [])
+              fault.programs[Key(rule)] = program
             }
           }
         }
         for (set, content) in rule.anonymousSets.enumerated() {
           for element in content.elements.indices {
-            add("element \(element) is missing") {
-              $0.chains[chain].rules[index].anonymousSets[set].elements.remove(at: element)
-            }
+            var elements = Array(content.elements)
+            elements.remove(at: element)
+            add("element \(element) is missing") { $1?.anonymousSets[set].elements = ElementList(elements) }
           }
         }
       }

@@ -103,19 +103,20 @@ import enum Ruleset.Expression
     let compilation = PolicyCompiler.compile(path: "policy.cos", bytes: Array(Self.policy.utf8))
     let compiled = try #require(
       compilation.policy, "\(PlainRenderer(files: compilation.sources).render(compilation.diagnostics.all))")
-    let file = try #require(compiled.files.first { $0.name == "policy.bundle" })
-    let bundle = try BundleContents.read(file.bytes)
-    let table = try #require(StoredBatch.decode(bundle.messages.map(\.bytes)).first)
     #expect(differences(compiled.policy, try lifted(compiled)) == [])
+    let ids = (compiled.policy.firewall?.rules ?? []).map(\.id)
+    let indices = Dictionary(ids.enumerated().map { ($1, UInt32($0 + 1)) }) { first, _ in first }
     let lift = Lift(at: compiled.policy.span) { rule in
-      (String(decoding: bundle.sources[Int(rule.source) - 1].id, as: UTF8.self), compiled.policy.span)
+      (ids[Int(rule.source) - 1], compiled.policy.span)
     }
     var count = 0
     var missed: [String] = []
-    for fault in Fault.all(in: table) {
+    for fault in Fault.all(in: compiled.ruleset) {
       count += 1
+      let messages = try fault.messages { indices[$0] ?? 0 }
+      let table = try #require(StoredBatch.decode(messages.map(\.bytes)).first)
       var policy = compiled.policy
-      policy.firewall = try lift.firewall(of: fault.table, namedLike: compiled.policy.firewall).firewall
+      policy.firewall = try lift.firewall(of: table, namedLike: compiled.policy.firewall).firewall
       if differences(compiled.policy, policy).isEmpty { missed.append(fault.name) }
     }
     print("faults of the lowering: \(count), all caught but \(missed.count)")

@@ -48,8 +48,9 @@ struct CompileSummary {
     if compiled.proofs.provedStatements > 0 {
       add([CompileRun.counted(compiled.proofs.provedStatements, "statement") + " about packets proved"])
     }
-    if !compiled.isReadBack {
-      add(["not read back: so many rules would take more than a quarter of the compile"])
+    if !compiled.untold.isEmpty {
+      add(["not proved: what is sent for these rules is too much to compare with them"])
+      add(compiled.untold.map { "  " + $0 })
     }
     if !compiled.notEnforced.isEmpty {
       add(["not enforced"])

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -303,6 +304,38 @@ static inline long lockdown_pipe(int *reading, int *writing) {
 static inline long lockdown_wait_for(int descriptor, int milliseconds) {
     struct pollfd entry = {.fd = descriptor, .events = POLLIN, .revents = 0};
     return lockdown_result(poll(&entry, 1, milliseconds));
+}
+
+// Events
+
+// A socket that gets the kernel's own messages of group 1: of NETLINK_ROUTE (0) those about links, of
+// NETLINK_KOBJECT_UEVENT (15) all.
+static inline long lockdown_event_socket(int protocol) {
+    int descriptor = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
+    if (descriptor < 0) return -errno;
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = 1};
+    if (bind(descriptor, (struct sockaddr *)&address, sizeof address) == 0) return descriptor;
+    int error = errno;
+    close(descriptor);
+    return -error;
+}
+
+static inline long lockdown_folder_events(void) { return lockdown_result(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)); }
+
+// Adds a folder to those whose entries are watched; again is no more than once.
+static inline long lockdown_watch_folder(int descriptor, const uint8_t *path) {
+    uint32_t events = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR;
+    return lockdown_result(inotify_add_watch(descriptor, (const char *)path, events));
+}
+
+// Waits until one of four is ready: 1, 2 and 4 added up for those that are read, 8 for a change of a mountinfo file, which
+// poll tells as an exception (proc(5)). Negative descriptors are left out.
+static inline long lockdown_wait_for_events(int first, int second, int third, int mounts) {
+    struct pollfd entries[4] = {{first, POLLIN, 0}, {second, POLLIN, 0}, {third, POLLIN, 0}, {mounts, POLLPRI, 0}};
+    long ready = 0;
+    while (poll(entries, 4, -1) < 0) if (errno != EINTR) return -errno;
+    for (int index = 0; index < 4; index++) if (entries[index].revents) ready |= 1 << index;
+    return ready;
 }
 
 // Exit code of an ended child, or 256 plus the signal that ended it. WIFEXITED and its like are macros.

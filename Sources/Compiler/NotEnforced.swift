@@ -11,13 +11,6 @@ enum NotEnforced {
     policy.firewall?.forEachRule { rule in
       if !rule.isEnabled { list.append("rule `\(rule.id)`: `enabled: false`") }
     }
-    let groups = policy.firewall?.controlGroups ?? []
-    if !groups.isEmpty {
-      let paths = groups.map { "`\($0.path)`" }.joined(separator: ", ")
-      list.append(
-        "cgroup \(paths): each run of the applier lets in the groups that are there; one that is made again, as at each start of a "
-          + "service, wants another run")
-    }
     list += modules(policy.modules)
     if !CommandLineText.parameters(of: policy).isEmpty {
       list.append("kernel command line: the boot loader sets it, see cmdline.txt")

@@ -55,6 +55,7 @@ package struct InstalledFiles {
       InstalledItem(InstalledPath.applier, program: applier),
       InstalledItem("etc/systemd/system/\(UnitText.closedName)", UnitText.closed(options)),
       InstalledItem("etc/systemd/system/\(UnitText.policyName)", UnitText.policy(options)),
+      InstalledItem("etc/systemd/system/\(UnitText.lateName)", UnitText.late(options)),
       InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
       InstalledItem("etc/systemd/system/\(UnitText.sealName)", UnitText.seal(options)),
       // Enabled, as `systemctl enable` does it.
@@ -62,6 +63,8 @@ package struct InstalledFiles {
         "etc/systemd/system/sysinit.target.wants/\(UnitText.closedName)", linkTo: "../\(UnitText.closedName)"),
       InstalledItem(
         "etc/systemd/system/sysinit.target.wants/\(UnitText.policyName)", linkTo: "../\(UnitText.policyName)"),
+      InstalledItem(
+        "etc/systemd/system/sysinit.target.wants/\(UnitText.lateName)", linkTo: "../\(UnitText.lateName)"),
       InstalledItem(
         "etc/systemd/system/multi-user.target.wants/\(UnitText.healthName)",
         linkTo: "../\(UnitText.healthName)"),

@@ -3,6 +3,7 @@
 enum UnitText {
   static let closedName = "lockdown-closed.service"
   static let policyName = "lockdown.service"
+  static let lateName = "lockdown-late.service"
   static let healthName = "lockdown-health.service"
   static let sealName = "lockdown-seal.service"
 
@@ -72,6 +73,25 @@ enum UnitText {
     TimeoutStartSec=120
     StandardOutput=journal+console
     StandardError=journal+console
+
+    [Install]
+    WantedBy=sysinit.target
+
+    """
+  }
+
+  /// Stays, and looks at all that waits whenever something comes. Nothing waits for it, and its end changes nothing.
+  static func late(_ options: String) -> String {
+    """
+    [Unit]
+    Description=Complete the lockdown policy when what it names comes
+    DefaultDependencies=no
+    After=\(policyName)
+    RequiresMountsFor=/\(InstalledPath.state)
+    ConditionPathExists=/\(InstalledPath.slots)
+
+    [Service]
+    ExecStart=/\(InstalledPath.applier) --slots /\(InstalledPath.state) --stage late --follow\(options)
 
     [Install]
     WantedBy=sysinit.target

@@ -16,7 +16,7 @@ public func applyMain(
   // What a kernel starts first must not end.
   if getpid() == 1, let words = unsafe words { unsafe InitProcess(words, arguments).run() }
   guard let options = Options.parse(arguments) else { return ExitCode.usage.rawValue }
-  return Supervisor(options).run()
+  return options.follows ? Follower(options).run() : Supervisor(options).run()
 }
 
 /// What the program ends with (docs/apply.md).

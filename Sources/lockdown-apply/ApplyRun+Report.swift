@@ -4,6 +4,8 @@ extension ApplyRun {
   /// Prints what came of the run, and writes the status file.
   func report(_ code: ExitCode) {
     if firewallOutcome != nil, !options.isClosedStage { noteWaiting() }
+    // Most of what a follower hears of is nothing to the policy.
+    if options.follows, isQuiet(code) { return writeStatus(code) }
     printFirewall()
     printItems("sysctl", keys)
     printItems("mounts", places)
@@ -47,10 +49,10 @@ extension ApplyRun {
       switch reader.late[index].kind {
       case .device:
         if WaitingChains.isThere(reader, index) { continue }
-        firewall.note("until the next run waits the chain of device ", reader.bytes, name)
+        firewall.note("until it is there waits the chain of device ", reader.bytes, name)
       case .controlGroup:
         if ControlGroup.number(reader.bytes, name) != 0 { continue }
-        firewall.note("until the next run waits cgroup ", reader.bytes, name)
+        firewall.note("until it is there waits cgroup ", reader.bytes, name)
       }
     }
   }
@@ -62,9 +64,14 @@ extension ApplyRun {
         ? "the host equals it"
         : options.trySeconds > 0
           ? "tried, and then as before: `lockdown confirm` keeps it"
-          : options.isClosedStage ? "closed until a policy is applied, or none of it is wanted" : "applied"
+          : options.isClosedStage
+            ? "closed until a policy is applied, or none of it is wanted"
+            : options.isLate ? "what has come is in place" : "applied"
     case .gaps:
-      options.looksOnly ? "the host equals it, but for what is named" : "applied, but for what is named"
+      options.looksOnly
+        ? "the host equals it, but for what is named"
+        : options.isLate
+          ? "what has come is in place, but for what is named" : "applied, but for what is named"
     case .refused: options.looksOnly ? "the host differs" : "refused, the state from before is there"
     case .unknown: "could not tell what is loaded"
     case .fallback: "taken back, the last-known-good firewall is live"
@@ -78,6 +85,7 @@ extension ApplyRun {
     case .equal(.unchanged)?: "unchanged"
     case .equal(.fresh)?: options.trySeconds > 0 ? "tried" : "applied"
     case .equal(.replaced)?: "replaced"
+    case .equal(.completed)?: "completed"
     case .different?: "different"
     case .refused?: "refused"
     case .unknown?: "could not tell"
@@ -128,11 +136,7 @@ extension ApplyRun {
   /// Whether the table had this policy's label before, and yet differed.
   private var isDrift: Bool {
     guard let label = firewall.loadedBefore, firewall.differenceCount > 0 else { return false }
-    var wanted = Text()
-    wanted.add(reader.bytes, reader.policyName)
-    wanted.add(" sha256:")
-    wanted.addHex(reader.bytes, reader.policyDigest)
-    return label.isEqual(wanted.bytes)
+    return label.isEqual(LoadedIdentity.label(of: reader))
   }
 
   /// A line of counts, and one for each item that is not as the policy says.
@@ -180,7 +184,8 @@ extension ApplyRun {
     let isDefault = options.statusPath.isEmpty
     if isDefault, surroundings.isInUserNamespace || options.isCheck { return }
     if isDefault { Runtime.makeFolder() }
-    let path = isDefault ? Array("/run/lockdown/status.json").terminated() : options.statusPath
+    let place: Literal = options.isLate ? "/run/lockdown/late.json" : "/run/lockdown/status.json"
+    let path = isDefault ? Array(place).terminated() : options.statusPath
     let errorNumber = StatusFile.write(status(code), to: path)
     guard errorNumber != 0 else { return }
     var line = Line("note: the status file is not written: ")

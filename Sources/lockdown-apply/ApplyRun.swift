@@ -19,6 +19,8 @@ final class ApplyRun {
   private(set) var retreat = Retreat.none
   private let journal: Journal?
   private var hasJournal = false
+  /// Another policy is tried in the place of this one: what cannot be taken back waits.
+  var isTryPending = false
   /// What this run changes could not be written down before.
   private var hasNoJournal = false
 
@@ -56,6 +58,7 @@ final class ApplyRun {
     // Everything is looked at before anything is changed.
     if options.domains.sysctl { sysctls = SysctlStage(reader, surroundings) }
     if options.domains.mounts { mounts = MountStage(reader, surroundings) }
+    if options.isLate { return runLate() }
     // A try is of the firewall alone: the rest comes with its confirmation.
     if !options.isPartial, options.trySeconds == 0 {
       programs = ProgramStage(reader, surroundings)
@@ -149,7 +152,8 @@ final class ApplyRun {
 
   private func writeJournal() {
     guard !options.isCheck, options.trySeconds == 0, var journal else { return }
-    let isSealing = seal != nil
+    // Also where lossy keys are written alone.
+    let isSealing = seal != nil || options.isLate
     journal.add("sysctl", keys, isSealing: isSealing)
     journal.add("mounts", places, isSealing: isSealing)
     journal.add("kernel", latches, isSealing: isSealing)
@@ -186,6 +190,34 @@ final class ApplyRun {
     case .unknown?: return .unknown
     default: return .refused
     }
+  }
+
+  /// What was not there before. Each for itself: what is refused is listed, and what waits goes on waiting.
+  private func runLate() -> ExitCode {
+    if options.domains.firewall, !reader.messages.isEmpty {
+      var rules = false
+      firewallOutcome = LateStage.run(reader, firewall, rules: &rules)
+      // Keys and mounts of a policy that is not live, or only tried, wait for it.
+      guard rules else {
+        sysctls?.holdBack()
+        mounts?.holdBack()
+        return code()
+      }
+    }
+    writeJournal()
+    sysctls?.apply(takesBack: false)
+    mounts?.apply(takesBack: false)
+    if !isTryPending { sysctls?.writeLossy() }
+    return code()
+  }
+
+  /// Whether a late run has changed something, or could not.
+  func isQuiet(_ code: ExitCode) -> Bool {
+    switch firewallOutcome {
+    case .equal(.unchanged)?, nil: break
+    default: return false
+    }
+    return keys.count(.applied) + places.count(.applied) + keys.count(.refused) + places.count(.refused) == 0
   }
 
   private func runClosedStage() -> ExitCode {

@@ -12,6 +12,7 @@ enum AuditTrail {
     case revert
     case seal
     case fallback
+    case late
 
     var name: Literal {
       switch self {
@@ -23,6 +24,7 @@ enum AuditTrail {
       case .revert: "revert"
       case .seal: "seal"
       case .fallback: "fallback"
+      case .late: "late"
       }
     }
   }

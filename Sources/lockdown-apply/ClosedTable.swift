@@ -15,17 +15,17 @@ enum ClosedTable {
         let generation = try socket.generation()
         let batch: Batch
         if try !socket.holds(.closed) {
-          batch = .fresh(wanted, generation: generation.number)
+          batch = .fresh(wanted, generation)
         } else if try socket.holds(.policy) {
           lockdown_wait_for_packets()
-          batch = .removing(OtherTables(policy: true), generation: generation.number)
+          batch = .removing(OtherTables(policy: true), generation)
         } else {
           return true
         }
         // The next look says what became of it, whatever the answer.
-        do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch { continue }
+        do { try batch.send(socket, wanted.bytes) } catch { continue }
         let answers = BatchAnswers(&socket)
-        guard let error = answers.errors.first, error.errorNumber != ErrorNumber.restart else { continue }
+        guard let error = answers.error, error.errorNumber != ErrorNumber.restart else { continue }
         return failToTakeOver(error.errorNumber)
       }
       return failToTakeOver(ErrorNumber.restart)
@@ -46,10 +46,12 @@ enum ClosedTable {
       for _ in 0...maximumRestarts {
         let generation = try socket.generation()
         guard try !socket.holds(.policy), try socket.holds(.closed) else { return false }
-        let batch = Batch.endingWait(generation: generation.number)
-        try socket.send(batch.head, [], 0..<0, batch.tail)
+        let batch = Batch(generation)
+        batch.empty("waiting", of: .closed)
+        batch.end()
+        try batch.send(socket, [])
         let answers = BatchAnswers(&socket)
-        guard let error = answers.errors.first else {
+        guard let error = answers.error else {
           Line("no policy is live: the host is closed, and management is let in from now on").print()
           return true
         }

@@ -15,51 +15,17 @@ enum ControlGroup {
     var path = Text(root)
     path.add(bytes, name)
     path.add(byte: 0)
+    Follower.watch(path.bytes)
     return unsafe lockdown_control_group(path.bytes)
   }
 }
 
-extension FirewallStage {
-  private static var maximumRounds: Int { 5 }
-
-  /// Puts the numbers of the control groups that are there into their sets, and takes out those of others. What the sets
-  /// hold decides, not an answer of the kernel. Nil: it is so.
-  @inline(never)
-  mutating func fillGroups(_ options: Options, _ report: FirewallReport) throws(NetlinkSocket.Failure)
-    -> FirewallOutcome?
-  {
-    // Each question to the kernel counts at boot.
-    if wanted.reader.late.isEmpty { return nil }
-    for _ in 0...Self.maximumRounds {
-      let before = try socket.generation()
-      var batch = Batch()
-      var head = MessageWriter()
-      Batch.begin(&head, before.number)
-      let start = head.count
-      for index in 0..<wanted.reader.late.count { try addGroups(index, batch, &head) }
-      report.generation.after = before.number
-      if head.count == start { return nil }
-      if options.looksOnly {
-        report.differences.append(Array("control groups are others"))
-        return .different
-      }
-      batch.end(head)
-      guard try send(batch, before, report) else { return .unknown }
-      for answer in BatchAnswers(&socket).errors where answer.errorNumber != ErrorNumber.restart {
-        report.fail("a control group is refused", errorNumber: answer.errorNumber)
-        return .unknown
-      }
-    }
-    report.fail("control groups are others each time", errorNumber: 0)
-    return .unknown
-  }
-
+extension LateStage {
   /// What makes the set of a late item hold what it should, with the first of the items that have one set.
   @inline(never)
-  private mutating func addGroups(
-    _ first: Int, _ batch: Batch, _ head: inout MessageWriter
+  func addGroups(
+    _ first: Int, _ batch: Batch, _ socket: inout NetlinkSocket
   ) throws(NetlinkSocket.Failure) {
-    let reader = wanted.reader
     guard reader.late[first].kind == .controlGroup else { return }
     let name = reader.late[first].messages[0].name
     var adding = MessageWriter()
@@ -71,9 +37,9 @@ extension FirewallStage {
       let number = ControlGroup.number(reader.bytes, reader.late[index].name)
       guard number != 0 else { continue }
       count += 1
-      adding.append(element: message.range, of: reader.bytes, key: number)
+      adding.append(element: message.range, of: bytes, key: number)
     }
-    var request = NetlinkSocket.request(Wire.getElements, isDump: true)
+    var request = NetlinkSocket.request(Wire.getElements, table, isDump: true)
     request.append(2, name: reader.bytes, name)
     var dumped: [UInt8] = []
     var held: [Range<Int>] = []
@@ -95,10 +61,10 @@ extension FirewallStage {
     }
     if found == count, held.count == count { return }
     if !held.isEmpty {
-      batch.beginRemoval(Wire.deleteElements, .policy, &head)
+      batch.beginRemoval(Wire.deleteElements, table)
       // Without a list of elements it is about all of them.
-      head.append(2, name: reader.bytes, name)
+      batch.head.append(2, name: reader.bytes, name)
     }
-    head.append(adding)
+    batch.head.append(adding)
   }
 }

@@ -18,6 +18,8 @@ enum FirewallForm {
   case fresh
   /// `removals`: messages that took something away, the flush of all rules among them.
   case replaced(removals: Int)
+  /// It has got what was not there before.
+  case completed
 }
 
 /// Makes a table of ours, in the kernel, what the bundle says, and reads it back.
@@ -61,7 +63,8 @@ struct FirewallStage: ~Copyable {
       do {
         let behind = others.isEmpty ? outcome : try removeOthers(form, report)
         guard case .equal = behind else { return behind }
-        return try fillGroups(options, report) ?? behind
+        var late = LateStage(wanted.reader, .policy)
+        return try late.settle(nil, &socket, looksOnly: options.looksOnly, report) ?? behind
       } catch {
         report.fail("netlink", errorNumber: error.errorNumber)
         return .unknown
@@ -102,7 +105,7 @@ struct FirewallStage: ~Copyable {
         report.differences = [Array("the table is not there")]
         return .different
       }
-      batch = .fresh(wanted, generation: before.number)
+      batch = .fresh(wanted, before)
       form = .fresh
     } else if wanted.isClosedStage, !report.wasSent, !options.isCheck {
       return .equal(.unchanged)
@@ -125,7 +128,7 @@ struct FirewallStage: ~Copyable {
       if options.readsBack, !comparison.setsAhead.isEmpty {
         return try sendAhead(comparison.setsAhead, before: before, report)
       }
-      batch = .replacing(live, by: wanted, comparison, generation: before.number)
+      batch = .replacing(live, by: wanted, comparison, before)
       form = .replaced(removals: batch.removals.count)
     }
     return try commit(batch, form, before: before, options, report)
@@ -135,12 +138,12 @@ struct FirewallStage: ~Copyable {
   private mutating func sendAhead(
     _ sets: [Int], before: NetlinkSocket.Generation, _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
-    let batch = Batch.ahead(sets, of: wanted, generation: before.number)
+    let batch = Batch.ahead(sets, of: wanted, before)
     guard try send(batch, before, report) else { return .refused }
     let answers = BatchAnswers(&socket)
     let after = try socket.generation()
     noteMade(batch, answers, before: before, after: after)
-    if let error = answers.errors.first {
+    if let error = answers.error {
       return decide(error, answers, batch, .unchanged, before: before, after: after, report)
     }
     if after.number != before.number { ahead += sets }
@@ -156,12 +159,12 @@ struct FirewallStage: ~Copyable {
     guard !ahead.isEmpty else { return }
     do {
       let before = try socket.generation()
-      let batch = Batch.takingBack(ahead, of: wanted, generation: before.number)
+      let batch = Batch.takingBack(ahead, of: wanted, before)
       guard try socket.makeSendRoom(batch.count) >= batch.count else { return report.note(Self.leftBehind) }
-      try socket.send(batch.head, wanted.bytes, batch.body, batch.tail)
+      try batch.send(socket, wanted.bytes)
       let answers = BatchAnswers(&socket)
       let after = try socket.generation()
-      if !answers.errors.isEmpty || after.number == before.number { report.note(Self.leftBehind) }
+      if answers.error != nil || after.number == before.number { report.note(Self.leftBehind) }
     } catch { report.note(Self.leftBehind) }
   }
 
@@ -184,13 +187,13 @@ struct FirewallStage: ~Copyable {
         report.isNeither = true
         return .unknown
       }
-      let batch = Batch.removing(others, generation: before.number)
+      let batch = Batch.removing(others, before)
       guard try send(batch, before, report) else { return .unknown }
       report.wasSent = true
       let answers = BatchAnswers(&socket)
       let after = try socket.generation()
       report.generation = (report.generation.before, after.number)
-      guard let error = answers.errors.first else {
+      guard let error = answers.error else {
         if case .unchanged = form { form = .replaced(removals: others.closed && others.trying ? 2 : 1) }
         continue
       }
@@ -211,7 +214,7 @@ struct FirewallStage: ~Copyable {
       report.failForRoom(batch.count, room: room)
       return false
     }
-    do { try socket.send(batch.head, wanted.bytes, batch.body, batch.tail) } catch {
+    do { try batch.send(socket, wanted.bytes) } catch {
       report.fail("the batch could not be sent", errorNumber: error.errorNumber)
       // An error is believed no more than an acknowledgement; answers may wait in this socket.
       return NetlinkSocket.generation() != before.number
@@ -234,7 +237,7 @@ struct FirewallStage: ~Copyable {
     let after = try socket.generation()
     report.generation = (before.number, after.number)
     noteMade(batch, answers, before: before, after: after)
-    if let error = answers.errors.first {
+    if let error = answers.error {
       return decide(error, answers, batch, form, before: before, after: after, report)
     }
     guard after.number != before.number else {
@@ -275,9 +278,7 @@ struct FirewallStage: ~Copyable {
       hasMetNewTable = true
       return nil
     }
-    var isOutrun = false
-    for answer in answers.errors where answer.errorNumber == ErrorNumber.restart { isOutrun = true }
-    if isOutrun {
+    if answers.isOutrun {
       restarts += 1
       report.note("another writer was faster")
       if restarts <= Self.maximumRestarts { return nil }
@@ -300,7 +301,7 @@ struct FirewallStage: ~Copyable {
   private mutating func noteMade(
     _ batch: Batch, _ answers: BatchAnswers, before: NetlinkSocket.Generation, after: NetlinkSocket.Generation
   ) {
-    guard answers.errors.isEmpty, answers.isAcknowledged, !answers.isIncomplete,
+    guard answers.error == nil, answers.isAcknowledged, !answers.isIncomplete,
       after.number == before.number &+ 1
     else { return }
     made = (before.number == made.generation ? made.sets + batch.sets : batch.sets, after.number)
@@ -357,13 +358,14 @@ struct BatchAnswers {
     var offset: Int?
   }
 
-  private(set) var errors: [Failure] = []
+  /// The first one: it is the message at fault, and what comes behind may only miss that.
+  private(set) var error: Failure?
+  /// Another writer came between.
+  private(set) var isOutrun = false
   private(set) var isAcknowledged = false
   /// Answers were lost, or could not be read.
   private(set) var isIncomplete = false
 
-  // A report needs a few; the kernel sends one for each message it refuses.
-  private static let maximumErrors = 16
   // NLMSGERR_ATTR_OFFS.
   private static let offsetAttribute: UInt16 = 2
 
@@ -390,9 +392,10 @@ struct BatchAnswers {
         continue
       }
       let errorNumber = -Int(Int32(bitPattern: bytes.littleEndian(code)))
+      if errorNumber == ErrorNumber.restart { isOutrun = true }
       if errorNumber == 0 {
         isAcknowledged = true
-      } else if errors.count < Self.maximumErrors {
+      } else if error == nil {
         let about = code + 4
         let type = UInt16(bytes[about + 4]) | UInt16(bytes[about + 5]) << 8
         var attributeOffset: Int?
@@ -402,10 +405,9 @@ struct BatchAnswers {
             attributeOffset = Int(bytes.littleEndian(payload.lowerBound))
           }
         }
-        errors.append(
-          Failure(
-            errorNumber: errorNumber, sequence: bytes.littleEndian(about + 8),
-            type: type & ~Wire.subsystem, offset: attributeOffset))
+        error = Failure(
+          errorNumber: errorNumber, sequence: bytes.littleEndian(about + 8), type: type & ~Wire.subsystem,
+          offset: attributeOffset)
       }
     }
   }

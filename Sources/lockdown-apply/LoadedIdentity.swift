@@ -9,17 +9,33 @@ enum LoadedIdentity {
   static func read() -> [UInt8] {
     do {
       var socket = try NetlinkSocket()
-      var request = NetlinkSocket.request(Wire.getObject)
-      request.append(2, text: Wire.digestName)
-      request.append(3, number: counter)
-      var bytes: [UInt8] = []
-      guard let attributes = try socket.get(request, into: &bytes) else { return Array("no policy") }
-      return label(bytes, attributes) ?? Array("could not tell: no label")
+      return try label(of: .policy, &socket) ?? Array("no policy")
     } catch {
       var text = Text("could not tell: ")
       text.add(errorNumber: error.errorNumber)
       return text.bytes
     }
+  }
+
+  /// Nil: there is no such table, or none of a policy.
+  static func label(of table: OwnTable, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure)
+    -> [UInt8]?
+  {
+    var request = NetlinkSocket.request(Wire.getObject, table)
+    request.append(2, text: Wire.digestName)
+    request.append(3, number: counter)
+    var bytes: [UInt8] = []
+    guard let attributes = try socket.get(request, into: &bytes) else { return nil }
+    return label(bytes, attributes) ?? Array("could not tell: no label")
+  }
+
+  /// The one that a bundle's table has.
+  static func label(of reader: BundleReader) -> [UInt8] {
+    var text = Text()
+    text.add(reader.bytes, reader.policyName)
+    text.add(" sha256:")
+    text.addHex(reader.bytes, reader.policyDigest)
+    return text.bytes
   }
 
   /// The label among a live table's objects; nil: none.

@@ -90,26 +90,22 @@ struct MessageWriter {
   }
 
   /// A finished message of the bundle, as it is.
-  @inline(never)
   mutating func append(finished wanted: WantedTable, _ message: Int) {
+    append(finished: wanted.bytes, wanted.range(message))
+  }
+
+  @inline(never)
+  mutating func append(finished bundle: [UInt8], _ message: Range<Int>) {
     start = bytes.count
-    bytes.append(contentsOf: wanted.bytes[wanted.range(message)])
+    bytes.append(contentsOf: bundle[message])
   }
 
   /// A finished message with one element, whose key of 8 bytes in host order is its end.
   mutating func append(element message: Range<Int>, of bundle: [UInt8], key: UInt64) {
-    start = bytes.count
-    bytes.append(contentsOf: bundle[message])
+    append(finished: bundle, message)
     for index in 0..<8 {
       bytes[bytes.count - 8 + index] = UInt8(truncatingIfNeeded: key >> UInt64(8 * index))
     }
-  }
-
-  /// A set of the bundle with its elements.
-  mutating func append(finished wanted: WantedTable, set position: Int) {
-    let set = wanted.sets[position]
-    append(finished: wanted, set.message)
-    for message in set.parts { append(finished: wanted, message) }
   }
 
   mutating func append(_ other: MessageWriter) {

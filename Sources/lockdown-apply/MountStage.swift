@@ -66,12 +66,13 @@ final class MountStage {
   /// Nothing is changed before what is tried is confirmed.
   func holdBack() { places.holdBack() }
 
-  func apply() {
+  /// - Parameter takesBack: one that is refused is the end of all; else it is listed.
+  func apply(takesBack: Bool = true) {
     for index in 0..<places.count {
       // A place that an earlier bind has made.
       if places[index].result == .absent { look(index) }
       if places[index].result == .different { change(index) }
-      if places[index].result == .refused { hasFailed = true }
+      if places[index].result == .refused { hasFailed = takesBack }
       if hasFailed { break }
     }
     if hasFailed { putBack() }

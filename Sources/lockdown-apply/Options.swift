@@ -15,6 +15,10 @@ final class Options {
   var isAtConsole = false
   /// The firewall before the policy's, and nothing else.
   var isClosedStage = false
+  /// What was not there when the policy was applied, and nothing else.
+  var isLate = false
+  /// With that: again at each event that may bring some of it, for good.
+  var follows = false
   /// Everything else is as the policy says, or nothing happens: then what lasts until the next boot is done.
   var isSeal = false
   var domains = Domains.all
@@ -44,6 +48,8 @@ final class Options {
     verdict = other.verdict
     isAtConsole = other.isAtConsole
     isClosedStage = other.isClosedStage
+    isLate = other.isLate
+    follows = other.follows
     isSeal = other.isSeal
     domains = other.domains
     isPartial = other.isPartial
@@ -86,10 +92,10 @@ final class Options {
   static let usage: Literal = """
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
-                                 [--stage STAGE] [--try SECONDS] [--last-good FILE]
+                                 [--stage STAGE [--follow]] [--try SECONDS] [--last-good FILE]
            lockdown-apply --confirm [--console] | --revert
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
-    domains: firewall, sysctl, mounts; stages: closed, policy, seal
+    domains: firewall, sysctl, mounts; stages: closed, policy, late, seal
 
     """
 
@@ -123,7 +129,7 @@ final class Options {
       } else if argument.holds("--") {
         return fail("-- COMMAND is what process 1 becomes, and this is another one", [])
       } else if argument.holds("--follow") {
-        return fail("not supported yet: ", argument)
+        options.follows = true
       } else if argument.first == 0x2d {
         return fail("unknown option: ", argument)
       } else if options.bundlePath.isEmpty, !argument.isEmpty {
@@ -148,6 +154,13 @@ final class Options {
     if options.isClosedStage {
       if options.isPartial || options.isHealthy { return fail("stage `closed` is the firewall's alone", []) }
       options.domains = .none
+      options.isPartial = true
+    }
+    if options.follows, !options.isLate { return fail("--follow is about stage `late`", []) }
+    if options.isLate {
+      if options.isCheck || options.isHealthy || options.trySeconds > 0 || !options.readsBack {
+        return fail("stage `late` is about what is there by now, and is read back", [])
+      }
       options.isPartial = true
     }
     if options.isSeal, options.isCheck || options.isHealthy || options.isPartial || !options.readsBack {
@@ -189,8 +202,9 @@ final class Options {
     if option.holds("--stage") {
       isClosedStage = value.holds("closed")
       isSeal = value.holds("seal")
-      return isClosedStage || isSeal || value.holds("policy")
-        || Self.refuse("not supported yet: stage ", value)
+      isLate = value.holds("late")
+      return isClosedStage || isSeal || isLate || value.holds("policy")
+        || Self.refuse("not a stage that can be started: ", value)
     }
     if option.holds("--key") {
       keyPath = value.terminated()

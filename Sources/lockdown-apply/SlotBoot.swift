@@ -26,9 +26,10 @@ struct SlotBoot {
     }
     guard var state = SlotState(bytes) else { return refuse("it is no list of slots", 0) }
     guard let boot = Self.bootID() else { return refuse("the kernel tells no boot id", 0) }
-    // The mark of a healthy boot has made current what this boot tried.
-    if options.isSeal {
-      return state.current.count == 0 ? refuse("no slot holds a bundle", 0) : apply(state.current, state).code
+    if options.isSeal || options.isLate {
+      // The mark of a healthy boot has made current what this boot tried.
+      let name = options.isLate && state.trial == boot ? state.next : state.current
+      return name.count == 0 ? refuse("no slot holds a bundle", 0) : apply(name, state).code
     }
     if options.isClosedStage {
       // The bundle is what is signed; the closed stage apart is for an initramfs.
@@ -118,7 +119,7 @@ struct SlotBoot {
     // What stood in the way once may be gone.
     for _ in 1..<Self.attempts {
       let outcome = Worker(options).run()
-      guard outcome.isPassing else { return outcome }
+      guard outcome.isPassing, !options.isLate else { return outcome }
       lockdown_sleep(Self.pause)
     }
     return Worker(options).run()

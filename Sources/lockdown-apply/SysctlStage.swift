@@ -247,15 +247,17 @@ final class SysctlStage {
   func holdBack() { keys.holdBack() }
 
   /// Writes what differs, reads it back, and reads everything again at the end, for keys pull at each other.
-  func apply() {
+  ///
+  /// - Parameter takesBack: one that is refused is the end of all; else it is listed.
+  func apply(takesBack: Bool = true) {
     for index in 0..<keys.count {
       // The firewall's batch may have loaded the module that has the key.
       if keys[index].result == .absent { look(index) }
       if keys[index].result == .different { write(index) }
-      if keys[index].result == .refused { hasFailed = true }
+      if keys[index].result == .refused { hasFailed = takesBack }
       if hasFailed { break }
     }
-    if !hasFailed { verify() }
+    if !hasFailed, !verify() { hasFailed = takesBack }
     if hasFailed { putBack() }
   }
 
@@ -280,17 +282,19 @@ final class SysctlStage {
     SmallFile.write(value.copy(range), to: path)
   }
 
-  private func verify() {
+  private func verify() -> Bool {
+    var isGood = true
     for index in 0..<keys.count where keys[index].result == .applied || keys[index].result == .equal {
       switch isWanted(index) {
       case true?: break
       case false?:
         keys[index].refuse("it reads back otherwise")
-        hasFailed = true
+        isGood = false
       // A vanished interface is no difference.
       case nil: keys[index].result = .absent
       }
     }
+    return isGood
   }
 
   /// Gives each key that this run wrote the value it had, last one first.

@@ -124,6 +124,7 @@ enum ErrorNumber {
   static let accessDenied = 13
   static let busy = 16
   static let exists = 17
+  static let noDevice = 19
   static let notAFolder = 20
   static let invalid = 22
   static let noSpace = 28

@@ -48,9 +48,9 @@ enum Trial {
   }
 
   /// Lets that of the tried table run anew: one that runs cannot be set.
-  static func restartClock(seconds: Int, _ writer: inout MessageWriter) {
-    Batch.empty(clock, of: .trying, &writer)
-    startClock(of: .trying, seconds: seconds, &writer)
+  static func restartClock(seconds: Int, _ batch: Batch) {
+    batch.empty(clock, of: .trying)
+    startClock(of: .trying, seconds: seconds, &batch.head)
   }
 
   @inline(never)
@@ -221,6 +221,15 @@ enum Trial {
   ]
 
   // MARK: Questions
+
+  /// Whether a table that a try lays silent has its clock, running or not.
+  static func hasClock(_ table: OwnTable, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Bool
+  {
+    var reply: [UInt8] = []
+    var request = NetlinkSocket.request(Wire.getSet, table)
+    request.append(2, text: clock)
+    return try socket.get(request, into: &reply) != nil
+  }
 
   /// Milliseconds that the old tables have yet to wait; nil: no try is pending.
   static func left(_ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Int? {

@@ -46,22 +46,25 @@ struct TryStage: ~Copyable {
         var isFirst = true
         let batch: Batch
         switch step {
-        case .load: batch = Self.loading(wanted, seconds, generation: generation.number)
-        case .rule: batch = Self.ruling(generation: generation.number)
+        case .load: batch = Self.loading(wanted, seconds, generation)
+        case .rule: batch = Self.ruling(generation)
         case .silence(let end):
           // The end of that clock must not come first.
           guard lockdown_milliseconds() < end else {
             step = .rule
             continue
           }
-          batch = try silencing(seconds, generation: generation.number, &isFirst)
+          batch = try silencing(seconds, generation, &isFirst)
         }
         report.attempts += 1
         let sent = lockdown_milliseconds()
         switch try send(batch, wanted.bytes, generation, report, wanted) {
         case .committed:
           switch step {
-          case .load: step = .rule
+          case .load:
+            step = .rule
+            var late = LateStage(reader, .trying)
+            _ = try late.settle(nil, &socket, looksOnly: false, report)
           case .rule:
             lockdown_wait_for_packets()
             step = .silence(before: sent + Int64(Self.overlap) * 500)
@@ -89,10 +92,10 @@ struct TryStage: ~Copyable {
     }
   }
 
-  private static func loading(_ wanted: WantedTable, _ seconds: Int, generation: UInt32) -> Batch {
-    var batch = Batch()
-    var head = Batch.beginning(wanted, generation)
-    head.setFlags(Wire.exclusive)
+  private static func loading(_ wanted: WantedTable, _ seconds: Int, _ generation: NetlinkSocket.Generation)
+    -> Batch
+  {
+    let batch = Batch(generation, wanted, isNew: true)
     // What comes besides stands behind the policy's own, and each rule goes to the head of its chain.
     var besides = MessageWriter()
     Trial.addClock(of: .trying, &besides)
@@ -104,26 +107,22 @@ struct TryStage: ~Copyable {
       }
     }
     Trial.addFresh(seconds: seconds + 1, &besides)
-    batch.finish(wanted, head, from: WantedTable.table + 1, stale: besides)
+    batch.finish(wanted, from: WantedTable.table + 1, behind: besides)
     return batch
   }
 
-  private static func ruling(generation: UInt32) -> Batch {
-    var batch = Batch()
-    var head = MessageWriter()
-    Batch.begin(&head, generation)
-    Trial.restartClock(seconds: overlap, &head)
-    batch.end(head)
+  private static func ruling(_ generation: NetlinkSocket.Generation) -> Batch {
+    let batch = Batch(generation)
+    Trial.restartClock(seconds: overlap, batch)
+    batch.end()
     return batch
   }
 
   /// - Parameter isFirst: becomes false where there is a table of ours from before.
   private mutating func silencing(
-    _ seconds: Int, generation: UInt32, _ isFirst: inout Bool
+    _ seconds: Int, _ generation: NetlinkSocket.Generation, _ isFirst: inout Bool
   ) throws(NetlinkSocket.Failure) -> Batch {
-    var batch = Batch()
-    var head = MessageWriter()
-    Batch.begin(&head, generation)
+    let batch = Batch(generation)
     for index in 0..<2 {
       let table: OwnTable = index == 0 ? .policy : .closed
       var hasClock = false
@@ -133,16 +132,16 @@ struct TryStage: ~Copyable {
           dumped.attribute(4, in: chain) != nil, let name = dumped.name(3, in: chain)
         else { continue }
         if !hasClock {
-          Trial.addClock(of: table, &head)
-          Trial.startClock(of: table, seconds: seconds, &head)
+          Trial.addClock(of: table, &batch.head)
+          Trial.startClock(of: table, seconds: seconds, &batch.head)
         }
         hasClock = true
         isFirst = false
-        Trial.addLead(of: table, dumped.copy(name), whileTrying: true, &head)
+        Trial.addLead(of: table, dumped.copy(name), whileTrying: true, &batch.head)
       }
     }
-    Trial.restartClock(seconds: seconds + 1, &head)
-    batch.end(head)
+    Trial.restartClock(seconds: seconds + 1, batch)
+    batch.end()
     return batch
   }
 
@@ -163,7 +162,7 @@ struct TryStage: ~Copyable {
       report.failForRoom(batch.count, room: room)
       return .refused
     }
-    do { try socket.send(batch.head, bytes, batch.body, batch.tail) } catch {
+    do { try batch.send(socket, bytes) } catch {
       report.fail("the batch could not be sent", errorNumber: error.errorNumber)
       if NetlinkSocket.generation() == before.number { return .refused }
       report.wasSent = true
@@ -173,7 +172,7 @@ struct TryStage: ~Copyable {
     let answers = BatchAnswers(&socket)
     let after = try socket.generation()
     report.generation = (before.number, after.number)
-    guard let error = answers.errors.first else {
+    guard let error = answers.error else {
       // The kernel took the whole batch, and nobody else's came between (docs/apply.md).
       if answers.isAcknowledged, !answers.isIncomplete, after.number == before.number &+ 1 {
         return .committed
@@ -181,7 +180,7 @@ struct TryStage: ~Copyable {
       report.fail("delivery is doubtful", errorNumber: 0)
       return .doubtful
     }
-    for answer in answers.errors where answer.errorNumber == ErrorNumber.restart { return .outrun }
+    if answers.isOutrun { return .outrun }
     if let wanted {
       report.take(error, batch: batch, wanted: wanted)
     } else {
@@ -198,22 +197,19 @@ struct TryStage: ~Copyable {
   mutating func takeAway(_ report: FirewallReport) throws(NetlinkSocket.Failure) -> Bool {
     for _ in 0...(2 * Self.maximumRestarts) {
       let generation = try socket.generation()
-      var batch = Batch()
-      var writer = MessageWriter()
-      Batch.begin(&writer, generation.number)
-      let start = writer.count
-      try addRemovals(of: .policy, batch, &writer)
-      try addRemovals(of: .closed, batch, &writer)
-      let isLast = writer.count == start
+      let batch = Batch(generation)
+      try addRemovals(of: .policy, batch)
+      try addRemovals(of: .closed, batch)
+      let isLast = batch.isEmpty
       if isLast {
         guard try socket.holds(.trying) else { return true }
         lockdown_wait_for_packets()
-        batch.beginRemoval(Wire.deleteTable, .trying, &writer)
+        batch.beginRemoval(Wire.deleteTable, .trying)
       } else if try Trial.left(&socket) != nil {
         // Whatever becomes of this process, it is no longer than that beside the other.
-        Trial.restartClock(seconds: Self.overlap, &writer)
+        Trial.restartClock(seconds: Self.overlap, batch)
       }
-      batch.end(writer)
+      batch.end()
       switch try send(batch, [], generation, report, nil) {
       case .committed where !isLast: continue
       case .committed: return true
@@ -224,23 +220,20 @@ struct TryStage: ~Copyable {
     return false
   }
 
-  private mutating func addRemovals(
-    of table: OwnTable, _ batch: Batch, _ writer: inout MessageWriter
-  ) throws(NetlinkSocket.Failure) {
+  @inline(never)
+  private mutating func addRemovals(of table: OwnTable, _ batch: Batch) throws(NetlinkSocket.Failure) {
     for rule in try items(Wire.getRule, table) {
       // NFTA_RULE_CHAIN, NFTA_RULE_HANDLE.
       guard Trial.isLead(dumped, rule), let chain = dumped.name(2, in: rule),
         let handle = dumped.attribute(3, in: rule)
       else { continue }
-      batch.beginRemoval(Wire.deleteRule, table, &writer)
-      writer.append(2, name: dumped, chain)
-      writer.append(3, payload: dumped.copy(handle))
+      batch.beginRemoval(Wire.deleteRule, table)
+      batch.head.append(2, name: dumped, chain)
+      batch.head.append(3, payload: dumped.copy(handle))
     }
-    var set = NetlinkSocket.request(Wire.getSet, table)
-    set.append(2, text: Trial.clock)
-    guard try socket.get(set, into: &dumped) != nil else { return }
-    batch.beginRemoval(Wire.deleteSet, table, &writer)
-    writer.append(2, text: Trial.clock)
+    guard try Trial.hasClock(table, &socket) else { return }
+    batch.beginRemoval(Wire.deleteSet, table)
+    batch.head.append(2, text: Trial.clock)
   }
 
   // MARK: Questions

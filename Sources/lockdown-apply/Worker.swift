@@ -28,12 +28,15 @@ struct Worker {
     guard hasRights(reader, surroundings) else { return Outcome(code: .unknown) }
     // Only what the run may change needs the lock.
     let lock: ApplierLock?
+    var isTryPending = false
     if options.isCheck {
       lock = nil
     } else {
       lock = ApplierLock.take(forHost: wantsSysctls(reader) || wantsMounts(reader))
       guard lock != nil else { return Outcome(code: .busy) }
-      if let left = TryStage.left() {
+      let left = TryStage.left()
+      isTryPending = left != nil
+      if let left, !options.isLate {
         var line = Line("busy: a policy is tried for another ")
         line.text.add((left + 999) / 1_000)
         line.text.add(" s: `lockdown confirm` keeps it, `lockdown revert` ends it")
@@ -41,18 +44,21 @@ struct Worker {
         return Outcome(code: .busy)
       }
     }
-    let journal = journal(reader, surroundings)
+    // The one that is there is then the try's.
+    let journal = isTryPending ? nil : journal(reader, surroundings)
     if options.trySeconds > 0, !mayTry(reader, journal, surroundings) { return Outcome(code: .refused) }
-    let isLeft = !options.isCheck && !(Journal.read(surroundings)?.isEmpty ?? true)
+    let isLeft = !options.isCheck && !isTryPending && !(Journal.read(surroundings)?.isEmpty ?? true)
     if isLeft {
       Line("note: an earlier run did not come to its end; what it has left is looked at as anything else")
         .print()
     }
     let run = ApplyRun(options, reader, surroundings, journal)
+    run.isTryPending = isTryPending
     let code = run.run()
     run.report(code)
     run.removeJournal(isLeft)
-    record(code, reader, surroundings)
+    if isTryPending { completeTry(surroundings) }
+    if !options.isLate || !run.isQuiet(code) { record(code, reader, surroundings) }
     return Outcome(code: code, isTakenBack: run.isGivenUp, isPassing: run.isPassing)
   }
 
@@ -154,18 +160,10 @@ struct Worker {
     }
     let options = Options(options)
     options.verdict = .none
-    options.bundlePath = journal.bundlePath
-    // Whoever tried it has said so.
-    options.isForced = true
     options.domains = journal.domains
     options.isPartial = journal.domains.digit != Options.Domains.all.digit
     let worker = Worker(options)
-    guard let reader = worker.open(surroundings) else { return .refused }
-    var checksum = Text()
-    checksum.addHex(reader.bytes, reader.checksum)
-    guard checksum.bytes.isEqual(journal.checksum) else {
-      return refuse("the bundle is another one than was tried")
-    }
+    guard let reader = worker.openTried(journal, surroundings) else { return .refused }
     let run = ApplyRun(
       options, reader, surroundings,
       Journal(bundlePath: journal.bundlePath, checksum: journal.checksum, domains: journal.domains))
@@ -177,6 +175,35 @@ struct Worker {
     }
     worker.record(code, reader, surroundings, as: .confirm)
     return code
+  }
+
+  /// The bundle that is tried; nil after a message.
+  private func openTried(_ journal: Journal, _ surroundings: Surroundings) -> BundleReader? {
+    options.bundlePath = journal.bundlePath
+    // Whoever tried it has said so.
+    options.isForced = true
+    guard let reader = open(surroundings) else { return nil }
+    var checksum = Text()
+    checksum.addHex(reader.bytes, reader.checksum)
+    if checksum.bytes.isEqual(journal.checksum) { return reader }
+    _ = refuse("the bundle is another one than was tried")
+    return nil
+  }
+
+  /// The tried policy rules as long as the try lasts, and what has come is for it as well.
+  private func completeTry(_ surroundings: Surroundings) {
+    guard let journal = Journal.read(surroundings) else { return }
+    let options = Options(options)
+    options.pin = []
+    options.keyPath = []
+    guard let tried = Worker(options).openTried(journal, surroundings) else { return }
+    let report = FirewallReport()
+    var rules = false
+    guard case .equal = LateStage.run(tried, report, rules: &rules) else {
+      var line = Line("try: what has come is not in place: ")
+      line.text.add(report.failure)
+      return line.print()
+    }
   }
 
   /// Of this host only: a namespace is not what its log is about.
@@ -193,6 +220,7 @@ struct Worker {
     var event = AuditTrail.Event.apply
     if options.isSeal { event = .seal }
     if options.isClosedStage { event = .close }
+    if options.isLate { event = .late }
     if options.trySeconds > 0 { event = .try }
     if let given { event = given }
     if case .refused = code { event = .refuse }

@@ -252,7 +252,7 @@ class Failures(FailureTestCase):
                 support.scratch() / "failures.json", *options]
 
     def test_usage(self):
-        for options in (["--stage", "late"], ["--stage", "nonsense"], ["--stage"],
+        for options in (["--stage", "verify"], ["--stage", "nonsense"], ["--stage"],
                         ["--stage", "closed", "--only", "firewall"]):
             with self.subTest(options):
                 self.run_in(self.command(LATER, *options), 64, "usage:")

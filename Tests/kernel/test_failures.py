@@ -73,7 +73,7 @@ class FailureTestCase(support.KernelTestCase):
 
 class Refused(FailureTestCase):
     def test_usage(self):
-        for options in (["--stage", "late"], ["--follow"], ["--key"], ["--frobnicate"], ["--only"],
+        for options in (["--stage", "verify"], ["--follow"], ["--stage", "late", "--healthy"], ["--key"], ["--frobnicate"], ["--only"],
                         ["--only", "modules"], ["--stage", "seal", "--check"], ["--stage", "seal", "--only", "sysctl"],
                         ["--stage", "seal", "--try", "60"], ["--stage"], ["--pin", "00"], ["--deadline", "0"],
                         ["--healthy"]):

@@ -281,7 +281,7 @@ class StockTools(InstallTestCase):
         """systemd-analyze finds no fault in the units. It looks for the programs they start below this root."""
         self.install()
         units = sorted((self.root / "etc/systemd/system").glob("*.service"))
-        self.assertEqual(len(units), 4)
+        self.assertEqual(len(units), 5)
         done = support.run(["systemd-analyze", "verify", "--root=%s" % self.root, "--man=no", "--recursive-errors=no",
                             *["/" + str(unit.relative_to(self.root)) for unit in units]], check=False)
         # An empty root has none of the distribution's own units.
@@ -364,6 +364,20 @@ class Slots(InstallTestCase):
 
     def loaded(self, namespace):
         return re.search(r'comment "([a-z-]+) sha256', namespace.listing()).group(1)
+
+    def test_the_late_stage(self):
+        """It is about the slot that this boot began with."""
+        first, second = self.namespace(), self.namespace()
+        self.boot(first, boot=1)
+        self.stage(SECOND)
+        self.boot(first, "--stage", "late", boot=1, check=0)
+        self.boot(second, boot=2)
+        self.assertEqual(self.loaded(second), "second")
+        self.boot(second, "--stage", "late", boot=2, check=0)
+        done = self.boot(first, "--stage", "late", boot=2, check=1)
+        self.assertIn("no table of this policy is live", done.stderr)
+        self.boot(second, "--healthy", boot=2, check=0)
+        self.boot(second, "--stage", "late", boot=2, check=0)
 
     def test_stage_and_rollback(self):
         self.stage(SECOND)

@@ -1,4 +1,4 @@
-"""SIGKILL at system calls of whole runs: firewall, keys, mounts, and what comes last.
+"""SIGKILL at system calls of whole runs: firewall, keys, mounts, what comes last, and what comes late.
 
 At the entry of a call, which is then not made: so the state before and after each is seen. The firewall is one of both,
 whole; every key and mount flag is old or new, and what may be new is in the journal; the next run converges. A bounded share
@@ -32,6 +32,13 @@ MOUNTS = """\
 mounts:
   %(place)s/data: { flags: [nosuid, noexec] }
   %(place)s/data/programs: { bind: self, flags: [nodev] }
+"""
+INGRESS = """\
+firewall:
+  ingress:
+    devices: [late0]
+    policy: accept
+    rules: ['drop udp from 10.0.0.0/8']
 """
 NAMES = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.lo.rp_filter", "net.ipv4.ip_default_ttl", "net.ipv4.ip_forward",
          "net.ipv4.tcp_syncookies"]
@@ -216,6 +223,26 @@ class Whole(RollbackTestCase):
                     self.host.sysctl("net.ipv4.conf.%s.rp_filter" % name, 1)
 
             fired += self.matrix("seal", unsealed, self.call(self.new, "--stage", "seal"), {states["new"]}, then_new)
+
+            # What comes late: a device that has a chain, keys that read otherwise, and a mount.
+            def without_device():
+                self.host.run(["ip", "link", "set", "late0", "down"], check=False)
+                self.host.run(["ip", "link", "del", "late0"], check=False)
+                self.reset(late, True)
+                self.host.ip("link add name late0 type bridge")
+                for name, value in OLD_KEYS.items():
+                    self.host.sysctl(name, value)
+                subprocess.run(["mount", "-o", "remount,bind,suid,exec", self.place / "data"], check=True)
+
+            late = self.new.replace("firewall:\n", INGRESS)
+            without_device()
+            states["waiting"] = self.table()
+            self.run_in(self.call(late, "--stage", "late"), 0)
+            states["late"] = self.table()
+            self.assertNotEqual(states["late"], states["waiting"])
+            fired += self.matrix("late", without_device, self.call(late, "--stage", "late"),
+                                 {states["waiting"], states["late"]}, self.converges(late))
+            self.host.ip("link del late0")
             return fired, self.bad
 
         fired, bad = self.in_mount_namespace(body)

@@ -3,9 +3,15 @@
 Both are done by the file for later, or by what the bundle holds for it.
 """
 
+import contextlib
+import json
 import os
+import re
+import signal
 import socket
 import struct
+import subprocess
+import time
 
 import nftables
 import support
@@ -135,7 +141,7 @@ class Ingress(support.KernelTestCase):
         compiled = self.load("eth0, eth7")
         text = self.apply(compiled)
         self.assertIn("firewall: unchanged", text)
-        self.assertIn("until the next run waits the chain of device eth7", text)
+        self.assertIn("until it is there waits the chain of device eth7", text)
         link = self.link(self.outside, self.host, 7, "near7", "eth7")
         self.assertEqual(self.udp(link), [1, 1])
         self.assertIn("missing: chain `ingress_eth7`", self.apply(compiled, "--check", status=1))
@@ -171,6 +177,210 @@ class Ingress(support.KernelTestCase):
             support.run([support.LOCKDOWN_APPLY, "--revert"])
         self.assertEqual(self.udp(self.first), [0, 0])
         self.assertIn("firewall: unchanged", self.apply(compiled))
+
+
+    # The stage `late`
+
+    def late(self, compiled, *options, status=0):
+        return self.apply(compiled, "--stage", "late", *options, status=status)
+
+    def drops(self):
+        """What the anonymous counter of `blocked` has counted: a replace would make it anew."""
+        with self.host:
+            text = support.run(["nft", "list", "chain", "inet", "lockdown", "ingress"]).stdout
+        return sum(map(int, re.findall(r"counter packets (\d+)", text)))
+
+    def test_the_late_stage(self):
+        """A device comes, gets another name and the old one again, goes and comes: after each run of the stage its chain is
+        as it should be, and nothing else of the table has changed."""
+        compiled = self.load("eth0, eth7")
+        before = nftables.generation(self.host)
+        text = self.late(compiled)
+        self.assertIn("waits the chain of device eth7", text)
+        self.assertIn("what has come is in place", text)
+        self.assertEqual(nftables.generation(self.host), before, "nothing has come")
+        self.assertEqual(self.udp(self.first), [0, 0])
+        counted = self.drops()
+        self.assertEqual(counted, 2)
+        for number in (7, 8):
+            link = self.link(self.outside, self.host, number, "near7", "eth7")
+            self.assertEqual(self.udp(link), [1, 1])
+            self.assertIn("firewall: completed", self.late(compiled))
+            self.assertEqual(self.udp(link), [0, 0])
+            self.assertGreater(self.drops(), counted)
+            counted = self.drops()
+            before = nftables.generation(self.host)
+            self.assertIn("firewall: unchanged", self.late(compiled))
+            self.assertIn("firewall: unchanged", self.apply(compiled, "--check"))
+            self.assertEqual(nftables.generation(self.host), before)
+            self.host.ip("link set eth7 down\nlink set eth7 name eth9\nlink set eth9 up")
+            self.assertIn("waits the chain of device eth7", self.late(compiled))
+            self.assertNotIn("ingress_eth7", self.host.listing())
+            self.assertIn("firewall: unchanged", self.apply(compiled, "--check"))
+            self.host.ip("link set eth9 name eth7")
+            self.assertIn("firewall: completed", self.late(compiled))
+            self.assertIn("ingress_eth7", self.host.listing())
+            self.host.ip("link del eth7")
+            self.assertIn("waits the chain of device eth7", self.late(compiled))
+            self.assertNotIn("ingress_eth7", self.host.listing())
+            self.assertIn("firewall: unchanged", self.apply(compiled, "--check"))
+
+    def test_another_device_with_the_name(self):
+        compiled = self.load("eth0, eth7")
+        self.link(self.outside, self.host, 7, "near7", "eth7")
+        self.late(compiled)
+        self.host.ip("link set eth7 down\nlink set eth7 name eth9\nlink set eth9 up")
+        other = self.link(self.outside, self.host, 8, "near8", "eth7")
+        self.late(compiled)
+        self.assertEqual(self.udp(other), [0, 0])
+        self.assertNotIn("eth9", self.host.listing())
+
+    def test_late_of_another_policy(self):
+        """Nothing comes into a table that another policy has made, and none of its keys are written."""
+        self.load("eth0")
+        other = support.compile_policy((POLICY % ("eth1", "accept")).replace("policy: edge", "policy: other"))
+        before = nftables.generation(self.host)
+        self.assertIn("no table of this policy is live", self.late(other, status=1))
+        self.host.run(["nft", "delete", "table", "inet", "lockdown"])
+        self.assertIn("no table of this policy is live", self.late(other, status=1))
+        self.assertEqual(nftables.generation(self.host), before + 1)
+
+    def test_late_in_a_try(self):
+        """It is done for the table that rules and for the one that will again; a chain of the silent one is silent."""
+        compiled = self.load("eth0, eth7")
+        tried = support.compile_policy((POLICY % ("eth7", "accept")).replace("policy: edge", "policy: other")
+                                       .replace("10.0.0.0/8", "192.168.0.0/16").replace('"2001:db8::/32"', "fc00::/7"))
+        self.apply(tried, "--try", "60", "--force")
+        link = self.link(self.outside, self.host, 7, "near7", "eth7")
+        self.assertIn("busy: a policy is tried", self.apply(compiled, status=75))
+        for _ in range(2):
+            self.late(compiled)
+            listing = self.host.listing()
+            self.assertEqual(listing.count("chain ingress_eth7 {"), 2)
+            self.assertEqual(self.udp(link), [1, 1], "the old one drops it, and is silent")
+        with self.host:
+            support.run([support.LOCKDOWN_APPLY, "--revert"])
+        self.assertEqual(self.udp(link), [0, 0])
+        self.assertIn("firewall: unchanged", self.apply(compiled, "--check"))
+
+    def test_usage(self):
+        compiled = self.load("eth0")
+        for options in (["--check"], ["--try", "5"], ["--no-read-back"]):
+            self.late(compiled, *options, status=64)
+        self.apply(compiled, "--follow", status=64)
+
+    # --follow
+
+    @contextlib.contextmanager
+    def follower(self, compiled, *before):
+        with self.host:
+            process = subprocess.Popen([*before, support.LOCKDOWN_APPLY, compiled.bundle, "--only", "firewall", "--stage", "late",
+                                        "--follow", "--status", support.scratch() / "follow.json"],
+                                       stderr=subprocess.DEVNULL)
+        try:
+            yield process
+            self.assertIsNone(process.poll(), "it stays")
+        finally:
+            process.kill()
+            process.wait()
+
+    def becomes(self, wanted, question):
+        """Within some seconds."""
+        end = time.monotonic() + 10
+        while question() != wanted and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertEqual(question(), wanted)
+
+    def bound(self):
+        return re.findall(r"chain ingress_(\w+) {", self.host.listing())
+
+    def test_a_follower(self):
+        compiled = self.load("eth0, eth7")
+        with self.follower(compiled) as process:
+            link = self.link(self.outside, self.host, 7, "near7", "eth7")
+            self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
+            self.assertEqual(self.udp(link), [0, 0])
+            self.host.ip("link set eth7 down\nlink set eth7 name eth9")
+            self.becomes(["eth0"], self.bound)
+            # More events than its sockets hold, and among those that are lost the one that matters.
+            os.kill(process.pid, signal.SIGSTOP)
+            self.host.ip("link set eth9 name eth7")
+            self.host.ip("\n".join("link add name x%d type bridge\nlink del x%d" % (n, n) for n in range(150)))
+            os.kill(process.pid, signal.SIGCONT)
+            self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
+            with open("/proc/%d/status" % process.pid) as file:
+                resident = int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1))
+            support.note("resident %d kB" % resident)
+            self.assertLess(resident, 1024)
+        self.assertEqual(sorted(self.bound()), ["eth0", "eth7"], "its end changes nothing")
+
+
+class Keys(support.KernelTestCase):
+    """Keys and mounts that were not there when the policy was applied."""
+
+    KEYS = """\
+policy: keys
+language: 1
+target:
+  kernel: "6.1"
+management: none
+sysctl:
+  net.ipv4.conf.*.rp_filter: 1
+  net.ipv4.conf.eth7.rp_filter: 2
+  net.ipv4.conf.eth7.log_martians: 1
+  net.ipv6.conf.eth7.disable_ipv6: 1
+"""
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.namespace()
+        self.status = support.scratch() / "keys.json"
+
+    def apply(self, text, *options, status=0, before=()):
+        with self.host:
+            done = support.run([*before, support.LOCKDOWN_APPLY, support.compile_policy(text).bundle, "--status", self.status,
+                                *options], check=False)
+        self.assertEqual(done.status, status, done)
+        return done.stderr
+
+    def results(self):
+        return {item["name"]: item["result"] for item in json.loads(self.status.read_text())["sysctl"]}
+
+    def values(self):
+        return [self.host.sysctl(key) for key in ("net.ipv4.conf.eth7.rp_filter", "net.ipv4.conf.eth7.log_martians",
+                                                  "net.ipv6.conf.eth7.disable_ipv6")]
+
+    def test_keys_of_an_interface(self):
+        self.assertIn("absent", self.apply(self.KEYS, status=3))
+        self.apply(self.KEYS, "--stage", "late", status=3)
+        self.host.ip("link add name eth7 type bridge")
+        self.assertEqual(self.values(), ["1", "0", "0"])
+        self.assertIn("sysctl: 3 applied", self.apply(self.KEYS, "--stage", "late"))
+        self.assertEqual(self.values(), ["2", "1", "1"])
+        self.assertNotIn("applied", self.apply(self.KEYS, "--stage", "late").replace("what has", ""))
+        self.assertEqual(set(self.results().values()), {"equal"})
+        self.host.ip("link del eth7")
+        self.apply(self.KEYS, "--stage", "late", status=3)
+        self.assertEqual(self.results()["net/ipv4/conf/eth7/log_martians"], "absent")
+
+    def test_one_that_is_refused_is_listed(self):
+        """Nothing of the others is taken back."""
+        text = self.KEYS + "  net.ipv4.tcp_congestion_control: nosuch\n"
+        self.host.ip("link add name eth7 type bridge")
+        self.assertIn("tcp_congestion_control: refused", self.apply(text, "--only", "sysctl", "--stage", "late", status=3))
+        self.assertEqual(self.values()[:2], ["2", "1"])
+
+    def test_a_mount(self):
+        place = support.scratch() / "late-mount"
+        place.mkdir(exist_ok=True)
+        text = self.KEYS.split("sysctl:")[0] + "mounts:\n  %s: { flags: [nosuid, noexec] }\n" % place
+        script = ('"$@" --only mounts; test $? = 3 || exit 1; mount -t tmpfs late %s; "$@" --only mounts --stage late || exit 2; '
+                  'grep " %s " /proc/self/mountinfo | cut -d" " -f6' % (place, place))
+        with self.host:
+            done = support.run(["unshare", "-m", "sh", "-c", script, "sh", support.LOCKDOWN_APPLY,
+                                support.compile_policy(text).bundle, "--status", self.status], check=False)
+        self.assertEqual(done.status, 0, done)
+        self.assertIn("nosuid,noexec", done.stdout.replace("rw,", ""))
 
 
 def late_items(bundle):
@@ -241,12 +451,17 @@ firewall:
         self.assertEqual(len(got), sum(found), (group, port))
         return found[0]
 
-    def apply(self, *options, status=3):
-        """Where the hierarchy is where systemd has it. 3: a group that is made again wants another run."""
+    def command(self, *options):
+        """The applier where the hierarchy is where systemd has it."""
+        return ["unshare", "-m", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh", support.LOCKDOWN_APPLY,
+                self.compiled.bundle, "--status", support.scratch() / "groups.json", *options]
+
+    def run_it(self, *options):
         with self.host:
-            done = support.run(["unshare", "-m", "sh", "-c", 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"', "sh",
-                                support.LOCKDOWN_APPLY, self.compiled.bundle, "--status", support.scratch() / "groups.json",
-                                *options], check=False)
+            return support.run(self.command(*options), check=False)
+
+    def apply(self, *options, status=0):
+        done = self.run_it(*options)
         self.assertEqual(done.status, status, done)
         return done.stderr
 
@@ -274,6 +489,60 @@ firewall:
         (self.root / self.top / "b.service").rmdir()
         self.assertIn("waits cgroup %s/b.service" % self.top, self.apply())
         (self.root / self.top / "b.service").mkdir()
+
+    def test_the_late_stage(self):
+        """A group that is made again has another number; the rest of the table stays as it is."""
+        self.apply()
+        before = nftables.everything(self.host, nftables.INET_LOCKDOWN)
+        for _ in range(2):
+            (self.root / self.top / "b.service").rmdir()
+            self.assertIn("waits cgroup %s/b.service" % self.top, self.apply("--stage", "late"))
+            (self.root / self.top / "b.service").mkdir()
+            self.assertFalse(self.passes("/b.service", 55), "another number")
+            self.assertIn("firewall: completed", self.apply("--stage", "late"))
+            self.assertTrue(self.passes("/b.service", 55))
+            self.assertIn("firewall: unchanged", self.apply("--stage", "late"))
+        after = nftables.everything(self.host, nftables.INET_LOCKDOWN)
+        # What a counter has counted is another matter.
+        rules = [[item for item in held if item[0] == "rule" and b"counter" not in str(item).encode()] for held in (before, after)]
+        self.assertEqual(*rules)
+
+    def test_a_try_has_them(self):
+        self.compiled = support.compile_policy(self.RULES % {"top": self.top} + "      - more: accept udp 56\n")
+        self.host.run(["nft", "delete", "table", "inet", "lockdown"])
+        self.apply("--try", "60", "--force")
+        self.assertTrue(self.passes("/a.service", 53))
+        self.assertFalse(self.passes("/b.service", 53))
+        (self.root / self.top / "b.service").rmdir()
+        (self.root / self.top / "b.service").mkdir()
+        self.assertFalse(self.passes("/b.service", 55))
+        self.apply("--stage", "late")
+        self.assertTrue(self.passes("/b.service", 55))
+        with self.host:
+            support.run([support.LOCKDOWN_APPLY, "--revert"])
+
+    def test_a_follower(self):
+        """A group that starts, starts anew, and ends, with folders on its way that come later."""
+        self.apply()
+        other = self.root / ("other-" + self.top)
+        with self.host:
+            process = subprocess.Popen(self.command("--stage", "late", "--follow"), stderr=subprocess.DEVNULL)
+        try:
+            for _ in range(3):
+                for path in (self.root / self.top / "b.service", other):
+                    if path.exists():
+                        path.rmdir()
+                    path.mkdir()
+                end = time.monotonic() + 10
+                while self.run_it("--check").status != 0 and time.monotonic() < end:
+                    time.sleep(0.02)
+                self.assertTrue(self.passes("/b.service", 55))
+                self.assertFalse(self.passes("/b.service", 53))
+            self.assertIsNone(process.poll())
+        finally:
+            process.kill()
+            process.wait()
+            other.rmdir()
 
     def fill(self, lines):
         """Loads lines of nftables-late.nft where the hierarchy is where nft looks for it."""

@@ -192,7 +192,7 @@ class Installed(test_install.Slots):
 
     def test_units(self):
         self.assertEqual((self.root / KEY).read_bytes(), self.certificate.read_bytes())
-        for name in ("lockdown", "lockdown-closed", "lockdown-seal"):
+        for name in ("lockdown", "lockdown-closed", "lockdown-late", "lockdown-seal"):
             unit = (self.root / "etc/systemd/system" / (name + ".service")).read_text()
             start, = (line for line in unit.splitlines() if line.startswith("ExecStart="))
             self.assertTrue(start.endswith(" --key /" + KEY), start)

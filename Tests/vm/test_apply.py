@@ -253,6 +253,36 @@ class Ingress(machine.MachineTestCase):
             self.machine.run("ip link del eth7")
             self.assertIn("firewall: unchanged", self.machine.run(APPLY + " /etc/lockdown/ingress.bundle").stderr)
 
+    def test_the_late_stage_binds_it(self):
+        """This kernel takes a chain with its device, and leaves it on one that gets another name."""
+        apply = APPLY + " /etc/lockdown/ingress.bundle"
+        self.machine.run(apply)
+        for _ in range(2):
+            self.machine.run("ip link add eth7 type dummy")
+            self.assertIn("firewall: completed", self.machine.run(apply + " --stage late").stderr)
+            self.assertIn("hook ingress device \"eth7\"", self.machine.run("nft -s list ruleset").stdout)
+            self.assertIn("firewall: unchanged", self.machine.run(apply + " --stage late").stderr)
+            self.assertIn("firewall: unchanged", self.machine.run(apply + " --check").stderr)
+            self.machine.run("ip link set eth7 name eth9")
+            self.assertIn("firewall: completed", self.machine.run(apply + " --stage late").stderr)
+            self.assertNotIn("hook ingress", self.machine.run("nft -s list ruleset").stdout)
+            self.machine.run("ip link set eth9 name eth7")
+            self.machine.run(apply + " --stage late")
+            self.assertIn("hook ingress device \"eth7\"", self.machine.run("nft -s list ruleset").stdout)
+            self.machine.run("ip link del eth7")
+            self.machine.run(apply + " --stage late")
+            self.assertIn("firewall: unchanged", self.machine.run(apply + " --check").stderr)
+
+    def test_a_follower_binds_it(self):
+        self.machine.run(APPLY + " /etc/lockdown/ingress.bundle")
+        wait = "for n in $(seq 100); do nft list ruleset | grep -q '%s' && break; sleep 0.1; done; nft list ruleset"
+        self.machine.run("%s /etc/lockdown/ingress.bundle --stage late --follow 2>/dev/null & echo $! >/tmp/follower" % APPLY)
+        try:
+            self.machine.run("ip link add eth7 type dummy")
+            self.assertIn("hook ingress device \"eth7\"", self.machine.run(wait % "hook ingress").stdout)
+        finally:
+            self.machine.run("kill $(cat /tmp/follower); ip link del eth7")
+
 
 class Signatures(machine.MachineTestCase):
     """Debian's kernel verifies who has signed a bundle."""

@@ -136,6 +136,7 @@ class Systemd(machine.MachineTestCase):
         self.assertIn("closed firewall: applied",
                       self.machine.run("journalctl -b -u lockdown-closed.service --no-pager").stdout)
         self.assertNotIn("lockdown-closed", self.machine.run("nft list tables").stdout)
+        self.assertEqual(self.machine.run("systemctl is-active lockdown-late.service").stdout, "active\n")
         status = json.loads(self.machine.read("/run/lockdown/status.json"))
         # By the stage that seals, behind the mark: it looks at everything again, and this policy leaves it nothing.
         self.assertEqual((status["exit"], status["firewall"]["result"], status["seal"]), (3, "unchanged", "sealed"))
@@ -159,7 +160,8 @@ class Systemd(machine.MachineTestCase):
 
     def test_3_stopping_opens_nothing(self):
         before = self.machine.run("nft -s list ruleset").stdout
-        self.machine.run("systemctl stop lockdown-closed.service lockdown.service lockdown-health.service")
+        self.machine.run("systemctl stop lockdown-closed.service lockdown.service lockdown-late.service "
+                         "lockdown-health.service")
         self.assertEqual(self.machine.run("nft -s list ruleset").stdout, before)
 
     def test_4_a_staged_policy_is_kept(self):

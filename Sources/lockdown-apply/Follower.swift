@@ -28,7 +28,10 @@ struct Follower {
     guard devices >= 0 else { return fail(devices) }
     let mounts = unsafe lockdown_open_at(
       lockdown_here, literal("/proc/self/mountinfo"), lockdown_open_key, 0)
-    unsafe Self.groups = Int32(clamping: lockdown_folder_events())
+    guard mounts >= 0 else { return fail(mounts) }
+    let folders = lockdown_folder_events()
+    guard folders >= 0 else { return fail(folders) }
+    unsafe Self.groups = Int32(folders)
     while true {
       // What comes meanwhile waits.
       let code = Supervisor(options).run()
@@ -38,10 +41,10 @@ struct Follower {
       var isRelevant = false
       while !isRelevant {
         let ready = unsafe lockdown_wait_for_events(
-          Int32(links), Int32(devices), Self.groups, Int32(clamping: mounts))
+          Int32(links), Int32(devices), Self.groups, Int32(mounts))
         guard ready > 0 else { return fail(ready) }
         lockdown_sleep(Self.pause)
-        if ready & 1 != 0, drain(Int32(links), Self.isAboutComing) { isRelevant = true }
+        if ready & 1 != 0, drain(Int32(links), Self.isAboutLink) { isRelevant = true }
         if ready & 2 != 0, drain(Int32(devices), Self.isAboutDevice) { isRelevant = true }
         if ready & 4 != 0 {
           isRelevant = true
@@ -66,13 +69,18 @@ struct Follower {
     var message = [UInt8](repeating: 0, count: Self.bufferLength)
     while true {
       let length = unsafe lockdown_netlink_receive(socket, &message, message.count, 0)
-      if -length == ErrorNumber.tryAgain { return found }
-      if length < 0 || isRelevant(message, length) { found = true }
+      switch -length {
+      case ErrorNumber.tryAgain: return found
+      // Some were lost, or one is longer than any of ours.
+      case ErrorNumber.noBuffers, ErrorNumber.tooLong: found = true
+      case 1...: return true
+      default: if isRelevant(message, length) { found = true }
+      }
     }
   }
 
   /// A link that comes, goes or changes its name; one that goes up or down has only flags that change.
-  private static func isAboutComing(_ message: [UInt8], _ length: Int) -> Bool {
+  private static func isAboutLink(_ message: [UInt8], _ length: Int) -> Bool {
     // ifi_change of struct ifinfomsg, behind struct nlmsghdr: all ones, or none where other things changed.
     guard length >= 32 else { return true }
     let change = message.littleEndian(28)
@@ -97,7 +105,14 @@ struct Follower {
       end -= 1
       while end > 0, path[end] != 0x2f { end -= 1 }
       guard end > 0 else { return }
-      if unsafe lockdown_watch_folder(groups, path.terminated(0..<end)) >= 0 { return }
+      let result = unsafe lockdown_watch_folder(groups, path.terminated(0..<end))
+      if result >= 0 { return }
+      if -result == ErrorNumber.notFound { continue }
+      var line = Line("note: what comes into this folder is not heard of: ")
+      line.text.addForeign(path, 0..<end)
+      line.text.add(": ")
+      line.text.add(errorNumber: result)
+      return line.print()
     }
   }
 }

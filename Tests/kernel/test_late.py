@@ -306,6 +306,11 @@ class Ingress(support.KernelTestCase):
             os.kill(process.pid, signal.SIGSTOP)
             self.host.ip("link set eth9 name eth7")
             self.host.ip("\n".join("link add name x%d type bridge\nlink del x%d" % (n, n) for n in range(150)))
+            with open("/proc/%d/net/netlink" % process.pid) as file:
+                # Of the sockets that get link and device events.
+                dropped = [int(line.split()[8]) for line in file.read().splitlines()[1:]
+                           if line.split()[1] in ("0", "15") and line.split()[3] == "00000001"]
+            self.assertEqual([drops > 0 for drops in dropped], [True, True], dropped)
             os.kill(process.pid, signal.SIGCONT)
             self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
             with open("/proc/%d/status" % process.pid) as file:

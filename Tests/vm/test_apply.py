@@ -34,7 +34,9 @@ management: none
 
 def programs():
     """Our programs, and the tests of Tests/kernel that also run inside."""
-    files = {APPLY: support.LOCKDOWN_APPLY, INSIDE + "/dump.py": HERE / "guest" / "dump.py"}
+    files = {APPLY: support.LOCKDOWN_APPLY}
+    for name in ("dump.py", "peak.py"):
+        files[INSIDE + "/" + name] = HERE / "guest" / name
     for path in (REPOSITORY / "Tests" / "kernel").glob("*.py"):
         files[INSIDE + "/" + path.name] = path
     return files
@@ -56,7 +58,8 @@ class CosCos(machine.MachineTestCase):
         super().setUpClass()
         cls.machine.run(". /etc/cos-layout")
         cls.modules_before = cls.machine.read("/proc/modules")
-        cls.applied = cls.machine.run(APPLY + " /etc/lockdown/policy.bundle", check=False)
+        cls.applied = cls.machine.run(
+            "python3 %s/peak.py /run/peak %s /etc/lockdown/policy.bundle" % (INSIDE, APPLY), check=False)
         cls.status = json.loads(cls.machine.read("/run/lockdown/status.json"))
 
     def test_the_kernel_loads_its_modules(self):
@@ -81,6 +84,14 @@ class CosCos(machine.MachineTestCase):
         self.assertEqual({name for name, result in results.items() if result not in ("applied", "equal")}, set(),
                          results)
         self.assertTrue(self.status["not-enforced"])
+
+    def test_memory(self):
+        """All of it at once: the bundle, its batch and the dump, and the kernel's types, of which there are 4 MB."""
+        self.assertIn("applied", {item["result"] for item in self.status["programs"]})
+        peak = int(self.machine.read("/run/peak"))
+        machine.note("peak %d kB" % peak)
+        self.assertGreater(peak, 100)
+        self.assertLess(peak, 3 * 1024)
 
     def test_the_firewall_is_the_hosts(self):
         """The same bundle in a namespace of the machine that tests run on: the same listing, and the same objects."""

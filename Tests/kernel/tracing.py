@@ -31,7 +31,7 @@ def ptrace(request, process, address=0, data=0):
 
 def run(arguments, before=None, after=None):
     """(exit status, what it wrote to standard error). `before` and `after` get a call's number, how often it was made
-    so far by any process, from 1, and the registers; True: they have changed them."""
+    so far by any process, from 1, and the registers with the `process` they are of; True: they have changed them."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -62,6 +62,7 @@ def run(arguments, before=None, after=None):
             if given == STOP_OF_A_CALL:
                 given = 0
                 registers = Registers()
+                registers.process = process
                 ptrace(GETREGS, process, 0, ctypes.addressof(registers))
                 number = registers.orig_rax
                 entering = process not in inside

@@ -35,7 +35,7 @@ management: none
 def programs():
     """Our programs, and the tests of Tests/kernel that also run inside."""
     files = {APPLY: support.LOCKDOWN_APPLY}
-    for name in ("dump.py", "peak.py"):
+    for name in ("between.py", "dump.py", "peak.py"):
         files[INSIDE + "/" + name] = HERE / "guest" / name
     for path in (REPOSITORY / "Tests" / "kernel").glob("*.py"):
         files[INSIDE + "/" + path.name] = path

@@ -24,7 +24,9 @@ language: 1
 target: { kernel: "6.1" }
 management: none
 firewall:
+  ingress: { devices: [eth9], policy: accept, rules: ['drop udp 53'] }
   input: { policy: drop, rules: ['accept tcp 23', 'accept established'] }
+  output: { policy: drop, rules: ['accept established', 'accept udp 53 cgroup system.slice/later.service'] }
 """
 THIRD = SECOND.replace("second", "third").replace("23", "24")
 
@@ -57,6 +59,14 @@ SYSTEM = {
         "[Unit]\nAfter=network-pre.target\nWants=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
         "ExecStart=/usr/bin/ip link add eth0 type dummy\nExecStart=/usr/bin/ip link set eth0 up\n"),
     "/etc/systemd/system/multi-user.target.wants/network.service": initramfs.Link("../network.service"),
+    # A service that a policy names.
+    "/etc/systemd/system/later.service": "[Service]\nExecStart=/usr/bin/sleep 100000\n",
+    # What the kernel tells, from before anything of ours on.
+    "/etc/systemd/system/events.service": (
+        "[Unit]\nDefaultDependencies=no\nBefore=lockdown-closed.service\n[Service]\nType=forking\n"
+        "ExecStart=/usr/bin/python3 /events.py /run/events\n"),
+    "/etc/systemd/system/sysinit.target.wants/events.service": initramfs.Link("../events.service"),
+    "/events.py": pathlib.Path(__file__).resolve().parent / "guest" / "events.py",
     # One that waits for protection, by a drop-in of ours.
     "/etc/systemd/system/networking.service": (
         "[Unit]\nDefaultDependencies=no\nAfter=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
@@ -146,6 +156,21 @@ class Systemd(machine.MachineTestCase):
         self.assertIn("rp_filter", self.machine.run("ls /proc/sys/net/ipv4/conf/eth0").stdout)
         self.assertEqual(self.machine.read("/proc/sys/net/ipv4/conf/eth0/rp_filter"), "1\n")
 
+    def test_1b_closed_before_the_first_link_is_up(self):
+        """By what the kernel tells: the ruleset that has the closed firewall, and only then a link that is up."""
+        events = [line.split(" ", 1) for line in self.machine.read("/run/events").splitlines()]
+        said = [text for _, text in events]
+        self.assertEqual(said[0], "listening")
+        closed = said.index("generation", said.index("table lockdown-closed"))
+        ups = [place for place, text in enumerate(said) if text.startswith("link ") and text.endswith(" up")
+               and text.split(" ")[1] != "lo"]
+        self.assertTrue(ups, said)
+        self.assertLess(closed, ups[0], said)
+        policy = said.index("generation", said.index("table lockdown"))
+        self.assertLess(policy, ups[0], said)
+        machine.note("first link up %.3f s behind the closed firewall, %.3f s behind the policy" % tuple(
+            (int(events[ups[0]][0]) - int(events[place][0])) / 1e9 for place in (closed, policy)))
+
     def test_2_denied_modules(self):
         """By modprobe.d and by the kernel's command line: modprobe, insmod, and a file of another name."""
         release = self.machine.run("uname -r").stdout.strip()
@@ -172,6 +197,18 @@ class Systemd(machine.MachineTestCase):
         slots = self.slots()
         self.assertEqual((slots["current"], slots["previous"]), (self.name(SECOND), self.name(COS)))
         self.assertNotIn("next", slots)
+
+    def test_4b_what_comes_later(self):
+        """lockdown-late.service: a device, and a service at each of its starts."""
+        waits = "for n in $(seq 100); do nft list ruleset | grep -q '%s' && exit; sleep 0.1; done; nft list ruleset; false"
+        self.machine.run("ip link add eth9 type dummy")
+        self.machine.run(waits % 'hook ingress device "eth9"')
+        for _ in range(3):
+            self.machine.run("systemctl restart later.service")
+            # nft looks the path of a number up.
+            self.machine.run(waits % '"system.slice/later.service"')
+        self.machine.run("systemctl stop later.service; ip link del eth9")
+        self.assertEqual(self.machine.run("systemctl is-active lockdown-late.service").stdout, "active\n")
 
     def test_5_a_sick_boot_falls_back(self):
         """The host's own check fails, so that the boot is not kept; after a power cut it has the policy from before."""

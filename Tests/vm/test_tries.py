@@ -6,7 +6,7 @@ import time
 
 import machine
 from machine import setUpModule  # noqa: F401 (unittest finds it here)
-from test_apply import APPLY, bundle, programs
+from test_apply import APPLY, INSIDE, bundle, programs
 
 HEADER = 'language: 1\ntarget: { kernel: "6.1" }\nmanagement: ["tcp 22"]\n'
 POLICY = """\
@@ -147,6 +147,25 @@ class Tries(machine.MachineTestCase):
         self.machine.run(APPLY + " --confirm --console")
         self.assertEqual(self.reached(), [2000])
         self.assertNotIn("trying", self.machine.run("nft list ruleset").stdout)
+
+    def test_3b_killed_between_its_batches(self):
+        """The new policy says nothing yet, or rules for seconds beside the old one; at no moment does neither rule."""
+        self.machine.run(APPLY + " /etc/lockdown/old.bundle")
+        for number, states in ((1, ([1000],)), (2, ([], [1000]))):
+            done = self.machine.run("cd %s && python3 between.py %d %s /etc/lockdown/new.bundle --try 20" % (INSIDE, number, APPLY))
+            self.assertEqual(done.stdout, "%d\n" % number)
+            self.machine.run("! pidof lockdown-apply")
+            end = time.monotonic() + 30
+            while True:
+                reached = self.reached()
+                self.assertIn(reached, states)
+                if reached == [1000]:
+                    break
+                self.assertLess(time.monotonic(), end)
+            # The next run takes away what is left.
+            self.assertIn("firewall: unchanged", self.machine.run(
+                "%s /etc/lockdown/old.bundle; %s /etc/lockdown/old.bundle" % (APPLY, APPLY)).stderr)
+            self.assertNotIn("trying", self.machine.run("nft list ruleset").stdout)
 
     def test_4_what_waits_in_a_queue(self):
         """1,000 packets held by another program stay held over re-applies with the same base chains."""

@@ -99,7 +99,7 @@ let package = Package(
   targets: [
     // Leaves.
     .target(name: "CanonicalJSON"),
-    .target(name: "SideThread"),
+    .target(name: "SideThread", dependencies: ["CLinux"]),
     .target(name: "Diagnostics", dependencies: ["CanonicalJSON"]),
     .systemLibrary(name: "CSHA2"),
     .target(name: "SHA2", dependencies: ["CSHA2"]),
@@ -115,7 +115,7 @@ let package = Package(
       dependencies: ["CanonicalJSON", "Diagnostics", "PolicyModel", "PolicySyntax", "SHA2", "SideThread"]),
 
     // What a policy becomes.
-    .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2", "SideThread"]),
+    .target(name: "Ruleset", dependencies: ["PolicyModel", "SHA2"]),
     .target(name: "TextBackends", dependencies: ["CanonicalJSON", "PolicyModel", "Ruleset"]),
     .target(name: "Seccomp", dependencies: ["PolicyModel"]),
     .target(name: "ModuleGuard", dependencies: ["PolicyModel"]),

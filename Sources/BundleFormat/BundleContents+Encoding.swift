@@ -7,10 +7,13 @@ extension BundleContents {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(pieces.reduce(0) { $0 + $1.count })
     for piece in pieces { bytes += piece }
+    let checksum = Self.checksum(of: pieces)
+    let place = Self.checksumOffset
+    bytes.replaceSubrange(place..<place + checksum.count, with: checksum)
     return bytes
   }
 
-  /// The same in pieces, one behind the other.
+  /// The same in pieces, one behind the other, but for the checksum, whose bytes are zeros.
   package func encodedPieces() -> [[UInt8]] {
     precondition(policyDigest.count == BundleLayout.digestLength, "a SHA-256 digest")
     var writer = BundleWriter()
@@ -114,6 +117,12 @@ extension BundleContents {
     if haltsOnFailure { flags |= BundleLayout.haltsOnFailureFlag }
     return writer.finish(policyDigest: policyDigest, minimumKernel: minimumKernel, flags: flags)
   }
+
+  /// Where in the file the checksum stands.
+  package static var checksumOffset: Int { BundleLayout.checksumOffset }
+
+  /// The checksum of a file that is in pieces: SHA-256 of it, the checksum's own bytes being zeros.
+  package static func checksum(of pieces: [[UInt8]]) -> [UInt8] { BundleWriter.checksum(of: pieces) }
 
   /// The contents of a bundle's file.
   package static func read(_ bytes: [UInt8]) throws(BundleError) -> BundleContents {

@@ -53,6 +53,7 @@ struct BundleWriter {
     self.open = nil
   }
 
+  /// Without the checksum, whose place is zeros.
   consuming func finish(policyDigest: [UInt8], minimumKernel: KernelRelease, flags: UInt8) -> [[UInt8]] {
     end()
     let length = count
@@ -77,12 +78,13 @@ struct BundleWriter {
       header.append(UInt64(entry.range.count))
     }
     pieces[0].replaceSubrange(0..<BundleLayout.headerLength, with: header.bytes)
-    // The field of the checksum itself is zeros yet.
+    return pieces
+  }
+
+  /// SHA-256 of the whole file, the checksum's own place being zeros.
+  static func checksum(of pieces: [[UInt8]]) -> [UInt8] {
     var hasher = SHA256()
     for piece in pieces { hasher.update(piece) }
-    pieces[0].replaceSubrange(
-      BundleLayout.checksumOffset..<(BundleLayout.checksumOffset + BundleLayout.digestLength),
-      with: hasher.finish())
-    return pieces
+    return hasher.finish()
   }
 }

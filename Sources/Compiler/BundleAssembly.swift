@@ -8,8 +8,7 @@ internal import Seccomp
 /// Puts together what the applier needs.
 enum BundleAssembly {
   static func bundle(
-    _ policy: HostPolicy, digest: [UInt8], messages: [EncodedMessage], closed: [EncodedMessage],
-    deviceChains: [DeviceBatch], controlGroups: [ControlGroupElement], items: ItemList,
+    _ policy: HostPolicy, digest: [UInt8], _ messages: KernelMessages, items: ItemList,
     filter: [FilterInstruction]?, isManagementProved: Bool, notEnforced: [String], sourceMap: [UInt8]
   ) -> BundleContents {
     let kernel = policy.target.kernel
@@ -21,8 +20,8 @@ enum BundleAssembly {
     bundle.hasNetworkRoot = policy.boot.root == .network
     bundle.staysUnprotected = policy.boot.unprotected == .continue
     bundle.haltsOnFailure = policy.boot.onFailure == .halt
-    bundle.messages = messages.map { BundleMessage($0) }
-    bundle.closed = closed.map { BundleMessage($0) }
+    bundle.messages = messages.rules.map { BundleMessage($0) }
+    bundle.closed = messages.closed.map { BundleMessage($0) }
     bundle.sources = sources(items)
     bundle.sysctls = policy.sysctls.map { setting in
       BundleSysctl(
@@ -42,12 +41,12 @@ enum BundleAssembly {
         scope: policy.systemCalls?.scope == .services ? .services : .everyProcess, flags: Self.specAllow,
         program: program.flatMap(\.bytes))
     }
-    bundle.late = deviceChains.map { chain in
+    bundle.late = messages.deviceChains.map { chain in
       BundleLateItem(
         kind: .device, name: Array(chain.device.utf8), messages: chain.messages.map { BundleMessage($0) },
         source: chain.source)
     }
-    bundle.late += controlGroups.map { element in
+    bundle.late += messages.controlGroups.map { element in
       BundleLateItem(
         kind: .controlGroup, name: Array(element.path.utf8), messages: [BundleMessage(element.message)],
         source: element.source)

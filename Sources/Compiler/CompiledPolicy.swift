@@ -10,10 +10,16 @@ package struct CompiledPolicy: Sendable {
     package var name: String
     /// One behind the other they are its contents.
     package var pieces: [[UInt8]]
+    /// Where an output is given away in parts, whether it is known that this is the last one.
+    package var isWhole: Bool
+    /// Where it replaces what was given away; nil: it comes behind that.
+    package var place: Int?
 
-    package init(name: String, pieces: [[UInt8]]) {
+    package init(name: String, pieces: [[UInt8]], isWhole: Bool = false, place: Int? = nil) {
       self.name = name
       self.pieces = pieces
+      self.isWhole = isWhole
+      self.place = place
     }
 
     package init(name: String, bytes: [UInt8]) { self.init(name: name, pieces: [bytes]) }
@@ -49,10 +55,12 @@ package struct CompiledPolicy: Sendable {
   /// What the kernel gets. Of many thousand rules it would take long to give it back piece by piece, so that goes with
   /// the rest.
   package var ruleset: Ruleset
+  /// For the same reason.
+  private let items: ItemList
 
-  package init(
+  init(
     policy: HostPolicy, digest: [UInt8], proofs: ProofSummary, notEnforced: [String],
-    untold: [String], files: [OutputFile], ruleset: Ruleset
+    untold: [String], files: [OutputFile], ruleset: Ruleset, items: ItemList
   ) {
     self.policy = policy
     self.digest = digest
@@ -61,6 +69,7 @@ package struct CompiledPolicy: Sendable {
     self.untold = untold
     self.files = files
     self.ruleset = ruleset
+    self.items = items
   }
 }
 

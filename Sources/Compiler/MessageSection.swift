@@ -51,3 +51,19 @@ enum MessageSection {
     return ruleset
   }
 }
+
+/// All messages of a bundle.
+struct KernelMessages: Sendable {
+  var rules: [EncodedMessage]
+  var closed: [EncodedMessage]
+  var deviceChains: [DeviceBatch]
+  var controlGroups: [ControlGroupElement]
+
+  init(of ruleset: Ruleset, closed: Ruleset, _ items: ItemList) throws(NFTablesError) {
+    let sourceIndex: @Sendable (String) -> UInt32 = { items.index(of: $0) }
+    rules = try MessageSection.encode(ruleset, sourceIndex: sourceIndex)
+    self.closed = try MessageSection.encode(closed, sourceIndex: sourceIndex)
+    deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: sourceIndex)
+    controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: sourceIndex)
+  }
+}

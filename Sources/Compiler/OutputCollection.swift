@@ -25,6 +25,18 @@ final class OutputCollection: Sendable {
 
   func add(_ name: String, _ text: String) { add(name, [Array(text.utf8)]) }
 
+  /// Puts bytes in the place of others that were added in the first piece.
+  func replace(_ name: String, at place: Int, _ bytes: [UInt8]) {
+    if let take { return take(CompiledPolicy.OutputFile(name: name, pieces: [bytes], place: place)) }
+    made.withLock { made in
+      guard let index = made.firstIndex(where: { $0.name == name }) else { return }
+      made[index].pieces[0].replaceSubrange(place..<place + bytes.count, with: bytes)
+    }
+  }
+
+  /// Says that nothing more comes of an output.
+  func finish(_ name: String) { take?(CompiledPolicy.OutputFile(name: name, pieces: [], isWhole: true)) }
+
   /// By name.
   var files: [CompiledPolicy.OutputFile] {
     made.withLock { $0.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) } }

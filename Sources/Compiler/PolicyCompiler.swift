@@ -56,23 +56,19 @@ package enum PolicyCompiler {
     }
     if let base = policy.ancestors.last { Refinement.check(&policy, from: base, diagnostics: &diagnostics) }
     judgeComparisons(&policy, diagnostics: &diagnostics)
+    // The policy as one value, which its digest names, takes as long as the rest of these together.
+    let naming: SideThread<CanonicalPolicy>
     let proofs: ProofSummary
-    let (canonical, ruleset): (CanonicalPolicy, Ruleset)
-    let listing: SideThread<Listing>
     if policy.allExceptions.isEmpty {
-      let lowering = SideThread { [policy] in lower(policy, outputs) }
-      listing = list(policy, sources, outputs)
+      naming = SideThread { [policy] in CanonicalPolicy(policy, outputs) }
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      (canonical, ruleset) = lowering.wait()
     } else {
-      listing = list(policy, sources, outputs)
       // The proofs note at an exception what it lets through, which is a part of the policy's value.
       proofs = Analysis.prove(&policy, diagnostics: &diagnostics)
-      (canonical, ruleset) = lower(policy, outputs)
+      naming = SideThread { [policy] in CanonicalPolicy(policy, outputs) }
     }
     guard !diagnostics.hasErrors else { return nil }
-
-    let digest = canonical.digest
+    var ruleset = Lowering.lower(policy)
     for excess in ChainDepth.excesses(in: ruleset) {
       let rule = policy.firewall?.rules.first { $0.id == excess.ruleID }
       diagnostics.report(
@@ -85,18 +81,19 @@ package enum PolicyCompiler {
           ]))
     }
     guard !diagnostics.hasErrors else { return nil }
+    let canonical = naming.wait()
+    let digest = canonical.digest
+    ruleset.setDigest(digest, of: policy)
+    // Beside the items and the messages. The disk is slower than the rest: it may have what is whole.
+    let text = SideThread { [ruleset] in outputs.add("nftables.nft", NFTText.pieces(ruleset)) }
+    let flushing = SideThread { outputs.finish("policy.json") }
+    let items = ItemList(policy, sources: sources)
+    let sourceMap = items.sourceMap
+    outputs.add("policy.map.json", sourceMap)
     let closed = Lowering.lowerClosedStage(of: policy, digest: digest)
-    let items = listing.wait().items
-    let sourceIndex: @Sendable (String) -> UInt32 = { items.index(of: $0) }
-    let messages: [EncodedMessage]
-    let closedMessages: [EncodedMessage]
-    let deviceChains: [DeviceBatch]
-    let controlGroups: [ControlGroupElement]
-    do {
-      messages = try MessageSection.encode(ruleset, sourceIndex: sourceIndex)
-      closedMessages = try MessageSection.encode(closed, sourceIndex: sourceIndex)
-      deviceChains = try BatchEncoder.encodeDeviceChains(of: ruleset, sourceIndex: sourceIndex)
-      controlGroups = try BatchEncoder.encodeControlGroups(of: ruleset, sourceIndex: sourceIndex)
+    let messages: KernelMessages
+    do throws(NFTablesError) {
+      messages = try KernelMessages(of: ruleset, closed: closed, items)
     } catch {
       // The checker refuses what the kernel cannot hold; what it has missed must not become a bundle.
       diagnostics.report(
@@ -106,14 +103,13 @@ package enum PolicyCompiler {
       return nil
     }
 
-    let translation = SideThread { [policy, items] in
+    let translation = SideThread { [policy, ruleset] in
       TranslationCheck.check(
-        policy, ruleset, messages: messages, deviceChains: deviceChains, controlGroups: controlGroups
+        policy, ruleset, messages: messages.rules, deviceChains: messages.deviceChains,
+        controlGroups: messages.controlGroups
       ) { items.id(of: $0) }
     }
 
-    // Beside what is made of the messages.
-    let text = SideThread { outputs.add("nftables.nft", NFTText.pieces(ruleset)) }
     let filter = policy.systemCalls.map { FilterCompiler.compile($0, policy.target) }
     if let filter, filter.count > FilterCompiler.maximumLength {
       diagnostics.report(
@@ -126,12 +122,13 @@ package enum PolicyCompiler {
 
     let notEnforced = NotEnforced.list(policy)
     let bundle = BundleAssembly.bundle(
-      policy, digest: digest, messages: messages, closed: closedMessages, deviceChains: deviceChains,
-      controlGroups: controlGroups,
-      items: items, filter: filter, isManagementProved: proofs.isManagementProved, notEnforced: notEnforced,
-      sourceMap: listing.wait().sourceMap)
+      policy, digest: digest, messages, items: items, filter: filter,
+      isManagementProved: proofs.isManagementProved, notEnforced: notEnforced, sourceMap: sourceMap)
     // The longest that is left: the disk is busy with it while the rest is made.
-    outputs.add("policy.bundle", bundle.encodedPieces())
+    let pieces = bundle.encodedPieces()
+    let checksum = SideThread { BundleContents.checksum(of: pieces) }
+    outputs.add("policy.bundle", pieces)
+    outputs.replace("policy.bundle", at: BundleContents.checksumOffset, checksum.wait())
     outputs.add("closed.bundle", bundle.closedStage.encoded())
     outputs.add("nftables-late.nft", NFTText.printLate(ruleset))
     outputs.add("nftables-closed.nft", NFTText.printClosedStage(closed))
@@ -141,6 +138,9 @@ package enum PolicyCompiler {
     outputs.add("seccomp.json", SeccompText.print(policy))
     outputs.add("cmdline.txt", CommandLineText.print(policy))
     for set in canonical.largeSets { outputs.add(set.fileName, set.netset.text) }
+    text.wait()
+    flushing.wait()
+    let flushingBundle = SideThread { outputs.finish("policy.bundle") }
     let translated = translation.wait()
     if let mismatch = translated.mismatch {
       let rule = mismatch.ruleID.flatMap { id in policy.firewall?.rules.first { $0.id == id } }
@@ -151,33 +151,10 @@ package enum PolicyCompiler {
           help: ["this is a fault of the compiler, and nothing was written"]))
       return nil
     }
-    text.wait()
+    flushingBundle.wait()
     lint?(linting.wait())
     return CompiledPolicy(
       policy: policy, digest: digest, proofs: proofs, notEnforced: notEnforced,
-      untold: translated.untold, files: outputs.files, ruleset: ruleset)
-  }
-
-  /// What the policy is as one value, and what the kernel gets, which the value names.
-  private static func lower(_ policy: HostPolicy, _ outputs: OutputCollection) -> (CanonicalPolicy, Ruleset) {
-    let canonical = CanonicalPolicy(policy, outputs)
-    return (canonical, Lowering.lower(policy, digest: canonical.digest))
-  }
-
-  /// The items of a policy, and `policy.map.json`.
-  private struct Listing {
-    var items: ItemList
-    var sourceMap: [UInt8]
-  }
-
-  private static func list(
-    _ policy: HostPolicy, _ sources: SourceFiles, _ outputs: OutputCollection
-  ) -> SideThread<Listing> {
-    SideThread {
-      let items = ItemList(policy, sources: sources)
-      let sourceMap = items.sourceMap
-      outputs.add("policy.map.json", sourceMap)
-      return Listing(items: items, sourceMap: sourceMap)
-    }
+      untold: translated.untold, files: outputs.files, ruleset: ruleset, items: items)
   }
 }

@@ -23,7 +23,7 @@ struct Checker {
   /// Of `target.kernel`.
   var targetKernelSpan: SourceSpan?
   /// Ids of all items of the policy, with their places, for the collision check.
-  var items: [(id: String, span: SourceSpan)] = []
+  var items: [Item] = []
 
   /// All files read so far; the first is the policy itself.
   var sources: SourceFiles

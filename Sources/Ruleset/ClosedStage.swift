@@ -168,11 +168,12 @@ extension Lowering {
     var sets = sets(of: policy.addressSets, used)
     if !stage.management.isEmpty { sets.append(.waiting(seconds: stage.managementAfter)) }
     IntervalSets.nameByContent(&sets, in: &chains)
-    return Ruleset(tables: [
+    var ruleset = Ruleset(tables: [
       Table(
-        family: .inet, name: KernelName.closedTable, objects: objects(of: policy, digest, used), sets: sets,
-        chains: chains)
+        family: .inet, name: KernelName.closedTable, objects: objects(used), sets: sets, chains: chains)
     ])
+    ruleset.setDigest(digest, of: policy)
+    return ruleset
   }
 }
 

@@ -1,12 +1,17 @@
 package import PolicyModel
 internal import SHA2
-internal import SideThread
 
 /// Turns a checked policy into kernel objects: pure, and the same for the same policy.
 package enum Lowering {
-  /// - Parameter digest: the policy's, 32 bytes; its hexadecimal stands in the comment of `policy_digest`.
-  ///   That object's label is left empty: it is the digest of the messages, which only the encoder knows.
+  /// - Parameter digest: the policy's, as ``Ruleset/setDigest(_:of:)`` takes it.
   package static func lower(_ policy: HostPolicy, digest: [UInt8]) -> Ruleset {
+    var ruleset = lower(policy)
+    ruleset.setDigest(digest, of: policy)
+    return ruleset
+  }
+
+  /// Without the policy's digest.
+  package static func lower(_ policy: HostPolicy) -> Ruleset {
     var (chains, deviceChains) = policy.firewall.map { lower($0, policy.dynamicSets) } ?? ([], [])
     let used = UsedNames(in: chains)
     var sets = sets(of: policy.addressSets, used)
@@ -15,15 +20,14 @@ package enum Lowering {
     sets += groupSets
     IntervalSets.nameByContent(&sets, in: &chains)
     let table = Table(
-      family: .inet, name: KernelName.table, objects: objects(of: policy, digest, used), sets: sets,
+      family: .inet, name: KernelName.table, objects: objects(used), sets: sets,
       chains: chains, deviceChains: deviceChains, lateElements: lateElements)
     return Ruleset(tables: [table])
   }
 
   /// What names the policy, and the counters of its rules; sorted by name.
-  static func objects(of policy: HostPolicy, _ digest: [UInt8], _ used: UsedNames) -> [NamedObject] {
-    let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
-    var objects = [NamedObject(name: KernelName.policyDigest, comment: comment, label: [])]
+  static func objects(_ used: UsedNames) -> [NamedObject] {
+    var objects = [NamedObject(name: KernelName.policyDigest, comment: nil, label: [])]
     objects += used.counters.map { NamedObject(name: $0, comment: nil, label: []) }
     objects.sort { $0.name < $1.name }
     return objects
@@ -83,7 +87,7 @@ package enum Lowering {
   ) -> Chain {
     var first: Chain?
     var current = chain
-    let output = output(of: rules, RuleLowering(chainPolicy: policy, prefixes: prefixes), &names)
+    let output = RuleLowering(chainPolicy: policy, prefixes: prefixes).lower(rules, &names)
     var place = 0
     for branch in output.branches {
       if let rest = branch.rest {
@@ -99,29 +103,6 @@ package enum Lowering {
     guard let first else { return current }
     generated.append(current)
     return first
-  }
-
-  /// A list from which on its halves are lowered side by side.
-  private static let longList = 1_000
-
-  /// What each enabled rule becomes. One needs nothing of another but a name that is not taken.
-  private static func output(
-    of rules: [Rule], _ lowering: RuleLowering, _ names: inout ChainNames
-  ) -> RuleLowering.ListOutput {
-    guard rules.count >= longList else { return lowering.lower(rules[...], &names, room: rules.count) }
-    let middle = rules.count / 2
-    let beside = SideThread {
-      var names = ChainNames()
-      let output = lowering.lower(rules[middle...], &names, room: rules.count - middle)
-      return (output: output, names: names)
-    }
-    var output = lowering.lower(rules[..<middle], &names, room: rules.count)
-    let second = beside.wait()
-    // Names that both halves have given must be given again, one after the other.
-    let isMerged = names.merge(second.names)
-    output.append(
-      isMerged ? second.output : lowering.lower(rules[middle...], &names, room: rules.count - middle))
-    return output
   }
 
   /// Names that rules use.
@@ -230,5 +211,21 @@ extension BaseHook {
     self.init(
       type: chain.isNAT ? .nat : reroutes ? .route : .filter, hook: hook, priority: chain.priority,
       accepts: chain.policy == .accept)
+  }
+}
+
+extension Ruleset {
+  /// Names the policy in each table: by the comment of `policy_digest`. That object's label is left empty: it is the
+  /// digest of the messages, which only the encoder knows.
+  ///
+  /// - Parameter digest: the policy's, 32 bytes.
+  package mutating func setDigest(_ digest: [UInt8], of policy: HostPolicy) {
+    let comment = policy.name + " sha256:" + String(decoding: SHA256.hex(digest), as: UTF8.self)
+    for table in tables.indices {
+      for object in tables[table].objects.indices
+      where tables[table].objects[object].name == KernelName.policyDigest {
+        tables[table].objects[object].comment = comment
+      }
+    }
   }
 }

@@ -45,15 +45,6 @@ struct RuleLowering {
       branches.append(
         Branch(place: rules.count, rest: output.rest, generatedChains: output.generatedChains))
     }
-
-    mutating func append(_ other: ListOutput) {
-      let count = rules.count
-      rules += other.rules
-      for var branch in other.branches {
-        branch.place += count
-        branches.append(branch)
-      }
-    }
   }
 
   /// What `return` and the end of a chain entered by `goto` mean in a base chain, as a verdict. The kernel's
@@ -64,11 +55,9 @@ struct RuleLowering {
   var prefixes: [String: AddressKey] = [:]
 
   /// What each enabled rule of a list becomes.
-  ///
-  /// - Parameter count: for how many rules there shall be room.
-  func lower(_ rules: ArraySlice<Rule>, _ names: inout ChainNames, room count: Int) -> ListOutput {
+  func lower(_ rules: [Rule], _ names: inout ChainNames) -> ListOutput {
     var list = ListOutput()
-    list.rules.reserveCapacity(count)
+    list.rules.reserveCapacity(rules.count)
     for rule in rules where rule.isEnabled {
       if let rule = plain(rule) { list.rules.append(rule) } else { list.append(lower(rule, &names)) }
     }
@@ -277,13 +266,6 @@ struct RuleLowering {
 /// Names of generated chains, each given once.
 struct ChainNames {
   private var taken: Set<String> = []
-
-  /// Takes names that others have given; false, and none of them, if one is taken already.
-  mutating func merge(_ other: ChainNames) -> Bool {
-    guard taken.isDisjoint(with: other.taken) else { return false }
-    taken.formUnion(other.taken)
-    return true
-  }
 
   /// The rest of a caller takes the second name of its rule; and two ids whose readable parts and 50 bits of
   /// digest agree would share one.

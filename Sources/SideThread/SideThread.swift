@@ -1,3 +1,4 @@
+private import CLinux
 private import Glibc
 
 /// Work on a thread of its own, beside the caller's.
@@ -25,7 +26,9 @@ package struct SideThread<Value: Sendable>: ~Copyable {
       &thread, &attributes,
       { argument in
         if let argument = unsafe argument {
+          HeapRoom.beginThread()
           unsafe Unmanaged<AnyWork>.fromOpaque(argument).takeRetainedValue().run()
+          HeapRoom.endThread()
         }
         return nil
       }, started.toOpaque())

@@ -59,10 +59,10 @@ import Testing
     let span = SourceSpan(SourceID(0), 0, 1)
     var checker = Checker(
       diagnostics: DiagnosticList(), sources: SourceFiles(), reader: SourceDictionary())
-    checker.items = (0..<300).map { ("input/rule-\($0)", span) }
+    checker.items = (0..<300).map { Checker.Item("input/rule-\($0)", span) }
     checker.checkIdentities()
     #expect(checker.diagnostics.isEmpty)
-    checker.checkIdentities { ItemID.short($0) >> 48 }
+    checker.checkIdentities { $0 >> 48 }
     #expect(checker.diagnostics.all.first?.id == .idCollision)
   }
 
@@ -71,7 +71,7 @@ import Testing
     let span = SourceSpan(SourceID(0), 0, 1)
     var checker = Checker(
       diagnostics: DiagnosticList(), sources: SourceFiles(), reader: SourceDictionary())
-    checker.items = [("input/ssh", span), ("input/ssh", span)]
+    checker.items = [Checker.Item("input/ssh", span), Checker.Item("input/ssh", span)]
     checker.checkIdentities()
     #expect(checker.diagnostics.isEmpty)
   }

@@ -42,7 +42,7 @@ extension Checker {
           let closing = Rule.closing(pair.policy, at: place, span: pair.policySpan, isPair: true)
           checkPolicy(pair.policy, at: place, pair.policySpan)
           rules += closing.map { [$0] } ?? []
-          for rule in rules where rule.origin != .written { items.append((rule.id, rule.span)) }
+          for rule in rules where rule.origin != .written { items.append(Item(rule.id, rule.span)) }
           chain.policy = pair.policy
         }
         chain.rules = rules
@@ -189,13 +189,13 @@ extension Checker {
       let leading = rule(
         leadingTo: pair, of: zones, in: hook, ordinal: zones.hooks.count > 1 && hook == .output ? 2 : 1)
       rules.append(leading)
-      items.append((leading.id, leading.span))
+      items.append(Item(leading.id, leading.span))
     }
     guard let policy else { return nil }
     checkPolicy(policy, at: place, node.entry("policy")?.value.span ?? source.span)
     if let closing = Rule.closing(policy, at: place, span: node.entry("policy")?.value.span ?? source.span) {
       rules.append(closing)
-      items.append((closing.id, closing.span))
+      items.append(Item(closing.id, closing.span))
     }
     return BaseChain(
       name: base.isNAT || source.name == hook.rawValue ? nil : source.name, hook: hook, isNAT: base.isNAT,

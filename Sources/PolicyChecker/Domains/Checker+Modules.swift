@@ -13,7 +13,7 @@ extension Checker {
     policy.required = modulePatterns(node.entry("require")?.value, allowsGlobs: false)
     policy.seal = node.entry("seal")?.value.scalar.flatMap { ModulePolicy.Seal(rawValue: $0.text) } ?? .never
     policy.deniesCompressed = node.entry("compressed")?.value.scalar?.text == "deny"
-    for pattern in policy.denied { items.append(("module/\(pattern.pattern)", pattern.span)) }
+    for pattern in policy.denied { items.append(Item("module/\(pattern.pattern)", pattern.span)) }
     for (list, word) in [(policy.allowed, "allowed"), (policy.required, "required")] {
       for module in list {
         guard let denied = policy.denied.first(where: { $0.matches(module.pattern) }) else { continue }

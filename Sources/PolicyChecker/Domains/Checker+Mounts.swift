@@ -27,7 +27,7 @@ extension Checker {
       settings.append(
         MountSetting(
           path: entry.key.text, flags: flags, isSelfBind: isSelfBind, options: options, span: entry.key.span))
-      items.append(("mount/\(entry.key.text)", entry.key.span))
+      items.append(Item("mount/\(entry.key.text)", entry.key.span))
     }
     return settings.sorted { Array($0.path.utf8).lexicographicallyPrecedes(Array($1.path.utf8)) }
   }

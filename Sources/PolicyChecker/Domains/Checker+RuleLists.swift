@@ -107,7 +107,7 @@ extension Checker {
       case .verdictMap(let map):
         // The form has a name.
         let id = ItemID.named(place.name, item.name?.value ?? "")
-        items.append((id, item.span))
+        items.append(Item(id, item.span))
         if let rule = dispatchRule(map, item, id: id, at: place) { rules.append(rule) }
         continue
       }
@@ -123,7 +123,7 @@ extension Checker {
         let first = ItemID.unnamed(place.name, syntax, text: text)
         id = ItemID.repeated(first, ordinal: taken.ordinal(of: first))
       }
-      items.append((id, item.span))
+      items.append(Item(id, item.span))
       if let rule = rule(syntax, item, id: id, text: text, at: place) { rules.append(rule) }
     }
     return rules

@@ -68,7 +68,7 @@ extension Checker {
             related: [Diagnostic.Label(earlier, "the first is here")])
         }
         names[name.value] = name.span
-        items.append((ItemID.named(list.rawValue, name.value), name.span))
+        items.append(Item(ItemID.named(list.rawValue, name.value), name.span))
       }
       guard let body = body(syntax.statement, syntax.span, in: list) else { continue }
       statements.append(

@@ -11,7 +11,7 @@ extension Checker {
       guard let key = sysctlKey(entry.key), let scalar = entry.value.scalar else { continue }
       guard let setting = sysctl(key, entry.key, scalar) else { continue }
       settings.append(setting)
-      items.append(("sysctl/\(setting.key)", setting.span))
+      items.append(Item("sysctl/\(setting.key)", setting.span))
     }
     reportConflicts(settings)
     return settings.sorted { $0.key < $1.key }

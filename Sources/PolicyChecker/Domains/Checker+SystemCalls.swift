@@ -21,7 +21,7 @@ extension Checker {
     takeBack(undenied, from: &filter)
     reportConflicts(filter)
     for entry in filter.denied + filter.allowed {
-      items.append((entry.id, entry.span))
+      items.append(Item(entry.id, entry.span))
     }
     checkSize(filter)
     checkBoot(filter, modules)

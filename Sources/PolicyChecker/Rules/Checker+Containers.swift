@@ -61,7 +61,7 @@ extension Checker {
       partItem.name = partName
       partItem.body = .rule(syntax)
       let id = ItemID.named(place.name, partName.value)
-      items.append((id, span))
+      items.append(Item(id, span))
       var rule = rule(syntax, partItem, id: id, text: syntax.canonicalText, at: place)
       rule?.origin = .expanded(from: origin)
       return rule

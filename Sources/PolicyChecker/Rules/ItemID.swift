@@ -1,7 +1,6 @@
 import Diagnostics
 import PolicySyntax
 import SHA2
-import SideThread
 
 /// Stable ids of items (LANGUAGE.md §7).
 enum ItemID {
@@ -78,7 +77,6 @@ enum ItemID {
   }
 
   /// The 56 bits of an id that a rule's userdata carries.
-  @Sendable
   static func short(_ id: String) -> UInt64 {
     var id = id
     let digest = id.withUTF8 { bytes in
@@ -131,22 +129,29 @@ extension PortSyntax {
 }
 
 extension Checker {
-  /// Of all items; of many one half beside the other.
-  private func labels(_ short: @escaping @Sendable (String) -> UInt64) -> [UInt64] {
-    guard items.count >= longList else { return items.map { short($0.id) } }
-    let middle = items.count / 2
-    let beside = SideThread { [items] in items[middle...].map { short($0.id) } }
-    return items[..<middle].map { short($0.id) } + beside.wait()
+  /// One item of a policy that has an id.
+  struct Item: Sendable {
+    let id: String
+    let span: SourceSpan
+    /// ``ItemID/short(_:)`` of it.
+    let label: UInt64
+
+    init(_ id: String, _ span: SourceSpan) {
+      self.id = id
+      self.span = span
+      label = ItemID.short(id)
+    }
   }
 
   /// Two ids whose 56 bits are equal could not be told apart in the kernel.
-  mutating func checkIdentities(short: @escaping @Sendable (String) -> UInt64 = ItemID.short) {
-    let labels = labels(short)
+  ///
+  /// - Parameter bits: what is compared of these.
+  mutating func checkIdentities(bits: (UInt64) -> UInt64 = { $0 }) {
     // By label, the place in the list.
     var seen: [UInt64: Int] = [:]
     seen.reserveCapacity(items.count)
     for (index, item) in items.enumerated() {
-      let bits = labels[index]
+      let bits = bits(item.label)
       guard let earlier = seen[bits].map({ items[$0] }), earlier.id != item.id else {
         seen[bits] = index
         continue

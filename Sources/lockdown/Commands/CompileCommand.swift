@@ -36,7 +36,7 @@ struct CompileCommand: ParsableCommand {
   func run() throws {
     let directory = OutputDirectory(path: output ?? defaultOutput)
     let compilation = CompileRun.run(file, judgedOn: asOf.flatMap(Expiry.Day.init)) {
-      directory.write($0.name, $0.pieces)
+      directory.take($0)
     }
     if format == .text { CompileRun.report(compilation) }
     guard let policy = compilation.policy else {

@@ -1,6 +1,7 @@
 import CanonicalJSON
 import Compiler
 import Diagnostics
+import SideThread
 
 /// One file through the compiler, and its findings told.
 enum CompileRun {
@@ -40,9 +41,12 @@ enum CompileRun {
     take: (@Sendable (CompiledPolicy.OutputFile) -> Void)? = nil
   ) -> Compilation {
     let name = path == "-" ? "<stdin>" : path
-    return Terminal.whileAnnouncing("compiling \(name)") {
+    let room = HeapRoom.take(forInputOf: bytes.count)
+    let compilation = Terminal.whileAnnouncing("compiling \(name)") {
       PolicyCompiler.compile(path: name, bytes: bytes, reader: FileSystemReader(), lints: lints, take: take)
     }
+    room?.wait()
+    return compilation
   }
 
   /// 3 where a file could not be read, 1 for errors in a policy (DESIGN §8).

@@ -144,6 +144,19 @@ enum FileBytes {
     }
   }
 
+  /// Writes over bytes of an open file.
+  static func replace(_ bytes: [UInt8], in file: Int32, at place: Int, _ path: String) throws(FileError) {
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes {
+        pwrite(file, $0.baseAddress, $0.count, off_t(place + offset))
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }
+      offset += count
+    }
+  }
+
   /// Waits until a file is on the disk.
   static func synchronize(_ file: Int32, _ path: String) throws(FileError) {
     guard fsync(file) == 0 else { throw FileError(doing: "cannot write", path: path, code: errno) }

@@ -36,20 +36,31 @@ final class OutputDirectory: Sendable {
     state.withLock { state in for file in state.files { close(file.descriptor) } }
   }
 
-  /// Writes one file, or what comes next of it; its name is relative and may name one directory. What fails is told by
-  /// `finish`.
-  func write(_ name: String, _ pieces: [[UInt8]]) {
+  /// Writes one file, or what comes next of it; its name is relative and may name one directory. A whole one goes to
+  /// the disk at once. What fails is told by `finish`.
+  func take(_ output: CompiledPolicy.OutputFile) {
     do throws(FileError) {
-      if let file = state.withLock({ state in state.files.first { $0.name == name } }) {
-        return try FileBytes.append(pieces, to: file.descriptor, file.path)
-      }
-      try makeDirectories(for: name)
-      let path = "\(temporary)/\(name)"
-      let descriptor = try FileBytes.create(path, pieces)
-      state.withLock { $0.files.append(File(descriptor: descriptor, name: name, path: path)) }
+      let file = try write(output)
+      if output.isWhole { try FileBytes.synchronize(file.descriptor, file.path) }
     } catch {
       state.withLock { $0.error = $0.error ?? error }
     }
+  }
+
+  private func write(_ output: CompiledPolicy.OutputFile) throws(FileError) -> File {
+    if let file = state.withLock({ state in state.files.first { $0.name == output.name } }) {
+      if let place = output.place {
+        try FileBytes.replace(output.bytes, in: file.descriptor, at: place, file.path)
+      } else if !output.pieces.isEmpty {
+        try FileBytes.append(output.pieces, to: file.descriptor, file.path)
+      }
+      return file
+    }
+    try makeDirectories(for: output.name)
+    let path = "\(temporary)/\(output.name)"
+    let file = File(descriptor: try FileBytes.create(path, output.pieces), name: output.name, path: path)
+    state.withLock { $0.files.append(file) }
+    return file
   }
 
   /// Makes what was written the output. An old output is replaced at once.

@@ -9,6 +9,9 @@ struct Follower {
 
   // Milliseconds in which what comes together is taken together.
   private static let pause: Int32 = 50
+  // For a run that could not tell what it left, and between such runs, in milliseconds.
+  private static let maximumAttempts = 3
+  private static let respite: Int32 = 1_000
   // NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT, linux/netlink.h.
   private static let routeProtocol: Int32 = 0
   private static let deviceProtocol: Int32 = 15
@@ -20,7 +23,7 @@ struct Follower {
 
   init(_ options: Options) { self.options = options }
 
-  /// Comes back only where events cannot be had, or a run could not tell what it left behind.
+  /// Comes back only where events cannot be had, or runs could not tell what they left behind.
   func run() -> Int32 {
     let links = lockdown_event_socket(Self.routeProtocol)
     guard links >= 0 else { return fail(links) }
@@ -32,12 +35,19 @@ struct Follower {
     let folders = lockdown_folder_events()
     guard folders >= 0 else { return fail(folders) }
     unsafe Self.groups = Int32(folders)
+    var attempts = 0
     while true {
       // What comes meanwhile waits.
       let code = Supervisor(options).run()
-      if code == ExitCode.unknown.rawValue { return code }
       // Another applier was at work for ten seconds, and what had come is still to be done.
       if code == ExitCode.busy.rawValue { continue }
+      if code == ExitCode.unknown.rawValue {
+        attempts += 1
+        guard attempts < Self.maximumAttempts, unsafe !Supervisor.hasHung else { return code }
+        lockdown_sleep(Self.respite)
+        continue
+      }
+      attempts = 0
       var isRelevant = false
       while !isRelevant {
         let ready = unsafe lockdown_wait_for_events(

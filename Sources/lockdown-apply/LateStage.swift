@@ -92,15 +92,19 @@ struct LateStage {
       case ErrorNumber.restart: break
       case ErrorNumber.notFound, ErrorNumber.noDevice: if device == nil { fallthrough }
       default:
-        report.fail(
-          device == nil ? "a control group is refused" : "the chain of a device is refused",
-          errorNumber: error.errorNumber)
-        return .unknown
+        return fail(
+          device, "a control group is refused", "the chain of a device is refused", error.errorNumber, report)
       }
     }
-    report.fail(
-      device == nil ? "control groups are others each time" : "a device is another each time", errorNumber: 0)
-    return .unknown
+    return fail(device, "control groups are others each time", "a device is another each time", 0, report)
+  }
+
+  /// Without a chain the table is as before; of the numbers some may be there.
+  private func fail(
+    _ device: Int?, _ groups: Literal, _ chain: Literal, _ errorNumber: Int, _ report: FirewallReport
+  ) -> FirewallOutcome {
+    report.fail(device == nil ? groups : chain, errorNumber: errorNumber)
+    return device == nil ? .unknown : .refused
   }
 
   /// What gives the table the chain of a device that is there, and takes away one of a device that is gone or has another name.

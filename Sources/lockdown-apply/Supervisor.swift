@@ -12,6 +12,9 @@ struct Supervisor {
   // PID_MAX has no meaning here: wait results from 256 on are signals (`lockdown_end_of`).
   private static let firstSignal = 256
 
+  /// A worker of this process hangs in the kernel: who asks netlink now may hang as well.
+  nonisolated(unsafe) private(set) static var hasHung = false
+
   init(_ options: Options) { self.options = options }
 
   func run() -> Int32 {
@@ -35,6 +38,7 @@ struct Supervisor {
       child.kill()
       guard child.wait(until: lockdown_milliseconds() + Self.grace) else {
         Line("it hangs in the kernel, and so may netlink: nothing more is asked").print()
+        unsafe Self.hasHung = true
         return ExitCode.unknown.rawValue
       }
       _ = child.end()

@@ -320,6 +320,16 @@ class Ingress(support.KernelTestCase):
         self.assertEqual(sorted(self.bound()), ["eth0", "eth7"], "its end changes nothing")
 
 
+    def test_a_follower_that_may_not(self):
+        """It does not stay for runs that cannot be; in between it waits."""
+        compiled = self.load("eth0")
+        with self.host:
+            done = support.run(["setpriv", "--bounding-set", "-net_admin", support.LOCKDOWN_APPLY, compiled.bundle, "--only",
+                                "firewall", "--stage", "late", "--follow"], check=False)
+        self.assertEqual(done.status, 2, done)
+        self.assertEqual(done.stderr.count("no privilege"), 3)
+
+
 class Keys(support.KernelTestCase):
     """Keys and mounts that were not there when the policy was applied."""
 

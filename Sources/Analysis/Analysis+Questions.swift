@@ -11,7 +11,10 @@ package struct PacketAnswer: Sendable {
 
   package struct Example: Sendable {
     package var packet: String
+    /// The rule that decides; nil: several do, or the policy of a chain.
     package var rule: Rule?
+    /// What decides in each base chain on the way, where no limit does.
+    package var decisions: [PacketPath.Step]
   }
 
   /// Nil: could not tell.
@@ -36,8 +39,13 @@ extension Analysis {
 
   private static func answer(_ statement: Statement, _ prover: inout Prover) -> PacketAnswer? {
     guard case .packets(let region, _, _) = statement.body, prover.hasPackets(region) else { return nil }
+    let firewall = prover.firewall
     func example(_ finding: Finding) -> PacketAnswer.Example {
-      PacketAnswer.Example(packet: Witness(from: finding.box, hook: region.hook).text, rule: finding.rule)
+      var tracer = PathTracer(firewall, finding.box.point)
+      if [.always, .never].contains(finding.acceptances) { tracer.follow(firewall.path(of: region.hook)) }
+      return PacketAnswer.Example(
+        packet: Witness(from: finding.box, hook: region.hook).text, rule: finding.rule,
+        decisions: tracer.unreadable == nil ? tracer.decisions : [])
     }
     var isUnknown = false
     func find(_ holds: (Acceptances) -> Bool) -> Finding? {

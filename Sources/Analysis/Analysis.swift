@@ -86,6 +86,14 @@ struct Prover {
     var isWhole: Bool
   }
 
+  private struct OutcomesKey: Hashable {
+    var family: Families.RawValue
+    var hook: Hook
+    var region: Int
+  }
+
+  private var outcomes: [OutcomesKey: [UInt32]] = [:]
+
   static let openings = [Hook.input, .forward, .output]
 
   init(policy: HostPolicy, _ attempt: Attempt = Attempt()) {
@@ -157,12 +165,32 @@ struct Prover {
     guard let index = regions[Self.key(kind, region)] else { return .unknown }
     if KernelChanges.isUnknown(boxes[index], hook, of: policy.firewall) { return .unknown }
     for meaning in [ipv4, ipv6] {
+      if let outcomes = outcomes(of: index, meaning, at: hook, isWhole: isWhole) {
+        if isExhausted { return .unknown }
+        if !outcomes.contains(where: { holds(meaning.diagram.outcomes, $0) }) { continue }
+      }
       let path = path(of: meaning, at: hook, isWhole: isWhole)
       let finding = meaning.finding(in: meaning.region(index), on: path, holds)
       if isExhausted { return .unknown }
       if let finding { return .found(finding) }
     }
     return .none
+  }
+
+  /// What packets of a region come to, where that needs no diagram of all packets; nil: it does.
+  private mutating func outcomes(
+    of region: Int, _ meaning: Meaning, at hook: Hook, isWhole: Bool
+  ) -> [UInt32]? {
+    guard paths[PathKey(family: meaning.family.rawValue, hook: hook, isWhole: isWhole)] == nil else {
+      return nil
+    }
+    let steps = isWhole ? firewall.path(of: hook) : firewall.pathToEnd(of: hook)
+    guard steps.count == 1, !isWhole || firewall.elsewhere(than: hook) == nil else { return nil }
+    let key = OutcomesKey(family: meaning.family.rawValue, hook: hook, region: region)
+    if let known = outcomes[key] { return known }
+    let result = meaning.outcomes(0, steps[0], of: region)
+    outcomes[key] = result
+    return result
   }
 
   func meaning(_ family: Families) -> Meaning { family == .ipv4 ? ipv4 : ipv6 }
@@ -194,7 +222,7 @@ struct Prover {
   // MARK: Regions
 
   /// The packets of a region as boxes; `states` replaces the default where it states none.
-  private static func boxes(of region: Region, states: ConntrackStates) -> [PacketBox] {
+  static func boxes(of region: Region, states: ConntrackStates) -> [PacketBox] {
     var matches = region.matches
     if !region.hasStateClause { matches.append(Match(.states(states))) }
     if !region.includesLoopback {

@@ -4,11 +4,13 @@ package import PolicyModel
 /// Rules that do nothing, where a policy stands for itself. Where it extends another, such a rule is an error.
 package enum Lint {
   /// Warnings about the rules of the policy's own file.
-  package static func check(_ policy: HostPolicy) -> [Diagnostic] {
+  ///
+  /// - Parameter budget: of nodes.
+  package static func check(_ policy: HostPolicy, budget: Int? = nil) -> [Diagnostic] {
     guard let firewall = policy.firewall, policy.ancestors.isEmpty else { return [] }
-    return Attempt.first { attempt in
+    return Attempt.first(budget: budget ?? Diagram.defaultBudget) { attempt in
       let meanings = [Families.ipv4, .ipv6].map {
-        Meaning($0, [firewall], regions: [], isLabelled: true, attempt: attempt)
+        Meaning($0, [firewall], regions: regions(firewall.span), isLabelled: true, attempt: attempt)
       }
       let findings = check(policy, firewall, meanings)
       return (findings, meanings.contains { $0.diagram.isExhausted })
@@ -19,7 +21,9 @@ package enum Lint {
   {
     var met: Set<String> = []
     for meaning in meanings {
-      guard let labels = meaning.rulesMet(0) else { return [] }
+      guard let labels = meaning.rulesMet(0) else {
+        return firewall.baseChains[meaning.chainInWork...].filter { !$0.rules.isEmpty }.map(untold)
+      }
       for label in labels { met.insert(meaning.rules[Int(label)].id) }
     }
     let redundant = redundantRules(meanings, met)
@@ -43,7 +47,16 @@ package enum Lint {
             help: ["take it out, or say by `log` or `count` what it is for"]))
       }
     }
-    return findings
+    return findings + conflictFindings(policy, meanings)
+  }
+
+  private static func untold(_ chain: BaseChain) -> Diagnostic {
+    Diagnostic(
+      .lintUntold, .note, at: chain.span,
+      "which of the \(chain.rules.count) rules of `\(chain.place)` do nothing or conflict was not told",
+      help: [
+        "their fields overlap in too many ways: the diagram of what they do has more nodes than are allowed"
+      ])
   }
 
   /// The rules but for those of chains that no rule leads to: of such a chain the checker warns.

@@ -30,6 +30,8 @@ package struct PacketPath: Sendable {
 struct PathTracer {
   private let firewall: Firewall
   private(set) var steps: [PacketPath.Step] = []
+  /// Of each base chain that it has come to, the step that decided there.
+  private(set) var decisions: [PacketPath.Step] = []
   /// Why it could not go on: a rule that nobody can read.
   private(set) var unreadable: String?
   private var box: PacketBox
@@ -51,7 +53,14 @@ struct PathTracer {
   mutating func follow(_ steps: [Meaning.Step]) {
     for step in steps {
       guard case .chain(let index) = step else { continue }
-      guard walk(firewall.baseChains[index]) else { return }
+      let chain = firewall.baseChains[index]
+      let noted = self.steps.count
+      let goesOn = walk(chain)
+      if noted < self.steps.count, var decision = self.steps.last {
+        decision.chain = chain.place
+        decisions.append(decision)
+      }
+      guard goesOn else { return }
     }
   }
 

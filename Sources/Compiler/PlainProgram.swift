@@ -363,7 +363,9 @@ struct PlainProgram {
   }
 
   private func kind(_ step: ProgramStep) -> RejectKind? {
-    // NFT_REJECT_ICMPX_UNREACH; NFT_REJECT_ICMPX_* of linux/netfilter/nf_tables.h. Other types are lifted.
+    // NFT_REJECT_TCP_RST, NFT_REJECT_ICMPX_UNREACH; NFT_REJECT_ICMPX_* of linux/netfilter/nf_tables.h. Others are
+    // lifted, and resets of what is not known to be TCP.
+    if step.key == 1, protocols == .one(6) { return .tcpReset }
     guard step.key == 2 else { return nil }
     switch step.lower {
     case 0: return .noRoute

@@ -119,10 +119,23 @@ package struct PolicyComparison: Sendable {
   private struct Told {
     var counter: Counter?
     var log: Log?
+    var updates: [String] = []
     var span: SourceSpan
 
+    /// A rule that was read back from a kernel's is one of each family; the bits that count are those of the set.
+    mutating func add(_ rule: Rule) {
+      for update in rule.changes.setUpdates.map(Self.text) where !updates.contains(update) {
+        updates.append(update)
+      }
+    }
+
+    private static func text(_ update: SetUpdate) -> String {
+      let timeout = update.timeout.map { " timeout \($0)s" } ?? ""
+      return "\(update.operation.rawValue) \(update.key.side.rawValue) $\(update.set)\(timeout)"
+    }
+
     var text: String {
-      var words: [String] = []
+      var words = updates
       switch counter {
       case .anonymous: words.append("count")
       case .named(let name): words.append("count \(name)")
@@ -148,11 +161,14 @@ package struct PolicyComparison: Sendable {
     var order: [String] = []
     // Most rules say nothing.
     firewall?.forEachRule { rule in
-      guard rule.isEnabled, rule.counter != nil || rule.log != nil else { return }
+      guard rule.isEnabled, rule.counter != nil || rule.log != nil || !rule.changes.setUpdates.isEmpty else {
+        return
+      }
       if all[rule.id] == nil { order.append(rule.id) }
       var one = all[rule.id] ?? Told(span: rule.span)
       one.counter = one.counter ?? rule.counter
       one.log = one.log ?? rule.log
+      one.add(rule)
       all[rule.id] = one
     }
     var spans: [String: SourceSpan] = [:]

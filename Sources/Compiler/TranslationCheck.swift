@@ -313,21 +313,27 @@ struct TranslationCheck {
         others.append(Item(rule: rule, chain: form, programs: read, rest: name))
         continue
       }
-      if !isSame(rule, read[...], form) { others.append(Item(rule: rule, chain: form, programs: read)) }
+      if isSame(rule, read, form) { continue }
+      if let joined = try joined(read), isSame(rule, joined, form, sharesLimiters: true) { continue }
+      others.append(Item(rule: rule, chain: form, programs: read))
     }
     if let first = left.first {
       throw Mismatch(ruleID: ruleID(first.source), reason: "there is a program that no rule is of")
     }
   }
 
-  private func isSame(_ rule: Rule, _ programs: ArraySlice<Rule>, _ form: ChainForm) -> Bool {
+  private func isSame(
+    _ rule: Rule, _ programs: [Rule], _ form: ChainForm, sharesLimiters: Bool = false
+  ) -> Bool {
     guard let first = programs.first, let last = programs.last, programs.count <= 2 else { return false }
     guard let wanted = wanted(rule, form) else { return false }
     if programs.count == 1 { return RuleShape(wanted) == RuleShape(first) }
     // One for each family. A limiter of both would be two.
     guard rule.families == .both, first.families != last.families, first.families != .both,
-      last.families != .both, rule.limit.map({ $0.key != nil }) ?? true, rule.quota == nil,
-      rule.connections.map({ $0.key != nil }) ?? true, rule.log?.atMost == nil
+      last.families != .both,
+      sharesLimiters
+        || rule.limit.map({ $0.key != nil }) ?? true && rule.quota == nil
+          && rule.connections.map({ $0.key != nil }) ?? true && rule.log?.atMost == nil
     else { return false }
     return [first, last].allSatisfy { program in
       var wanted = wanted
@@ -353,14 +359,62 @@ struct TranslationCheck {
       guard form.policy == nil else { return nil }
       wanted.verdict = .goto(KernelName.chain(name))
     case .reject(.portUnreachable): wanted.verdict = .reject(.automatic)
-    case .reject(.tcpReset), .dispatch: return nil
+    // A reset is an answer to TCP alone.
+    case .reject(.tcpReset): return rule.isTCP ? wanted : nil
+    case .dispatch: return nil
     default: break
     }
     return wanted
   }
+
+  /// Programs that lead to one chain, which was made for the rule and asks nothing, with what that chain does in their
+  /// place; nil: they are others. What the chain limits, it limits for all of them together.
+  private mutating func joined(_ programs: [Rule]) throws(Mismatch) -> [Rule]? {
+    guard case .jump(let name)? = programs.first?.verdict, written[name] == nil,
+      programs.allSatisfy({ $0.onlyDecides && $0.verdict == .jump(name) }),
+      let chain = try liftedChain(named: name), let last = chain.last,
+      chain.allSatisfy({
+        $0.matchesAll && $0.families == .both && $0.unreadable == nil && $0.id == programs[0].id
+      })
+    else { return nil }
+    var log = last.log
+    if chain.count > 1 {
+      // A log that says only a part of what comes, and what decides about all.
+      let first = chain[0]
+      guard chain.count == 2, last.onlyDecides, first.verdict == .continue, !first.isLimiting,
+        first.changes.isEmpty, first.counter == nil
+      else { return nil }
+      log = first.log
+    }
+    switch last.verdict {
+    // These would be about the made chain, or lead to others.
+    case .return, .goto, .dispatch, .jump: return nil
+    default: break
+    }
+    return programs.map { program in
+      var joined = program
+      joined.verdict = last.verdict
+      if log != nil { joined.log = log }
+      if last.onlyDecides { return joined }
+      (joined.connections, joined.limit, joined.quota) = (last.connections, last.limit, last.quota)
+      (joined.changes, joined.counter) = (last.changes, last.counter)
+      return joined
+    }
+  }
 }
 
 extension Rule {
+  /// Whether one of its matches asks for TCP.
+  fileprivate var isTCP: Bool {
+    matches.contains { match in
+      switch match.condition {
+      case .protocols(let listed), .ports(_, let listed, _): !match.isNegated && listed == [6]
+      case .tcpFlags: true
+      default: false
+      }
+    }
+  }
+
   /// Whether every packet meets it, and it does nothing but its verdict.
   fileprivate var isBare: Bool {
     families == .both && matches.isEmpty && !isLimiting && changes.isEmpty && counter == nil && log == nil

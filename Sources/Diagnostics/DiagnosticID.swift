@@ -184,4 +184,6 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   // Said by `check` alone.
   case lintShadowed = "lint/shadowed"
   case lintRedundant = "lint/redundant"
+  case lintConflicting = "lint/conflicting"
+  case lintUntold = "lint/untold"
 }

@@ -274,8 +274,14 @@ private struct KnownExpressions {
   }
 
   private func slot(of bytes: ArraySlice<UInt8>) -> Int {
-    var hash: UInt64 = 0
-    for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x9e37_79b9_7f4a_7c15 }
+    var hash = UInt64(bytes.count)
+    // Attributes are aligned to 4 bytes, but for the end of the last one.
+    let words = unsafe bytes.span.bytes
+    for position in stride(from: 0, to: words.byteCount & ~3, by: 4) {
+      // SAFETY: the stride ends before the last whole word does.
+      let word = unsafe words.unsafeLoadUnaligned(fromByteOffset: position, as: UInt32.self)
+      hash = (hash ^ UInt64(word)) &* 0x9e37_79b9_7f4a_7c15
+    }
     return Int(truncatingIfNeeded: hash >> 56)
   }
 }

@@ -154,12 +154,16 @@ struct ProgramReader {
   }
 
   private func reject(_ bytes: RawSpan, _ data: AttributeTable) -> ProgramStep? {
-    guard data.holdsExactly(Self.bits(NFTA_REJECT_TYPE, NFTA_REJECT_ICMP_CODE), orAlso: 0),
-      let type = data.uint32(bytes, NFTA_REJECT_TYPE), data[NFTA_REJECT_ICMP_CODE].count == 1
+    guard data.holdsExactly(Self.bit(NFTA_REJECT_TYPE), orAlso: Self.bit(NFTA_REJECT_ICMP_CODE)),
+      let type = data.uint32(bytes, NFTA_REJECT_TYPE)
     else { return nil }
     var step = ProgramStep(.reject)
     step.key = type
-    step.lower = UInt128(message[data[NFTA_REJECT_ICMP_CODE].lowerBound])
+    // A reset has no code, and the kernel forgets one.
+    if type != NFT_REJECT_TCP_RST.rawValue {
+      guard data[NFTA_REJECT_ICMP_CODE].count == 1 else { return nil }
+      step.lower = UInt128(message[data[NFTA_REJECT_ICMP_CODE].lowerBound])
+    }
     return step
   }
 

@@ -41,6 +41,18 @@ import Testing
     }
   }
 
+  /// The order of their rules is meant.
+  @Test func noneHasConflicts() throws {
+    let policies =
+      policies(in: Self.own) + policies(in: Self.own.appending(path: "..")) + policies(in: Self.shared)
+    #expect(policies.count >= 8)
+    for url in policies {
+      guard let policy = try compile(url).policy else { continue }
+      let conflicts = PolicyCompiler.lint(policy).filter { $0.id == .lintConflicting }
+      #expect(conflicts.map(\.message) == [], "\(url.lastPathComponent)")
+    }
+  }
+
   /// Ours are the same but for one: a reply from 169.254.169.254, which the region of `management` leaves open as the
   /// host's own address, is dropped by `output/metadata-spoof`. Ours says which addresses are meant.
   @Test func theSharedExamplesAreOurs() throws {

@@ -1063,6 +1063,25 @@ tests.cos: 1 of 2 expectations hold of %s
         value = json.loads(self.call("query", "old.cos", "input drop udp", "--format", "json").stdout)
         self.assertEqual((value["holds"], value["accepted"], value["yes"]), (True, "none", None))
 
+    def test_query_of_several_chains(self):
+        """What each base chain on the way has decided, a rule or its policy."""
+        self.write("two.cos", """policy: two
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  chains: { early: { hook: prerouting, priority: -155, policy: accept, rules: [ { guard: "drop tcp 23" } ] } }
+  input: { policy: drop, rules: [ { web: "accept tcp 80" } ] }
+""")
+        self.assertIn("  early: accepted here by the policy of the chain\n"
+                      "  input: accepted here by two.cos:7: input/web: accept tcp 80\n",
+                      self.call("query", "two.cos", "input accept tcp 80").stdout)
+        value = json.loads(self.call("query", "two.cos", "input accept tcp 80", "--format", "json").stdout)
+        self.assertEqual([(one["chain"], one["rule"], one["line"]) for one in value["yes"]["decisions"]],
+                         [("early", None, None), ("input", "input/web", "two.cos:7")])
+        self.assertIn("  decided by two.cos:6: early/guard: drop tcp 23\n",
+                      self.call("query", "two.cos", "input accept tcp 23", status=1).stdout)
+
     def test_explain(self):
         done = self.call("explain", "old.cos", "input tcp 22 from 10.20.1.2 in eth0")
         self.assertEqual(done.stdout, """input: tcp from 10.20.1.2 port 40000 to 192.0.2.1 port 22 in eth0 new

@@ -8,7 +8,9 @@ extension Meaning {
     let all = firewall.baseChains.flatMap(\.rules) + firewall.regularChains.values.flatMap(\.rules)
     var reach = Reach(
       policy: policy, isPlain: all.allSatisfy { $0.rule.changes.isEmpty && $0.rule.verdict != .notrack })
-    for chain in firewall.baseChains {
+    for (index, chain) in firewall.baseChains.enumerated() {
+      if diagram.isExhausted { return nil }
+      chainInWork = index
       let everything = reach.isPlain ? Diagram.isTrue : Diagram.pass
       let nothing = reach.isPlain ? Diagram.isFalse : Diagram.impossible
       var start = everything

@@ -97,7 +97,7 @@ extension Meaning {
     return nil
   }
 
-  private func condition(of rule: CompiledFirewall.CompiledRule) -> Diagram.Reference {
+  func condition(of rule: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     if let known = conditions[rule.label] { return known }
     let condition = diagram.condition(rule.condition)
     conditions[rule.label] = condition

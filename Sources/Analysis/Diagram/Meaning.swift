@@ -25,6 +25,8 @@ final class Meaning {
   /// Which limiters of two policies are one; nil: each is that of its rule.
   private let limiterPairs: LimiterPairs?
   private var oracles: [LimiterPairs.Key: UInt32] = [:]
+  /// The base chain that `rulesMet` was at last in: where nodes run out, the first whose rules are not told.
+  var chainInWork = 0
   /// By label, where a guard is asked for again and again.
   var conditions: [UInt32: Diagram.Reference] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]

@@ -42,7 +42,9 @@ struct OutcomeComparer {
       return .incomparable
     }
     let (first, second) = (leaves(old, table), leaves(new, table))
-    if first == second { return nil }
+    // A limiter may decide between ends that accept alike, and another one between the same.
+    let isKnown = !table.isUnknown(old) && !table.isUnknown(new)
+    if first == second, !isKnown || asksAlike(old, new, table) { return nil }
     // Packets that are delivered with other addresses are others for whoever gets them.
     return translations(first, table) == translations(second, table) ? .visible : .incomparable
   }
@@ -54,6 +56,18 @@ struct OutcomeComparer {
       leaves.compactMap { outcome in
         outcome.kind == .accept ? table.alterations[Int(outcome.detail)].written : nil
       })
+  }
+
+  /// Whether both ask limiters that say the same, and end alike behind each answer.
+  private func asksAlike(_ old: UInt32, _ new: UInt32, _ table: OutcomeTable) -> Bool {
+    let (before, after) = (table[old], table[new])
+    guard before.kind == .branch, after.kind == .branch else {
+      return before.kind == after.kind && before.detail == after.detail
+    }
+    guard let here = limiters[Int(before.detail)], let there = limiters[Int(after.detail)],
+      before.detail == after.detail || Meaning.words(of: here.rule) == Meaning.words(of: there.rule)
+    else { return false }
+    return asksAlike(before.first, after.first, table) && asksAlike(before.second, after.second, table)
   }
 
   /// All ends, without labels.

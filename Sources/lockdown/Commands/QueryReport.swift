@@ -38,11 +38,21 @@ struct QueryReport {
   }
 
   private func example(_ word: String, _ example: PacketAnswer.Example) -> [String] {
-    let decided = example.rule.map {
-      "  decided by \(place($0.span)): \($0.text == $0.id ? $0.id : "\($0.id): \($0.text)")"
+    // A packet that several chains let by is accepted by all of them.
+    let decisions = example.decisions
+    if let rule = example.rule, decisions.count < 2 {
+      return ["\(word): \(example.packet)", "  decided by \(place(rule.span)): \(named(rule.id, rule.text))"]
     }
-    return ["\(word): \(example.packet)", decided ?? "  no rule decides"]
+    if decisions.isEmpty { return ["\(word): \(example.packet)", "  no rule decides"] }
+    return ["\(word): \(example.packet)"]
+      + decisions.map { step in
+        guard let id = step.ruleID else { return "  \(step.chain): \(step.effect)" }
+        let line = step.span.map { "\(place($0)): " } ?? ""
+        return "  \(step.chain): \(step.effect) by \(line)\(named(id, step.text))"
+      }
   }
+
+  private func named(_ id: String, _ text: String) -> String { text == id ? id : "\(id): \(text)" }
 
   private func place(_ span: SourceSpan) -> String {
     let file = sources[span.source]
@@ -52,7 +62,15 @@ struct QueryReport {
   var json: JSONValue {
     func json(_ example: PacketAnswer.Example?) -> JSONValue {
       guard let example else { return .null }
+      let decisions = example.decisions.map { step -> JSONValue in
+        .object([
+          .init("chain", .string(step.chain)), .init("effect", .string(step.effect)),
+          .init("line", step.ruleID == nil ? .null : step.span.map { .string(place($0)) } ?? .null),
+          .init("rule", step.ruleID.map(JSONValue.string) ?? .null),
+        ])
+      }
       return .object([
+        .init("decisions", .array(decisions)),
         .init("line", example.rule.map { .string(place($0.span)) } ?? .null),
         .init("packet", .string(example.packet)), .init("rule", example.rule.map { .string($0.id) } ?? .null),
       ])

@@ -4,6 +4,7 @@ internal import Lift
 internal import NFTables
 internal import PolicyModel
 internal import Ruleset
+internal import SideThread
 
 /// Proves that a compile's messages to the kernel mean what the checked policy means: rule by rule, and the chains that
 /// they stand in (DESIGN §5).
@@ -33,7 +34,8 @@ struct TranslationCheck {
   private let ruleID: (UInt32) -> String?
   private var programs: StoredPrograms
   private var lift: Lift.Table
-  private var plain: PlainProgram
+  /// The elements of sets that have names.
+  private let contents: [String: ElementList]
   /// The kernel's chains, by name.
   private let indices: [String: Int]
   /// Those whose programs were lifted, by name.
@@ -99,13 +101,12 @@ struct TranslationCheck {
     self.policy = firewall
     self.ruleID = ruleID
     written = Dictionary(firewall.regularChains.map { (KernelName.chain($0.name), $0) }) { first, _ in first }
-    let contents = Self.contents(of: ruleset)
+    contents = Self.contents(of: ruleset)
     do throws(NFTablesError) {
       programs = try StoredPrograms(messages)
     } catch {
       throw Mismatch(ruleID: nil, reason: "a message cannot be read: \(error)")
     }
-    plain = PlainProgram(contents)
     indices = Dictionary(programs.table.chains.enumerated().map { ($1.name, $0) }) { first, _ in first }
     do throws(LiftError) {
       lift = try Lift.Table(
@@ -293,23 +294,29 @@ struct TranslationCheck {
   // MARK: Rules
 
   private mutating func compare(_ rules: [Rule], _ chain: Int, _ form: ChainForm) throws(Mismatch) {
+    let enabled = rules.indices.filter { rules[$0].isEnabled }
     var place = chain
-    var left = programs.chains[chain][...]
-    for index in rules.indices where rules[index].isEnabled {
-      let rule = rules[index]
-      let own = left.prefix { ruleID($0.source) == rule.id }
-      left = left.dropFirst(own.count)
-      if plain.says(rule, own, programs, endingWith: form.policy) { continue }
-      let read = try lifted(own, in: programs.table.chains[place].name)
+    var (start, ranges) = (0, ranges(of: enabled[...], rules, in: chain))
+    var plain = plainRules(enabled[...], rules, ranges, in: chain, form)
+    for index in enabled.indices {
+      let count = programs.chains[place].count
+      let own = index - start < ranges.count ? ranges[index - start] : count..<count
+      if index - start < plain.count, plain[index - start] { continue }
+      let rule = rules[enabled[index]]
+      let read = try lifted(programs.chains[place][own], in: programs.table.chains[place].name)
       if let reason = read.lazy.compactMap(\.unreadable).first {
         throw Mismatch(ruleID: rule.id, reason: reason)
       }
       // Where a rule leaves its chain, the rules behind it stand in a chain of their own.
-      if left.isEmpty, let last = read.last, last.isBare, case .goto(let name) = last.verdict,
-        written[name] == nil, let behind = indices[name], !programs.table.chains[behind].isBase,
+      if own.upperBound == count, let last = read.last, last.isBare,
+        case .goto(let name) = last.verdict, written[name] == nil, let behind = indices[name],
+        !programs.table.chains[behind].isBase,
         programs.chains[behind].first.map({ ruleID($0.source) }) != rule.id
       {
-        (place, left) = (behind, programs.chains[behind][...])
+        place = behind
+        start = index + 1
+        ranges = self.ranges(of: enabled[start...], rules, in: behind)
+        plain = plainRules(enabled[start...], rules, ranges, in: behind, form)
         others.append(Item(rule: rule, chain: form, programs: read, rest: name))
         continue
       }
@@ -317,9 +324,48 @@ struct TranslationCheck {
       if let joined = try joined(read), isSame(rule, joined, form, sharesLimiters: true) { continue }
       others.append(Item(rule: rule, chain: form, programs: read))
     }
-    if let first = left.first {
-      throw Mismatch(ruleID: ruleID(first.source), reason: "there is a program that no rule is of")
+    let end = ranges.last?.upperBound ?? 0
+    if end < programs.chains[place].count {
+      throw Mismatch(
+        ruleID: ruleID(programs.chains[place][end].source), reason: "there is a program that no rule is of")
     }
+  }
+
+  /// Of each rule the programs that stand in its place, one behind the other; of those behind the last program nothing.
+  private func ranges(of enabled: ArraySlice<Int>, _ rules: [Rule], in chain: Int) -> [Range<Int>] {
+    let programs = programs.chains[chain]
+    var ranges: [Range<Int>] = []
+    ranges.reserveCapacity(enabled.count)
+    var next = 0
+    for index in enabled {
+      let first = next
+      while next < programs.count, ruleID(programs[next].source) == rules[index].id { next += 1 }
+      ranges.append(first..<next)
+      if next == programs.count { break }
+    }
+    return ranges
+  }
+
+  /// Rules from which on the halves of a list are compared side by side.
+  private static let longList = 1_000
+
+  /// Which rules' programs say what the rules say, as far as their bytes tell.
+  private func plainRules(
+    _ enabled: ArraySlice<Int>, _ rules: [Rule], _ ranges: [Range<Int>], in chain: Int, _ form: ChainForm
+  ) -> [Bool] {
+    let (programs, contents, policy) = (programs, contents, form.policy)
+    let places = Array(enabled.prefix(ranges.count))
+    @Sendable func said(_ part: Range<Int>) -> [Bool] {
+      var plain = PlainProgram(contents)
+      return part.map { index in
+        plain.says(
+          rules[places[index]], programs.chains[chain][ranges[index]], programs, endingWith: policy)
+      }
+    }
+    guard places.count >= Self.longList else { return said(0..<places.count) }
+    let middle = places.count / 2
+    let beside = SideThread { said(middle..<places.count) }
+    return said(0..<middle) + beside.wait()
   }
 
   private func isSame(

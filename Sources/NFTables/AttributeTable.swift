@@ -29,21 +29,23 @@ struct AttributeTable {
   /// A bit for each type that is there.
   let seen: UInt32
   // No `InlineArray`: Swift 6.3.1 with -O leaves `seen` 0 beside one.
-  private let starts: SIMD16<Int32>
-  private let ends: SIMD16<Int32>
+  private let starts: SIMD16<UInt16>
+  private let ends: SIMD16<UInt16>
 
   /// Nil for what is no list of such attributes.
   init?(_ bytes: RawSpan, _ nest: Range<Int>) {
+    // What is longer than the numbers of places reach is read elsewhere.
+    guard nest.upperBound <= Int(UInt16.max) else { return nil }
     var seen: UInt32 = 0
-    var (starts, ends): (SIMD16<Int32>, SIMD16<Int32>) = (.zero, .zero)
+    var (starts, ends): (SIMD16<UInt16>, SIMD16<UInt16>) = (.zero, .zero)
     var position = nest.lowerBound
     while position < nest.upperBound {
       guard let attribute = AttributeRange(bytes, at: position, before: nest.upperBound),
         attribute.type < Self.count, seen & 1 << attribute.type == 0
       else { return nil }
       seen |= 1 << attribute.type
-      starts[Int(attribute.type)] = Int32(attribute.payload.lowerBound)
-      ends[Int(attribute.type)] = Int32(attribute.payload.upperBound)
+      starts[Int(attribute.type)] = UInt16(truncatingIfNeeded: attribute.payload.lowerBound)
+      ends[Int(attribute.type)] = UInt16(truncatingIfNeeded: attribute.payload.upperBound)
       position = attribute.end
     }
     (self.seen, self.starts, self.ends) = (seen, starts, ends)

@@ -2,7 +2,7 @@ internal import CNFTables
 internal import Ruleset
 
 /// One table's batch, as a compile makes it, whose rules are read one by one, in whatever way each needs.
-package struct StoredPrograms {
+package struct StoredPrograms: Sendable {
   /// A rule's message.
   package struct Program: Sendable {
     /// The index of its source item.

@@ -188,6 +188,39 @@ import Testing
     #expect(faults.count >= 300)
   }
 
+  /// The halves of a long list are compared side by side.
+  @Test func longListsAreCheckedToTheirEnd() throws {
+    let rules = (0..<1_200).map { "      - accept tcp \($0 + 1) from 10.0.\($0 % 250).0/24\n" }
+    let compiled = try compiled(
+      """
+      policy: long
+      language: 1
+      target: { kernel: "6.1" }
+      management: none
+      firewall:
+        input:
+          policy: drop
+          rules:
+
+      """ + rules.joined())
+    let messages = try Fault("none", compiled.ruleset).messages(sourceIndex: compiled.index)
+    #expect(compiled.mismatch(messages) == nil)
+    let places = messages.indices.filter { messages[$0].kind == .rule }
+    #expect(places.count == 1_201)
+    for place in [0, 599, 600, 601, 1_199] {
+      var wrong = messages
+      // The last bytes are the verdict: drop in place of accept.
+      wrong[places[place]].bytes[messages[places[place]].bytes.count - 1] ^= 1
+      #expect(compiled.mismatch(wrong)?.ruleID == compiled.ids[place])
+      wrong = messages
+      wrong.swapAt(places[place], places[place] + 1)
+      #expect(compiled.mismatch(wrong) != nil)
+      wrong = messages
+      wrong.remove(at: places[place])
+      #expect(compiled.mismatch(wrong)?.ruleID == compiled.ids[place])
+    }
+  }
+
   /// Without what people and tools alone look at.
   private func meaning(_ messages: [EncodedMessage]) throws -> [DumpedTable] {
     var tables = try StoredBatch.decode(messages.map(\.bytes))

@@ -19,6 +19,7 @@ import time
 import unittest
 
 import initramfs
+import wire
 
 HERE = pathlib.Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -61,14 +62,16 @@ class Machine:
 
     `files` maps a path in the machine to bytes, text, a file to copy or a link. `disk` is the image of a file system
     (/dev/nvme0n1), which is written to. `program` is what the kernel starts; it must start the agent. `first` is an
-    initramfs that lies below all others, and whose own first program is then started.
+    initramfs that lies below all others, and whose own first program is then started. `address` is what the other end of its
+    network card has (`wire`); without one there is no card.
     """
 
     def __init__(self, files=None, *, lists=("inputs",), append="", memory=1024, processors=2, disk=None,
-                 program="/init", first=None):
+                 program="/init", first=None, address=None):
         self.base = initramfs.Base(lists)
         self.append, self.memory, self.processors = append, memory, processors
-        self.disk, self.program, self.first = disk, program, first
+        self.disk, self.program, self.first, self.address = disk, program, first, address
+        self.wire = None
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-vm-"))
         self.console = self.directory / "console.log"
         self.process = None
@@ -100,6 +103,10 @@ class Machine:
             "-drive", "if=none,id=d0,format=raw,file=%s" % self.disk, "-device", "nvme,drive=d0,serial=d0"]
         here, there = socket.socketpair()
         self.channel = here
+        if self.wire is not None:
+            self.wire.close()
+        self.wire = None if self.address is None else wire.Wire(self.address)
+        card = [] if self.wire is None else self.wire.arguments()
         start = time.monotonic()
         with open(self.directory / "qemu.log", "wb") as log:
             self.process = subprocess.Popen([
@@ -107,10 +114,11 @@ class Machine:
                 "-smp", str(self.processors), "-m", str(self.memory), "-display", "none", "-nodefaults", "-no-reboot",
                 "-serial", "file:%s" % self.console,
                 "-chardev", "socket,id=agent,fd=%d" % there.fileno(), "-serial", "chardev:agent",
-                *disk, "-kernel", str(self.base.kernel), "-initrd", str(self.directory / "initramfs"),
+                *disk, *card, "-kernel", str(self.base.kernel), "-initrd", str(self.directory / "initramfs"),
                 "-append", "console=ttyS0 rdinit=%s panic=-1 mitigations=off nokaslr net.ifnames=0 %s" % (
                     self.program, self.append),
-            ], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[there.fileno()],
+            ], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[there.fileno()] + ([] if self.wire is None else [self.wire.there.fileno()]),
                 preexec_fn=die_with_parent)
         there.close()
         self.expect(b"ready", time.monotonic() + BOOT_SECONDS)
@@ -196,6 +204,8 @@ class Machine:
             self.process.kill()
             self.process.wait()
             self.channel.close()
+        if self.wire is not None:
+            self.wire.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 

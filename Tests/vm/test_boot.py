@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 
 import initramfs
 import machine
@@ -57,7 +58,13 @@ SYSTEM = {
     # Something that configures a network: what order means here.
     "/etc/systemd/system/network.service": (
         "[Unit]\nAfter=network-pre.target\nWants=network-pre.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
-        "ExecStart=/usr/bin/ip link add eth0 type dummy\nExecStart=/usr/bin/ip link set eth0 up\n"),
+        "ExecStart=/usr/sbin/modprobe virtio_net\nExecStart=/usr/bin/ip link set eth0 up\n"
+        "ExecStart=/usr/bin/ip addr add 10.9.0.2/24 dev eth0\n"),
+    # Who waits for connections, on a port that the policy lets in and on others.
+    "/etc/systemd/system/listen.service": "[Service]\nExecStart=/usr/bin/python3 /listen.py 22 80 8080 50000\n",
+    "/etc/systemd/system/multi-user.target.wants/listen.service": initramfs.Link("../listen.service"),
+    "/listen.py": "import socket, sys, time\nkept = [socket.create_server(('', int(port))) for port in sys.argv[1:]]\n"
+                  "time.sleep(1000000)\n",
     "/etc/systemd/system/multi-user.target.wants/network.service": initramfs.Link("../network.service"),
     # A service that a policy names.
     "/etc/systemd/system/later.service": "[Service]\nExecStart=/usr/bin/sleep 100000\n",
@@ -107,7 +114,7 @@ class Systemd(machine.MachineTestCase):
             files["/etc/%s.bundle" % name] = support.compile_policy(text).bundle
         line = support.compile_policy(COS).text("cmdline.txt").strip()
         return machine.Machine(files, lists=("inputs", "systemd"), append="systemd.show_status=yes " + line,
-                               memory=1536, disk=disk, program="/lib/systemd/systemd")
+                               memory=1536, disk=disk, program="/lib/systemd/systemd", address="10.9.0.1")
 
     def up(self):
         """Waits until all units of the boot are done; what failed."""
@@ -170,6 +177,25 @@ class Systemd(machine.MachineTestCase):
         self.assertLess(policy, ups[0], said)
         machine.note("first link up %.3f s behind the closed firewall, %.3f s behind the policy" % tuple(
             (int(events[ups[0]][0]) - int(events[place][0])) / 1e9 for place in (closed, policy)))
+
+    def test_1c_one_port_is_open(self):
+        """From outside: port 22 answers, and no other one says a word, whether somebody listens there or nobody."""
+        self.machine.run("for port in 22 80 8080 50000; do "
+                         "python3 -c 'import socket, sys; socket.create_connection((\"127.0.0.1\", int(sys.argv[1])), 5)' $port "
+                         "|| exit; done")
+        start = time.monotonic()
+        found, others = self.machine.wire.answers("10.9.0.2", range(1, 65536))
+        # SYN and ACK; the same, sent again, is no other port.
+        self.assertEqual(found, {22: 0x12})
+        self.assertEqual(others, [])
+        # What is let in is heard, also where nobody listens: RST and ACK. And then that is taken away again.
+        self.machine.run("nft insert rule inet lockdown input tcp dport 40000-40002 accept && "
+                         "nft insert rule inet lockdown output tcp sport 40000-40002 accept")
+        heard, _ = self.machine.wire.answers("10.9.0.2", range(39990, 40010))
+        self.assertEqual(heard, {port: 0x14 for port in range(40000, 40003)})
+        self.assertIn("repaired: ", self.machine.run("lockdown-apply --slots /var/lib/lockdown", check=False).stderr)
+        self.assertEqual(self.machine.wire.answers("10.9.0.2", range(39990, 40010)), ({}, []))
+        machine.note("65535 ports in %.1f s" % (time.monotonic() - start))
 
     def test_2_denied_modules(self):
         """By modprobe.d and by the kernel's command line: modprobe, insmod, and a file of another name."""

@@ -1,6 +1,8 @@
 """The applier as process 1: the policy, the filter of system calls for all that follows, and every way that ends in an init
 or in a declared halt."""
 
+import subprocess
+
 import initramfs
 import machine
 import test_apply
@@ -32,6 +34,32 @@ exec /usr/sbin/lockdown-apply "$@"
 """
 
 
+def privileged():
+    """A program that says who it is and whether it may have a raw socket, as su(1) and ping(8) want to be and to have."""
+    source = support.scratch() / "privileged.c"
+    source.write_text(r"""
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) { return printf("%d %d\n", geteuid(), socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0) < 0; }
+""")
+    program = source.with_suffix("")
+    subprocess.run(["gcc", "-O1", "-static", "-o", program, source], check=True)
+    return program
+
+
+# As nobody. VFS_CAP_REVISION_2, linux/capability.h, effective, with CAP_NET_RAW.
+AS_NOBODY = """import os, struct, subprocess
+os.setxattr("/t/capable", "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))
+os.setgroups([])
+os.setgid(65534)
+os.setuid(65534)
+for name in ("plain", "setuid", "capable"):
+    subprocess.run(["/t/" + name], check=True)
+"""
+
+
 class InitTestCase(machine.MachineTestCase):
     POLICY = POLICY % "init"
 
@@ -43,7 +71,7 @@ class InitTestCase(machine.MachineTestCase):
         # Its closed stage is as good as the other's.
         bad = cls.POLICY + "modules: { require: [nosuchmodule] }\n"
         return machine.Machine({
-            "/first": first, APPLIER: support.LOCKDOWN_APPLY, "/etc/good.bundle": support.compile_policy(cls.POLICY).bundle,
+            "/first": first, "/privileged": privileged(), "/nobody.py": AS_NOBODY, APPLIER: support.LOCKDOWN_APPLY, "/etc/good.bundle": support.compile_policy(cls.POLICY).bundle,
             "/etc/bad.bundle": support.compile_policy(bad).bundle, "/sbin/init": initramfs.Link("/init")},
             append="-- /etc/good.bundle --- /init", program="/first")
 
@@ -62,6 +90,13 @@ class Init(InitTestCase):
         self.assertIn("Seccomp:\t2", status)
         self.assertIn("NoNewPrivs:\t0", status)
         self.assertNotIn("lockdown-closed", self.machine.run("nft list tables").stdout)
+
+    def test_1b_setuid_and_file_capabilities(self):
+        """What su(1) and ping(8) live by means under the filter what it did."""
+        self.machine.run("mkdir /t && mount -t tmpfs t /t && for name in plain setuid capable; do cp /privileged /t/$name; done && "
+                         "chmod 755 /t /t/* && chmod u+s /t/setuid")
+        self.assertIn("Seccomp:\t2", self.machine.read("/proc/self/status"))
+        self.assertEqual(self.machine.run("python3 /nobody.py").stdout, "65534 0\n0 1\n65534 1\n")
 
     def test_2_a_refused_policy(self):
         """Closed, and init starts all the same."""

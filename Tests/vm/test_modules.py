@@ -154,6 +154,17 @@ class Denied(machine.MachineTestCase):
     def results(self, items):
         return {item["name"]: item["result"] for item in items}
 
+    def test_0_without_types(self):
+        """The kernel describes no types of its own: the check is not loaded, and that is said."""
+        self.machine.run("mount --bind /dev/null /sys/kernel/btf/vmlinux")
+        done, status = self.apply("other")
+        self.machine.run("umount /sys/kernel/btf/vmlinux")
+        self.assertEqual(done.status, 3, done)
+        # What would be kept by the seal is refused: there is nothing to keep.
+        self.assertEqual({item["result"] for item in status["programs"]}, {"not enforced", "refused"})
+        self.assertIn("the kernel does not describe its types (BTF)", done.stderr)
+        self.assertEqual(self.results(status["denied-modules"]), {"veth": "not enforced"})
+
     def test_1_required(self):
         self.assertNotIn("udp_tunnel", self.loaded())
         before, status = self.apply("policy", "--check")

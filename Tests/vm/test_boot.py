@@ -30,6 +30,8 @@ firewall:
   output: { policy: drop, rules: ['accept established', 'accept udp 53 cgroup system.slice/later.service'] }
 """
 THIRD = SECOND.replace("second", "third").replace("23", "24")
+# What lasts until the next boot is done at once, before anybody knows whether the boot is healthy.
+FOURTH = SECOND.replace("second", "fourth") + "kernel: { lockdown: confidentiality }\nsysctl: { kernel.kexec_load_disabled: 1 }\n"
 
 # What the packages' installation would have made.
 SYSTEM = {
@@ -110,7 +112,7 @@ class Systemd(machine.MachineTestCase):
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", root / "var", disk, "64M"], check=True)
         files.update(SYSTEM)
         files.update(initramfs.with_libraries(support.LOCKDOWN))
-        for name, text in (("second", SECOND), ("third", THIRD)):
+        for name, text in (("second", SECOND), ("third", THIRD), ("fourth", FOURTH)):
             files["/etc/%s.bundle" % name] = support.compile_policy(text).bundle
         line = support.compile_policy(COS).text("cmdline.txt").strip()
         return machine.Machine(files, lists=("inputs", "systemd"), append="systemd.show_status=yes " + line,
@@ -238,17 +240,28 @@ class Systemd(machine.MachineTestCase):
 
     def test_5_a_sick_boot_falls_back(self):
         """The host's own check fails, so that the boot is not kept; after a power cut it has the policy from before."""
-        self.machine.run("lockdown stage --boots 1 /etc/third.bundle && touch /var/sick && sync")
+        self.falls_back("third", THIRD, "[none] integrity confidentiality\n")
+
+    def test_5b_a_sealed_one_too(self):
+        """What its seal has shut is open again in the next boot, which has the policy from before."""
+        self.falls_back("fourth", FOURTH, "none integrity [confidentiality]\n")
+        self.assertEqual(self.machine.read("/sys/kernel/security/lockdown"), "[none] integrity confidentiality\n")
+        self.assertEqual(self.machine.read("/proc/sys/kernel/kexec_load_disabled"), "0\n")
+
+    def falls_back(self, name, source, level):
+        """In the boot that tries it the kernel's lockdown is at `level`."""
+        self.machine.run("lockdown stage --boots 1 /etc/%s.bundle && touch /var/sick && sync" % name)
         self.machine.cut_power()
         self.assertIn("check.service", self.up())
-        self.assertEqual(self.live(), "third")
+        self.assertEqual(self.live(), name)
+        self.assertEqual(self.machine.read("/sys/kernel/security/lockdown"), level)
         slots = self.slots()
-        self.assertEqual((slots["next"], slots["attempts"]), (self.name(THIRD), "1 1"))
+        self.assertEqual((slots["next"], slots["attempts"]), (self.name(source), "1 1"))
         self.machine.run("rm /var/sick && sync")
         self.machine.cut_power()
         self.assertEqual(self.up(), [])
         self.assertEqual(self.live(), "second")
-        self.assertEqual(self.slots()["failed"], self.name(THIRD))
+        self.assertEqual(self.slots()["failed"], self.name(source))
         self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "4\n")
         self.assertIn("given up", self.machine.run("journalctl -b -u lockdown.service --no-pager").stdout)
         machine.note("the last boot took %.1f s" % self.machine.boot_seconds)

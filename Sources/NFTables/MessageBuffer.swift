@@ -29,6 +29,19 @@ internal import CNFTables
       memory.assumingMemoryBound(to: CChar.self), UInt16(type.rawValue), UInt16(family), flags, sequence)
   }
 
+  /// Begins a message of connection tracking (IPCTNL_MSG_CT_*).
+  mutating func begin(_ type: cntl_msg_types, family: UInt8, flags: UInt16, sequence: UInt32) {
+    begin(nf_tables_msg_types(type.rawValue), family: family, flags: flags, sequence: sequence)
+    unsafe header.pointee.nlmsg_type = UInt16(NFNL_SUBSYS_CTNETLINK) << 8 | UInt16(type.rawValue)
+  }
+
+  /// Appends an attribute as it came from the kernel.
+  mutating func append(number: UInt16, _ payload: ArraySlice<UInt8>) {
+    unsafe payload.withUnsafeBytes { bytes in
+      unsafe mnl_attr_put(header, number, bytes.count, bytes.baseAddress)
+    }
+  }
+
   /// Lets a builder of libnftnl append to the message.
   mutating func append(_ body: (UnsafeMutablePointer<nlmsghdr>) -> Void) {
     unsafe body(header)

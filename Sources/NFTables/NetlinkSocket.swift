@@ -55,6 +55,22 @@ internal import Glibc
     let flags = UInt16(NLM_F_REQUEST) | (isDump ? UInt16(NLM_F_DUMP) : 0)
     buffer.begin(type, family: family, flags: flags, sequence: lastSequence)
     body(&buffer)
+    return try reply(isDump: isDump)
+  }
+
+  /// The same of connection tracking; what is no dump is acknowledged.
+  mutating func request(
+    _ type: cntl_msg_types, family: UInt8, isDump: Bool, _ body: (inout MessageBuffer) -> Void = { _ in }
+  ) throws(NFTablesError) -> Reply {
+    lastSequence += 1
+    let flags = UInt16(NLM_F_REQUEST) | (isDump ? UInt16(NLM_F_DUMP) : UInt16(NLM_F_ACK))
+    buffer.begin(type, family: family, flags: flags, sequence: lastSequence)
+    body(&buffer)
+    return try reply(isDump: isDump)
+  }
+
+  /// Sends the message that is in the buffer, and gathers what answers it.
+  private mutating func reply(isDump: Bool) throws(NFTablesError) -> Reply {
     try send(buffer.finished())
 
     var reply = Reply(messages: [], isInterrupted: false)

@@ -1,17 +1,25 @@
 import ArgumentParser
 import CLinux
+import Compiler
 import Glibc
+import NFTables
+import PolicyModel
 
 struct ApplyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "apply",
-    abstract: "Apply a bundle to this host: runs the applier, lockdown-apply, in this process's place.",
-    usage: "lockdown apply <bundle> [<applier options> ...]",
+    abstract: "Apply a bundle to this host, and list established flows that its policy denies.",
+    usage: "lockdown apply <bundle> [--cut-flows] [<applier options> ...]",
     discussion: """
-      What follows `apply` goes to the applier as it is; `lockdown apply` alone prints its options. Its exit codes \
-      are its own (docs/apply.md): 0 the host equals the bundle, 1 refused and unchanged, 2 could not tell, 3 \
-      applied with gaps that are named, 4 the one known to be good is live, 5 closed, for no policy \
-      could be applied, 64 usage, 75 busy.
+      What follows `apply` goes to the applier, lockdown-apply, as it is, but for --cut-flows; `lockdown apply` alone \
+      prints its options. Its exit codes are its own (docs/apply.md): 0 the host equals the bundle, 1 refused and \
+      unchanged, 2 could not tell, 3 applied with gaps that are named, 4 the one known to be good is live, 5 closed, \
+      for no policy could be applied, 64 usage, 75 busy.
+
+      A new policy does not end what is established. Behind a run that has applied a policy (0 or 3) each connection \
+      that the kernel tracks is judged as a new packet, and those that the policy denies are listed with the line that \
+      decides. --cut-flows makes the kernel forget exactly these; where one is not certain to be gone, the exit code \
+      is 3.
       """)
 
   @Argument(
@@ -19,9 +27,61 @@ struct ApplyCommand: ParsableCommand {
     help: ArgumentHelp("The bundle, and options of the applier.", valueName: "argument"))
   var arguments: [String] = []
 
+  private static let cutFlows = "--cut-flows"
+  /// Behind these nothing was applied for good, or something else runs in the applier's place.
+  private static let otherRuns: Set<String> = ["--check", "--try", "--stage", "--follow", "--"]
+
   func run() throws {
     if arguments == ["--help"] || arguments == ["-h"] { throw CleanExit.helpRequest(Self.self) }
-    try Applier.become(arguments)
+    let own = arguments.prefix { $0 != "--" }
+    let cuts = own.contains(Self.cutFlows)
+    let passed = own.filter { $0 != Self.cutFlows } + arguments.dropFirst(own.count)
+    let other = passed.first { Self.otherRuns.contains($0) }
+    if cuts, let other {
+      printError(
+        "lockdown: \(Self.cutFlows) does not go with \(other): flows are judged when a policy is applied for good"
+      )
+      throw ExitCode(64)
+    }
+    guard let bundle = passed.first, !bundle.hasPrefix("-"), other == nil else {
+      return try Applier.become(Array(passed))
+    }
+    let code = try Applier.run(Array(passed))
+    guard code == 0 || code == 3, appliesFirewall(passed) else { throw ExitCode(code) }
+    throw ExitCode(try judgeFlows(bundle, cuts: cuts) ? code : 3)
+  }
+
+  /// `--only` may leave the firewall as it was.
+  private func appliesFirewall(_ arguments: [String]) -> Bool {
+    guard let index = arguments.lastIndex(of: "--only"), index + 1 < arguments.count else { return true }
+    return arguments[index + 1].split(separator: ",").contains("firewall")
+  }
+
+  /// - Returns: whether there is nothing more to name than what was not asked to be cut.
+  private func judgeFlows(_ bundle: String, cuts: Bool) throws -> Bool {
+    guard let policy = try BundleFile.policy(try FileBytes.read(bundle), path: bundle),
+      policy.policy.firewall != nil
+    else { return true }
+    do throws(NFTablesError) {
+      var socket = try NetlinkSocket()
+      guard let flows = try EstablishedFlows(judgedBy: policy, &socket) else { return true }
+      if flows.unknownCount > 0 {
+        StandardOutput.write(
+          "established flows of which could not be told whether the policy denies them: \(flows.unknownCount)\n"
+        )
+      }
+      guard flows.deniedCount > 0 else { return true }
+      StandardOutput.write(
+        "established flows that the policy denies: \(flows.deniedCount)\n"
+          + flows.lines.joined(separator: "\n") + "\n")
+      guard cuts else { return true }
+      let cut = try flows.cut(&socket)
+      StandardOutput.write(cut.lines.joined(separator: "\n") + "\n")
+      return cut.isCertain
+    } catch {
+      printError("lockdown: the established flows: \(error)")
+      return !cuts
+    }
   }
 }
 
@@ -36,6 +96,18 @@ enum Applier {
     words.append(nil)
     execv(program, words)
     throw FileError(doing: "cannot run", path: program, code: errno)
+  }
+
+  /// Runs it and waits for its end.
+  ///
+  /// - Returns: its exit code, 128 + N for signal N.
+  static func run(_ arguments: [String]) throws -> Int32 {
+    let program = try locate(nil)
+    do throws(SandboxError) {
+      return try Sandbox.spawn([program] + arguments)
+    } catch {
+      throw FileError("\(error)")
+    }
   }
 
   static func locate(_ named: String?) throws(FileError) -> String {

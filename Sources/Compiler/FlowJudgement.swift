@@ -4,7 +4,7 @@ package import PolicyModel
 /// What a policy does with the first packet of a flow, of which the addresses, ports and protocol are known.
 ///
 /// All else (interface, mark, owner, time) may be what it likes: denied is what no such packet is accepted of.
-package struct FlowJudgement: Sendable {
+package enum FlowJudgement {
   package struct Flow: Sendable {
     package var hook: Hook
     package var isIPv6: Bool
@@ -14,7 +14,7 @@ package struct FlowJudgement: Sendable {
     package var protocolNumber: UInt8
     package var ports: (source: UInt16, destination: UInt16)?
     package var icmp: (type: UInt8, code: UInt8)?
-    /// Nil: any but `lo`.
+    /// On `lo`; otherwise on any other interface.
     package var isLoopback: Bool
 
     package init(

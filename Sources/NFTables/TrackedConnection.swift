@@ -103,6 +103,15 @@ extension NetlinkSocket {
     }
   }
 
+  /// Makes the kernel forget all connections of the network namespace; where it tracks none there is nothing to forget.
+  package mutating func forgetConnections() throws(NFTablesError) {
+    do throws(NFTablesError) {
+      _ = try request(IPCTNL_MSG_CT_DELETE, family: UInt8(AF_UNSPEC), isDump: false)
+    } catch .refused(let number, _, _) where number == EINVAL || number == EOPNOTSUPP {
+      return
+    }
+  }
+
   private static func bigEndian(_ value: some FixedWidthInteger) -> [UInt8] {
     (0..<value.bitWidth / 8).reversed().map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) }
   }

@@ -1,6 +1,8 @@
 """Flows that a new policy denies: `lockdown apply` lists them, and `--cut-flows` makes the kernel forget these alone."""
 
+import shutil
 import socket
+import tempfile
 
 import nftables
 import support
@@ -149,3 +151,17 @@ class Flows(support.KernelTestCase):
             self.assertEqual(done.status, 64, done)
             self.assertIn("--cut-flows does not go with " + other[0], done.stderr)
         self.assertEqual(nftables.everything(self.host), [])
+
+    def test_another_policy(self):
+        """What is not in the kernel judges no flows."""
+        with tempfile.TemporaryDirectory(dir=support.scratch()) as directory:
+            program = shutil.copy(support.LOCKDOWN, directory)
+            applier = program + "-apply"
+            with open(applier, "w") as file:
+                file.write("#!/bin/sh\n")
+            shutil.copymode(program, applier)
+            bundle = support.compile_policy(NARROW).bundle
+            for options, status in (([], 0), (["--cut-flows"], 3)):
+                done = self.host.run([program, "apply", bundle, *options], check=False)
+                self.assertEqual(done.status, status, done)
+                self.assertIn("the kernel holds another policy than", done.stderr)

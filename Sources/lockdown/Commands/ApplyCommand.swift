@@ -1,9 +1,11 @@
 import ArgumentParser
+import BundleFormat
 import CLinux
 import Compiler
 import Glibc
 import NFTables
 import PolicyModel
+import SHA2
 
 struct ApplyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -59,9 +61,15 @@ struct ApplyCommand: ParsableCommand {
 
   /// - Returns: whether there is nothing more to name than what was not asked to be cut.
   private func judgeFlows(_ bundle: String, cuts: Bool) throws -> Bool {
-    guard let policy = try BundleFile.policy(try FileBytes.read(bundle), path: bundle),
-      policy.policy.firewall != nil
-    else { return true }
+    let bytes = try FileBytes.read(bundle)
+    let digest = SHA256.hex(try BundleFile.decode(bytes, path: bundle).policyDigest)
+    guard let policy = try BundleFile.policy(bytes, path: bundle), policy.policy.firewall != nil else {
+      return true
+    }
+    guard try PolicyIdentity.live().digest == "sha256:" + String(decoding: digest, as: UTF8.self) else {
+      printError("lockdown: the established flows: the kernel holds another policy than `\(bundle)` by now")
+      return !cuts
+    }
     do throws(NFTablesError) {
       var socket = try NetlinkSocket()
       guard let flows = try EstablishedFlows(judgedBy: policy, &socket) else { return true }

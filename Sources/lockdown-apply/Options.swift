@@ -9,8 +9,10 @@ final class Options {
   var isCheck = false
   /// For how long the kernel holds the policy without confirmation, in seconds; 0: for good.
   var trySeconds = 0
-  /// What is to become of a pending try.
+  /// What is to become of a pending try, or of the firewall that is there.
   var verdict = Verdict.none
+  /// For how long everything passes it, in seconds.
+  var openSeconds = 0
   /// Who confirms sits at the machine, and needs no connection to prove that one is possible.
   var isAtConsole = false
   /// The firewall before the policy's, and nothing else.
@@ -46,6 +48,7 @@ final class Options {
     isCheck = other.isCheck
     trySeconds = other.trySeconds
     verdict = other.verdict
+    openSeconds = other.openSeconds
     isAtConsole = other.isAtConsole
     isClosedStage = other.isClosedStage
     isLate = other.isLate
@@ -66,6 +69,7 @@ final class Options {
     case none
     case confirm
     case revert
+    case open
   }
 
   /// Whether firewall, keys and mounts are only read.
@@ -93,7 +97,7 @@ final class Options {
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
                                  [--stage STAGE [--follow]] [--try SECONDS] [--last-good FILE]
-           lockdown-apply --confirm [--console] | --revert
+           lockdown-apply --confirm [--console] | --revert | --open SECONDS
            lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, late, seal
 
@@ -141,11 +145,11 @@ final class Options {
     let isConsole = options.isAtConsole
     switch options.verdict {
     case .none: if isConsole { return fail("--console is about --confirm", []) }
-    case .confirm, .revert:
+    case .confirm, .revert, .open:
       guard options.bundlePath.isEmpty, options.slotsPath.isEmpty, options.trySeconds == 0,
         !options.looksOnly,
         !options.isClosedStage
-      else { return fail("--confirm and --revert are about what is tried, and take no bundle", []) }
+      else { return fail("--confirm, --revert and --open are about what is there, and take no bundle", []) }
       return options
     }
     if options.trySeconds > 0, options.looksOnly || options.isClosedStage || !options.slotsPath.isEmpty {
@@ -181,7 +185,8 @@ final class Options {
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
-      || argument.holds("--try") || argument.holds("--last-good") || argument.holds("--key")
+      || argument.holds("--try") || argument.holds("--open") || argument.holds("--last-good")
+      || argument.holds("--key")
   }
 
   private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
@@ -191,12 +196,17 @@ final class Options {
       slotsPath = value.terminated()
       return true
     }
-    if option.holds("--try") {
+    if option.holds("--try") || option.holds("--open") {
       // A day: beyond that nobody waits for anything.
       guard let seconds = Self.number(value, text), seconds >= 2, seconds <= 86_400 else {
         return Self.refuse("not a number of seconds from 2 to 86400: ", value)
       }
-      trySeconds = seconds
+      if option.holds("--try") {
+        trySeconds = seconds
+      } else {
+        openSeconds = seconds
+        verdict = .open
+      }
       return true
     }
     if option.holds("--stage") {

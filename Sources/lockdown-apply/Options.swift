@@ -6,6 +6,8 @@ final class Options {
   var slotsPath: [UInt8] = []
   /// The host is up: what it tried is kept.
   var isHealthy = false
+  /// With that: it is not up, and what it tried is given up.
+  var isSick = false
   var isCheck = false
   /// For how long the kernel holds the policy without confirmation, in seconds; 0: for good.
   var trySeconds = 0
@@ -45,6 +47,7 @@ final class Options {
     bundlePath = other.bundlePath
     slotsPath = other.slotsPath
     isHealthy = other.isHealthy
+    isSick = other.isSick
     isCheck = other.isCheck
     trySeconds = other.trySeconds
     verdict = other.verdict
@@ -98,7 +101,7 @@ final class Options {
                                  [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
                                  [--stage STAGE [--follow]] [--try SECONDS] [--last-good FILE]
            lockdown-apply --confirm [--console] | --revert | --open SECONDS
-           lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
+           lockdown-apply --slots DIRECTORY [--healthy | --sick | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, late, seal
 
     """
@@ -116,6 +119,9 @@ final class Options {
         options.isForced = true
       } else if argument.holds("--healthy") {
         options.isHealthy = true
+      } else if argument.holds("--sick") {
+        options.isHealthy = true
+        options.isSick = true
       } else if argument.holds("--confirm") {
         options.verdict = .confirm
       } else if argument.holds("--revert") {
@@ -171,7 +177,7 @@ final class Options {
       return fail("--stage seal is about the whole policy, read back", [])
     }
     if options.slotsPath.isEmpty {
-      if options.isHealthy { return fail("--healthy is about --slots", []) }
+      if options.isHealthy { return fail("--healthy and --sick are about --slots", []) }
       if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
     } else if !options.bundlePath.isEmpty {
       return fail(

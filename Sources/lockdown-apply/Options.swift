@@ -1,4 +1,5 @@
-/// What the command line asks for. A class for the size of the program; each holder leaves it as it is, or has a copy.
+/// What the command line asks for. A class for the size of the program, and without copies: who goes on to another bundle
+/// says so here, and puts back what the report still needs.
 final class Options {
   /// NUL at the end.
   var bundlePath: [UInt8] = []
@@ -38,35 +39,10 @@ final class Options {
   /// Certificate of the key that must have signed the bundle, NUL at the end; empty: none.
   var keyPath: [UInt8] = []
   var readsBack = true
+  /// Position of the command that runs under the bundle's filter of system calls, among the arguments; 0: none does.
+  var command = 0
   /// Bundle to go back to, NUL at the end; empty: the host's, outside of slots.
   var lastGoodPath: [UInt8] = []
-
-  init() {}
-
-  init(_ other: Options) {
-    bundlePath = other.bundlePath
-    slotsPath = other.slotsPath
-    isHealthy = other.isHealthy
-    isSick = other.isSick
-    isCheck = other.isCheck
-    trySeconds = other.trySeconds
-    verdict = other.verdict
-    openSeconds = other.openSeconds
-    isAtConsole = other.isAtConsole
-    isClosedStage = other.isClosedStage
-    isLate = other.isLate
-    follows = other.follows
-    isSeal = other.isSeal
-    domains = other.domains
-    isPartial = other.isPartial
-    statusPath = other.statusPath
-    isForced = other.isForced
-    deadline = other.deadline
-    pin = other.pin
-    keyPath = other.keyPath
-    readsBack = other.readsBack
-    lastGoodPath = other.lastGoodPath
-  }
 
   enum Verdict {
     case none
@@ -100,6 +76,7 @@ final class Options {
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
                                  [--stage STAGE [--follow]] [--try SECONDS] [--last-good FILE]
+           lockdown-apply BUNDLE --exec [--pin HEX] [--key FILE] -- COMMAND...
            lockdown-apply --confirm [--console] | --revert | --open SECONDS
            lockdown-apply --slots DIRECTORY [--healthy | --sick | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, late, seal
@@ -109,6 +86,7 @@ final class Options {
   /// Nil after a message: usage error.
   static func parse(_ arguments: [[UInt8]]) -> Options? {
     let options = Options()
+    var isExec = false
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -136,8 +114,14 @@ final class Options {
         }
         guard options.take(argument, arguments[index]) else { return nil }
         index += 1
+      } else if argument.holds("--exec") {
+        isExec = true
       } else if argument.holds("--") {
-        return fail("-- COMMAND is what process 1 becomes, and this is another one", [])
+        guard isExec, index < arguments.count else {
+          return fail("-- COMMAND is what process 1 becomes, or what --exec starts", [])
+        }
+        options.command = index
+        break
       } else if argument.holds("--follow") {
         options.follows = true
       } else if argument.first == 0x2d {
@@ -149,6 +133,13 @@ final class Options {
       }
     }
     let isConsole = options.isAtConsole
+    if isExec {
+      let isElse = options.looksOnly || options.isClosedStage || options.isLate || options.isPartial
+      guard options.command > 0, !isElse, options.trySeconds == 0, !options.bundlePath.isEmpty else {
+        return fail("--exec is about one bundle, and wants -- COMMAND", [])
+      }
+      options.domains = .none
+    }
     switch options.verdict {
     case .none: if isConsole { return fail("--console is about --confirm", []) }
     case .confirm, .revert, .open:

@@ -125,7 +125,6 @@ struct SlotBoot {
 
   /// The current slot is the last-known-good one.
   private func apply(_ name: [UInt8], _ state: SlotState, _ end: Literal = ".bundle") -> Worker.Outcome {
-    let options = Options(options)
     options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, end)
     if !state.current.isEmpty {
       options.lastGoodPath = Self.path(options.slotsPath, "/bundles/", state.current, ".bundle")

@@ -198,12 +198,10 @@ struct Worker {
         return refuse("this connection is older than the try: open a new connection and confirm there")
       }
     }
-    let options = Options(options)
     options.verdict = .none
     options.domains = journal.domains
     options.isPartial = journal.domains.digit != Options.Domains.all.digit
-    let worker = Worker(options)
-    guard let reader = worker.openTried(journal, surroundings) else { return .refused }
+    guard let reader = openTried(journal, surroundings) else { return .refused }
     let run = ApplyRun(
       options, reader, surroundings,
       Journal(bundlePath: journal.bundlePath, checksum: journal.checksum, domains: journal.domains))
@@ -213,7 +211,7 @@ struct Worker {
     case .equal, .gaps: Journal.remove(surroundings)
     default: break
     }
-    worker.record(code, reader, surroundings, as: .confirm)
+    record(code, reader, surroundings, as: .confirm)
     return code
   }
 
@@ -233,10 +231,9 @@ struct Worker {
   /// The tried policy rules as long as the try lasts, and what has come is for it as well.
   private func completeTry(_ surroundings: Surroundings) {
     guard let journal = Journal.read(surroundings) else { return }
-    let options = Options(options)
     options.pin = []
     options.keyPath = []
-    guard let tried = Worker(options).openTried(journal, surroundings) else { return }
+    guard let tried = openTried(journal, surroundings) else { return }
     let report = FirewallReport()
     var rules = false
     guard case .equal = LateStage.run(tried, report, rules: &rules) else {

@@ -55,7 +55,8 @@ SYSTEM = {
     # A check of health of the host's own.
     "/etc/systemd/system/check.service": (
         "[Unit]\nBefore=boot-complete.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
-        "ExecStart=/usr/bin/dash -c 'test ! -e /var/sick'\n"),
+        "ExecStart=/usr/bin/dash -c 'while test -e /var/hangs; do sleep 1; done; test ! -e /var/sick'\n"),
+    "/etc/systemd/system/lockdown-health.service.d/time.conf": "[Unit]\nJobTimeoutSec=90s\n",
     "/etc/systemd/system/boot-complete.target.requires/check.service": initramfs.Link("../check.service"),
     # Something that configures a network: what order means here.
     "/etc/systemd/system/network.service": (
@@ -265,6 +266,17 @@ class Systemd(machine.MachineTestCase):
                       self.machine.run("journalctl -b -u lockdown-fallback.service --no-pager").stdout)
         self.fell_back(FOURTH)
 
+    def test_5d_one_that_hangs(self):
+        """A check without an end: the time of the mark's unit runs out, and the policy from before is back."""
+        self.machine.run("lockdown stage /etc/third.bundle && touch /var/hangs && sync")
+        self.machine.cut_power()
+        self.machine.run("for n in $(seq 600); do nft list counters table inet lockdown | grep -q third && exit; sleep 0.1; done; false")
+        self.machine.run("for n in $(seq 150); do nft list counters table inet lockdown | grep -q second && exit; sleep 1; done; false",
+                         timeout=180)
+        self.machine.run("rm /var/hangs")
+        self.assertEqual(self.up(), [])
+        self.fell_back(THIRD)
+
     def test_5c_cut_off_before_that(self):
         """No process of ours gets so far that it could fall back: boots are counted."""
         self.machine.run("lockdown stage --boots 1 /etc/fourth.bundle && touch /var/sick && sync")
@@ -281,7 +293,7 @@ class Systemd(machine.MachineTestCase):
         slots = self.slots()
         self.assertEqual((slots["current"], slots["failed"]), (self.name(SECOND), self.name(source)))
         self.assertNotIn("next", slots)
-        self.machine.run("rm /var/sick && sync")
+        self.machine.run("rm -f /var/sick && sync")
 
     def test_6_no_policy_is_left(self):
         """Damaged slots, as a bad disk leaves them: closed from the first unit on, and management comes in."""

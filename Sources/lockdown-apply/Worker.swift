@@ -50,6 +50,7 @@ struct Worker {
     }
     let run = ApplyRun(options, reader, surroundings, journal)
     run.isTryPending = isTryPending
+    run.opening = opening
     let code = run.run()
     run.report(code)
     run.removeJournal(isLeft)

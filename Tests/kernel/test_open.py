@@ -42,6 +42,7 @@ class Opening(OpenTestCase):
         self.assertIn("what an opening has left is there", said)
         self.assertNotIn("everything passes", said)
         self.assertEqual((firewall["difference-count"], firewall["drift"]), (0, False))
+        self.assertNotIn("open-for", firewall)
         self.apply(OLD, said=["firewall: replaced"])
         self.assertEqual(nftables.everything(self.host, nftables.INET_LOCKDOWN), before)
         self.apply(OLD, said=["firewall: unchanged"])
@@ -118,6 +119,7 @@ class Seen(OpenTestCase):
         self.assertIn("firewall: different", said)
         self.assertNotRegex(said, "changed|not in the policy|missing|repaired")
         self.assertEqual((firewall["difference-count"], firewall["drift"]), (0, False))
+        self.assertIn(firewall["open-for"], (3599, 3600))
         self.apply(OLD, "--stage", "seal", status=1, said=["for another", "the host differs"])
 
     def test_another_policy(self):
@@ -148,8 +150,9 @@ class Seen(OpenTestCase):
         self.apply(OLD)
         self.open(60)
         self.host.run(["nft", "-f", "-"], input="flush set inet lockdown open\nadd element inet lockdown open { ipv6 timeout 0s }")
-        said, _ = self.check(1)
+        said, firewall = self.check(1)
         self.assertIn("everything passes this firewall until a policy is applied", said)
+        self.assertEqual(firewall["open-for"], -1)
 
     def test_live(self):
         """`query`, `explain` and `diff` of the live kernel: who fills a set decides, so that they cannot tell."""

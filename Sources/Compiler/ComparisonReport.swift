@@ -84,9 +84,11 @@ package struct ComparisonReport {
 
   // MARK: Text
 
-  package var text: String {
-    let last = last.map { $0 + "\n" }.joined()
-    if comparison.isEmpty { return sameness + "\n" + last }
+  package var text: String { (lines + last).map { $0 + "\n" }.joined() }
+
+  /// The same without the sentences about what was not compared.
+  package var lines: [String] {
+    if comparison.isEmpty { return [sameness] }
     var lines: [String] = []
     for unknown in comparison.packets.unknown {
       lines += ["unknown: \(unknown.place): could not tell: \(unknown.reason)", ""]
@@ -108,8 +110,7 @@ package struct ComparisonReport {
       }
       if !settings.isEmpty { lines.append("") }
     }
-    lines.append(summary)
-    return lines.joined(separator: "\n") + "\n" + last
+    return lines + [summary]
   }
 
   private func headline(_ change: PacketDifference.Change) -> String {

@@ -15,9 +15,13 @@ struct CheckedSource {
 
   /// Reads and checks two of them, side by side; findings are told. A bundle's chains and sets get the names that the
   /// other side gives them.
-  static func read(_ first: String, _ second: String) throws -> (CheckedSource, CheckedSource) {
+  ///
+  /// - Parameter scope: the tables that are read of a kernel, and of a file that one has loaded.
+  static func read(
+    _ first: String, _ second: String, _ scope: TableScope = .host
+  ) throws -> (CheckedSource, CheckedSource) {
     // What is loaded in a namespace of its own goes first: a process makes one only while it has one thread.
-    let loaded = try (KernelSource.tables(first), KernelSource.tables(second))
+    let loaded = try (KernelSource.tables(first, scope), KernelSource.tables(second, scope))
     let beside = SideThread { [tables = loaded.1] in
       Result { () throws(FileError) in try Read(second, tables) }
     }

@@ -25,7 +25,8 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 
 # The longest first, so that no process is left with one of them at the end; the others follow by name.
-FIRST = ["test_flood.Exchange", "test_flood.Ranges", "test_boot.Systemd", "test_modules.Denied", "test_apply.Flood"]
+FIRST = ["test_flood.Exchange", "test_flood.Ranges", "test_boot.Systemd", "test_boot.Fallback", "test_login.Login",
+         "test_modules.Denied", "test_apply.Flood"]
 
 # linux/sched.h, linux/mount.h.
 CLONE_NEWNS = 0x20000

@@ -33,8 +33,6 @@ THIRD = SECOND.replace("second", "third").replace("23", "24")
 # What lasts until the next boot is done at once, before anybody knows whether the boot is healthy.
 FOURTH = SECOND.replace("second", "fourth") + "kernel: { lockdown: confidentiality }\nsysctl: { kernel.kexec_load_disabled: 1 }\n"
 
-# So that a check which hangs is not waited for as long as on a real host.
-HEALTH_TIME = "/etc/systemd/system/lockdown-health.service.d/time.conf"
 # What the packages' installation would have made.
 SYSTEM = {
     "/etc/fstab": "/dev/nvme0n1 /var ext4 defaults 0 0\n",
@@ -58,7 +56,6 @@ SYSTEM = {
     "/etc/systemd/system/check.service": (
         "[Unit]\nBefore=boot-complete.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
         "ExecStart=/usr/bin/dash -c 'while test -e /var/hangs; do sleep 1; done; test ! -e /var/sick'\n"),
-    HEALTH_TIME: "[Unit]\nJobTimeoutSec=90s\n",
     "/etc/systemd/system/boot-complete.target.requires/check.service": initramfs.Link("../check.service"),
     # Something that configures a network: what order means here.
     "/etc/systemd/system/network.service": (
@@ -103,17 +100,21 @@ def installed(source, directory):
     return root, files
 
 
-class Systemd(machine.MachineTestCase):
-    """One installation, from the first boot to the fall-back of the third policy; the tests go on one from another."""
+class InstalledTestCase(machine.MachineTestCase):
+    """One installation; the tests go on one from another."""
+
+    POLICY = COS
+    FILES = {}
 
     @classmethod
     def make(cls):
         cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="lockdown-boot-"))
         cls.addClassCleanup(shutil.rmtree, cls.directory, ignore_errors=True)
-        root, files = installed(COS, cls.directory)
+        root, files = installed(cls.POLICY, cls.directory)
         disk = cls.directory / "disk"
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-E", "root_owner=0:0", "-d", root / "var", disk, "64M"], check=True)
         files.update(SYSTEM)
+        files.update(cls.FILES)
         files.update(initramfs.with_libraries(support.LOCKDOWN))
         for name, text in (("second", SECOND), ("third", THIRD), ("fourth", FOURTH)):
             files["/etc/%s.bundle" % name] = support.compile_policy(text).bundle
@@ -137,6 +138,10 @@ class Systemd(machine.MachineTestCase):
     def name(self, source):
         done = subprocess.run(["sha256sum", support.compile_policy(source).bundle], stdout=subprocess.PIPE, text=True)
         return done.stdout.split()[0]
+
+
+class Systemd(InstalledTestCase):
+    """From the first boot to a second policy, to none, and to what an uninstall leaves."""
 
     def times(self, *units):
         found = {}
@@ -241,62 +246,6 @@ class Systemd(machine.MachineTestCase):
         self.machine.run("systemctl stop later.service; ip link del eth9")
         self.assertEqual(self.machine.run("systemctl is-active lockdown-late.service").stdout, "active\n")
 
-    def test_5_a_sick_boot_falls_back(self):
-        """The host's own check fails, so that the boot is not kept: the policy from before is back in the same one."""
-        self.machine.run("lockdown stage /etc/third.bundle && touch /var/sick && sync")
-        self.machine.cut_power()
-        self.assertEqual(self.up(), ["check.service"])
-        self.assertEqual(self.live(), "second")
-        said = self.machine.run("journalctl -b -u lockdown.service -u lockdown-fallback.service --no-pager").stdout
-        self.assertIn("slots: trying " + self.name(THIRD)[:12], said)
-        self.assertIn("slots: live again: " + self.name(SECOND)[:12], said)
-        self.assertNotIn("only a boot", said)
-        self.fell_back(THIRD)
-
-    def test_5b_a_sealed_one_boots_again(self):
-        """What its seal has shut only a boot opens, and that comes by itself, once: it has the policy from before."""
-        self.machine.run("lockdown stage /etc/fourth.bundle && touch /var/sick && sync")
-        self.machine.cut_power()
-        self.machine.await_reboot()
-        machine.note("the boot behind it took %.1f s" % self.machine.boot_seconds)
-        # Which the same check calls sick: that is nobody's fault any more, and no reason to boot.
-        self.assertEqual(self.up(), ["check.service"])
-        self.assertEqual(self.live(), "second")
-        self.assertEqual(self.machine.read("/sys/kernel/security/lockdown"), "[none] integrity confidentiality\n")
-        self.assertEqual(self.machine.read("/proc/sys/kernel/kexec_load_disabled"), "0\n")
-        self.assertIn("tried nothing new",
-                      self.machine.run("journalctl -b -u lockdown-fallback.service --no-pager").stdout)
-        self.fell_back(FOURTH)
-
-    def test_5d_one_that_hangs(self):
-        """A check without an end: the time of the mark's unit runs out, and the policy from before is back."""
-        self.machine.run("lockdown stage /etc/third.bundle && touch /var/hangs && sync")
-        self.machine.cut_power()
-        self.machine.run("for n in $(seq 600); do nft list counters table inet lockdown | grep -q third && exit; sleep 0.1; done; false")
-        self.machine.run("for n in $(seq 150); do nft list counters table inet lockdown | grep -q second && exit; sleep 1; done; false",
-                         timeout=180)
-        self.machine.run("rm /var/hangs")
-        self.assertEqual(self.up(), [])
-        self.fell_back(THIRD)
-
-    def test_5c_cut_off_before_that(self):
-        """No process of ours gets so far that it could fall back: boots are counted."""
-        self.machine.run("lockdown stage --boots 1 /etc/fourth.bundle && touch /var/sick && sync")
-        self.machine.cut_power()
-        self.machine.run("for n in $(seq 600); do [ -e /run/lockdown/sealed ] && exit; sleep 0.1; done; false")
-        self.machine.cut_power()
-        self.up()
-        self.assertEqual(self.live(), "second")
-        self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "4\n")
-        self.assertIn("given up", self.machine.run("journalctl -b -u lockdown.service --no-pager").stdout)
-        self.fell_back(FOURTH)
-
-    def fell_back(self, source):
-        slots = self.slots()
-        self.assertEqual((slots["current"], slots["failed"]), (self.name(SECOND), self.name(source)))
-        self.assertNotIn("next", slots)
-        self.machine.run("rm -f /var/sick && sync")
-
     def test_6_no_policy_is_left(self):
         """Damaged slots, as a bad disk leaves them: closed from the first unit on, and management comes in."""
         self.machine.run("for file in /var/lib/lockdown/bundles/*.bundle; do cp $file $file.kept; echo damaged > $file; done; sync")
@@ -321,9 +270,74 @@ class Systemd(machine.MachineTestCase):
         self.machine.run("lockdown uninstall --root /")
         found = self.machine.run("find / -xdev -path /proc -prune -o -name '*lockdown*' -print; ls -R /var/lib").stdout
         left = [line for line in found.splitlines() if "lockdown" in line and "/run/" not in line
-                and not line.startswith(("/usr/bin/lockdown", "/sys/", HEALTH_TIME.rpartition("/")[0]))]
+                and not line.startswith(("/usr/bin/lockdown", "/sys/"))]
         self.assertEqual(left, [])
         self.assertEqual(self.live(), "second")
+
+
+class Fallback(InstalledTestCase):
+    """What a boot tries and does not keep, for the host calls it sick, is given up by itself."""
+
+    POLICY = SECOND
+    # So that a check which hangs is not waited for as long as on a real host.
+    FILES = {"/etc/systemd/system/lockdown-health.service.d/time.conf": "[Unit]\nJobTimeoutSec=45s\n"}
+
+    def test_1_a_sick_boot_falls_back(self):
+        """The host's own check fails, so that the boot is not kept: the policy from before is back in the same one."""
+        self.assertEqual(self.up(), [])
+        self.machine.run("lockdown stage /etc/third.bundle && touch /var/sick && sync")
+        self.machine.cut_power()
+        self.assertEqual(self.up(), ["check.service"])
+        self.assertEqual(self.live(), "second")
+        said = self.machine.run("journalctl -b -u lockdown.service -u lockdown-fallback.service --no-pager").stdout
+        self.assertIn("slots: trying " + self.name(THIRD)[:12], said)
+        self.assertIn("slots: live again: " + self.name(SECOND)[:12], said)
+        self.assertNotIn("only a boot", said)
+        self.fell_back(THIRD)
+
+    def test_2_a_sealed_one_boots_again(self):
+        """What its seal has shut only a boot opens, and that comes by itself, once: it has the policy from before."""
+        self.machine.run("lockdown stage /etc/fourth.bundle && touch /var/sick && sync")
+        self.machine.cut_power()
+        self.machine.await_reboot()
+        machine.note("the boot behind it took %.1f s" % self.machine.boot_seconds)
+        # Which the same check calls sick: that is nobody's fault any more, and no reason to boot.
+        self.assertEqual(self.up(), ["check.service"])
+        self.assertEqual(self.live(), "second")
+        self.assertEqual(self.machine.read("/sys/kernel/security/lockdown"), "[none] integrity confidentiality\n")
+        self.assertEqual(self.machine.read("/proc/sys/kernel/kexec_load_disabled"), "0\n")
+        self.assertIn("tried nothing new",
+                      self.machine.run("journalctl -b -u lockdown-fallback.service --no-pager").stdout)
+        self.fell_back(FOURTH)
+
+    def test_3_cut_off_before_that(self):
+        """No process of ours gets so far that it could fall back: boots are counted."""
+        self.machine.run("lockdown stage --boots 1 /etc/fourth.bundle && touch /var/sick && sync")
+        self.machine.cut_power()
+        self.machine.run("for n in $(seq 600); do [ -e /run/lockdown/sealed ] && exit; sleep 0.1; done; false")
+        self.machine.cut_power()
+        self.up()
+        self.assertEqual(self.live(), "second")
+        self.assertEqual(self.machine.run("systemctl show -p ExecMainStatus --value lockdown.service").stdout, "4\n")
+        self.assertIn("given up", self.machine.run("journalctl -b -u lockdown.service --no-pager").stdout)
+        self.fell_back(FOURTH)
+
+    def test_4_one_that_hangs(self):
+        """A check without an end: the time of the mark's unit runs out, and the policy from before is back."""
+        self.machine.run("lockdown stage /etc/third.bundle && touch /var/hangs && sync")
+        self.machine.cut_power()
+        self.machine.run("for n in $(seq 600); do nft list counters table inet lockdown | grep -q third && exit; sleep 0.1; done; false")
+        self.machine.run("for n in $(seq 150); do nft list counters table inet lockdown | grep -q second && exit; sleep 1; done; false",
+                         timeout=180)
+        self.machine.run("rm /var/hangs")
+        self.assertEqual(self.up(), [])
+        self.fell_back(THIRD)
+
+    def fell_back(self, source):
+        slots = self.slots()
+        self.assertEqual((slots["current"], slots["failed"]), (self.name(SECOND), self.name(source)))
+        self.assertNotIn("next", slots)
+        self.machine.run("rm -f /var/sick && sync")
 
 
 if __name__ == "__main__":

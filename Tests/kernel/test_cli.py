@@ -18,7 +18,8 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
 COMMANDS = ("", "compile", "check", "diff", "refines", "audit", "test", "query", "explain", "fmt", "apply", "inspect", "sandbox",
-            "digest", "schema", "sign", "verify", "install", "uninstall", "stage", "rollback", "confirm", "revert")
+            "digest", "schema", "sign", "verify", "install", "uninstall", "stage", "rollback", "confirm", "revert",
+            "open")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates

@@ -76,10 +76,15 @@ package enum Lint {
   /// Ids of rules of base chains without which every packet meets the same: from the last to the first, each without
   /// those that were found before and without those that nothing comes to, so that all of them can go at once.
   static func redundantRules(_ meanings: [Meaning], _ met: Set<String>) -> Set<String> {
-    func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
     guard let first = meanings.first, meanings.allSatisfy({ $0.isPlain(0) }) else { return [] }
     var found: Set<String> = []
     for chain in first.firewalls[0].baseChains.indices where !first.firewalls[0].baseChains[chain].isNAT {
+      let duties = meanings.compactMap { $0.duties(0, chain) }
+      if duties.count == meanings.count {
+        let rules = meanings.map { $0.firewalls[0].baseChains[chain].rules }
+        found.formUnion(redundantRules(rules, duties, met))
+        continue
+      }
       // Labels are the same in both families; a rule of one family is not in the other's list.
       let packets = meanings.map { $0.packetsMet(0, chain) }
       var rests = meanings.map { $0.end(0, chain) }
@@ -110,6 +115,35 @@ package enum Lint {
     }
     return meanings.contains { $0.diagram.isExhausted } ? [] : found
   }
+
+  /// The same of one chain, in each family.
+  private static func redundantRules(
+    _ rules: [[CompiledFirewall.CompiledRule]], _ duties: [RuleDuties], _ met: Set<String>
+  ) -> Set<String> {
+    var duties = duties
+    var found: Set<String> = []
+    /// By family and rule: those that are not there.
+    var isGone = rules.map { $0.map { !met.contains($0.rule.id) } }
+    var next = rules.map { $0.count - 1 }
+    // A rule of one family is not in the other's list.
+    while let label = rules.indices.compactMap({ next[$0] < 0 ? nil : rules[$0][next[$0]].label }).max() {
+      var places: [(family: Int, rule: Int)] = []
+      for family in rules.indices where next[family] >= 0 && rules[family][next[family]].label == label {
+        places.append((family, next[family]))
+        next[family] -= 1
+      }
+      let meeting = places.filter { duties[$0.family].isMet[$0.rule] }
+      guard let first = meeting.first,
+        meeting.allSatisfy({ duties[$0.family].isReplaced($0.rule, isGone[$0.family]) })
+      else { continue }
+      found.insert(rules[first.family][first.rule].rule.id)
+      for place in places { isGone[place.family][place.rule] = true }
+    }
+    return found
+  }
+
+  /// Whether nobody is told that packets met a rule.
+  static func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
 
   private static func shadowed(_ rule: Rule, _ meanings: [Meaning]) -> Diagnostic {
     var related: [Diagnostic.Label] = []

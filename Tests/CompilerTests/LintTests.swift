@@ -28,8 +28,8 @@ import Testing
       target: { kernel: "6.1" }
       management: none
       firewall:
-        input: { policy: drop, rules: ["accept tcp 22 from 10.0.0.0/8", "accept tcp 22 from 10.1.0.0/16"] }
-        output: { policy: accept, rules: ["drop tcp 25"] }
+        input: { policy: drop, rules: ["accept tcp 22 mark 0x10/0x10", "accept tcp 22 mark 0x30/0x30"] }
+        output: { policy: accept, rules: ["drop tcp 25 mark 7"] }
       """
     let compilation = PolicyCompiler.compile(path: "policy.cos", bytes: Array(source.utf8))
     let policy = try #require(compilation.policy).policy

@@ -55,8 +55,7 @@ extension Meaning {
     switch verdict {
     case .accept: OutcomeTable.Outcome(kind: .accept)
     case .drop: OutcomeTable.Outcome(kind: .drop)
-    case .reject(let kind):
-      OutcomeTable.Outcome(kind: .reject, detail: UInt32(RejectKind.allCases.firstIndex(of: kind) ?? 0))
+    case .reject(let kind): OutcomeTable.Outcome(kind: .reject, detail: number(of: kind))
     default: nil
     }
   }

@@ -40,14 +40,21 @@ package enum Lint {
       if !met.contains(rule.id) {
         findings.append(shadowed(rule, meanings))
       } else if redundant.contains(rule.id) {
-        findings.append(
-          Diagnostic(
-            .lintRedundant, .warning, at: rule.span,
-            "without `\(rule.text)` every packet meets the same: what stands behind it decides alike",
-            help: ["take it out, or say by `log` or `count` what it is for"]))
+        findings.append(needless(rule))
       }
     }
     return findings + conflictFindings(policy, meanings)
+  }
+
+  private static func needless(_ rule: Rule) -> Diagnostic {
+    // What else becomes of packets: those that the rule's limit does not let by are where the others are.
+    let message =
+      rule.isLimiting
+      ? "the limit of `\(rule.text)` has no effect: what stands behind it decides the others alike"
+      : "without `\(rule.text)` every packet meets the same: what stands behind it decides alike"
+    return Diagnostic(
+      .lintRedundant, .warning, at: rule.span, message,
+      help: ["take it out, or say by `log` or `count` what it is for"])
   }
 
   private static func untold(_ chain: BaseChain) -> Diagnostic {
@@ -73,8 +80,8 @@ package enum Lint {
     return rules
   }
 
-  /// Ids of rules of base chains without which every packet meets the same: from the last to the first, each without
-  /// those that were found before and without those that nothing comes to, so that all of them can go at once.
+  /// Ids of rules of base chains without which every packet meets the same, whichever of the others that are found, and of
+  /// those that nothing comes to, are taken out with them.
   static func redundantRules(_ meanings: [Meaning], _ met: Set<String>) -> Set<String> {
     guard let first = meanings.first, meanings.allSatisfy({ $0.isPlain(0) }) else { return [] }
     var found: Set<String> = []
@@ -91,24 +98,22 @@ package enum Lint {
       let rules = meanings.map { meaning in
         Dictionary(meaning.firewalls[0].baseChains[chain].rules.map { ($0.label, $0) }) { first, _ in first }
       }
-      let labels = Set(packets.flatMap(\.keys)).sorted(by: >)
+      let labels = Set(rules.flatMap(\.keys)).sorted(by: >)
       for label in labels {
         let rule = first.rules[Int(label)]
-        guard met.contains(rule.id) else { continue }
-        var isRedundant = true
+        var isRedundant = met.contains(rule.id)
         for (index, meaning) in meanings.enumerated() {
           guard let here = packets[index][label], here != Diagram.isFalse else { continue }
           isRedundant = isRedundant && meaning.isRedundant(rule, here, before: rests[index], isSilent)
         }
         // What is met in regular chains alone is not met here, and stays.
         let isMetHere = packets.contains { $0[label].map { $0 != Diagram.isFalse } ?? false }
-        if isRedundant, isMetHere {
-          found.insert(rule.id)
-          continue
-        }
+        if isRedundant, isMetHere { found.insert(rule.id) }
+        let mayGo = found.contains(rule.id) || !met.contains(rule.id)
         for (index, meaning) in meanings.enumerated() {
           guard let compiled = rules[index][label] else { continue }
-          let decision = meaning.decision(0, compiled)
+          var decision = meaning.decision(0, compiled)
+          if mayGo { decision = meaning.diagram.branch(Oracle.unknown, decision, Diagram.pass) }
           rests[index] = meaning.diagram.compose(decision, rests[index], .pass)
         }
       }
@@ -122,7 +127,7 @@ package enum Lint {
   ) -> Set<String> {
     var duties = duties
     var found: Set<String> = []
-    /// By family and rule: those that are not there.
+    /// By family and rule: those that may be there or not.
     var isGone = rules.map { $0.map { !met.contains($0.rule.id) } }
     var next = rules.map { $0.count - 1 }
     // A rule of one family is not in the other's list.

@@ -14,12 +14,13 @@ struct RuleDuties {
 
   /// A rule of the list.
   struct Duty {
-    /// What it does with the packets that meet it; nil: they go on with the next rule as if it were not there.
+    /// What becomes of the packets that meet it; nil: they go on with the next rule as if it were not there.
     var ends: Ends?
+    /// What it does itself with all of them, or with those that its limit lets by; nil: it is not needless, whatever
+    /// stands behind it.
+    var own: Ends?
     /// Whether no packet that meets it goes on.
     var isFinal: Bool
-    /// Whether it may be found needless at all.
-    var isRemovable: Bool
   }
 
   private struct Node: BitwiseCopyable {
@@ -174,12 +175,12 @@ struct RuleDuties {
     var next = list.lowerBound + 1
     while next < list.upperBound, rules.entries[Int(rules.items[next].entry)].rule == rule { next += 1 }
     let duty = duties[Int(rule)]
-    if duty.isFinal, isMet, !duty.isRemovable { return keep(rule, &rules) }
+    if duty.isFinal, isMet, duty.own == nil { return keep(rule, &rules) }
     guard
       let behind = node(
         of: next..<list.upperBound, in: &rules, diagram, isMet: isMet && !duty.isFinal)
     else { return nil }
-    if duty.isFinal, isMet, let own = duty.ends, nodes[Int(behind)].sure & ~own != 0 {
+    if duty.isFinal, isMet, let own = duty.own, nodes[Int(behind)].sure & ~own != 0 {
       return keep(rule, &rules)
     }
     return leaf(rule, behind: behind)
@@ -203,7 +204,7 @@ struct RuleDuties {
 
   private mutating func leaf(_ rule: UInt32, behind: UInt32) -> UInt32 {
     let duty = duties[Int(rule)]
-    let isSure = stays[Int(rule)] || isSurelyMet[Int(rule)] && !duty.isRemovable
+    let isSure = stays[Int(rule)] || isSurelyMet[Int(rule)] && duty.own == nil
     let sure = duty.ends.map { isSure ? $0 : 0 } ?? nodes[Int(behind)].sure
     return add(Node(rule: rule, start: behind, end: 0, sure: sure))
   }
@@ -221,21 +222,19 @@ struct RuleDuties {
         continue
       }
       isMet[Int(node.rule)] = true
-      if duties[Int(node.rule)].isFinal {
-        if !stays[Int(node.rule)] { places.append((node.rule, node.start)) }
-      } else {
-        isReached[Int(node.start)] = true
-      }
+      let duty = duties[Int(node.rule)]
+      if duty.own != nil, !stays[Int(node.rule)] { places.append((node.rule, node.start)) }
+      if !duty.isFinal { isReached[Int(node.start)] = true }
     }
     places.sort { $0.rule < $1.rule }
   }
 
-  /// Whether what stands behind a rule does with all packets that the rule decides what it does. To be asked from the
-  /// last rule to the first.
+  /// Whether what stands behind a rule does with all packets that meet it what it does. To be asked from the last rule to
+  /// the first.
   ///
-  /// - Parameter isGone: of the rules behind it, those that are not there.
+  /// - Parameter isGone: of the rules behind it, those that may be there or not.
   mutating func isReplaced(_ rule: Int, _ isGone: [Bool]) -> Bool {
-    guard let own = duties[rule].ends, duties[rule].isRemovable, !stays[rule] else { return false }
+    guard let own = duties[rule].own, !stays[rule] else { return false }
     var (low, high) = (0, places.count)
     while low < high {
       let middle = (low + high) / 2
@@ -257,14 +256,15 @@ struct RuleDuties {
         continue
       }
       let node = nodes[Int(index)]
-      if node.rule != Self.parted, let own = duties[Int(node.rule)].ends, !isGone[Int(node.rule)] {
+      let own = node.rule == Self.parted ? nil : duties[Int(node.rule)].ends
+      if let own, !isGone[Int(node.rule)] {
         ends[Int(index)] = own
         continue
       }
       let below =
         node.rule == Self.parted
         ? children[Int(node.start)..<Int(node.end)] : [node.start]
-      var (all, isKnown): (Ends, Bool) = (0, true)
+      var (all, isKnown): (Ends, Bool) = (own ?? 0, true)
       for child in below {
         // INVARIANT: a rule behind which nothing is known is not gone.
         guard child != Self.none else { continue }
@@ -294,7 +294,7 @@ extension Meaning {
   private func makeDuties(_ policy: Int, _ chain: Int) -> RuleDuties? {
     let chain = (rules: firewalls[policy].baseChains[chain].rules, end: end(policy, chain))
     guard isPlain(policy), chain.rules.allSatisfy({ Self.isAlone($0.rule.verdict) }),
-      let end = ends(of: chain.end)
+      let end = Self.ends(of: diagram.outcomes[Diagram.outcome(chain.end)])
     else { return nil }
     var list = RuleListBuilder()
     var duties: [RuleDuties.Duty] = []
@@ -303,11 +303,10 @@ extension Meaning {
       let hit = hit(policy, rule)
       guard Diagram.isTerminal(hit), list.append(rule.condition, hit, diagram) else { return nil }
       let number = Diagram.outcome(hit)
-      var duty = RuleDuties.Duty(isFinal: !Self.passes(diagram.outcomes, number), isRemovable: false)
+      var duty = RuleDuties.Duty(isFinal: !Self.passes(diagram.outcomes, number))
+      if Lint.isSilent(rule.rule) { duty.own = Self.end(of: rule.rule.verdict).flatMap(Self.ends) }
       if diagram.outcomes[number].kind != .pass {
-        let ends = Lint.isSilent(rule.rule) ? ends(of: hit) : nil
-        duty.ends = ends ?? RuleDuties.other
-        duty.isRemovable = duty.isFinal && ends != nil
+        duty.ends = duty.isFinal && duty.own != nil ? duty.own : RuleDuties.other
       }
       duties.append(duty)
     }
@@ -323,9 +322,8 @@ extension Meaning {
   }
 
   /// Of a plain verdict; nil: it is none.
-  private func ends(of terminal: Diagram.Reference) -> RuleDuties.Ends? {
-    let outcome = diagram.outcomes[Diagram.outcome(terminal)]
-    return switch outcome.kind {
+  private static func ends(of outcome: OutcomeTable.Outcome) -> RuleDuties.Ends? {
+    switch outcome.kind {
     case .accept: 1
     case .drop: 2
     case .reject: 4 << outcome.detail

@@ -4,9 +4,9 @@ package import Ruleset
 /// The elements that a batch's messages bring to sets that have names, read as they stand and compared one by one with
 /// what the sets shall hold.
 ///
-/// A list may have millions, so nothing is made of an element, and none is kept. Elements are taken in the order in which
-/// nft sends them and in no other: of a set of ranges the first key of each, and the one behind its last with the mark that
-/// it ends a range; of concatenated keys both bounds at once.
+/// A list may have millions, so nothing is made of an element, and none is kept. Elements are taken in the order in
+/// which nft sends them and in no other: of a set of ranges the first key of each, and the one behind its last with the
+/// mark that it ends a range; of concatenated keys both bounds at once.
 package enum StoredElements {
   /// What is wrong about a set.
   package struct Fault: Error, Equatable {

@@ -5,20 +5,25 @@ package import PolicyModel
 package enum Lint {
   /// Warnings about the rules of the policy's own file.
   ///
-  /// - Parameter budget: of nodes.
-  package static func check(_ policy: HostPolicy, budget: Int? = nil) -> [Diagnostic] {
+  /// - Parameters:
+  ///   - sources: of the policy.
+  ///   - budget: of nodes.
+  package static func check(
+    _ policy: HostPolicy, in sources: SourceFiles, budget: Int? = nil
+  ) -> [Diagnostic] {
     guard let firewall = policy.firewall, policy.ancestors.isEmpty else { return [] }
     return Attempt.first(budget: budget ?? Diagram.defaultBudget) { attempt in
       let meanings = [Families.ipv4, .ipv6].map {
         Meaning($0, [firewall], regions: regions(firewall.span), isLabelled: true, attempt: attempt)
       }
-      let findings = check(policy, firewall, meanings)
+      let findings = check(policy, firewall, meanings, sources)
       return (findings, meanings.contains { $0.diagram.isExhausted })
     }
   }
 
-  private static func check(_ policy: HostPolicy, _ firewall: Firewall, _ meanings: [Meaning]) -> [Diagnostic]
-  {
+  private static func check(
+    _ policy: HostPolicy, _ firewall: Firewall, _ meanings: [Meaning], _ sources: SourceFiles
+  ) -> [Diagnostic] {
     var met: Set<String> = []
     for meaning in meanings {
       guard let labels = meaning.rulesMet(0) else {
@@ -38,15 +43,15 @@ package enum Lint {
       if case .closing = rule.origin { continue }
       if case .expanded(let item) = rule.origin, items.contains(item) { continue }
       if !met.contains(rule.id) {
-        findings.append(shadowed(rule, meanings))
+        findings.append(shadowed(rule, meanings, sources))
       } else if redundant.contains(rule.id) {
-        findings.append(needless(rule))
+        findings.append(needless(rule, sources))
       }
     }
-    return findings + conflictFindings(policy, meanings)
+    return findings + conflictFindings(policy, meanings, sources)
   }
 
-  private static func needless(_ rule: Rule) -> Diagnostic {
+  private static func needless(_ rule: Rule, _ sources: SourceFiles) -> Diagnostic {
     // What else becomes of packets: those that the rule's limit does not let by are where the others are.
     let message =
       rule.isLimiting
@@ -54,7 +59,12 @@ package enum Lint {
       : "without `\(rule.text)` every packet meets the same: what stands behind it decides alike"
     return Diagnostic(
       .lintRedundant, .warning, at: rule.span, message,
-      help: ["take it out, or say by `log` or `count` what it is for"])
+      help: ["take it out, or say by `log` or `count` what it is for"], fixIts: removal(of: rule, sources))
+  }
+
+  /// Of an item that stands for several rules, a finding is about all of them.
+  private static func removal(of rule: Rule, _ sources: SourceFiles) -> [FixIt] {
+    ItemLines.removal(of: rule.span, in: sources[rule.span.source]).map { [$0] } ?? []
   }
 
   private static func untold(_ chain: BaseChain) -> Diagnostic {
@@ -150,7 +160,9 @@ package enum Lint {
   /// Whether nobody is told that packets met a rule.
   static func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
 
-  private static func shadowed(_ rule: Rule, _ meanings: [Meaning]) -> Diagnostic {
+  private static func shadowed(
+    _ rule: Rule, _ meanings: [Meaning], _ sources: SourceFiles
+  ) -> Diagnostic {
     var related: [Diagnostic.Label] = []
     var seen: Set<String> = []
     for meaning in meanings {
@@ -162,9 +174,16 @@ package enum Lint {
         related.append(Diagnostic.Label(other.span, "`\(other.id)` decides here"))
       }
     }
+    // What is before it in its own chain is not all: whoever leads here may send other packets.
+    let reason =
+      related.isEmpty
+      ? "what leads to its chain and stands before it leaves none" : "rules before it decide all"
     return Diagnostic(
-      .lintShadowed, .warning, at: rule.span,
-      "no packet comes to `\(rule.text)`: rules before it decide all", related: Array(related.prefix(6)),
-      help: ["put it before them, or take it out"])
+      .lintShadowed, .warning, at: rule.span, "no packet comes to `\(rule.text)`: \(reason)",
+      related: Array(related.prefix(6)),
+      help: [
+        related.isEmpty ? "take it out, or ask for other packets" : "put it before them, or take it out"
+      ],
+      fixIts: removal(of: rule, sources))
   }
 }

@@ -19,11 +19,13 @@ package struct PacketAnswer: Sendable {
 
   /// Nil: could not tell.
   package var holds: Bool?
-  /// How much of the region is accepted, if only up to a limit.
-  package var share: Share
+  /// Why nobody can tell, as the end of a sentence.
+  package var reason: String?
+  /// How much of the region is accepted, if only up to a limit. Nil: could not tell.
+  package var share: Share?
   /// Whether a limit decides about some of what is accepted.
   package var isLimited: Bool
-  /// An accepted packet, and one that is refused or may be.
+  /// A packet that is accepted for certain, and one that is refused, or is now and then.
   package var yes: Example?
   package var no: Example?
 }
@@ -50,8 +52,12 @@ extension Analysis {
         decisions: tracer.unreadable == nil ? tracer.decisions : [])
     }
     var isUnknown = false
+    /// What a rule does that nobody can read, shows nothing.
     func find(_ holds: (Acceptances) -> Bool) -> Finding? {
-      switch prover.ask(.stated, region, at: region.hook, { holds($0.acceptances($1)) }) {
+      let answer = prover.ask(.stated, region, at: region.hook) {
+        holds($0.acceptances($1)) && $0.unreadable($1).isEmpty
+      }
+      switch answer {
       case .found(let finding): return finding
       case .none: return nil
       case .unknown:
@@ -63,18 +69,24 @@ extension Analysis {
     let sometimes = find { $0.contains(.sometimes) }
     let never = find { $0.contains(.never) }
     let accepted = always ?? sometimes ?? find { $0.contains(.always) }
-    // What a rule does that nobody can read, no statement knows.
     switch prover.ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty }) {
     case .none: break
     case .found, .unknown: isUnknown = true
     }
-    var diagnostics = DiagnosticList()
-    prover.prove(statement, failure: .expectFailed, what: "query", &diagnostics)
-    return PacketAnswer(
-      holds: isUnknown ? nil : diagnostics.all.isEmpty,
-      share: accepted == nil ? .none : never == nil ? .every : .some, isLimited: sometimes != nil,
+    let share: PacketAnswer.Share? =
+      accepted != nil && never != nil
+      ? .some : isUnknown ? nil : accepted == nil ? PacketAnswer.Share.none : .every
+    var answer = PacketAnswer(
+      holds: nil, share: share, isLimited: sometimes != nil,
       yes: accepted.map { example($0, isAccepted: true) },
       no: (never ?? sometimes).map { example($0, isAccepted: false) })
+    switch prover.decide(statement) {
+    case .holds: answer.holds = true
+    case .fails: answer.holds = false
+    case .unknown(let reason): answer.reason = reason
+    case .empty: return nil
+    }
+    return answer
   }
 
   /// Follows one packet of a region; nil if there is none, or nobody can tell.

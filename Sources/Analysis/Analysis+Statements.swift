@@ -118,7 +118,7 @@ extension Prover {
     self.init(policy: asked, attempt)
   }
 
-  fileprivate mutating func decide(_ statement: Statement) -> PacketDecision {
+  mutating func decide(_ statement: Statement) -> PacketDecision {
     guard case .packets(let region, let mode, let outcome) = statement.body else {
       return .unknown("it is not about packets")
     }

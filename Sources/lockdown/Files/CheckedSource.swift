@@ -40,7 +40,7 @@ struct CheckedSource {
     init(_ path: String) throws {
       self.path = path
       tables = try KernelSource.tables(path)
-      bytes = tables == nil ? try FileBytes.read(path) : []
+      bytes = tables == nil ? try FileBytes.readSource(path) : []
     }
 
     /// Nil: it is no policy.
@@ -72,7 +72,7 @@ struct CheckedSource {
         self = .kernel(path, tables)
         return
       }
-      self.init(path, try FileBytes.read(path))
+      self.init(path, try FileBytes.readSource(path))
     }
 
     init(_ path: String, _ bytes: [UInt8]) {

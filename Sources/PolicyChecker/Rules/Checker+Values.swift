@@ -162,18 +162,28 @@ extension Checker {
   }
 
   private mutating func reportUnknownService(_ name: String, _ span: SourceSpan) {
-    let near = Spelling.closest(to: name, among: ServiceNames.names)
+    func shown(_ services: [String]) -> String {
+      services.map { "`\($0)` (\(ServiceNames.port(of: $0) ?? 0))" }.joined(separator: " or ")
+    }
     var help: [String] = []
+    var meant: String?
     if definitions[name] != nil {
       help = ["a definition is written with a `$`: `$\(name)`"]
-    } else if let near, let port = ServiceNames.port(of: near) {
-      help = ["did you mean `\(near)` (\(port))?"]
+    } else if let known = ServiceNames.otherNames[name] {
+      help = ["it is called \(shown([known])) here"]
+      meant = known
     } else {
-      help = ["write the number of the port"]
+      var near = Spelling.near(name, among: ServiceNames.names)
+      // A wrong guess would open another port: only a word that can be nothing else is put in place.
+      if near.count == 1, name.utf8.count > 4 { meant = near[0] }
+      if near.isEmpty, let closest = Spelling.closest(to: name, among: ServiceNames.names) {
+        near = [closest]
+      }
+      help = [near.isEmpty ? "write the number of the port" : "did you mean \(shown(near))?"]
     }
     error(
       .unknownService, span, "unknown service `\(name)`", help: help,
-      fixIts: near.map { [FixIt("write `\($0)`", replace: span, with: $0)] } ?? [])
+      fixIts: meant.map { [FixIt("write `\($0)`", replace: span, with: $0)] } ?? [])
   }
 
   mutating func numbers(

@@ -100,9 +100,21 @@ extension Checker {
 
   private mutating func reportConflicts(_ settings: [SysctlSetting]) {
     // The same file under two names: `ip_forward` is `conf.all.forwarding`.
+    let (forwarding, all) = ("net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.forwarding")
+    let keys = Set(settings.map(\.key))
     var byFile: [String: SysctlSetting] = [:]
     for setting in settings {
-      let file = setting.key == "net.ipv4.ip_forward" ? "net.ipv4.conf.all.forwarding" : setting.key
+      let file = setting.key == "net.ipv4.ip_forward" ? all : setting.key
+      // `*` holds `all` too. Who wants another value there says so by that name.
+      if file == all, setting.key != all, !keys.contains(all),
+        let star = settings.first(where: { $0.key == forwarding }), star.value != setting.value
+      {
+        error(
+          .sysctlConflict, setting.span,
+          "`\(setting.key)` is one setting of those that `\(forwarding)` names, and they differ",
+          help: ["write `\(all)` in its place: the same setting, and of two keys the more specific one wins"],
+          related: [Diagnostic.Label(star.span, "`\(star.value)` here")])
+      }
       guard let earlier = byFile[file] else {
         byFile[file] = setting
         continue

@@ -38,6 +38,8 @@ extension Checker {
         case .dottedInterface(let name): "a dot inside the name of an interface is written `/`: `\(name)`"
         case .badInterface(let name):
           "`\(name)` is no name of an interface: 1 to 15 bytes without `:` and blanks; `*` means all of them"
+        case .pattern(let name):
+          "`\(name)` is no name of an interface, and there are no patterns: `*` alone means all of them"
         case .star: "`*` stands for the interface of `net.ipv4.conf`, `net.ipv6.conf` and `neigh` keys only"
         }
       self.error(.sysctlBadKey, span, "`\(text)` is no sysctl key", help: [help])

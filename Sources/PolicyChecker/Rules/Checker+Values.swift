@@ -64,20 +64,29 @@ extension Checker {
 
   private mutating func union(_ addresses: [Spanned<AddressSyntax>]) -> AddressMatch? {
     if addresses.count == 1 { return address(addresses[0]) }
-    var sum = AddressMatch(addresses: AddressSet())
-    var isDamaged = false
-    for address in addresses {
-      guard let match = self.address(address), let union = union(sum, match, at: address.span) else {
-        isDamaged = true
-        continue
-      }
-      sum = union
-    }
-    return isDamaged ? nil : sum
+    let matches = addresses.map { address in self.address(address).map { Spanned($0, address.span) } }
+    let known = matches.compactMap(\.self)
+    let sum = union(known)
+    return known.count == matches.count ? sum : nil
   }
 
   /// Nil if reported.
-  mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
+  mutating func union(_ matches: [Spanned<AddressMatch>]) -> AddressMatch? {
+    if matches.count == 1 { return matches[0].value }
+    // All that are known together are sorted once; one by one a long list would be copied for each of its elements.
+    let known = matches.filter(\.value.isStatic)
+    var sum: AddressMatch? = AddressMatch(
+      addresses: AddressSet(
+        ipv4: known.flatMap(\.value.addresses.ipv4), ipv6: known.flatMap(\.value.addresses.ipv6)))
+    for match in matches where !match.value.isStatic {
+      sum = sum.flatMap { union($0, match.value, at: match.span) }
+    }
+    return sum
+  }
+
+  /// Nil if reported.
+  private mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
+    if a == b { return a }
     if a.families.isEmpty { return b }
     if b.families.isEmpty { return a }
     guard a.tree == nil, b.tree == nil, a.exception == nil, b.exception == nil else {

@@ -97,9 +97,19 @@ extension Checker {
 
   /// Each question doubles what there is to decide.
   private static let questionLimit = 6
+  /// Each part is looked at for each of their answers.
+  private static let partLimit = 64
 
   /// Nil if reported.
   private mutating func asked(_ tree: AddressTree, at span: SourceSpan) -> AddressMatch? {
+    let parts = tree.partCount
+    guard parts <= Self.partLimit else {
+      error(
+        .ruleBadValue, span,
+        "this list is put together from \(parts) lists with exceptions of their own; \(Self.partLimit) fit into one",
+        help: ["take the exception out once, of the whole list"])
+      return nil
+    }
     guard tree.questions.count <= Self.questionLimit else {
       error(
         .ruleBadValue, span,

@@ -168,6 +168,30 @@ class ExitCodes(CommandLine):
         self.assertEqual([finding["id"] for finding in found[0]["findings"]], ["file/unreadable"])
         self.assertEqual([found[1]["findings"], found[1]["policy"]["name"]], [[], "cos"])
 
+    def test_what_has_no_end(self):
+        """Of a policy no more is read than the language allows, and what it names is a regular file."""
+        os.mkfifo(self.directory / "pipe")
+        (self.directory / "folder").mkdir()
+        zero = self.call("check", "/dev/zero", status=1)
+        self.assertIn("error[syntax/limit]", zero.stderr)
+        head = "policy: p\nlanguage: 1\ntarget: { kernel: \"6.1\" }\nmanagement: none\n"
+        long = head + "# long\n" * (3 << 20)
+        for arguments in (["check", "-"], ["compile", "-", "-o", "out"], ["fmt", "-"], ["query", "-", "input drop any"],
+                          ["explain", "-", "input tcp 22"], ["diff", "-", "cos.cos"], ["audit", "cos.cos", "--against", "-"]):
+            with self.subTest(arguments=arguments):
+                self.assertIn("error[syntax/limit]", self.call(*arguments, input=long, status=1).stderr)
+        for name in ("pipe", "/dev/zero", "folder"):
+            path = os.path.relpath(self.directory / name, self.directory)
+            for text in ("include: [%s]\n", "define: { x: { file: %s } }\n"):
+                with self.subTest(name=name, text=text):
+                    done = self.call("check", self.write("named.cos", head + text % path), status=3)
+                    self.assertIn("it is a directory" if name == "folder" else "it is no regular file", done.stderr)
+        # A pipe as the policy itself is read, as a shell makes one of `<(…)`.
+        with open(self.directory / "cos.cos") as policy:
+            piped = subprocess.run(["bash", "-c", '"$0" check <(cat)', support.LOCKDOWN], stdin=policy,
+                                   capture_output=True, text=True)
+        self.assertEqual(piped.returncode, 0, piped.stderr)
+
     def test_worst_wins(self):
         bad = self.write("bad.cos", "policy: bad\n")
         self.call("check", "cos.cos", status=0)

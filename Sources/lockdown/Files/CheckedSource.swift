@@ -44,7 +44,7 @@ struct CheckedSource {
     init(_ path: String, _ scope: TableScope = .host) throws {
       self.path = path
       tables = try KernelSource.tables(path, scope)
-      bytes = tables == nil ? try FileBytes.read(path) : []
+      bytes = tables == nil ? try FileBytes.readSource(path) : []
     }
 
     /// Nil: it is no policy.

@@ -149,7 +149,7 @@ extension Prover {
   }
 
   private var unknown: PacketDecision {
-    .unknown("it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes")
+    .unknown(Self.limits)
   }
 
   private func counterexample(_ finding: Finding, _ hook: Hook) -> PacketDecision.Counterexample {

@@ -14,6 +14,9 @@ internal import TextBackends
 /// From sources to findings or finished files: the one entry point. It opens no file and no socket, and reads no
 /// clock and no environment, so the same bytes always give the same bytes.
 package enum PolicyCompiler {
+  /// Bytes of a policy's file; a longer one is refused, so that nobody need read more of it.
+  package static let longestPolicy = DocumentLimits.bytes
+
   /// Compiles one policy.
   ///
   /// - Parameters:

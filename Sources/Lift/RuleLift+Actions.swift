@@ -9,10 +9,12 @@ extension RuleLift {
     case .counter:
       guard rule.counter == nil else { throw LiftError("two counters in one rule") }
       rule.counter = .anonymous
-    // NFT_OBJECT_COUNTER.
+    // NFT_OBJECT_COUNTER, _QUOTA, _LIMIT.
     case .objectReference(type: 1, let name):
       guard rule.counter == nil else { throw LiftError("two counters in one rule") }
       rule.counter = .named(context.counters[name] ?? name)
+    case .objectReference(type: 2, let name): try refer(2, name)
+    case .objectReference(type: 4, let name): try refer(4, name)
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
       try enter(.limit)
       rule.limit = Limit(
@@ -45,7 +47,7 @@ extension RuleLift {
     case .masquerade: verdict = .translate(.masquerade)
     case .redirect(let ports, let flags):
       // NF_NAT_RANGE_PROTO_SPECIFIED.
-      guard flags == (ports == nil ? 0 : 2) else {
+      guard known(flags) == (ports == nil ? 0 : 2) else {
         throw LiftError("a translation with flags that the model has not")
       }
       let port = try ports.map { ports throws(LiftError) in
@@ -55,7 +57,7 @@ extension RuleLift {
       verdict = .translate(.redirect(port))
     case .nat(let isSource, let family, let addresses, let ports, let flags):
       verdict = .translate(try translation(isSource, family, addresses, ports, flags))
-    case .unknown(let name, _): throw LiftError("the expression `\(name)`, which the model has no word for")
+    case .unknown(let name, let data): try actForeign(name, data)
     default: throw LiftError("an expression that the model has no word for")
     }
   }
@@ -127,16 +129,22 @@ extension RuleLift {
       : .ipv6(IPv6Range(lower, upper))
   }
 
-  private func translation(
+  private mutating func translation(
     _ isSource: Bool, _ family: UInt32, _ addressRegisters: ClosedRange<UInt32>,
     _ ports: ClosedRange<UInt32>?, _ flags: UInt32
   ) throws(LiftError) -> Translation {
     // NFPROTO_IPV4, NFPROTO_IPV6.
-    guard conditions.families != .both, conditions.families == (family == 2 ? .ipv4 : .ipv6) else {
+    let own: Families = family == 2 ? .ipv4 : .ipv6
+    if !context.isStrict, family == 2 || family == 10, conditions.families.contains(own) {
+      // Packets of the other family go on (nft_nat_inet_eval).
+      passesOthers = conditions.families != own
+      try ask { (conditions) throws(LiftError) in conditions.families.formIntersection(own) }
+    }
+    guard conditions.families != .both, conditions.families == own else {
       throw LiftError("a translation of the family that was not asked")
     }
     // NF_NAT_RANGE_MAP_IPS, _PROTO_SPECIFIED, _NETMAP; the kernel derives the first two from the registers.
-    guard flags & ~0x40 == 1 | (ports == nil ? 0 : 2) else {
+    guard known(flags) & ~0x40 == 1 | (ports == nil ? 0 : 2) else {
       throw LiftError("a translation with flags that the model has not")
     }
     if case .targets(let targets, let width)? = registers[addressRegisters.lowerBound] {
@@ -157,6 +165,12 @@ extension RuleLift {
     }
     let target = NATTarget(addresses: try addresses(lower, upper), isPrefix: flags & 0x40 != 0, ports: range)
     return isSource ? .source(target) : .destination(target)
+  }
+
+  /// Without what says how one of several addresses and ports is chosen: any may be.
+  func known(_ flags: UInt32) -> UInt32 {
+    // NF_NAT_RANGE_PROTO_RANDOM, _PERSISTENT, _PROTO_RANDOM_FULLY.
+    context.isStrict ? flags : flags & ~0x1c
   }
 
   static func verdict(_ verdict: KernelVerdict) -> Verdict {

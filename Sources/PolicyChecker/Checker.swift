@@ -188,6 +188,7 @@ struct Checker {
     policy.systemCalls = systemCalls(root.entry("syscalls"), modules: policy.modules)
     policy.boot = boot(root.entry("boot")?.value)
     checkRoot(of: policy)
+    checkModuleNeeds(policy, root.entry("modules")?.value)
     policy.management = management(root.entry("management")?.value)
     policy.expectations = statements(root.entry("expect")?.value, in: .expect)
     policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)

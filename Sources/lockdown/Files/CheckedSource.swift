@@ -15,9 +15,13 @@ struct CheckedSource {
 
   /// Reads and checks two of them, side by side; findings are told. A bundle's chains and sets get the names that the
   /// other side gives them.
-  static func read(_ first: String, _ second: String) throws -> (CheckedSource, CheckedSource) {
+  ///
+  /// - Parameter scope: the tables that are read of a kernel, and of a file that one has loaded.
+  static func read(
+    _ first: String, _ second: String, _ scope: TableScope = .host
+  ) throws -> (CheckedSource, CheckedSource) {
     // What is loaded in a namespace of its own goes first: a process makes one only while it has one thread.
-    let opened = try (Opened(first), Opened(second))
+    let opened = try (Opened(first, scope), Opened(second, scope))
     let room = HeapRoom.take(forInputOf: max(opened.0.bytes.count, opened.1.bytes.count))
     let beside = SideThread { [opened] in opened.1.read() }
     let one = opened.0.read()
@@ -37,10 +41,10 @@ struct CheckedSource {
     fileprivate let bytes: [UInt8]
 
     /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
-    init(_ path: String) throws {
+    init(_ path: String, _ scope: TableScope = .host) throws {
       self.path = path
-      tables = try KernelSource.tables(path)
-      bytes = tables == nil ? try FileBytes.read(path) : []
+      tables = try KernelSource.tables(path, scope)
+      bytes = tables == nil ? try FileBytes.readSource(path) : []
     }
 
     /// Nil: it is no policy.

@@ -4,6 +4,22 @@ import Compiler
 import Glibc
 import NFTables
 import PolicyModel
+import Ruleset
+
+/// Which tables of a kernel a question is about.
+enum TableScope: String, CaseIterable, ExpressibleByArgument {
+  /// Those that the applier makes.
+  case own
+  /// All of them: what one drops no other lets in.
+  case host
+
+  func holds(_ table: LiveRuleset.TableName) -> Bool {
+    switch self {
+    case .own: KernelName.ownTables.contains(table.name)
+    case .host: true
+    }
+  }
+}
 
 /// Rules that a kernel has read: those of this network namespace, or those of an nft file, which stock nft loads into a
 /// fresh namespace that nobody else sees.
@@ -12,18 +28,18 @@ enum KernelSource {
   static let live = "live"
 
   /// Nil: it is another kind of source.
-  static func tables(_ path: String) throws -> [DumpedTable]? {
-    if path == live { return try read(path) }
+  static func tables(_ path: String, _ scope: TableScope = .host) throws -> [DumpedTable]? {
+    if path == live { return try read(path, scope) }
     guard let command = try loader(of: path) else { return nil }
     do throws(SandboxError) {
       try Sandbox.enterNetwork()
-      guard try Sandbox.spawn(command + [path], outputToError: true) == 0 else {
+      guard try Sandbox.spawn(command + [path], output: .error) == 0 else {
         throw SandboxError(doing: "\(command[0]) refuses `\(path)`", code: 0)
       }
     } catch {
       throw FileError("\(error)")
     }
-    return try read(path)
+    return try read(path, scope)
   }
 
   /// Who loads a file into the kernel, and how; nil: it is no file of rules for the kernel.
@@ -37,10 +53,10 @@ enum KernelSource {
     return SavedRules.family(start).map { [$0 == .ipv4 ? "iptables-nft-restore" : "ip6tables-nft-restore"] }
   }
 
-  private static func read(_ path: String) throws(FileError) -> [DumpedTable] {
+  private static func read(_ path: String, _ scope: TableScope) throws(FileError) -> [DumpedTable] {
     do throws(NFTablesError) {
       var socket = try NetlinkSocket()
-      return try LiveRuleset.read(&socket) { _ in true }.tables
+      return try LiveRuleset.read(&socket, isOwn: scope.holds).tables
     } catch {
       throw FileError("cannot read the rules of `\(path)`: \(error)")
     }

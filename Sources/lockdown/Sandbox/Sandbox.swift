@@ -93,12 +93,27 @@ enum Sandbox {
     }
   }
 
+  /// Where a program's words go.
+  enum Output {
+    case inherited
+    /// All to standard error.
+    case error
+    /// All to a new file.
+    case file(String)
+  }
+
   /// Runs a program found along PATH and returns its exit code, 128 + N for signal N.
-  static func spawn(_ words: [String], outputToError: Bool = false) throws(SandboxError) -> Int32 {
+  static func spawn(_ words: [String], output: Output = .inherited) throws(SandboxError) -> Int32 {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    if outputToError { posix_spawn_file_actions_adddup2(&actions, 2, 1) }
+    switch output {
+    case .inherited: break
+    case .error: posix_spawn_file_actions_adddup2(&actions, 2, 1)
+    case .file(let path):
+      posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+      posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     defer { for argument in arguments { free(argument) } }
     arguments.append(nil)

@@ -615,9 +615,9 @@ class Digest(CommandLine):
 
 
 class Schema(CommandLine):
-    def test_both(self):
+    def test_all(self):
         """What is printed is what schema/ holds."""
-        for document in ("policy", "compiled"):
+        for document in ("policy", "benchmark", "compiled"):
             text = (support.REPOSITORY / "schema" / ("%s.schema.json" % document)).read_text()
             self.assertEqual(self.call("schema", document).stdout, text)
         self.assertEqual(self.call("schema").stdout, self.call("schema", "policy").stdout)

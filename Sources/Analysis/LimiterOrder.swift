@@ -77,10 +77,12 @@ struct LimiterOrder {
   /// numbers of connections and quotas are compared, and of the same keys.
   private static func order(_ a: Rule, _ b: Rule) -> Order? {
     if a.text == b.text {
-      return a.connections == b.connections && a.limit == b.limit && a.quota == b.quota ? .equal : nil
+      return a.connections == b.connections && a.limit == b.limit && a.quota == b.quota && a.room == b.room
+        ? .equal : nil
     }
     let orders = [
       order(a.connections, b.connections), order(a.limit, b.limit), order(a.quota, b.quota),
+      a.room == b.room ? .equal : nil,
     ]
     if orders.allSatisfy({ $0 == .equal }) { return .equal }
     if orders.allSatisfy({ $0 == .equal || $0 == .fewer }) { return .fewer }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Compiler
 import Diagnostics
-import NFTables
 import PolicyModel
 import SideThread
 
@@ -17,9 +16,9 @@ struct CheckedSource {
   /// other side gives them.
   static func read(_ first: String, _ second: String) throws -> (CheckedSource, CheckedSource) {
     // What is loaded in a namespace of its own goes first: a process makes one only while it has one thread.
-    let loaded = try (KernelSource.tables(first), KernelSource.tables(second))
-    let beside = SideThread { [tables = loaded.1] in
-      Result { () throws(FileError) in try Read(second, tables) }
+    let loaded = try (KernelSource.contents(first), KernelSource.contents(second))
+    let beside = SideThread { [contents = loaded.1] in
+      Result { () throws(FileError) in try Read(second, contents) }
     }
     let one = try Read(first, loaded.0)
     let other = try beside.wait().get()
@@ -33,24 +32,24 @@ struct CheckedSource {
   struct Opened {
     private let path: String
     /// Nil: it is a file.
-    private let tables: [DumpedTable]?
+    private let contents: KernelSource.Contents?
     private let bytes: [UInt8]
 
     /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
     init(_ path: String) throws {
       self.path = path
-      tables = try KernelSource.tables(path)
-      bytes = tables == nil ? try FileBytes.read(path) : []
+      contents = try KernelSource.contents(path)
+      bytes = contents == nil ? try FileBytes.read(path) : []
     }
 
     /// Nil: it is no policy.
     var policy: (path: String, bytes: [UInt8])? {
-      tables == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
+      contents == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
     }
 
     /// - Parameter other: gives chains and sets their names, where a source has none of the language.
     func checked(like other: HostPolicy? = nil) throws -> CheckedSource {
-      let read = tables.map { Read.kernel(path, $0) } ?? Read(path, bytes)
+      let read = contents.map { Read.kernel(path, $0) } ?? Read(path, bytes)
       return try read.source(like: other)
     }
   }
@@ -64,12 +63,12 @@ struct CheckedSource {
   private enum Read {
     case policy(CheckedPolicy)
     case bundle(String, [UInt8])
-    case kernel(String, [DumpedTable])
+    case kernel(String, KernelSource.Contents)
 
-    /// - Parameter tables: nil: it is a file.
-    init(_ path: String, _ tables: [DumpedTable]?) throws(FileError) {
-      if let tables {
-        self = .kernel(path, tables)
+    /// - Parameter contents: nil: it is a file.
+    init(_ path: String, _ contents: KernelSource.Contents?) throws(FileError) {
+      if let contents {
+        self = .kernel(path, contents)
         return
       }
       self.init(path, try FileBytes.read(path))
@@ -92,8 +91,8 @@ struct CheckedSource {
       case .bundle(let path, let bytes):
         let bundle = try BundleFile.policy(bytes, path: path, like: other)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
-      case .kernel(let name, let tables):
-        let lifted = try KernelSource.policy(name, tables, like: other)
+      case .kernel(let name, let contents):
+        let lifted = try KernelSource.policy(name, contents, like: other)
         return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
       }
     }

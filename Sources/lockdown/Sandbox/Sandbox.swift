@@ -93,12 +93,42 @@ enum Sandbox {
     }
   }
 
+  /// What a program prints that is found along PATH.
+  static func output(of words: [String]) throws(SandboxError) -> [UInt8] {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw SandboxError(doing: "making a pipe", code: errno) }
+    defer { close(ends[0]) }
+    let child: pid_t
+    do {
+      defer { close(ends[1]) }
+      child = try start(words, output: ends[1], closing: ends[0])
+    }
+    let bytes = Result { () throws(FileError) in try FileBytes.read(ends[0], words[0]) }
+    guard try wait(for: child, words) == 0, case .success(let read) = bytes else {
+      throw SandboxError(doing: "running \(words[0])", code: 0)
+    }
+    return read
+  }
+
   /// Runs a program found along PATH and returns its exit code, 128 + N for signal N.
   static func spawn(_ words: [String], outputToError: Bool = false) throws(SandboxError) -> Int32 {
+    try wait(for: try start(words, output: outputToError ? 2 : nil), words)
+  }
+
+  /// - Parameters:
+  ///   - output: a descriptor that takes the place of standard output.
+  ///   - unused: one that the program does not get.
+  private static func start(
+    _ words: [String], output: Int32?, closing unused: Int32? = nil
+  ) throws(SandboxError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    if outputToError { posix_spawn_file_actions_adddup2(&actions, 2, 1) }
+    if let unused { posix_spawn_file_actions_addclose(&actions, unused) }
+    if let output {
+      posix_spawn_file_actions_adddup2(&actions, output, 1)
+      if output > 2 { posix_spawn_file_actions_addclose(&actions, output) }
+    }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     defer { for argument in arguments { free(argument) } }
     arguments.append(nil)
@@ -106,6 +136,10 @@ enum Sandbox {
     fflush(nil)
     let code = posix_spawnp(&child, words[0], &actions, nil, arguments, environ)
     guard code == 0 else { throw SandboxError(doing: "running \(words[0])", code: code) }
+    return child
+  }
+
+  private static func wait(for child: pid_t, _ words: [String]) throws(SandboxError) -> Int32 {
     let status = lockdown_wait(child)
     guard status >= 0 else { throw SandboxError(doing: "waiting for \(words[0])", code: errno) }
     return status

@@ -70,6 +70,9 @@ struct Prover {
     /// Those that open what must stay reachable, and those that answer them.
     case opening
     case reply
+    /// The same where a rule takes them out of connection tracking.
+    case untrackedOpening
+    case untrackedReply
   }
 
   struct RegionKey: Hashable {
@@ -99,6 +102,7 @@ struct Prover {
   init(policy: HostPolicy, _ attempt: Attempt = Attempt()) {
     self.policy = policy
     firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
+    hasNotrack = firewall.containsRule { $0.verdict == .notrack }
     var boxes: [[PacketBox]] = []
     var regions: [RegionKey: Int] = [:]
     func add(_ kind: Kind, _ region: Region, _ packets: [PacketBox]) {
@@ -109,7 +113,13 @@ struct Prover {
       for region in list {
         let opening = Self.boxes(of: region, states: .new).flatMap(Self.opening)
         add(.opening, region, opening)
-        add(.reply, region, opening.map(Self.reply))
+        add(.reply, region, opening.map { Self.reply(to: $0, .established) })
+        guard hasNotrack else { continue }
+        let untracked = Self.boxes(of: region, states: .untracked).flatMap(Self.opening)
+        add(.untrackedOpening, region, untracked)
+        // Of a flow that tracking has not seen begin, the host's answer is what its own rules make of it.
+        add(
+          .untrackedReply, region, untracked.map { Self.reply(to: $0, [.new, .invalid, .untracked]) })
       }
     }
     let statements = policy.expectations + policy.guarantees
@@ -131,6 +141,8 @@ struct Prover {
     self.boxes = boxes
   }
 
+  /// Whether some packets are tracked no more on their way.
+  private let hasNotrack: Bool
   private var isEmpty: [Int: Bool] = [:]
   private(set) var boxes: [[PacketBox]]
 
@@ -147,8 +159,10 @@ struct Prover {
   // MARK: Asking
 
   /// Whether a stated region is about any packet.
-  func hasPackets(_ region: Region) -> Bool {
-    regions[Self.key(.stated, region)].map { isEmpty[$0] == false } ?? false
+  mutating func hasPackets(_ region: Region) -> Bool {
+    guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else { return false }
+    // Those of a state that no packet has behind a rule without tracking are none.
+    return !hasNotrack || ask(.stated, region, at: region.hook, { !$0.acceptances($1).isEmpty }).isPossible
   }
 
   /// One packet of a region that a place does with as `holds` says, in either family.
@@ -156,6 +170,9 @@ struct Prover {
     case none
     case found(Finding)
     case unknown
+
+    /// Not certainly none.
+    var isPossible: Bool { if case .none = self { false } else { true } }
   }
 
   mutating func ask(
@@ -293,7 +310,24 @@ struct Prover {
       diagnostics.report(emptyRegion(region))
       return false
     }
-    switch ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.never) }) {
+    // What a rule takes out of tracking is no new packet of a connection behind it, but an untracked one.
+    let losesTracking =
+      hasNotrack
+      && ask(.opening, region, at: region.hook, { $0.acceptances($1).isEmpty }).isPossible
+    for kind in losesTracking ? [Kind.opening, .untrackedOpening] : [.opening] {
+      guard isReachable(kind, region, &diagnostics) else { return false }
+    }
+    guard region.hook == .input else { return true }
+    for kind in losesTracking ? [Kind.reply, .untrackedReply] : [.reply] {
+      guard isAnswered(kind, region, &diagnostics) else { return false }
+    }
+    return true
+  }
+
+  private mutating func isReachable(
+    _ kind: Kind, _ region: Region, _ diagnostics: inout DiagnosticList
+  ) -> Bool {
+    switch ask(kind, region, at: region.hook, { $0.acceptances($1).contains(.never) }) {
     case .none: break
     case .unknown:
       diagnostics.report(
@@ -306,11 +340,18 @@ struct Prover {
           closed, region.hook))
       return false
     }
-    if case .found = ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }) {
+    if case .found = ask(kind, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }),
+      !summary.limitedManagement.contains(region.text)
+    {
       summary.limitedManagement.append(region.text)
     }
-    guard region.hook == .input else { return true }
-    switch ask(.reply, region, at: .output, { $0.acceptances($1).contains(.never) }) {
+    return true
+  }
+
+  private mutating func isAnswered(
+    _ kind: Kind, _ region: Region, _ diagnostics: inout DiagnosticList
+  ) -> Bool {
+    switch ask(kind, region, at: .output, { $0.acceptances($1).contains(.never) }) {
     case .none: return true
     case .unknown:
       diagnostics.report(
@@ -333,8 +374,8 @@ struct Prover {
       .filter { !$0.isEmpty }
   }
 
-  /// The established packets that answer those of the box.
-  private static func reply(to box: PacketBox) -> PacketBox {
+  /// The packets of some states that answer those of the box.
+  private static func reply(to box: PacketBox, _ states: ConntrackStates) -> PacketBox {
     var reply = PacketBox(all: box.family)
     reply[.transportProtocol] = box[.transportProtocol]
     reply[.sourcePort] = box[.destinationPort]
@@ -342,8 +383,10 @@ struct Prover {
     reply[.sourceAddress] = box[.destinationAddress]
     reply[.destinationAddress] = box[.sourceAddress]
     reply.outputInterface = box.inputInterface
-    let established = UInt128(PacketBox.states.firstIndex(of: .established) ?? 1)
-    reply[.state] = IntervalSet([AddressRange(established, established)])
+    reply[.state] = IntervalSet(
+      PacketBox.states.indices.filter { states.contains(PacketBox.states[$0]) }.map {
+        AddressRange(UInt128($0), UInt128($0))
+      })
     return reply
   }
 
@@ -362,7 +405,7 @@ struct Prover {
     _ statement: Statement, failure: DiagnosticID, what: String, _ diagnostics: inout DiagnosticList
   ) {
     guard case .packets(let region, let mode, let outcome) = statement.body else { return }
-    guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else {
+    guard hasPackets(region) else {
       diagnostics.report(emptyRegion(region))
       return
     }
@@ -444,10 +487,14 @@ struct Prover {
       help: ["a statement about nothing always holds and proves nothing"])
   }
 
+  /// Why a question about packets may stay open.
+  static let limits =
+    "it takes more than \(Diagram.defaultBudget) nodes, asks for what the way changes, or is about more than \(DiagramField.maximumSets) sets that are filled meanwhile"
+
   private func undecided(_ id: DiagnosticID, _ span: SourceSpan, _ what: String) -> Diagnostic {
     Diagnostic(
       id, at: span,
-      "could not tell \(what): it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes",
+      "could not tell \(what): \(Self.limits)",
       help: ["split the statement into narrower ones"])
   }
 }

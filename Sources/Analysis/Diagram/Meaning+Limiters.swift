@@ -23,6 +23,21 @@ extension Meaning {
     if let set = rule.room { words.append("room in \(set)") }
     return words.joined(separator: ", ")
   }
+
+  /// The same for all rules that the kernel meets as often. It counts the time that a packet takes, which is the unit by
+  /// the rate (`nft_limit_init`): 10 packets a second are 600 a minute. Of bytes the unit is also how many may come at
+  /// once, and a limit for each key is kept as long as it says.
+  static func count(of rule: Rule) -> String {
+    guard let limit = rule.limit, limit.key == nil, !limit.rate.isBytes, limit.rate.amount > 0 else {
+      return words(of: rule)
+    }
+    var rest = rule
+    rest.limit = nil
+    var (amount, seconds) = (limit.rate.amount, limit.rate.seconds)
+    while seconds > 0 { (amount, seconds) = (seconds, amount % seconds) }
+    let rate = "\(limit.rate.amount / amount) in \(limit.rate.seconds / amount)s burst \(limit.burst)"
+    return "\(words(of: rest)) limit \(limit.isOver ? "over " : "")\(rate)"
+  }
 }
 
 extension Rule {

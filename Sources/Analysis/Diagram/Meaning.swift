@@ -31,8 +31,15 @@ final class Meaning {
   var chainInWork = 0
   /// By label, where a guard is asked for again and again.
   var conditions: [UInt32: Diagram.Reference] = [:]
+  var knownDuties: [ChainPlace: RuleDuties?] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
+
+  /// A base chain of a policy.
+  struct ChainPlace: Hashable {
+    var policy: Int
+    var chain: Int
+  }
 
   private struct ChainKey: Hashable {
     var policy: Int
@@ -417,10 +424,8 @@ final class Meaning {
     case .accept: return diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: label))
     case .drop: return diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: label))
     case .reject(let kind):
-      // What a bare `reject` sends says that the port cannot be reached.
-      let sent = kind == .portUnreachable ? .automatic : kind
-      let detail = UInt32(RejectKind.allCases.firstIndex(of: sent) ?? 0)
-      return diagram.terminal(OutcomeTable.Outcome(kind: .reject, detail: detail, first: label))
+      return diagram.terminal(
+        OutcomeTable.Outcome(kind: .reject, detail: Self.number(of: kind), first: label))
     case .return: return diagram.terminal(OutcomeTable.Outcome(kind: .returned))
     case .jump(let name):
       let chain = regular(policy, name)
@@ -429,6 +434,13 @@ final class Meaning {
     // INVARIANT: these are no single verdict of a map; a rule with them is seen to above.
     case .continue, .dispatch, .translate, .notrack: return Diagram.pass
     }
+  }
+
+  /// The number that stands in outcomes for what a rule sends.
+  static func number(of kind: RejectKind) -> UInt32 {
+    // What a bare `reject` sends says that the port cannot be reached.
+    let sent = kind == .portUnreachable ? .automatic : kind
+    return UInt32(RejectKind.allCases.firstIndex(of: sent) ?? 0)
   }
 
   /// A verdict map; the packets that have its fields are the rule's condition.

@@ -70,7 +70,7 @@ struct OutcomeComparer {
       return before.kind == after.kind && before.detail == after.detail
     }
     guard let here = limiters[Int(before.detail)], let there = limiters[Int(after.detail)],
-      before.detail == after.detail || Meaning.words(of: here.rule) == Meaning.words(of: there.rule)
+      before.detail == after.detail || Meaning.count(of: here.rule) == Meaning.count(of: there.rule)
     else { return false }
     return asksAlike(before.first, after.first, table) && asksAlike(before.second, after.second, table)
   }

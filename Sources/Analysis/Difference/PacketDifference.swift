@@ -37,6 +37,8 @@ package struct PacketDifference: Sendable {
     /// Whether `regions` are all.
     package var isComplete: Bool
     package var witness: String
+    /// Why that packet cannot arrive on a host with the kernel's own settings; nil: it can.
+    package var cannotArrive: String?
     /// The packet that `witness` describes.
     package var sample: PacketSample
     /// Whether packets that open a flow are among them.
@@ -314,7 +316,7 @@ private struct DifferenceRun {
       // Of several pairs the one that decides about the example.
       let pair = meaning.diagram.outcomes[meaning.outcome(of: box, on: inside)].detail
       add(
-        list[number].key, pairs[Int(pair)].rules, others[number], place, box, cubes.map(text.text),
+        list[number].key, pairs[Int(pair)].rules, others[number], place, box, text.texts(of: cubes),
         isComplete: isComplete, meaning)
     }
   }
@@ -361,12 +363,17 @@ private struct DifferenceRun {
         change: Change(
           direction: key.direction, place: key.place, before: key.before, after: key.after, oldRule: oldRule,
           newRule: newRule, otherOldRules: others.old, otherNewRules: others.new, regions: [],
-          isComplete: true, witness: witness.text, sample: witness.sample, opensFlows: opensFlows))
+          isComplete: true, witness: witness.text, cannotArrive: witness.cannotArrive, sample: witness.sample,
+          opensFlows: opensFlows))
     if opensFlows, !entry.change.opensFlows {
       entry.change.opensFlows = true
-      entry.change.witness = witness.text
+      (entry.change.witness, entry.change.cannotArrive) = (witness.text, witness.cannotArrive)
       entry.change.sample = witness.sample
       entry.order = order
+    }
+    if entry.change.cannotArrive != nil, witness.cannotArrive == nil, opensFlows == entry.change.opensFlows {
+      (entry.change.witness, entry.change.cannotArrive) = (witness.text, nil)
+      entry.change.sample = witness.sample
     }
     entry.regions[meaning.family.rawValue, default: []] += regions
     entry.change.isComplete = entry.change.isComplete && isComplete

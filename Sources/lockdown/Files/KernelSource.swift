@@ -6,6 +6,22 @@ import HostState
 import Lift
 import NFTables
 import PolicyModel
+import Ruleset
+
+/// Which tables of a kernel a question is about.
+enum TableScope: String, CaseIterable, ExpressibleByArgument {
+  /// Those that the applier makes.
+  case own
+  /// All of them: what one drops no other lets in.
+  case host
+
+  func holds(_ table: LiveRuleset.TableName) -> Bool {
+    switch self {
+    case .own: KernelName.ownTables.contains(table.name)
+    case .host: true
+    }
+  }
+}
 
 /// Rules that a kernel has read: those of this network namespace, or those of an nft file, which stock nft loads into a
 /// fresh namespace that nobody else sees.
@@ -23,22 +39,22 @@ enum KernelSource {
   }
 
   /// Nil: it is another kind of source.
-  static func contents(_ path: String) throws -> Contents? {
+  static func contents(_ path: String, _ scope: TableScope = .host) throws -> Contents? {
     if path == live {
-      try refuseLegacyTables()
-      return try read(path)
+      if scope == .host { try refuseLegacyTables() }
+      return try read(path, scope)
     }
     guard let loader = try loader(of: path) else { return nil }
     let command = loader.command
     do throws(SandboxError) {
       try Sandbox.enterNetwork()
-      guard try Sandbox.spawn(command + [path], outputToError: true) == 0 else {
+      guard try Sandbox.spawn(command + [path], output: .error) == 0 else {
         throw SandboxError(doing: "\(command[0]) refuses `\(path)`", code: 0)
       }
     } catch {
       throw FileError("\(error)")
     }
-    var contents = try read(path)
+    var contents = try read(path, scope)
     contents.texts = try texts(of: path, loader.family)
     return contents
   }
@@ -82,11 +98,11 @@ enum KernelSource {
     throw ExitCode(2)
   }
 
-  private static func read(_ path: String) throws(FileError) -> Contents {
+  private static func read(_ path: String, _ scope: TableScope) throws(FileError) -> Contents {
     do throws(NFTablesError) {
       var socket = try NetlinkSocket()
       return Contents(
-        tables: try LiveRuleset.read(&socket) { _ in true }.tables, interfaces: HostState.interfaces())
+        tables: try LiveRuleset.read(&socket, isOwn: scope.holds).tables, interfaces: HostState.interfaces())
     } catch {
       throw FileError("cannot read the rules of `\(path)`: \(error)")
     }

@@ -14,6 +14,9 @@ internal import TextBackends
 /// From sources to findings or finished files: the one entry point. It opens no file and no socket, and reads no
 /// clock and no environment, so the same bytes always give the same bytes.
 package enum PolicyCompiler {
+  /// Bytes of a policy's file; a longer one is refused, so that nobody need read more of it.
+  package static let longestPolicy = DocumentLimits.bytes
+
   /// Compiles one policy.
   ///
   /// - Parameters:
@@ -49,7 +52,7 @@ package enum PolicyCompiler {
     else { return nil }
     // It takes longer than the rest, and needs nothing of it.
     let wantsLint = lint != nil
-    let linting = SideThread { [policy] in wantsLint ? Lint.check(policy) : [] }
+    let linting = SideThread { [policy, sources] in wantsLint ? Lint.check(policy, in: sources) : [] }
     for index in policy.ancestors.indices.dropFirst() {
       let base = policy.ancestors[index - 1]
       Refinement.check(&policy.ancestors[index], from: base, diagnostics: &diagnostics)

@@ -157,6 +157,7 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case moduleBadName = "modules/bad-name"
   case moduleUnknownName = "modules/unknown-name"
   case moduleConflict = "modules/conflict"
+  case moduleBlocksPolicy = "modules/blocks-policy"
   case kernelDerivedParameter = "kernel/derived-parameter"
   case kernelBadParameter = "kernel/bad-parameter"
   case syscallUnknownName = "syscalls/unknown-name"

@@ -2,6 +2,8 @@
 package enum SourceReadError: Error, Sendable, Equatable {
   case notFound
   case isDirectory
+  /// A device, a pipe or a socket: reading it may wait for ever, and what it holds may be another thing each time.
+  case notRegular
   /// Larger than the reader was asked to take; in bytes.
   case tooLarge(limit: Int)
   /// In the words of the system.
@@ -13,6 +15,7 @@ extension SourceReadError: CustomStringConvertible {
     switch self {
     case .notFound: "there is no such file"
     case .isDirectory: "it is a directory"
+    case .notRegular: "it is no regular file"
     case .tooLarge(let limit): "it is larger than \(limit >> 20) MiB"
     case .other(let words): words
     }

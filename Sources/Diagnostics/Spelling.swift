@@ -9,7 +9,7 @@ package enum Spelling {
     let bytes = Array(word.utf8)
     // A long word is no misspelling, and the distance costs its length squared.
     guard !bytes.isEmpty, bytes.count <= 64 else { return nil }
-    let bound = min(3, max(1, bytes.count / 3))
+    let bound = bound(bytes.count)
     var best: (candidate: String, distance: Int)?
     for candidate in candidates {
       let limit = best.map { $0.distance - 1 } ?? bound
@@ -26,6 +26,25 @@ package enum Spelling {
     let completions = candidates.filter { $0.utf8.count > bytes.count && $0.utf8.starts(with: bytes) }
     return completions.count == 1 ? completions[0] : nil
   }
+
+  /// All candidates that are near enough to be meant, the nearest first; see ``closest(to:among:)``. An abbreviation is
+  /// not near here.
+  package static func near(_ word: String, among candidates: some Sequence<String>) -> [String] {
+    let bytes = Array(word.utf8)
+    guard !bytes.isEmpty, bytes.count <= 64 else { return [] }
+    let bound = bound(bytes.count)
+    var near: [(candidate: String, distance: Int)] = []
+    for candidate in candidates {
+      let other = Array(candidate.utf8)
+      guard abs(other.count - bytes.count) <= bound, other.count > bound else { continue }
+      let distance = distance(bytes, other, limit: bound)
+      if distance <= bound { near.append((candidate, distance)) }
+    }
+    return (0...bound).flatMap { distance in near.filter { $0.distance == distance }.map(\.candidate) }
+  }
+
+  /// The largest distance that is near, of a word of so many bytes.
+  private static func bound(_ count: Int) -> Int { min(3, max(1, count / 3)) }
 
   /// How many insertions, deletions, replacements and exchanges of neighbours lead from one to the other.
   ///

@@ -110,9 +110,9 @@ struct Checker {
 
   mutating func warning(
     _ id: DiagnosticID, _ span: SourceSpan, _ message: String, help: [String] = [],
-    related: [Diagnostic.Label] = []
+    related: [Diagnostic.Label] = [], fixIts: [FixIt] = []
   ) {
-    report(Diagnostic(id, .warning, at: span, message, related: related, help: help))
+    report(Diagnostic(id, .warning, at: span, message, related: related, help: help, fixIts: fixIts))
   }
 
   /// ``did you mean `x`?`` if a candidate is near, else `otherwise`.
@@ -188,6 +188,7 @@ struct Checker {
     policy.systemCalls = systemCalls(root.entry("syscalls"), modules: policy.modules)
     policy.boot = boot(root.entry("boot")?.value)
     checkRoot(of: policy)
+    checkModuleNeeds(policy, root.entry("modules")?.value)
     policy.management = management(root.entry("management")?.value)
     policy.expectations = statements(root.entry("expect")?.value, in: .expect)
     policy.guarantees = statements(root.entry("guarantee")?.value, in: .guarantee)

@@ -34,6 +34,15 @@ package indirect enum AddressTree: Sendable, Equatable {
     }
   }
 
+  /// Lists in it, each as often as it stands there.
+  package var partCount: Int {
+    switch self {
+    case .list: 1
+    case .union(let parts): parts.reduce(0) { $0 + $1.partCount }
+    case .difference(let a, let b): a.partCount + b.partCount
+    }
+  }
+
   /// In the order in which they are asked.
   package var questions: [Question] {
     switch self {

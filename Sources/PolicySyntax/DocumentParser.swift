@@ -241,7 +241,7 @@ struct DocumentParser {
   mutating func parseDocument() -> SyntaxNode? {
     guard bytes.count <= DocumentLimits.bytes else {
       report(
-        .limit, 0, 0, "a file of \(bytes.count) bytes; the limit is \(DocumentLimits.bytes)",
+        .limit, 0, 0, "the file is longer than \(DocumentLimits.bytes) bytes",
         help: ["put long address lists into their own files"])
       skip(to: bytes.count)
       return nil

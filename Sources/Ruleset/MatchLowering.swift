@@ -327,11 +327,8 @@ struct MatchLowering {
 
   private static func withoutCovered(_ patterns: [InterfacePattern]) -> [InterfacePattern] {
     let unique = Set(patterns)
-    return unique.filter { pattern in
-      !unique.contains { other in
-        other != pattern && other.isPrefix && pattern.name.utf8.starts(with: other.name.utf8)
-      }
-    }.sorted()
+    let prefixes = InterfacePrefixes(of: unique)
+    return unique.filter { !prefixes.cover($0) }.sorted()
   }
 
   private static func padded(_ name: [UInt8], with byte: UInt8) -> [UInt8] {

@@ -16,6 +16,14 @@ import Testing
     #expect(ServiceNames.port(of: "domain") == 53)
   }
 
+  @Test func otherNamesOfServicesLeadToOne() {
+    for (other, name) in ServiceNames.otherNames {
+      #expect(ServiceNames.port(of: other) == nil, "\(other)")
+      #expect(ServiceNames.port(of: name) != nil, "\(other)")
+      #expect(RuleKeyword.named(other) == nil, "\(other)")
+    }
+  }
+
   @Test func protocolWordsOfTheGrammarAllHaveANumber() {
     for word in RuleKeyword.protocols where word != "protocol" {
       #expect(ProtocolNumbers.service(.named(word)) != nil, "\(word)")

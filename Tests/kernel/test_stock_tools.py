@@ -42,9 +42,9 @@ class StockTools(support.KernelTestCase):
                 namespace.ip("link add name eth0 type bridge\nlink add name wan0 type bridge")
                 # Keys that this kernel has not, or not in a network namespace, are nobody's fault.
                 wanted = {}
-                for key, value in settings:
+                # The more specific key wins.
+                for key, value in sorted(settings, key=lambda setting: "*" not in setting[0]):
                     for known in self.expand(namespace, key):
-                        # The more specific key wins; sysctl(8) takes the last.
                         wanted[known] = value
                 dry = namespace.run(["sysctl", "--dry-run", "-p", policy.directory / "sysctl.conf"], check=False)
                 self.assertNotIn("invalid syntax", dry.stderr)
@@ -63,6 +63,29 @@ class StockTools(support.KernelTestCase):
                 namespace.close()
         self.assertGreater(checked, 10)
         support.note("%d keys read, %d set and read back" % (read, checked))
+
+    def test_sysctl_order(self):
+        """Line by line, from the kernel's values and from their opposites: no line undoes what another has set."""
+        policy = support.compile_policy(support.REPOSITORY / "Tests/CompilerTests/Cases/sysctls/policy.cos")
+        settings = [re.split(r"\s*=\s*", line, maxsplit=1) for line in lines(policy.text("sysctl.conf"))]
+        for before in (0, 1):
+            namespace = self.namespace()
+            namespace.ip("link add name eth0 type bridge\nlink add name a0 type bridge")
+            for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding", "net.ipv6.conf.all.disable_ipv6"):
+                namespace.run(["sysctl", "-w", "%s=%d" % (key, before)])
+            wanted = {}
+            for key, value in sorted(settings, key=lambda setting: "*" not in setting[0]):
+                for known in self.expand(namespace, key):
+                    wanted[known] = value
+            wanted["net.ipv4.conf.all.forwarding"] = wanted["net.ipv4.ip_forward"]
+            # `neigh.default` is of the first namespace alone.
+            namespace.run(["sysctl", "-p", policy.directory / "sysctl.conf"], check=False)
+            for key, value in wanted.items():
+                self.assertEqual(namespace.sysctl(key), value, (before, key))
+            self.assertEqual(wanted["net.ipv4.conf.eth0.forwarding"], "0")
+            self.assertEqual(wanted["net.ipv6.conf.a0.disable_ipv6"], "0")
+            self.assertEqual(wanted["net.ipv6.conf.default.forwarding"], "0")
+            namespace.close()
 
     @staticmethod
     def expand(namespace, key):

@@ -85,7 +85,10 @@ extension Checker {
     guard !diagnostics.hasErrors else { return }
     for definition in definitions.all where !definition.isUsed && definition.span.source == file {
       if case .damaged? = definition.value { continue }
-      warning(.unusedDefinition, definition.span, "`\(definition.name)` is defined and not used")
+      let removal = ItemLines.removal(of: definition.span, in: sources[file])
+      warning(
+        .unusedDefinition, definition.span, "`\(definition.name)` is defined and not used",
+        fixIts: removal.map { [$0] } ?? [])
     }
   }
 
@@ -216,40 +219,60 @@ extension Checker {
   mutating func elements(
     _ items: [SyntaxNode], as kind: DefinitionElementSyntax.Kind?, of definition: Definitions.Definition
   ) -> Definitions.Value {
-    var collected: (value: Definitions.Value, span: SourceSpan)?
+    // Of the kind of the first, so that they are put together once and not one by one.
+    var values: [Spanned<Definitions.Value>] = []
     var isDamaged = false
     for item in items {
       guard let scalar = item.scalar, let value = element(scalar, as: kind) else {
         isDamaged = true
         continue
       }
-      guard let (sum, first) = collected else {
-        if case .empty = value { continue }
-        collected = (value, scalar.span)
-        continue
-      }
-      if case .addresses(let a) = sum, case .addresses(let b) = value {
-        guard let union = union(a, b, at: scalar.span) else {
-          isDamaged = true
-          continue
-        }
-        collected = (.addresses(union), first)
-        continue
-      }
-      guard let union = sum.union(value) else {
+      if case .empty = value { continue }
+      if let first = values.first, !first.value.canUnite(with: value) {
         isDamaged = true
         error(
           .mixedKinds, scalar.span,
-          "`\(definition.name)` mixes \(sum.kindName) and \(value.kindName)",
+          "`\(definition.name)` mixes \(first.value.kindName) and \(value.kindName)",
           help: [
-            "make a definition of each kind; quotes do not change a kind, `{\(sum.kindName): […]}` says it"
+            "make a definition of each kind; quotes do not change a kind, `{\(first.value.kindName): […]}` says it"
           ],
-          related: [Diagnostic.Label(first, "the first element is of the kind \(sum.kindName)")])
+          related: [
+            Diagnostic.Label(first.span, "the first element is of the kind \(first.value.kindName)")
+          ])
         continue
       }
-      collected = (union, first)
+      values.append(Spanned(value, scalar.span))
     }
-    return isDamaged ? .damaged : collected?.value ?? .empty
+    let sum = union(values)
+    return isDamaged ? .damaged : sum
+  }
+
+  /// - Parameter values: of one kind, and none empty.
+  private mutating func union(_ values: [Spanned<Definitions.Value>]) -> Definitions.Value {
+    guard let first = values.first else { return .empty }
+    if values.count == 1 { return first.value }
+    switch first.value {
+    case .addresses:
+      var matches: [Spanned<AddressMatch>] = []
+      for value in values {
+        if case .addresses(let match) = value.value { matches.append(Spanned(match, value.span)) }
+      }
+      return union(matches).map { .addresses($0) } ?? .damaged
+    case .numbers:
+      var all: [AddressRange<UInt32>] = []
+      for value in values { if case .numbers(let ranges) = value.value { all += ranges } }
+      return .numbers(all.merged)
+    case .interfaces:
+      var all: Set<InterfacePattern> = []
+      for value in values { if case .interfaces(let patterns) = value.value { all.formUnion(patterns) } }
+      return .interfaces(all.sorted())
+    case .services:
+      var all: [Service] = []
+      for value in values { if case .services(let services) = value.value { all += services } }
+      return .services(all.merged)
+    case .targets, .empty, .damaged:
+      return first.value
+    }
   }
 
   /// Nil if reported, here or already.
@@ -306,16 +329,12 @@ extension Checker {
 }
 
 extension Definitions.Value {
-  /// The union of two values of one kind; nil for two kinds.
-  func union(_ other: Definitions.Value) -> Definitions.Value? {
+  /// Whether both are of one kind, and that kind has unions.
+  fileprivate func canUnite(with other: Definitions.Value) -> Bool {
     switch (self, other) {
-    case (.empty, _): other
-    case (_, .empty): self
-    case (.addresses(let a), .addresses(let b)): .addresses(a.union(b))
-    case (.numbers(let a), .numbers(let b)): .numbers((a + b).merged)
-    case (.interfaces(let a), .interfaces(let b)): .interfaces(Array(Set(a + b)).sorted())
-    case (.services(let a), .services(let b)): .services((a + b).merged)
-    default: nil
+    case (.addresses, .addresses), (.numbers, .numbers), (.interfaces, .interfaces), (.services, .services):
+      true
+    default: false
     }
   }
 }

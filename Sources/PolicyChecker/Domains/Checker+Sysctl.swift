@@ -38,6 +38,8 @@ extension Checker {
         case .dottedInterface(let name): "a dot inside the name of an interface is written `/`: `\(name)`"
         case .badInterface(let name):
           "`\(name)` is no name of an interface: 1 to 15 bytes without `:` and blanks; `*` means all of them"
+        case .pattern(let name):
+          "`\(name)` is no name of an interface, and there are no patterns: `*` alone means all of them"
         case .star: "`*` stands for the interface of `net.ipv4.conf`, `net.ipv6.conf` and `neigh` keys only"
         }
       self.error(.sysctlBadKey, span, "`\(text)` is no sysctl key", help: [help])
@@ -100,9 +102,21 @@ extension Checker {
 
   private mutating func reportConflicts(_ settings: [SysctlSetting]) {
     // The same file under two names: `ip_forward` is `conf.all.forwarding`.
+    let (forwarding, all) = ("net.ipv4.conf.*.forwarding", "net.ipv4.conf.all.forwarding")
+    let keys = Set(settings.map(\.key))
     var byFile: [String: SysctlSetting] = [:]
     for setting in settings {
-      let file = setting.key == "net.ipv4.ip_forward" ? "net.ipv4.conf.all.forwarding" : setting.key
+      let file = setting.key == "net.ipv4.ip_forward" ? all : setting.key
+      // `*` holds `all` too. Who wants another value there says so by that name.
+      if file == all, setting.key != all, !keys.contains(all),
+        let star = settings.first(where: { $0.key == forwarding }), star.value != setting.value
+      {
+        error(
+          .sysctlConflict, setting.span,
+          "`\(setting.key)` is one setting of those that `\(forwarding)` names, and they differ",
+          help: ["write `\(all)` in its place: the same setting, and of two keys the more specific one wins"],
+          related: [Diagnostic.Label(star.span, "`\(star.value)` here")])
+      }
       guard let earlier = byFile[file] else {
         byFile[file] = setting
         continue

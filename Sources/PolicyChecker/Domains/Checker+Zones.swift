@@ -140,16 +140,13 @@ extension Checker {
 
   private static func areApart(_ a: [InterfacePattern]?, _ b: [InterfacePattern]?) -> Bool {
     guard let a, let b else { return false }
-    return a.allSatisfy { one in
-      b.allSatisfy { other in
-        switch (one.isPrefix, other.isPrefix) {
-        case (false, false): one.name != other.name
-        case (true, false): !other.name.hasPrefix(one.name)
-        case (false, true): !one.name.hasPrefix(other.name)
-        case (true, true): !one.name.hasPrefix(other.name) && !other.name.hasPrefix(one.name)
-        }
-      }
-    }
+    return !meets(a, b) && !meets(b, a)
+  }
+
+  /// Whether the other list has a pattern of the one, or all names that one stands for.
+  private static func meets(_ list: [InterfacePattern], _ other: [InterfacePattern]) -> Bool {
+    let (patterns, prefixes) = (Set(other), InterfacePrefixes(of: other))
+    return list.contains { patterns.contains($0) || prefixes.cover($0) }
   }
 
   private static func areApart(_ a: AddressSet?, _ b: AddressSet?) -> Bool {

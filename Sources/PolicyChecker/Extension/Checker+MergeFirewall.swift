@@ -91,6 +91,15 @@ extension Checker {
     let addressed = removed + ["replace", "before", "after"].flatMap(entries).map(\.key)
     for name in addressed where !known(name) { reportUnknownRule(name, among: names, in: own) }
     for replaced in entries("replace") {
+      if let name = replaced.value.entry("name"), replaced.isItemOfKeys,
+        name.value.scalar?.text != replaced.key.text
+      {
+        error(
+          .ruleForm, name.key.span, "a rule that replaces `\(replaced.key.text)` keeps that name",
+          help: [
+            "leave `name` out; for a rule of another name `remove` this one and put the new one `after` it"
+          ])
+      }
       guard let removal = removed.first(where: { $0.text == replaced.key.text }) else { continue }
       error(
         .extendsEditedTwice, replaced.key.span, "`\(replaced.key.text)` is replaced, and removed",
@@ -119,14 +128,13 @@ extension Checker {
   /// A rule under the name it replaces.
   private static func item(_ entry: SyntaxEntry) -> SyntaxNode {
     let value = entry.value
-    let isForm3 = value.entry("rule") != nil || value.entry("verdict") != nil
-    guard isForm3, let members = value.mapping else {
+    guard entry.isItemOfKeys, let members = value.mapping else {
       return SyntaxNode(.mapping([entry]), span: entry.key.span.union(value.span), isFlow: value.isFlow)
     }
-    // A name of its own is a second key, which the rule grammar refuses.
     let name = SyntaxNode(.scalar(entry.key), span: entry.key.span, isFlow: value.isFlow)
     return SyntaxNode(
-      .mapping([SyntaxEntry(key: entry.key.renamed("name"), value: name)] + members),
+      .mapping(
+        [SyntaxEntry(key: entry.key.renamed("name"), value: name)] + members.filter { $0.key.text != "name" }),
       span: entry.key.span.union(value.span), isFlow: value.isFlow)
   }
 
@@ -164,6 +172,11 @@ extension Checker {
       }
     }
   }
+}
+
+extension SyntaxEntry {
+  /// Whether its value is a rule item of forms 3 and 4, which has its name among its keys.
+  fileprivate var isItemOfKeys: Bool { value.entry("rule") != nil || value.entry("verdict") != nil }
 }
 
 extension SyntaxScalar {

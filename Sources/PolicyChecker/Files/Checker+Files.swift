@@ -77,6 +77,12 @@ extension Checker {
         .fragmentForbiddenKey, entry.key.span, "a fragment has no `\(entry.key.text)`",
         help: ["it belongs to the policies that include the fragment"])
     }
+    for chain in root.entry("firewall")?.value.entry("chains")?.value.mapping ?? [] {
+      guard let hook = chain.value.entry("hook") else { continue }
+      error(
+        .fragmentForbiddenKey, hook.key.span, "a chain of a fragment has no `hook`",
+        help: ["a fragment holds chains that rules jump to; base chains are the policy's"])
+    }
     for entry in forbidden(root.entry("firewall")?.value.mapping, PolicyKeys.firewall) {
       error(
         .fragmentForbiddenKey, entry.key.span, "the firewall of a fragment has no `\(entry.key.text)`",

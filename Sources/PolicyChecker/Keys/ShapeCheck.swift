@@ -39,6 +39,10 @@ extension Checker {
   ) {
     for entry in entries where !isDamaged(entry.key.span) {
       guard let key = table[entry.key.text] else {
+        if let foreign = ForeignKey.named(entry.key.text, in: table) {
+          reportForeign(entry.key, foreign)
+          continue
+        }
         error(
           .unknownKey, entry.key.span, "\(table.name) has no key `\(entry.key.text)`",
           help: suggestion(
@@ -47,7 +51,17 @@ extension Checker {
           fixIts: correction(of: entry.key.span, word: entry.key.text, among: table.keys.map(\.name)))
         continue
       }
-      checkShape(entry.value, key.type, what: "`\(key.name)`")
+      if key.name == "hook", let hook = entry.value.scalar, hook.text == "egress" {
+        reportForeign(hook, .egress)
+      } else if key.name == "extends", let paths = entry.value.sequence {
+        error(
+          .languageNotIn1, entry.value.span, "several bases are not in language 1",
+          help: [
+            paths.count == 1 ? "write the path alone" : "extend one of them, and `include` what is a fragment"
+          ])
+      } else {
+        checkShape(entry.value, key.type, what: "`\(key.name)`")
+      }
     }
     guard isComplete else { return }
     for key in table.keys where !entries.contains(where: { $0.key.text == key.name }) {
@@ -62,6 +76,12 @@ extension Checker {
         .missingKey, place, "\(what) needs the key `\(key.name)`",
         help: [key.requirementHelp])
     }
+  }
+
+  private mutating func reportForeign(_ word: SyntaxScalar, _ foreign: ForeignKey) {
+    error(
+      .languageNotIn1, word.span, "`\(word.text)` is not in language 1: \(foreign.feature)",
+      help: [foreign.help])
   }
 
   private mutating func checkDictionaryKey(_ key: SyntaxScalar, _ kind: DictionaryKey) {

@@ -64,20 +64,29 @@ extension Checker {
 
   private mutating func union(_ addresses: [Spanned<AddressSyntax>]) -> AddressMatch? {
     if addresses.count == 1 { return address(addresses[0]) }
-    var sum = AddressMatch(addresses: AddressSet())
-    var isDamaged = false
-    for address in addresses {
-      guard let match = self.address(address), let union = union(sum, match, at: address.span) else {
-        isDamaged = true
-        continue
-      }
-      sum = union
-    }
-    return isDamaged ? nil : sum
+    let matches = addresses.map { address in self.address(address).map { Spanned($0, address.span) } }
+    let known = matches.compactMap(\.self)
+    let sum = union(known)
+    return known.count == matches.count ? sum : nil
   }
 
   /// Nil if reported.
-  mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
+  mutating func union(_ matches: [Spanned<AddressMatch>]) -> AddressMatch? {
+    if matches.count == 1 { return matches[0].value }
+    // All that are known together are sorted once; one by one a long list would be copied for each of its elements.
+    let known = matches.filter(\.value.isStatic)
+    var sum: AddressMatch? = AddressMatch(
+      addresses: AddressSet(
+        ipv4: known.flatMap(\.value.addresses.ipv4), ipv6: known.flatMap(\.value.addresses.ipv6)))
+    for match in matches where !match.value.isStatic {
+      sum = sum.flatMap { union($0, match.value, at: match.span) }
+    }
+    return sum
+  }
+
+  /// Nil if reported.
+  private mutating func union(_ a: AddressMatch, _ b: AddressMatch, at span: SourceSpan) -> AddressMatch? {
+    if a == b { return a }
     if a.families.isEmpty { return b }
     if b.families.isEmpty { return a }
     guard a.tree == nil, b.tree == nil, a.exception == nil, b.exception == nil else {
@@ -88,9 +97,19 @@ extension Checker {
 
   /// Each question doubles what there is to decide.
   private static let questionLimit = 6
+  /// Each part is looked at for each of their answers.
+  private static let partLimit = 64
 
   /// Nil if reported.
   private mutating func asked(_ tree: AddressTree, at span: SourceSpan) -> AddressMatch? {
+    let parts = tree.partCount
+    guard parts <= Self.partLimit else {
+      error(
+        .ruleBadValue, span,
+        "this list is put together from \(parts) lists with exceptions of their own; \(Self.partLimit) fit into one",
+        help: ["take the exception out once, of the whole list"])
+      return nil
+    }
     guard tree.questions.count <= Self.questionLimit else {
       error(
         .ruleBadValue, span,
@@ -162,18 +181,28 @@ extension Checker {
   }
 
   private mutating func reportUnknownService(_ name: String, _ span: SourceSpan) {
-    let near = Spelling.closest(to: name, among: ServiceNames.names)
+    func shown(_ services: [String]) -> String {
+      services.map { "`\($0)` (\(ServiceNames.port(of: $0) ?? 0))" }.joined(separator: " or ")
+    }
     var help: [String] = []
+    var meant: String?
     if definitions[name] != nil {
       help = ["a definition is written with a `$`: `$\(name)`"]
-    } else if let near, let port = ServiceNames.port(of: near) {
-      help = ["did you mean `\(near)` (\(port))?"]
+    } else if let known = ServiceNames.otherNames[name] {
+      help = ["it is called \(shown([known])) here"]
+      meant = known
     } else {
-      help = ["write the number of the port"]
+      var near = Spelling.near(name, among: ServiceNames.names)
+      // A wrong guess would open another port: only a word that can be nothing else is put in place.
+      if near.count == 1, name.utf8.count > 4 { meant = near[0] }
+      if near.isEmpty, let closest = Spelling.closest(to: name, among: ServiceNames.names) {
+        near = [closest]
+      }
+      help = [near.isEmpty ? "write the number of the port" : "did you mean \(shown(near))?"]
     }
     error(
       .unknownService, span, "unknown service `\(name)`", help: help,
-      fixIts: near.map { [FixIt("write `\($0)`", replace: span, with: $0)] } ?? [])
+      fixIts: meant.map { [FixIt("write `\($0)`", replace: span, with: $0)] } ?? [])
   }
 
   mutating func numbers(

@@ -10,6 +10,19 @@ enum ServiceNames {
 
   private static let ports: [String: UInt16] = Dictionary(uniqueKeysWithValues: table)
 
+  /// What people and other tables call them.
+  static let otherNames: [String: String] = [
+    "dns": "domain", "dot": "dns-over-tls", "web": "http", "www": "http", "www-http": "http", "sftp": "ssh",
+    "scp": "ssh", "mail": "smtp", "smtps": "submissions", "ssmtp": "submissions", "imap2": "imap",
+    "imap4": "imap", "imap4s": "imaps", "pop-3": "pop3", "auth": "ident", "portmap": "sunrpc",
+    "portmapper": "sunrpc", "rpcbind": "sunrpc", "krb5": "kerberos", "smb": "microsoft-ds",
+    "cifs": "microsoft-ds", "samba": "microsoft-ds", "snmptrap": "snmp-trap", "ike": "isakmp",
+    "nat-t": "ipsec-nat-t", "cups": "ipp", "mssql": "ms-sql-s", "mariadb": "mysql", "postgres": "postgresql",
+    "pgsql": "postgresql", "psql": "postgresql", "rdp": "ms-wbt-server", "iscsi": "iscsi-target",
+    "wg": "wireguard", "memcached": "memcache", "subversion": "svn", "secure-mqtt": "mqtts",
+    "sip-tls": "sips",
+  ]
+
   private static let table: [(String, UInt16)] = [
     ("ssh", 22), ("http", 80), ("https", 443), ("domain", 53), ("ntp", 123), ("smtp", 25), ("imap", 143),
     ("imaps", 993), ("submission", 587), ("echo", 7), ("discard", 9), ("daytime", 13), ("chargen", 19),

@@ -13,6 +13,8 @@ struct SysctlKey: Hashable {
     /// The name of an interface has a dot: `eth0.100` for `eth0/100`.
     case dottedInterface(String)
     case badInterface(String)
+    /// The kernel takes such a name, and systemd-sysctl and sysctl(8) read it as a pattern of several.
+    case pattern(String)
     /// `*` where no interface stands.
     case star
   }
@@ -39,6 +41,8 @@ struct SysctlKey: Hashable {
     for (index, segment) in segments.enumerated() {
       if index == interfaceIndex, !segment.isEmpty {
         guard segment == "*" || Self.isInterfaceSegment(segment) else { throw .badInterface(segment) }
+        // What glob(7) gives a meaning.
+        if segment != "*", segment.contains(where: { "*?[\\".contains($0) }) { throw .pattern(segment) }
         continue
       }
       if segment.contains("/") { throw .slash }

@@ -47,7 +47,7 @@ struct AuditCommand: ParsableCommand {
   func run() throws {
     let asked = try CheckedSource.read(policy)
     let read = PolicyCompiler.benchmark(
-      path: CheckedSource.name(against), bytes: try FileBytes.read(against), reader: FileSystemReader())
+      path: CheckedSource.name(against), bytes: try FileBytes.readSource(against), reader: FileSystemReader())
     if !read.diagnostics.all.isEmpty { CheckedSource.report(read.diagnostics, read.sources) }
     guard let source = asked.compared, let benchmark = read.benchmark else { throw ExitCode(1) }
     var diagnostics = DiagnosticList()

@@ -27,7 +27,7 @@ enum CompileRun {
     _ path: String, _ lints: Bool, _ take: (@Sendable (CompiledPolicy.OutputFile) -> Void)?
   ) -> Compilation {
     do throws(FileError) {
-      return run(path, try FileBytes.read(path), lints: lints, take: take)
+      return run(path, try FileBytes.readSource(path), lints: lints, take: take)
     } catch {
       var diagnostics = DiagnosticList()
       diagnostics.report(Diagnostic(.fileUnreadable, at: nil, "\(error)"))

@@ -31,7 +31,7 @@ struct ExplainCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try KernelSource.policy(policy)
-    let bytes = loaded == nil ? try FileBytes.read(policy) : []
+    let bytes = loaded == nil ? try FileBytes.readSource(policy) : []
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.explain(packet, of: $0) }
       ?? PolicyCompiler.explain(

@@ -42,7 +42,7 @@ struct FormatCommand: ParsableCommand {
 
     init(_ path: String) throws {
       self.path = path
-      bytes = try FileBytes.read(path)
+      bytes = try FileBytes.readSource(path)
       let file = sources.add(path: name, bytes: bytes)
       do throws(PolicyFormatter.UnfaithfulError) {
         formatted = try PolicyFormatter.format(file, diagnostics: &diagnostics)

@@ -30,7 +30,7 @@ struct QueryCommand: ParsableCommand {
 
   func run() throws {
     let loaded = try KernelSource.policy(policy)
-    let bytes = loaded == nil ? try FileBytes.read(policy) : []
+    let bytes = loaded == nil ? try FileBytes.readSource(policy) : []
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.query(statement, of: $0) }
       ?? PolicyCompiler.query(

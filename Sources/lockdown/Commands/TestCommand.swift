@@ -43,7 +43,7 @@ struct TestCommand: ParsableCommand {
     for file in files {
       tests.append(
         PolicyCompiler.expectations(
-          path: CheckedSource.name(file), bytes: try FileBytes.read(file), of: opened.policy,
+          path: CheckedSource.name(file), bytes: try FileBytes.readSource(file), of: opened.policy,
           reader: FileSystemReader()))
     }
     let asked = try opened.checked(like: tests.lazy.compactMap(\.expectations?.policy).first)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import Compiler
 import Diagnostics
 import Glibc
 
@@ -37,10 +38,26 @@ struct FileSystemReader: SourceReader {
 enum FileBytes {
   /// The bytes of a file, whole; `-` is standard input.
   static func read(_ path: String) throws(FileError) -> [UInt8] {
+    try opened(path) { (file) throws(FileError) in try read(file, path) }
+  }
+
+  /// The bytes of a policy or a bundle; `-` is standard input. Of a policy that is longer than the language allows one
+  /// byte more than that, by which it is refused.
+  static func readSource(_ path: String) throws(FileError) -> [UInt8] {
+    try opened(path) { (file) throws(FileError) in
+      let start = try read(file, path, upTo: PolicyCompiler.longestPolicy + 1)
+      guard start.count > PolicyCompiler.longestPolicy, BundleFile.isBundle(start) else { return start }
+      return start + (try read(file, path))
+    }
+  }
+
+  private static func opened(
+    _ path: String, _ body: (Int32) throws(FileError) -> [UInt8]
+  ) throws(FileError) -> [UInt8] {
     let file = path == "-" ? 0 : open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
     defer { if file != 0 { close(file) } }
-    return try read(file, path)
+    return try body(file)
   }
 
   /// Whether there is a directory of that path, or a link to one.
@@ -64,29 +81,39 @@ enum FileBytes {
 
   /// The bytes of an open file, to its end.
   ///
-  /// - Parameter path: how it is named in an error.
-  static func read(_ file: Int32, _ path: String) throws(FileError) -> [UInt8] {
+  /// - Parameters:
+  ///   - path: how it is named in an error.
+  ///   - length: Bytes, of which no more are read.
+  static func read(_ file: Int32, _ path: String, upTo length: Int = .max) throws(FileError) -> [UInt8] {
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = Glibc.read(file, &buffer, buffer.count)
+    while bytes.count < length {
+      let count = Glibc.read(file, &buffer, min(buffer.count, length - bytes.count))
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else { throw FileError(doing: "cannot read", path: path, code: errno) }
-      if count == 0 { return bytes }
+      if count == 0 { break }
       bytes += buffer[..<count]
     }
+    return bytes
   }
 
   /// The bytes of a file that a policy names.
   ///
   /// - Parameter limit: Bytes; no more than one buffer beyond it is read.
   static func read(_ path: String, limit: Int) throws(SourceReadError) -> [UInt8] {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
+    // Opening a pipe waits for who writes it.
+    let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard file >= 0 else { throw SourceReadError(code: errno) }
     defer { close(file) }
-    var bytes: [UInt8] = []
     var status = stat()
-    if fstat(file, &status) == 0 { bytes.reserveCapacity(min(Int(status.st_size), limit)) }
+    guard fstat(file, &status) == 0 else { throw SourceReadError(code: errno) }
+    switch status.st_mode & S_IFMT {
+    case S_IFREG: break
+    case S_IFDIR: throw .isDirectory
+    default: throw .notRegular
+    }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(min(Int(status.st_size), limit))
     var buffer = [UInt8](repeating: 0, count: 1 << 16)
     while true {
       let count = Glibc.read(file, &buffer, buffer.count)

@@ -15,7 +15,7 @@ struct VerifiedPolicy {
   init(_ path: String) throws {
     name = CheckedSource.name(path)
     let file = path != "-" && FileBytes.isDirectory(path) ? "\(path)/policy.bundle" : path
-    let bytes = try FileBytes.read(file)
+    let bytes = try FileBytes.readSource(file)
     if BundleFile.isBundle(bytes) {
       bundle = bytes
       contents = try BundleFile.decodePolicy(bytes, path: name)

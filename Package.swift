@@ -140,7 +140,7 @@ let package = Package(
       name: "lockdown",
       dependencies: [
         "Analysis", "BundleFormat", "CLinux", "CanonicalJSON", "Compiler", "Diagnostics", "HostState",
-        "Installation", "NFTables", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "SHA2",
+        "Installation", "Lift", "NFTables", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "SHA2",
         "SideThread",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),

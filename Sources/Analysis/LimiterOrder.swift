@@ -78,6 +78,7 @@ struct LimiterOrder {
   private static func order(_ a: Rule, _ b: Rule) -> Order? {
     let orders = [
       order(a.connections, b.connections), order(a.limit, b.limit), order(a.quota, b.quota),
+      a.room == b.room ? .equal : nil,
     ]
     if orders.allSatisfy({ $0 == .equal }) { return .equal }
     if orders.allSatisfy({ $0 == .equal || $0 == .fewer }) { return .fewer }

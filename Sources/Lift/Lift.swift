@@ -16,6 +16,21 @@ package struct Lift {
   private var counters: [String: String] = [:]
   private var contents: [String: ElementList] = [:]
   private var interfaces = ConditionLift.firstInterface
+  /// How a rule that is no policy's is written, and where.
+  package var describe: (RulePlace) -> (text: String, span: SourceSpan)? = { _ in nil }
+
+  /// A rule of the kernel by its number in its chain.
+  package struct RulePlace: Hashable, Sendable {
+    package var family: TableFamily
+    package var table: String
+    package var chain: String
+    /// From 0.
+    package var index: Int
+
+    package init(family: TableFamily, table: String, chain: String, index: Int) {
+      (self.family, self.table, self.chain, self.index) = (family, table, chain, index)
+    }
+  }
 
   package struct Result {
     package var firewall: Firewall
@@ -132,8 +147,10 @@ package struct Lift {
     for chain in table.chains {
       var rules: [Rule] = []
       for (index, source) in chain.rules.enumerated() {
+        let place = RulePlace(family: table.family, table: table.name, chain: chain.name, index: index)
         rules += try self.rules(
-          source, at: index, in: chain.name, context, prefix: prefix, madeChains: &firewall.regularChains)
+          source, at: index, in: chain.name, context, prefix: prefix, describe(place),
+          madeChains: &firewall.regularChains)
       }
       guard chain.isBase else {
         firewall.regularChains.append(RegularChain(name: prefix + chain.name, rules: rules, span: span))
@@ -158,11 +175,13 @@ package struct Lift {
   /// - Parameter madeChains: is given chains that the model needs for the rule, and the kernel has not.
   private func rules(
     _ source: DumpedRule, at index: Int, in chain: String, _ context: LiftContext, prefix: String,
-    madeChains: inout [RegularChain]
+    _ written: (text: String, span: SourceSpan)? = nil, madeChains: inout [RegularChain]
   ) throws(LiftError) -> [Rule] {
     let place = "\(prefix)\(chain)#\(index + 1)"
     let known = identify(source)
-    var lift = RuleLift(source, id: known?.id ?? place, span: known?.span ?? span, in: context)
+    var lift = RuleLift(
+      source, id: known?.id ?? place, span: known?.span ?? written?.span ?? span, in: context)
+    if known == nil, let written { lift.rule.text = written.text }
     lift.place = "rule \(index + 1) of chain `\(prefix)\(chain)`: "
     do throws(LiftError) {
       var lifted = try lift.run()

@@ -69,6 +69,12 @@ extension RuleLift {
       rule.changes.mark = Self.hostNumber(bytes)
       return
     }
+    if field.source == .meta(.mark) {
+      let (value, mask) = try bits(field)
+      try enter(.mark)
+      (rule.changes.mark, rule.changes.markMask) = (value, mask)
+      return
+    }
     guard field == LoadedField(.conntrack(.mark), length: 4) else {
       throw LiftError("a mark that is computed")
     }
@@ -77,11 +83,27 @@ extension RuleLift {
     rule.changes.restoresMark = true
   }
 
+  /// A mark of which some bits are set and cleared, and the others stay: their values, and which those are.
+  private func bits(_ field: LoadedField) throws(LiftError) -> (value: UInt32, mask: UInt32) {
+    guard !context.isStrict, !field.isTurned, field.length == 4, let mask = field.mask else {
+      throw LiftError("a mark that is computed")
+    }
+    let (kept, value) = (Self.hostNumber(mask), Self.hostNumber(field.flipped ?? [0, 0, 0, 0]))
+    guard kept & value == 0 else { throw LiftError("a mark whose bits are turned over") }
+    return (value, ~kept)
+  }
+
   private mutating func setConnectionMark(_ register: UInt32) throws(LiftError) {
     guard case .field(let field)? = registers[register] else {
       let bytes = try constant(register, 4)
       try enter(.connectionMark)
       rule.changes.connectionMark = Self.hostNumber(bytes)
+      return
+    }
+    if field.source == .conntrack(.mark) {
+      let (value, mask) = try bits(field)
+      try enter(.connectionMark, orEndingWith: "the mark of a connection that there may not be")
+      (rule.changes.connectionMark, rule.changes.connectionMarkMask) = (value, mask)
       return
     }
     guard field == LoadedField(.meta(.mark), length: 4) else { throw LiftError("a mark that is computed") }
@@ -113,6 +135,11 @@ extension RuleLift {
     case (1, _, _): .tcpReset
     // What a bare `reject` sends.
     case (2, 1?, _), (0, 3?, .ipv4), (0, 4?, .ipv6): .automatic
+    case (0, 2?, .ipv4): .protocolUnreachable
+    case (0, 9?, .ipv4): .networkProhibited
+    case (0, 10?, .ipv4): .hostProhibited
+    case (0, 5?, .ipv6): .policyFail
+    case (0, 6?, .ipv6): .rejectRoute
     case (2, 2?, _), (0, 1?, .ipv4), (0, 3?, .ipv6): .hostUnreachable
     case (2, 3?, _), (0, 13?, .ipv4), (0, 1?, .ipv6): .adminProhibited
     case (2, 0?, _), (0, 0?, .ipv4), (0, 0?, .ipv6): .noRoute

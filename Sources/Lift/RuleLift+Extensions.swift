@@ -238,8 +238,8 @@ extension ConditionLift {
       // The source, or else the destination.
       var (one, other) = (fresh(), fresh())
       try one.ports(spans, isSource: true, isNegated: false, match)
-      try other.ports(spans, isSource: true, isNegated: true, match)
       try other.ports(spans, isSource: false, isNegated: false, match)
+      other.matches += one.matches.map { Match($0.condition, isNegated: true) }
       try requireOne(of: try one.alone() + (try other.alone()))
     }
   }

@@ -4,7 +4,7 @@ import Ruleset
 
 /// Look-ups, and sets that rules fill.
 extension RuleLift {
-  private func set(_ reference: SetReference) throws(LiftError) -> DumpedSet {
+  func set(_ reference: SetReference) throws(LiftError) -> DumpedSet {
     switch reference {
     case .named(let name):
       guard let set = context.sets[name] else {
@@ -76,7 +76,11 @@ extension RuleLift {
     }
     if !context.isStrict, state == nil, (try? field(register)).map({ (try? addressKey($0)) == nil }) ?? true {
       // What is not of addresses is asked for by no rule that can be read.
-      return mayEnd(behind: "a set that may be full")
+      if operation != .delete {
+        fills = context.definition(set)
+        mayEnd(behind: "a set that may be full")
+      }
+      return
     }
     let field = try field(register)
     guard Int(filled.keyLength) == field.length, field.flipped == nil else {
@@ -120,8 +124,9 @@ extension RuleLift {
         case .update: (.update, .updated)
         case .delete: (.delete, .deleted)
         }
-      try enter(stage, orEndingWith: operation == .delete ? nil : "a set that may be full")
       let name = context.definition(set)
+      try enter(stage, orEndingWith: operation == .delete ? nil : "a set that may be full")
+      if operation != .delete { fills = name }
       try context.keys.note(
         name, conditions.families, conditions.families == .ipv4 ? key.ipv4Bits : key.ipv6Bits)
       rule.changes.setUpdates.append(

@@ -30,9 +30,10 @@ extension RuleLift {
     case "REDIRECT": verdict = .translate(.redirect(try redirected(target)))
     case "MARK":
       // struct xt_mark_tginfo2: the mark and its mask.
-      guard target.revision == 2, try target.number(4, 4) == .max else { throw target.unknown }
+      let (mark, mask) = (try target.number(0, 4), try target.number(4, 4))
+      guard target.revision == 2, mark & ~mask == 0 else { throw target.unknown }
       try enter(.mark)
-      rule.changes.mark = try target.number(0, 4)
+      (rule.changes.mark, rule.changes.markMask) = (mark, mask)
     case "CONNMARK": try setConnectionMark(target)
     case "DSCP":
       guard try target.byte(0) < 64 else { throw target.unknown }
@@ -53,18 +54,24 @@ extension RuleLift {
     }
   }
 
-  /// struct xt_connmark_tginfo1: the mark, which bits of the connection's and of the packet's count, what is done.
+  /// struct xt_connmark_tginfo1: the mark, which bits of the connection's and of the packet's count, what is done; in
+  /// xt_connmark_tginfo2 a direction and a number of bits to shift by stand before that.
   private mutating func setConnectionMark(_ target: RuleExtension) throws(LiftError) {
-    let (mask, packetMask, mode) = (try target.number(4, 4), try target.number(8, 4), try target.byte(12))
-    let isShifted = target.revision == 2 ? try target.byte(14) != 0 : false
-    guard (1...2).contains(target.revision), !isShifted, mask == .max, mode == 0 || packetMask == .max else {
+    let (mask, packetMask, mode) = (
+      try target.number(4, 4), try target.number(8, 4), try target.byte(target.revision == 2 ? 14 : 12)
+    )
+    let isShifted = target.revision == 2 ? try target.byte(13) != 0 : false
+    guard (1...2).contains(target.revision), !isShifted, mode == 0 || mask == .max && packetMask == .max
+    else {
       throw target.unknown
     }
     // XT_CONNMARK_SET, _SAVE, _RESTORE.
     switch mode {
     case 0:
+      let mark = try target.number(0, 4)
+      guard mark & ~mask == 0 else { throw target.unknown }
       try enter(.connectionMark)
-      rule.changes.connectionMark = try target.number(0, 4)
+      (rule.changes.connectionMark, rule.changes.connectionMarkMask) = (mark, mask)
     case 1:
       try enter(.savedMark)
       rule.changes.savesMark = true
@@ -98,6 +105,8 @@ extension RuleLift {
       case 3: return try kind(0, 3)
       case 4: return try kind(0, 4)
       case 6: return try kind(1, nil)
+      case 7: return try kind(0, 5)
+      case 8: return try kind(0, 6)
       default: throw target.unknown
       }
     }
@@ -105,7 +114,10 @@ extension RuleLift {
     switch try target.number(0, 4) {
     case 0: return try kind(0, 0)
     case 1: return try kind(0, 1)
+    case 2: return try kind(0, 2)
     case 3: return try kind(0, 3)
+    case 5: return try kind(0, 9)
+    case 6: return try kind(0, 10)
     case 7: return try kind(1, nil)
     case 8: return try kind(0, 13)
     default: throw target.unknown

@@ -32,6 +32,9 @@ struct RuleLift {
   /// Why nothing may follow: the kernel may have ended the rule there.
   private var endsWith: String?
 
+  /// The set that may be full, if that is why.
+  var fills: String?
+
   /// Whether the kernel may have ended the rule.
   var endsEarly: Bool { endsWith != nil }
 
@@ -87,7 +90,13 @@ struct RuleLift {
         if self.verdict != nil { continue }
       }
       if tellsOthers(expression) { continue }
-      if let endsWith { throw LiftError("something behind \(endsWith)") }
+      if let endsWith {
+        guard let fills, rule.room == nil, !context.isStrict else {
+          throw LiftError("something behind \(endsWith)")
+        }
+        rule.room = fills
+        (self.endsWith, self.fills) = (nil, nil)
+      }
       if let log = limitedLog(expression, rest) {
         rule.log = log
         rest.removeAll()
@@ -146,10 +155,31 @@ struct RuleLift {
   private func unreadable(_ conditions: ConditionLift, _ reason: String) -> LiftedRule {
     var known = nothing
     known.rule.unreadable = place + reason
+    if !context.isStrict { known.rule.unreadProgram = program }
     known.rule.families = conditions.families
     known.rule.matches = conditions.matches
     known.alternatives = conditions.alternatives
     return known
+  }
+
+  /// What it asks and decides, with the elements that it looks up; nil: it does more, or they are many.
+  private var program: String? {
+    var words = ["\(context.families.rawValue)"]
+    for expression in source.expressions where !expression.onlyTells {
+      words.append("\(expression)")
+      switch expression {
+      case .verdict(.jump), .verdict(.goto): return nil
+      case .verdict, .reject: break
+      case .lookup(_, let reference, _):
+        guard let set = try? set(reference), set.elements.count + set.otherElements.count <= 1_000 else {
+          return nil
+        }
+        words.append("\(set.elements) \(set.otherElements)")
+      default:
+        guard expression.isQuestion else { return nil }
+      }
+    }
+    return words.joined(separator: "\n")
   }
 
   /// The rule without what it asks and does.
@@ -160,6 +190,7 @@ struct RuleLift {
     rule.connections = nil
     rule.limit = nil
     rule.quota = nil
+    rule.room = nil
     rule.changes = Changes()
     rule.verdict = .continue
     return LiftedRule(rule: rule, alternatives: nil)

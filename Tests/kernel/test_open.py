@@ -122,6 +122,23 @@ class Seen(OpenTestCase):
         self.assertIn(firewall["open-for"], (3599, 3600))
         self.apply(OLD, "--stage", "seal", status=1, said=["for another", "the host differs"])
 
+    def test_verify(self):
+        """`lockdown verify` says until when."""
+        self.apply(OLD)
+        compiled = support.compile_policy(OLD)
+        environment = {**os.environ, "PATH": "%s:%s" % (support.LOCKDOWN_APPLY.parent, os.environ["PATH"])}
+
+        def verify(status, *options):
+            return self.run_in([support.LOCKDOWN, "verify", compiled.bundle, *options], status, env=environment).stdout
+
+        self.assertNotIn("open", verify(0))
+        self.open(3600)
+        said = verify(1)
+        until = re.search(r"^  open until (\S+)Z: everything passes the chains that close$", said, re.M)[1]
+        self.assertAlmostEqual(datetime.datetime.fromisoformat(until + "+00:00").timestamp(), time.time() + 3600, delta=5)
+        self.assertRegex(said, r"the host differs from the policy: firewall; it is open until \S+Z\n\Z")
+        self.assertRegex(json.loads(verify(1, "--format", "json"))["opening"], r"\Aopen until \S+Z\Z")
+
     def test_another_policy(self):
         self.apply(OLD)
         self.open(3600)

@@ -84,6 +84,13 @@ PAIRS = [
     ("drop", "map m { type ipv4_addr : mark; elements = { 10.1.0.1 : 5, 10.2.0.1 : 6 } }",
      "meta mark set ip saddr map @m\nmeta mark 5 accept",
      "ip saddr 10.1.0.1 meta mark set 5\nip saddr 10.2.0.1 meta mark set 6\nmeta mark 5 accept"),
+    ("accept", "", "meta mark set meta mark or 0x10\nmeta mark set meta mark & 0xfffffff7\n"
+     "tcp dport 22 meta mark set meta mark or 0x3\nmeta mark & 0x1b == 0x13 drop\nmeta mark set 0",
+     "tcp dport 22 drop\nmeta mark & 0x3 == 0x3 drop\nmeta mark set 0"),
+    ("drop", "", "tcp dport 22 ct mark set ct mark or 0x4\nct mark & 0x6 == 0x4 accept",
+     "tcp dport 22 ct mark set ct mark | 0x4\nct mark & 0x4 == 0x4 ct mark & 0x2 == 0 accept"),
+    ("accept", "", "tcp dport 22 reject with icmp type host-prohibited",
+     "meta nfproto ipv4 tcp dport 22 reject with icmp type host-prohibited"),
     ("accept", "", "udp dport 53 ct count over 0 drop", "udp dport 53 jump counted"),
     ("drop", "", "tcp dport { 22 } tcp flags { syn } ip saddr . tcp dport { 10.1.0.1 . 22, 10.2.0.1 . 22 } accept",
      "tcp dport 22 tcp flags syn ip saddr { 10.1.0.1, 10.2.0.1 } accept"),
@@ -225,6 +232,82 @@ class StockRules(HostUniverse, ProbeTestCase):
                 with self.subTest(rule=rule, statement=open):
                     done = self.call("query", "doubt.nft", "input %s" % open)
                     self.assertEqual(done.status, 2, str(done)[:2000])
+
+    def test_a_set_that_may_be_full(self):
+        """What stands behind `add` is done only while the set has room: sometimes, and never for others."""
+        self.write("add.nft", "table inet stock {\nset s { type ipv4_addr; flags dynamic; size 2; }\n"
+                   "chain input { type filter hook input priority 0; policy drop;\nudp dport 123 add @s { ip saddr } accept\n}\n}\n")
+        self.assertEqual(self.call("query", "add.nft", "input drop tcp").status, 0)
+        done = self.call("query", "add.nft", "input accept ipv4 udp 123 new")
+        self.assertIn("up to a limit for some", done.stdout)
+        done = self.call("explain", "add.nft", "input udp 123 from 192.0.2.1")
+        self.assertIn("up to room in inet stock s", done.stdout)
+        self.assertNotEqual(self.call("query", "add.nft", "input always accept ipv4 udp 123 new").status, 0)
+        found = self.through((self.directory / "add.nft").read_text())
+        self.assertEqual(len({probe.source for probe in self.universe if probe.number in found}), 2)
+
+    def test_interfaces_by_number(self):
+        """Of a running kernel each interface has its name."""
+        text = "table inet stock { chain input { type filter hook input priority 0; policy drop; iif near0 accept; }; }"
+        self.left.nft(text)
+        for statement, status in (("input accept in near0", 0), ("input drop in eth0", 0), ("input drop in near0", 1)):
+            with self.subTest(statement=statement):
+                done = self.left.run([support.LOCKDOWN, "query", "live", statement], check=False)
+                self.assertEqual(done.status, status, str(done))
+        # A file is loaded where there is none but the first.
+        self.write("number.nft", text.replace("iif near0", "iif 7"))
+        done = self.call("query", "number.nft", "input accept any")
+        self.assertEqual(done.status, 2, str(done))
+
+    def test_regions_and_rules_are_told(self):
+        """Each link-layer address of a region, and of each rule the line and the words."""
+        self.write("before.nft", "table inet stock {\n  chain input { type filter hook input priority 0; policy accept; }\n}\n")
+        self.write("after.nft", """# Two rules.
+table inet stock {
+  set unused {
+    type ipv4_addr
+    elements = { 192.0.2.1,
+      192.0.2.2 }
+  }
+  chain input {
+    type filter hook input priority 0; policy accept;
+    # The first.
+    ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } drop
+    tcp dport { 22,
+      23 } drop
+  }
+}
+""")
+        done = self.call("diff", "before.nft", "after.nft")
+        self.assertEqual(done.status, 1, str(done))
+        self.assertIn("  ether from 02:00:00:00:00:01, 02:00:00:00:00:02\n", done.stdout)
+        self.assertIn("new: after.nft:11: ", done.stdout)
+        self.assertIn("ether saddr { 02:00:00:00:00:01, 02:00:00:00:00:02 } drop\n", done.stdout)
+        self.assertIn("new: after.nft:12: ", done.stdout)
+
+    def test_what_is_dropped_either_way(self):
+        """Whether a packet is tracked that is dropped anyway makes no difference, and of one that is refused aloud it does."""
+        for name, rules in (("tracked", "udp dport 53 drop"), ("untracked", "udp dport 53 notrack\nudp dport 53 drop"),
+                            ("passed", "udp dport 53 notrack")):
+            self.write(name + ".nft", "table inet stock {\nchain raw { type filter hook prerouting priority raw; policy accept;\n"
+                       "%s\n}\n}\n" % rules)
+        self.assertIn("mean the same", self.call("diff", "tracked.nft", "untracked.nft").stdout)
+        self.assertEqual(self.call("diff", "tracked.nft", "passed.nft").status, 1)
+
+    def test_the_same_doubt_on_both_sides(self):
+        """What nobody can read is the same on both sides where its words are, and stands before the same."""
+        table = "table inet stock {\nchain input { type filter hook input priority 0; policy drop;\n%s\n}\n}\n"
+        odd = "numgen random mod %d 0 tcp dport 22 accept\n"
+        self.write("one.nft", table % (odd % 2 + "tcp dport 22 drop"))
+        self.write("other.nft", table % (odd % 3 + "tcp dport 22 drop"))
+        self.write("behind.nft", table % (odd % 2 + "tcp dport 22 accept"))
+        self.write("beside.nft", table % (odd % 2 + "tcp dport 22 drop\nudp dport 53 accept"))
+        self.assertIn("one.nft and one.nft mean the same", self.call("diff", "one.nft", "one.nft").stdout)
+        self.assertEqual(self.call("diff", "one.nft", "other.nft").status, 2)
+        self.assertEqual(self.call("diff", "one.nft", "behind.nft").status, 2)
+        done = self.call("diff", "one.nft", "beside.nft")
+        self.assertEqual(done.status, 1, str(done))
+        self.assertNotIn("could not tell", done.stdout)
 
     def test_the_unsound_merge(self):
         """What `nft -o` of 1.0.6 makes of two tests for a bit is a set of exact values, and lets more through."""

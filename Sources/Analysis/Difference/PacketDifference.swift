@@ -219,20 +219,31 @@ private struct DifferenceRun {
     }
   }
 
-  /// Rules that packets meet and nobody can read. What becomes of those packets is not compared.
+  /// Rules that packets meet and nobody can read. What becomes of those packets is not compared, unless both sides have
+  /// the same ones and leave the rest to the same.
   private mutating func tellUnreadable(_ place: Place, _ meaning: Meaning) {
     guard [old, new].contains(where: { $0.firewall?.containsRule { $0.unreadable != nil } ?? false }) else {
       return
     }
-    var labels: Set<UInt32> = []
-    for (policy, steps) in [place.old, place.new].enumerated() {
-      let outcomes = meaning.path(policy, steps, keepsAlterations: true)
+    let paths = [place.old, place.new].enumerated().map { meaning.path($0, $1, keepsAlterations: true) }
+    let count = old.firewall?.ruleCount ?? 0
+    for (policy, outcomes) in paths.enumerated() {
+      var met: Set<UInt32> = []
       _ = meaning.diagram.map(outcomes, meaning.diagram.newOperation()) { table, number in
-        labels.formUnion(table.unreadable(number))
+        met.formUnion(table.unreadable(number))
         return number
       }
+      unreadLabels.formUnion(met.flatMap(meaning.labels).filter { ($0 <= count) == (policy == 0) })
     }
-    unreadLabels.formUnion(labels)
+    var labels: Set<UInt32> = []
+    let comparer = OutcomeComparer(meaning)
+    _ = meaning.diagram.combine(
+      paths[0], paths[1], meaning.diagram.newOperation(), equal: Diagram.isFalse
+    ) { table, old, new in
+      let open = table.unreadable(old).union(table.unreadable(new))
+      if !open.isEmpty, !comparer.leavesOpenAlike(old, new, table) { labels.formUnion(open) }
+      return OutcomeTable.isFalse
+    }
     for label in labels.sorted() {
       let rule = meaning.rules[Int(label)]
       let told = PacketDifference.Unknown(place: place.name, reason: "\(rule.id): \(rule.unreadable ?? "")")

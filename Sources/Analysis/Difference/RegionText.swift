@@ -177,9 +177,7 @@ struct RegionText {
     for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
       clause(field) { values, isNegated in
         "ether \(word) \(isNegated ? "not " : "")"
-          + list(values) { range in
-            range.lower == PacketBox.absentLink ? "none" : Witness.link(range.lower)
-          }
+          + list(values, Self.links)
       }
     }
     for (field, word) in [(PacketBox.Field.fragment, "fragment"), (.spoofed, "spoofed"), (.ipsec, "ipsec")] {
@@ -243,6 +241,19 @@ struct RegionText {
 
   private static func range(_ range: AddressRange<UInt128>) -> String {
     range.lower == range.upper ? "\(range.lower)" : "\(range.lower)-\(range.upper)"
+  }
+
+  /// The language has no ranges of link-layer addresses: a few are told one by one.
+  private static func links(_ range: AddressRange<UInt128>) -> String {
+    let last = min(range.upper, PacketBox.absentLink - 1)
+    var words: [String] = []
+    if range.lower <= last {
+      words =
+        last - range.lower < 16
+        ? (range.lower...last).map(Witness.link) : ["\(Witness.link(range.lower))-\(Witness.link(last))"]
+    }
+    if range.upper == PacketBox.absentLink { words.append("none") }
+    return words.joined(separator: ", ")
   }
 
   private static func named(_ values: IntervalSet<UInt128>, _ names: [String]) -> String {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Compiler
 import Diagnostics
-import NFTables
 import PolicyModel
 import SideThread
 
@@ -37,25 +36,25 @@ struct CheckedSource {
   struct Opened: Sendable {
     private let path: String
     /// Nil: it is a file.
-    private let tables: [DumpedTable]?
+    private let contents: KernelSource.Contents?
     fileprivate let bytes: [UInt8]
 
     /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
     init(_ path: String, _ scope: TableScope = .host) throws {
       self.path = path
-      tables = try KernelSource.tables(path, scope)
-      bytes = tables == nil ? try FileBytes.readSource(path) : []
+      contents = try KernelSource.contents(path, scope)
+      bytes = contents == nil ? try FileBytes.readSource(path) : []
     }
 
     /// Nil: it is no policy.
     var policy: (path: String, bytes: [UInt8])? {
-      tables == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
+      contents == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
     }
 
     /// - Parameter other: gives chains and sets their names, where a source has none of the language.
     func checked(like other: HostPolicy? = nil) throws -> CheckedSource { try read().source(like: other) }
 
-    fileprivate func read() -> Read { tables.map { Read.kernel(path, $0) } ?? Read(path, bytes) }
+    fileprivate func read() -> Read { contents.map { Read.kernel(path, $0) } ?? Read(path, bytes) }
   }
 
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
@@ -67,7 +66,7 @@ struct CheckedSource {
   fileprivate enum Read {
     case policy(CheckedPolicy)
     case bundle(String, [UInt8])
-    case kernel(String, [DumpedTable])
+    case kernel(String, KernelSource.Contents)
 
     init(_ path: String, _ bytes: [UInt8]) {
       self =
@@ -86,8 +85,8 @@ struct CheckedSource {
       case .bundle(let path, let bytes):
         let bundle = try BundleFile.policy(bytes, path: path, like: other)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
-      case .kernel(let name, let tables):
-        let lifted = try KernelSource.policy(name, tables, like: other)
+      case .kernel(let name, let contents):
+        let lifted = try KernelSource.policy(name, contents, like: other)
         return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
       }
     }

@@ -57,6 +57,20 @@ struct HostCheck {
   /// Why the firewall could not be read; empty: it could.
   var failure: String { text(status["firewall"]?["failure"]) ?? "" }
 
+  /// For how long the host is opened on purpose.
+  enum Opening: Equatable {
+    /// Seconds.
+    case ending(in: Int)
+    /// By nobody of ours.
+    case endless
+  }
+
+  /// Nil: it is not open.
+  var opening: Opening? {
+    guard case .integer(let seconds)? = status["firewall"]?["open-for"] else { return nil }
+    return seconds < 0 ? .endless : .ending(in: Int(seconds))
+  }
+
   func lines(ofFirewall key: String) -> [String] { texts(status["firewall"]?[key]) }
   func lines(_ key: String) -> [String] { texts(status[key]) }
 

@@ -10,13 +10,16 @@ enum LiveMeaning {
   case unknown(String)
 
   init(_ policy: CheckedSource, _ scope: TableScope) throws {
-    guard let wanted = policy.compared, let tables = try KernelSource.tables(KernelSource.live, scope) else {
+    guard let wanted = policy.compared, let contents = try KernelSource.contents(KernelSource.live, scope)
+    else {
       self = .unknown("there is nothing to compare with")
       return
     }
     let live: LiftedPolicy
     do throws(LiftedPolicy.Failure) {
-      live = try LiftedPolicy(name: KernelSource.live, tables: tables, like: wanted.policy)
+      live = try LiftedPolicy(
+        name: KernelSource.live, tables: contents.tables, interfaces: contents.interfaces, like: wanted.policy
+      )
     } catch {
       switch error {
       case .damaged(let reason): self = .unknown(reason)

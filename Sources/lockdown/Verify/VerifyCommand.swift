@@ -10,7 +10,8 @@ struct VerifyCommand: ParsableCommand {
     discussion: """
       Nothing is changed. The applier reads back all that the policy says: rules, sets and counters of its tables, \
       sysctls, mounts, modules and what is sealed. Where rules differ, the kernel's are asked what they mean: packets by \
-      region, with an example and the line that decides. The label of the kernel's policy only names it.
+      region, with an example and the line that decides. A host that `lockdown open` has opened is one that differs, and \
+      until when is said. The label of the kernel's policy only names it.
 
       Exit codes: 0 the host is the policy; 1 it differs, or the policy has errors; 2 could not tell, or it is the policy \
       but for what this host has not, each named; 3 could not run.
@@ -50,11 +51,12 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let policy = try VerifiedPolicy(source)
+    let now = Clock.now()
     let check = try HostCheck(of: policy.bundle, domains: asked)
     // Equal bytes are equal rules; other tables are no part of them.
     let asksMeaning = check.firewall == .different || scope == .host && check.firewall != .none
     let meaning = asksMeaning ? try LiveMeaning(policy.compared, scope) : nil
-    let report = VerifyReport(policy: policy, check: check, meaning: meaning)
+    let report = VerifyReport(policy: policy, check: check, meaning: meaning, now: now)
     switch format {
     case .text: StandardOutput.write(report.text)
     case .json: StandardOutput.write(report.json)

@@ -8,6 +8,8 @@ struct VerifyReport {
   let check: HostCheck
   /// Of the kernel's rules; nil: nobody needed to ask.
   let meaning: LiveMeaning?
+  /// When the host was looked at, in seconds since 1970-01-01T00:00:00Z.
+  let now: Int
 
   private var digest: String { PolicyDigest.text(policy.contents.policyDigest) }
   private var policyName: String { String(decoding: policy.contents.policyName, as: UTF8.self) }
@@ -27,10 +29,20 @@ struct VerifyReport {
   private var result: String {
     switch (exitCode, check.answer) {
     case (0, _): "the host is the policy"
-    case (1, .different): "the host differs from the policy: \(differing.joined(separator: ", "))"
+    case (1, .different):
+      "the host differs from the policy: \(differing.joined(separator: ", "))\(opening.map { "; it is \($0)" } ?? "")"
     case (1, _): "the host differs from the policy: what tables of others do"
     case (_, .equalWithGaps): "the host is the policy, but for what is named"
     default: "could not tell"
+    }
+  }
+
+  /// `open until TIME`; nil: it is not open.
+  private var opening: String? {
+    switch check.opening {
+    case nil: nil
+    case .endless?: "open without an end"
+    case .ending(let seconds)?: "open until \(Clock.text(now + seconds))"
     }
   }
 
@@ -71,6 +83,7 @@ struct VerifyReport {
       let label = check.label.map { $0 == "\(policyName) \(digest)" ? "this policy" : $0 } ?? "none"
       lines.append("  label in the kernel: \(label)")
     }
+    if let opening { lines.append("  \(opening): everything passes the chains that close") }
     lines += check.lines(ofFirewall: "notes").map { "  \($0)" }
     let differences = check.lines(ofFirewall: "differences")
     lines += differences.prefix(Self.shownDifferences).map { "  \($0)" }
@@ -132,6 +145,7 @@ struct VerifyReport {
       .init("digest", .string(digest)),
       .init("result", .string(result)), .init("holds", exitCode == 2 ? .null : .bool(exitCode == 0)),
       .init("kernel-label", check.label.map(JSONValue.string) ?? .null),
+      .init("opening", opening.map(JSONValue.string) ?? .null),
       .init("meaning", meaning?.json ?? .null), .init("host", check.status),
     ])
   }

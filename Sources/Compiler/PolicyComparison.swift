@@ -72,6 +72,7 @@ package struct PolicyComparison: Sendable {
         direction: Direction(rawValue: change.direction.rawValue) ?? .incomparable, domain: change.domain,
         text: change.text, oldSpan: change.oldSpan, newSpan: change.newSpan)
     }
+    settings += Self.sets(old, new)
     if comparesTold { settings += Self.actions(old, new) }
   }
 
@@ -100,6 +101,24 @@ package struct PolicyComparison: Sendable {
     let beyond = widening
     if !beyond.packets.changes.isEmpty || !beyond.settings.isEmpty { return false }
     return packets.unknown.isEmpty && notCompared.isEmpty ? true : nil
+  }
+
+  /// How much the sets hold that are filled while they are there, and how long: rules that ask them are met by others then.
+  private static func sets(_ old: HostPolicy, _ new: HostPolicy) -> [Setting] {
+    let before = Dictionary(old.dynamicSets.map { ($0.name, $0) }) { first, _ in first }
+    func words(_ set: DynamicSet) -> String {
+      "\(set.size) addresses, " + (set.timeout.map { "\($0)s" } ?? "until they are taken out")
+    }
+    return new.dynamicSets.compactMap { later in
+      // Of a set that a kernel holds without a size, nobody knows how much it takes.
+      guard let earlier = before[later.name], earlier.size > 0, later.size > 0,
+        earlier.size != later.size || earlier.timeout != later.timeout
+      else { return nil }
+      return Setting(
+        direction: .incomparable, domain: "set",
+        text: "\(later.name): \(words(earlier)) → \(words(later))", oldSpan: earlier.span, newSpan: later.span
+      )
+    }
   }
 
   /// What rules of both say of the packets they meet.

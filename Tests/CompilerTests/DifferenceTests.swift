@@ -64,6 +64,33 @@ import Testing
     #expect(changes > 0)
   }
 
+  /// How much a set holds, and how long, is told, and whether that lets more by is not known.
+  @Test func setsThatAreFilledAreCompared() throws {
+    func policy(_ set: String) throws -> HostPolicy {
+      let source = """
+        policy: sets
+        language: 1
+        target: { kernel: "6.1" }
+        management: none
+        define: { seen: { dynamic: addresses, \(set) } }
+        firewall:
+          input: { policy: drop, rules: ["accept tcp 22 from $seen", "drop tcp 7000 add source $seen"] }
+
+        """
+      return try #require(PolicyCompiler.check(path: "policy.cos", bytes: Array(source.utf8)).policy)
+    }
+    let old = try policy("size: 4096, timeout: 1h")
+    for (set, text) in [
+      ("size: 4096, timeout: 1h", nil),
+      ("size: 4096, timeout: 2h", "seen: 4096 addresses, 3600s → 4096 addresses, 7200s"),
+      ("size: 8, timeout: 1h", "seen: 4096 addresses, 3600s → 8 addresses, 3600s"),
+    ] {
+      let comparison = PolicyComparison(from: old, to: try policy(set))
+      #expect(comparison.settings.map(\.text) == (text.map { [$0] } ?? []))
+      #expect(comparison.refines == (text == nil))
+    }
+  }
+
   /// The clauses of a few rules, which are the same otherwise.
   private struct Clauses {
     static let count = 4

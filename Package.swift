@@ -140,7 +140,8 @@ let package = Package(
       name: "lockdown",
       dependencies: [
         "Analysis", "BundleFormat", "CLinux", "CanonicalJSON", "Compiler", "Diagnostics", "HostState",
-        "Installation", "NFTables", "PolicyChecker", "PolicyModel", "Ruleset", "SHA2", "SideThread",
+        "Installation", "Lift", "NFTables", "PolicyChecker", "PolicyModel", "PolicySyntax", "Ruleset", "SHA2",
+        "SideThread",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // It compiles the files of BundleFormat and SHA2 itself, by symbolic link: an Embedded module cannot

@@ -19,11 +19,13 @@ package struct PacketAnswer: Sendable {
 
   /// Nil: could not tell.
   package var holds: Bool?
-  /// How much of the region is accepted, if only up to a limit.
-  package var share: Share
+  /// Why nobody can tell, as the end of a sentence.
+  package var reason: String?
+  /// How much of the region is accepted, if only up to a limit. Nil: could not tell.
+  package var share: Share?
   /// Whether a limit decides about some of what is accepted.
   package var isLimited: Bool
-  /// An accepted packet, and one that is refused or may be.
+  /// A packet that is accepted for certain, and one that is refused, or is now and then.
   package var yes: Example?
   package var no: Example?
 }
@@ -40,16 +42,22 @@ extension Analysis {
   private static func answer(_ statement: Statement, _ prover: inout Prover) -> PacketAnswer? {
     guard case .packets(let region, _, _) = statement.body, prover.hasPackets(region) else { return nil }
     let firewall = prover.firewall
-    func example(_ finding: Finding) -> PacketAnswer.Example {
-      var tracer = PathTracer(firewall, finding.box.point)
+    let policy = prover.policy
+    func example(_ finding: Finding, isAccepted: Bool) -> PacketAnswer.Example {
+      var tracer = PathTracer(firewall, finding.box.point(policy))
       if [.always, .never].contains(finding.acceptances) { tracer.follow(firewall.path(of: region.hook)) }
       return PacketAnswer.Example(
-        packet: Witness(from: finding.box, hook: region.hook).text, rule: finding.rule,
+        packet: Witness(from: finding.box, hook: region.hook).text,
+        rule: isAccepted ? finding.acceptingRule : finding.rule,
         decisions: tracer.unreadable == nil ? tracer.decisions : [])
     }
     var isUnknown = false
+    /// What a rule does that nobody can read, shows nothing.
     func find(_ holds: (Acceptances) -> Bool) -> Finding? {
-      switch prover.ask(.stated, region, at: region.hook, { holds($0.acceptances($1)) }) {
+      let answer = prover.ask(.stated, region, at: region.hook) {
+        holds($0.acceptances($1)) && $0.unreadable($1).isEmpty
+      }
+      switch answer {
       case .found(let finding): return finding
       case .none: return nil
       case .unknown:
@@ -61,17 +69,24 @@ extension Analysis {
     let sometimes = find { $0.contains(.sometimes) }
     let never = find { $0.contains(.never) }
     let accepted = always ?? sometimes ?? find { $0.contains(.always) }
-    // What a rule does that nobody can read, no statement knows.
     switch prover.ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty }) {
     case .none: break
     case .found, .unknown: isUnknown = true
     }
-    var diagnostics = DiagnosticList()
-    prover.prove(statement, failure: .expectFailed, what: "query", &diagnostics)
-    return PacketAnswer(
-      holds: isUnknown ? nil : diagnostics.all.isEmpty,
-      share: accepted == nil ? .none : never == nil ? .every : .some, isLimited: sometimes != nil,
-      yes: accepted.map(example), no: (never ?? sometimes).map(example))
+    let share: PacketAnswer.Share? =
+      accepted != nil && never != nil
+      ? .some : isUnknown ? nil : accepted == nil ? PacketAnswer.Share.none : .every
+    var answer = PacketAnswer(
+      holds: nil, share: share, isLimited: sometimes != nil,
+      yes: accepted.map { example($0, isAccepted: true) },
+      no: (never ?? sometimes).map { example($0, isAccepted: false) })
+    switch prover.decide(statement) {
+    case .holds: answer.holds = true
+    case .fails: answer.holds = false
+    case .unknown(let reason): answer.reason = reason
+    case .empty: return nil
+    }
+    return answer
   }
 
   /// Follows one packet of a region; nil if there is none, or nobody can tell.
@@ -87,7 +102,7 @@ extension Analysis {
       return (finding, prover.isExhausted)
     }
     guard let finding = found else { return nil }
-    let point = finding.box.point
+    let point = finding.box.point(policy)
     let firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
     var tracer = PathTracer(firewall, point)
     tracer.follow(firewall.path(of: region.hook))
@@ -112,13 +127,19 @@ extension Analysis {
 
 extension PacketBox {
   /// One packet of the box: the one that ``Witness`` names.
-  var point: PacketBox {
+  ///
+  /// - Parameter policy: its sets hold none of the addresses, and its control groups not the sender, that the box does
+  ///   not say so of.
+  func point(_ policy: HostPolicy) -> PacketBox {
     func point(_ value: UInt128) -> IntervalSet<UInt128> { IntervalSet([AddressRange(value, value)]) }
     var result = self
     for field in Field.allCases {
       let usual = Witness.usual(field, family)
       let value = usual.first { self[field].contains($0) } ?? self[field].ranges.first?.lower ?? 0
       result[field] = point(value)
+    }
+    for (field, usual) in [(Field.sourceAddress, Witness.outside), (.destinationAddress, Witness.inside)] {
+      result[field] = point(PacketSample.address(self[field], family, preferring: usual))
     }
     if let name = inputInterface.sample() {
       result.inputInterface = .exactly(name)
@@ -131,6 +152,15 @@ extension PacketBox {
       result.connectionMark = .absent
     } else if let value = connectionMark.sample {
       result.connectionMark = MarkSet(MarkValues([AddressRange(value, value)]))
+    }
+    for group in policy.firewall?.controlGroups ?? [] {
+      result.controlGroups[group] = result.controlGroups[group] ?? false
+    }
+    for set in policy.dynamicSets {
+      for side in [AddressSide.source, .destination] {
+        let question = Membership(set: set.name, side: side)
+        result.memberships[question] = result.memberships[question] ?? false
+      }
     }
     return result
   }

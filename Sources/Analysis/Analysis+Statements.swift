@@ -118,7 +118,7 @@ extension Prover {
     self.init(policy: asked, attempt)
   }
 
-  fileprivate mutating func decide(_ statement: Statement) -> PacketDecision {
+  mutating func decide(_ statement: Statement) -> PacketDecision {
     guard case .packets(let region, let mode, let outcome) = statement.body else {
       return .unknown("it is not about packets")
     }
@@ -149,7 +149,7 @@ extension Prover {
   }
 
   private var unknown: PacketDecision {
-    .unknown("it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes")
+    .unknown(Self.limits)
   }
 
   private func counterexample(_ finding: Finding, _ hook: Hook) -> PacketDecision.Counterexample {

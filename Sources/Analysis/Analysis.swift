@@ -67,9 +67,13 @@ struct Prover {
     case stated
     /// Those of them whose addresses no rule must have put into a set: perhaps no rule does.
     case certain
-    /// Those that open what must stay reachable, and those that answer them.
+    /// Those that open what must stay reachable, those that follow them, and those that answer.
     case opening
+    case following
     case reply
+    /// The same where a rule takes them out of connection tracking.
+    case untrackedOpening
+    case untrackedReply
   }
 
   struct RegionKey: Hashable {
@@ -99,6 +103,7 @@ struct Prover {
   init(policy: HostPolicy, _ attempt: Attempt = Attempt()) {
     self.policy = policy
     firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
+    hasNotrack = firewall.containsRule { $0.verdict == .notrack }
     var boxes: [[PacketBox]] = []
     var regions: [RegionKey: Int] = [:]
     func add(_ kind: Kind, _ region: Region, _ packets: [PacketBox]) {
@@ -109,7 +114,14 @@ struct Prover {
       for region in list {
         let opening = Self.boxes(of: region, states: .new).flatMap(Self.opening)
         add(.opening, region, opening)
-        add(.reply, region, opening.map(Self.reply))
+        add(.following, region, Self.boxes(of: region, states: .established))
+        add(.reply, region, opening.map { Self.reply(to: $0, .established) })
+        guard hasNotrack else { continue }
+        let untracked = Self.boxes(of: region, states: .untracked).flatMap(Self.opening)
+        add(.untrackedOpening, region, untracked)
+        // Of a flow that tracking has not seen begin, the host's answer is what its own rules make of it.
+        add(
+          .untrackedReply, region, untracked.map { Self.reply(to: $0, [.new, .invalid, .untracked]) })
       }
     }
     let statements = policy.expectations + policy.guarantees
@@ -131,6 +143,8 @@ struct Prover {
     self.boxes = boxes
   }
 
+  /// Whether some packets are tracked no more on their way.
+  let hasNotrack: Bool
   private var isEmpty: [Int: Bool] = [:]
   private(set) var boxes: [[PacketBox]]
 
@@ -147,8 +161,10 @@ struct Prover {
   // MARK: Asking
 
   /// Whether a stated region is about any packet.
-  func hasPackets(_ region: Region) -> Bool {
-    regions[Self.key(.stated, region)].map { isEmpty[$0] == false } ?? false
+  mutating func hasPackets(_ region: Region) -> Bool {
+    guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else { return false }
+    // Those of a state that no packet has behind a rule without tracking are none.
+    return !hasNotrack || ask(.stated, region, at: region.hook, { !$0.acceptances($1).isEmpty }).isPossible
   }
 
   /// One packet of a region that a place does with as `holds` says, in either family.
@@ -156,6 +172,9 @@ struct Prover {
     case none
     case found(Finding)
     case unknown
+
+    /// Not certainly none.
+    var isPossible: Bool { if case .none = self { false } else { true } }
   }
 
   mutating func ask(
@@ -260,109 +279,13 @@ struct Prover {
     return box.intersection(outside)
   }
 
-  // MARK: Management
-
-  mutating func proveManagement(_ diagnostics: inout DiagnosticList) {
-    switch policy.management {
-    case .none:
-      summary.isManagementProved = true
-    case .unstated:
-      let closesInput = firewall.baseChains.contains { chain in
-        Hook.input.path.contains(chain.hook) && chain.policy != .accept
-      }
-      summary.isManagementProved = !closesInput
-      if closesInput {
-        diagnostics.report(
-          Diagnostic(
-            .managementMissing, .warning, at: policy.firewall?.span ?? policy.span,
-            "this policy closes `input` and does not say what must stay reachable",
-            help: [
-              "add `management:` with the regions that must stay reachable, such as `- tcp 22`, or `management: none` for a console-only host",
-              "until then the bundle says not proved, and the applier refuses it without `--force`",
-            ]))
-      }
-    case .regions(let regions):
-      var isProved = true
-      for region in regions where !proveReachable(region, &diagnostics) { isProved = false }
-      summary.isManagementProved = isProved
-    }
-  }
-
-  private mutating func proveReachable(_ region: Region, _ diagnostics: inout DiagnosticList) -> Bool {
-    guard let index = regions[Self.key(.opening, region)], isEmpty[index] == false else {
-      diagnostics.report(emptyRegion(region))
-      return false
-    }
-    switch ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.never) }) {
-    case .none: break
-    case .unknown:
-      diagnostics.report(
-        undecided(.managementUnproved, region.span, "whether `\(region.text)` stays reachable"))
-      return false
-    case .found(let closed):
-      diagnostics.report(
-        unreachable(
-          region, "`\(region.text)` must stay reachable, and `\(region.hook.rawValue)` refuses some of it",
-          closed, region.hook))
-      return false
-    }
-    if case .found = ask(.opening, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }) {
-      summary.limitedManagement.append(region.text)
-    }
-    guard region.hook == .input else { return true }
-    switch ask(.reply, region, at: .output, { $0.acceptances($1).contains(.never) }) {
-    case .none: return true
-    case .unknown:
-      diagnostics.report(
-        undecided(.managementUnproved, region.span, "whether replies to `\(region.text)` pass"))
-    case .found(let closed):
-      diagnostics.report(
-        unreachable(
-          region, "`\(region.text)` must stay reachable, and `output` refuses its replies", closed, .output))
-    }
-    return false
-  }
-
-  /// Of TCP the packets that open a connection: SYN alone of FIN, SYN, RST and ACK.
-  private static func opening(of box: PacketBox) -> [PacketBox] {
-    let flags = (UInt128(0)...255).filter { $0 & 0x17 == 0x02 }.map { AddressRange($0, $0) }
-    let tcp = IntervalSet<UInt128>([AddressRange(6, 6)])
-    var others = box
-    others[.transportProtocol] = box[.transportProtocol].subtracting(tcp)
-    return [box.narrowed(.transportProtocol, tcp).narrowed(.tcpFlags, IntervalSet(flags)), others]
-      .filter { !$0.isEmpty }
-  }
-
-  /// The established packets that answer those of the box.
-  private static func reply(to box: PacketBox) -> PacketBox {
-    var reply = PacketBox(all: box.family)
-    reply[.transportProtocol] = box[.transportProtocol]
-    reply[.sourcePort] = box[.destinationPort]
-    reply[.destinationPort] = box[.sourcePort]
-    reply[.sourceAddress] = box[.destinationAddress]
-    reply[.destinationAddress] = box[.sourceAddress]
-    reply.outputInterface = box.inputInterface
-    let established = UInt128(PacketBox.states.firstIndex(of: .established) ?? 1)
-    reply[.state] = IntervalSet([AddressRange(established, established)])
-    return reply
-  }
-
-  private func unreachable(
-    _ region: Region, _ message: String, _ finding: Finding, _ hook: Hook
-  ) -> Diagnostic {
-    Diagnostic(
-      .managementUnreachable, at: region.span, message,
-      related: decidedBy(finding),
-      help: ["for example: \(Witness(from: finding.box, hook: hook).text)"])
-  }
-
   // MARK: Expectations
 
   mutating func prove(
     _ statement: Statement, failure: DiagnosticID, what: String, _ diagnostics: inout DiagnosticList
   ) {
     guard case .packets(let region, let mode, let outcome) = statement.body else { return }
-    guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else {
+    guard hasPackets(region) else {
       diagnostics.report(emptyRegion(region))
       return
     }
@@ -433,21 +356,25 @@ struct Prover {
     }
   }
 
-  private func decidedBy(_ finding: Finding) -> [Diagnostic.Label] {
+  func decidedBy(_ finding: Finding) -> [Diagnostic.Label] {
     guard let rule = finding.rule else { return [] }
     return [Diagnostic.Label(rule.span, "`\(rule.id)` decides here")]
   }
 
-  private func emptyRegion(_ region: Region) -> Diagnostic {
+  func emptyRegion(_ region: Region) -> Diagnostic {
     Diagnostic(
       .expectEmptyRegion, at: region.span, "no packet is in the region `\(region.text)`",
       help: ["a statement about nothing always holds and proves nothing"])
   }
 
-  private func undecided(_ id: DiagnosticID, _ span: SourceSpan, _ what: String) -> Diagnostic {
+  /// Why a question about packets may stay open.
+  static let limits =
+    "it takes more than \(Diagram.defaultBudget) nodes, asks for what the way changes, or is about more than \(DiagramField.maximumSets) sets that are filled meanwhile"
+
+  func undecided(_ id: DiagnosticID, _ span: SourceSpan, _ what: String) -> Diagnostic {
     Diagnostic(
       id, at: span,
-      "could not tell \(what): it takes more than \(Diagram.defaultBudget) nodes, or asks for what the way changes",
+      "could not tell \(what): \(Self.limits)",
       help: ["split the statement into narrower ones"])
   }
 }

@@ -76,11 +76,9 @@ struct LimiterOrder {
   /// How many packets meet one limiter, beside another. Of limiters that are written otherwise, only rates, bursts,
   /// numbers of connections and quotas are compared, and of the same keys.
   private static func order(_ a: Rule, _ b: Rule) -> Order? {
-    if a.text == b.text {
-      return a.connections == b.connections && a.limit == b.limit && a.quota == b.quota ? .equal : nil
-    }
     let orders = [
       order(a.connections, b.connections), order(a.limit, b.limit), order(a.quota, b.quota),
+      a.room == b.room ? .equal : nil,
     ]
     if orders.allSatisfy({ $0 == .equal }) { return .equal }
     if orders.allSatisfy({ $0 == .equal || $0 == .fewer }) { return .fewer }
@@ -102,6 +100,8 @@ struct LimiterOrder {
     let (left, leftOverflow) = a.rate.amount.multipliedReportingOverflow(by: b.rate.seconds)
     let (right, rightOverflow) = b.rate.amount.multipliedReportingOverflow(by: a.rate.seconds)
     guard !leftOverflow, !rightOverflow else { return nil }
+    // To the kernel, which counts the time that a packet takes, 10 a second are 600 a minute.
+    if left == right, a.burst == b.burst, !a.rate.isBytes { return .equal }
     // Within a lower rate are fewer packets, and over it more.
     if left <= right, a.burst <= b.burst { return a.isOver ? .more : .fewer }
     if left >= right, a.burst >= b.burst { return a.isOver ? .fewer : .more }

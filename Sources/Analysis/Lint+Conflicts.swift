@@ -10,6 +10,8 @@ extension Lint {
     var earlier: [Rule]
     /// A packet that the first of them decides, and the rule would.
     var example: PacketBox
+    /// Whether lists of values overlap, so that neither order would do.
+    var isCrossing = false
   }
 
   /// Rules of one chain past which no more are compared; each pass over the rules between two takes a diagram for each.
@@ -47,14 +49,15 @@ extension Lint {
       var met: [UInt32: Diagram.Reference]?
       for (index, side) in sides.enumerated() {
         guard let side else { continue }
-        var later: [UInt32: Rule] = [:]
+        /// By label, whether lists of values overlap.
+        var later: [UInt32: Bool] = [:]
         var last = index
         for other in (index + 1)..<max(index + 1, rules.count) {
           guard let second = sides[other], second.refuses != side.refuses else { continue }
           pairs += 1
           guard pairs <= mostPairs else { return nil }
-          guard side.conflicts(before: second) else { continue }
-          later[rules[other].label] = rules[other].rule
+          guard let isCrossing = side.conflicts(before: second) else { continue }
+          later[rules[other].label] = isCrossing
           last = other
         }
         guard !later.isEmpty else { continue }
@@ -68,14 +71,16 @@ extension Lint {
         let arriving = meaning.diagram.and(own, openings)
         let condition = meaning.openings(of: rules[index], openings)
         meaning.eachMet(0, Array(rules[(index + 1)...last]), from: arriving) { compiled, hit in
-          guard later[compiled.label] != nil else { return }
+          guard let isCrossing = later[compiled.label] else { return }
           let other = meaning.openings(of: compiled, openings)
           guard meaning.exceeds(condition, other), meaning.exceeds(other, condition),
             let example = meaning.representative(of: hit)
           else { return }
           let rule = compiled.rule
-          found[rule.id, default: Conflict(rule: rule, earlier: [], example: example)].earlier
-            .append(rules[index].rule)
+          var conflict = found[rule.id] ?? Conflict(rule: rule, earlier: [], example: example)
+          conflict.earlier.append(rules[index].rule)
+          conflict.isCrossing = conflict.isCrossing || isCrossing
+          found[rule.id] = conflict
         }
       }
       if meaning.diagram.isExhausted { return nil }
@@ -89,7 +94,9 @@ extension Lint {
   }
 
   /// Warnings about the policy's own rules.
-  static func conflictFindings(_ policy: HostPolicy, _ meanings: [Meaning]) -> [Diagnostic] {
+  static func conflictFindings(
+    _ policy: HostPolicy, _ meanings: [Meaning], _ sources: SourceFiles
+  ) -> [Diagnostic] {
     guard let firewall = policy.firewall else { return [] }
     var findings: [Diagnostic] = []
     for (index, chain) in firewall.baseChains.enumerated() {
@@ -101,10 +108,46 @@ extension Lint {
         continue
       }
       for conflict in conflicts where conflict.rule.span.source == policy.span.source {
-        findings.append(finding(conflict, chain.hook))
+        var finding = finding(conflict, chain.hook)
+        if let first = conflict.earlier.first, canPrecede(conflict, meanings, chain: index),
+          let move = ItemLines.move(
+            of: conflict.rule.span, before: first.span, named: first.id, in: sources[policy.span.source])
+        {
+          finding.fixIts = [move]
+        }
+        findings.append(finding)
       }
     }
     return findings
+  }
+
+  /// Rules that one may be put before.
+  private static let mostPassed = 1_000
+
+  /// Whether a rule that refuses can stand before those that it conflicts with, and does to no packets anything but to
+  /// refuse those that these accept.
+  private static func canPrecede(_ conflict: Conflict, _ meanings: [Meaning], chain: Int) -> Bool {
+    guard !conflict.isCrossing, conflict.rule.verdict != .accept, let first = conflict.earlier.first else {
+      return false
+    }
+    let earlier = Set(conflict.earlier.map(\.id))
+    return meanings.allSatisfy { meaning in
+      let rules = meaning.firewalls[0].baseChains[chain].rules
+      guard let last = rules.firstIndex(where: { $0.rule.id == conflict.rule.id }) else { return true }
+      guard let start = rules.firstIndex(where: { $0.rule.id == first.id }), start < last,
+        last - start <= mostPassed
+      else { return false }
+      let own = meaning.condition(of: rules[last])
+      return rules[start..<last].allSatisfy { passed in
+        if earlier.contains(passed.rule.id)
+          || passed.rule.verdict == conflict.rule.verdict && isSilent(passed.rule)
+            && !passed.rule.isLimiting
+        {
+          return true
+        }
+        return meaning.diagram.and(own, meaning.condition(of: passed)) == Diagram.isFalse
+      }
+    }
   }
 
   private static func finding(_ conflict: Conflict, _ hook: Hook) -> Diagnostic {
@@ -163,17 +206,19 @@ private struct Sides {
     }
   }
 
-  func conflicts(before later: Sides) -> Bool {
+  /// Nil: they do not; else whether lists of values overlap without one holding the other.
+  func conflicts(before later: Sides) -> Bool? {
     var isCrossing = false
     for field in [\Sides.source, \.destination, \.sourcePorts, \.destinationPorts] {
       guard let own = self[keyPath: field], let other = later[keyPath: field] else { continue }
       let both = own.intersection(other)
-      if both.isEmpty { return false }
+      if both.isEmpty { return nil }
       if both != own, both != other { isCrossing = true }
     }
     if isCrossing { return true }
-    return !refuses && later.refuses && self[keyPath: farAddresses] == nil
-      && later[keyPath: farAddresses] != nil
+    let isUnseen =
+      !refuses && later.refuses && self[keyPath: farAddresses] == nil && later[keyPath: farAddresses] != nil
+    return isUnseen ? false : nil
   }
 }
 

@@ -5,20 +5,25 @@ package import PolicyModel
 package enum Lint {
   /// Warnings about the rules of the policy's own file.
   ///
-  /// - Parameter budget: of nodes.
-  package static func check(_ policy: HostPolicy, budget: Int? = nil) -> [Diagnostic] {
+  /// - Parameters:
+  ///   - sources: of the policy.
+  ///   - budget: of nodes.
+  package static func check(
+    _ policy: HostPolicy, in sources: SourceFiles, budget: Int? = nil
+  ) -> [Diagnostic] {
     guard let firewall = policy.firewall, policy.ancestors.isEmpty else { return [] }
     return Attempt.first(budget: budget ?? Diagram.defaultBudget) { attempt in
       let meanings = [Families.ipv4, .ipv6].map {
         Meaning($0, [firewall], regions: regions(firewall.span), isLabelled: true, attempt: attempt)
       }
-      let findings = check(policy, firewall, meanings)
+      let findings = check(policy, firewall, meanings, sources)
       return (findings, meanings.contains { $0.diagram.isExhausted })
     }
   }
 
-  private static func check(_ policy: HostPolicy, _ firewall: Firewall, _ meanings: [Meaning]) -> [Diagnostic]
-  {
+  private static func check(
+    _ policy: HostPolicy, _ firewall: Firewall, _ meanings: [Meaning], _ sources: SourceFiles
+  ) -> [Diagnostic] {
     var met: Set<String> = []
     for meaning in meanings {
       guard let labels = meaning.rulesMet(0) else {
@@ -38,16 +43,28 @@ package enum Lint {
       if case .closing = rule.origin { continue }
       if case .expanded(let item) = rule.origin, items.contains(item) { continue }
       if !met.contains(rule.id) {
-        findings.append(shadowed(rule, meanings))
+        findings.append(shadowed(rule, meanings, sources))
       } else if redundant.contains(rule.id) {
-        findings.append(
-          Diagnostic(
-            .lintRedundant, .warning, at: rule.span,
-            "without `\(rule.text)` every packet meets the same: what stands behind it decides alike",
-            help: ["take it out, or say by `log` or `count` what it is for"]))
+        findings.append(needless(rule, sources))
       }
     }
-    return findings + conflictFindings(policy, meanings)
+    return findings + conflictFindings(policy, meanings, sources)
+  }
+
+  private static func needless(_ rule: Rule, _ sources: SourceFiles) -> Diagnostic {
+    // What else becomes of packets: those that the rule's limit does not let by are where the others are.
+    let message =
+      rule.isLimiting
+      ? "the limit of `\(rule.text)` has no effect: what stands behind it decides the others alike"
+      : "without `\(rule.text)` every packet meets the same: what stands behind it decides alike"
+    return Diagnostic(
+      .lintRedundant, .warning, at: rule.span, message,
+      help: ["take it out, or say by `log` or `count` what it is for"], fixIts: removal(of: rule, sources))
+  }
+
+  /// Of an item that stands for several rules, a finding is about all of them.
+  private static func removal(of rule: Rule, _ sources: SourceFiles) -> [FixIt] {
+    ItemLines.removal(of: rule.span, in: sources[rule.span.source]).map { [$0] } ?? []
   }
 
   private static func untold(_ chain: BaseChain) -> Diagnostic {
@@ -73,37 +90,40 @@ package enum Lint {
     return rules
   }
 
-  /// Ids of rules of base chains without which every packet meets the same: from the last to the first, each without
-  /// those that were found before and without those that nothing comes to, so that all of them can go at once.
+  /// Ids of rules of base chains without which every packet meets the same, whichever of the others that are found, and of
+  /// those that nothing comes to, are taken out with them.
   static func redundantRules(_ meanings: [Meaning], _ met: Set<String>) -> Set<String> {
-    func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
     guard let first = meanings.first, meanings.allSatisfy({ $0.isPlain(0) }) else { return [] }
     var found: Set<String> = []
     for chain in first.firewalls[0].baseChains.indices where !first.firewalls[0].baseChains[chain].isNAT {
+      let duties = meanings.compactMap { $0.duties(0, chain) }
+      if duties.count == meanings.count {
+        let rules = meanings.map { $0.firewalls[0].baseChains[chain].rules }
+        found.formUnion(redundantRules(rules, duties, met))
+        continue
+      }
       // Labels are the same in both families; a rule of one family is not in the other's list.
       let packets = meanings.map { $0.packetsMet(0, chain) }
       var rests = meanings.map { $0.end(0, chain) }
       let rules = meanings.map { meaning in
         Dictionary(meaning.firewalls[0].baseChains[chain].rules.map { ($0.label, $0) }) { first, _ in first }
       }
-      let labels = Set(packets.flatMap(\.keys)).sorted(by: >)
+      let labels = Set(rules.flatMap(\.keys)).sorted(by: >)
       for label in labels {
         let rule = first.rules[Int(label)]
-        guard met.contains(rule.id) else { continue }
-        var isRedundant = true
+        var isRedundant = met.contains(rule.id)
         for (index, meaning) in meanings.enumerated() {
           guard let here = packets[index][label], here != Diagram.isFalse else { continue }
           isRedundant = isRedundant && meaning.isRedundant(rule, here, before: rests[index], isSilent)
         }
         // What is met in regular chains alone is not met here, and stays.
         let isMetHere = packets.contains { $0[label].map { $0 != Diagram.isFalse } ?? false }
-        if isRedundant, isMetHere {
-          found.insert(rule.id)
-          continue
-        }
+        if isRedundant, isMetHere { found.insert(rule.id) }
+        let mayGo = found.contains(rule.id) || !met.contains(rule.id)
         for (index, meaning) in meanings.enumerated() {
           guard let compiled = rules[index][label] else { continue }
-          let decision = meaning.decision(0, compiled)
+          var decision = meaning.decision(0, compiled)
+          if mayGo { decision = meaning.diagram.branch(Oracle.unknown, decision, Diagram.pass) }
           rests[index] = meaning.diagram.compose(decision, rests[index], .pass)
         }
       }
@@ -111,7 +131,38 @@ package enum Lint {
     return meanings.contains { $0.diagram.isExhausted } ? [] : found
   }
 
-  private static func shadowed(_ rule: Rule, _ meanings: [Meaning]) -> Diagnostic {
+  /// The same of one chain, in each family.
+  private static func redundantRules(
+    _ rules: [[CompiledFirewall.CompiledRule]], _ duties: [RuleDuties], _ met: Set<String>
+  ) -> Set<String> {
+    var duties = duties
+    var found: Set<String> = []
+    /// By family and rule: those that may be there or not.
+    var isGone = rules.map { $0.map { !met.contains($0.rule.id) } }
+    var next = rules.map { $0.count - 1 }
+    // A rule of one family is not in the other's list.
+    while let label = rules.indices.compactMap({ next[$0] < 0 ? nil : rules[$0][next[$0]].label }).max() {
+      var places: [(family: Int, rule: Int)] = []
+      for family in rules.indices where next[family] >= 0 && rules[family][next[family]].label == label {
+        places.append((family, next[family]))
+        next[family] -= 1
+      }
+      let meeting = places.filter { duties[$0.family].isMet[$0.rule] }
+      guard let first = meeting.first,
+        meeting.allSatisfy({ duties[$0.family].isReplaced($0.rule, isGone[$0.family]) })
+      else { continue }
+      found.insert(rules[first.family][first.rule].rule.id)
+      for place in places { isGone[place.family][place.rule] = true }
+    }
+    return found
+  }
+
+  /// Whether nobody is told that packets met a rule.
+  static func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
+
+  private static func shadowed(
+    _ rule: Rule, _ meanings: [Meaning], _ sources: SourceFiles
+  ) -> Diagnostic {
     var related: [Diagnostic.Label] = []
     var seen: Set<String> = []
     for meaning in meanings {
@@ -123,9 +174,16 @@ package enum Lint {
         related.append(Diagnostic.Label(other.span, "`\(other.id)` decides here"))
       }
     }
+    // What is before it in its own chain is not all: whoever leads here may send other packets.
+    let reason =
+      related.isEmpty
+      ? "what leads to its chain and stands before it leaves none" : "rules before it decide all"
     return Diagnostic(
-      .lintShadowed, .warning, at: rule.span,
-      "no packet comes to `\(rule.text)`: rules before it decide all", related: Array(related.prefix(6)),
-      help: ["put it before them, or take it out"])
+      .lintShadowed, .warning, at: rule.span, "no packet comes to `\(rule.text)`: \(reason)",
+      related: Array(related.prefix(6)),
+      help: [
+        related.isEmpty ? "take it out, or ask for other packets" : "put it before them, or take it out"
+      ],
+      fixIts: removal(of: rule, sources))
   }
 }

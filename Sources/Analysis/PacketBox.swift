@@ -115,6 +115,9 @@ struct PacketBox: Sendable, Hashable {
     .expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying,
   ]
 
+  /// The same in the words of the language.
+  static let statusNames = ["expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "dying"]
+
   subscript(field: Field) -> IntervalSet<UInt128> {
     get { numbers[field.rawValue] }
     set {

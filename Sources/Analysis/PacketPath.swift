@@ -174,9 +174,14 @@ struct PathTracer {
     let hasConnection = !box.connectionMark.cubes.isEmpty
     func set(_ value: UInt32) -> MarkSet { MarkSet(MarkValues([AddressRange(value, value)])) }
     if changes.restoresMark, hasConnection { box.mark = set(box.connectionMark.sample ?? 0) }
-    if let value = changes.connectionMark, hasConnection { box.connectionMark = set(value) }
+    func setting(_ value: UInt32, _ mask: UInt32, of mark: MarkSet) -> MarkSet {
+      set(mask == .max ? value : (mark.sample ?? 0) & ~mask | value & mask)
+    }
+    if let value = changes.connectionMark, hasConnection {
+      box.connectionMark = setting(value, changes.connectionMarkMask, of: box.connectionMark)
+    }
     if let value = changes.dscp { box[.dscp] = IntervalSet([AddressRange(UInt128(value), UInt128(value))]) }
-    if let value = changes.mark { box.mark = set(value) }
+    if let value = changes.mark { box.mark = setting(value, changes.markMask, of: box.mark) }
     if changes.savesMark, hasConnection { box.connectionMark = set(box.mark.sample ?? 0) }
   }
 

@@ -34,7 +34,7 @@ package struct PacketSample: Sendable, Equatable {
   init(_ box: PacketBox, hook: Hook) {
     family = box.family
     let protocols = box[.transportProtocol]
-    let number = Self.protocolNumber(protocols)
+    let number = Self.protocolNumber(protocols, family)
     transportProtocol = number < PacketBox.absentProtocol ? UInt8(truncatingIfNeeded: number) : nil
     source = Self.address(box[.sourceAddress], box.family, preferring: Witness.outside)
     destination = Self.address(box[.destinationAddress], box.family, preferring: Witness.inside)
@@ -60,15 +60,24 @@ package struct PacketSample: Sendable, Equatable {
     weekday = Int(clamping: Self.value(box, .day, usual: 1))
   }
 
-  static func protocolNumber(_ set: IntervalSet<UInt128>) -> UInt128 {
-    [6, 17, 1, 58].first { set.contains($0) } ?? set.ranges.first?.lower ?? 0
+  static func protocolNumber(_ set: IntervalSet<UInt128>, _ family: Families) -> UInt128 {
+    Witness.usual(.transportProtocol, family).first { set.contains($0) } ?? set.ranges.first?.lower ?? 0
   }
 
   static func address(
     _ set: IntervalSet<UInt128>, _ family: Families, preferring usual: [UInt128]
   ) -> UInt128 {
-    usual.first { set.contains($0) && (family == .ipv6) == ($0 > UInt128(UInt32.max)) }
-      ?? set.ranges.first?.lower ?? 0
+    if let address = usual.first(where: {
+      set.contains($0) && (family == .ipv6) == ($0 > UInt128(UInt32.max))
+    }) {
+      return address
+    }
+    // Of a network a host, and not the network itself.
+    func host(_ range: AddressRange<UInt128>) -> UInt128 {
+      range.lower < range.upper && range.lower & 0xff == 0 ? range.lower + 1 : range.lower
+    }
+    let hosts = set.ranges.lazy.map(host)
+    return hosts.first { !Martian.has($0, family) } ?? hosts.first ?? 0
   }
 
   private static func port(_ set: IntervalSet<UInt128>, preferring usual: [UInt128]) -> UInt16? {

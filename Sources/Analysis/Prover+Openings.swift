@@ -20,7 +20,7 @@ extension Prover {
         let rule = ipv4.rules[label]
         summary.openings.append(
           ProofSummary.Opening(
-            hook: hook, ruleID: rule.id, text: Self.withoutVerdict(rule.text),
+            hook: hook, ruleID: rule.id, text: Self.what(of: rule),
             isLimited: open[label] == .limited))
       }
       if open[0] != .no {
@@ -63,17 +63,26 @@ extension Prover {
 
   /// All outcomes that packets of a region come to at the end of a hook; nil: nodes ran out.
   private mutating func outcomes(of region: Int, at hook: Hook, _ meaning: Meaning) -> [UInt32]? {
-    let steps = firewall.pathToEnd(of: hook)
+    // As packets come to the rules, of whatever translation: a way back at its end decides nothing.
+    let whole = firewall.pathToEnd(of: hook)
+    let steps = whole.filter { step in
+      if case .chain(let index) = step { !firewall.baseChains[index].isNAT } else { false }
+    }
     if steps.count == 1, let outcomes = meaning.outcomes(0, steps[0], of: region) { return outcomes }
-    let path = path(of: meaning, at: hook, isWhole: false)
+    let path = steps == whole ? path(of: meaning, at: hook, isWhole: false) : meaning.path(0, steps)
     let packets = meaning.region(region)
     let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
     if meaning.diagram.isExhausted { return nil }
     return meaning.diagram.terminals(outcomes).map { Diagram.outcome($0) }
   }
 
-  private static func withoutVerdict(_ text: String) -> String {
-    guard let space = text.utf8.firstIndex(of: 0x20) else { return "everything" }
+  /// What a rule accepts, without its verdict.
+  private static func what(of rule: Rule) -> String {
+    if rule.origin == .closing { return "everything else" }
+    let text = rule.text
+    guard !rule.matches.isEmpty || rule.families != .both, let space = text.utf8.firstIndex(of: 0x20) else {
+      return "everything"
+    }
     return String(text[text.utf8.index(after: space)...])
   }
 }

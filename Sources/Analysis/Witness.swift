@@ -4,6 +4,8 @@ import PolicyModel
 struct Witness {
   let text: String
   let sample: PacketSample
+  /// Why it cannot arrive on a host with the kernel's own settings; nil: it can.
+  let cannotArrive: String?
 
   /// Picks the values a reader would expect: TCP before others, low ports, documentation addresses.
   init(from box: PacketBox, hook: Hook) {
@@ -15,16 +17,16 @@ struct Witness {
       words.append("\(box.family == .ipv4 ? "ipv4" : "ipv6") without a transport protocol")
     }
     if let icmp = sample.icmp { words.append("\(icmp >> 8)/\(icmp & 0xff)") }
-    words.append("from " + Self.address(sample.source, box.family))
+    words += Self.place("from", sample.source, .sourceAddress, .sourceType, box)
     if let port = sample.sourcePort { words.append("port \(port)") }
-    words.append("to " + Self.address(sample.destination, box.family))
+    words += Self.place("to", sample.destination, .destinationAddress, .destinationType, box)
     if let port = sample.destinationPort { words.append("port \(port)") }
     if let name = sample.inputInterface { words.append("in \(name)") }
     if let name = sample.outputInterface { words.append("out \(name)") }
-    if hook == .output || hook == .postrouting, !box[.user].contains(0),
-      let user = box[.user].ranges.first?.lower
-    {
-      words.append(user == PacketBox.absentID ? "without a socket" : "user \(user)")
+    for (field, word) in [(PacketBox.Field.user, "user"), (.group, "group")] {
+      guard !box[field].contains(0), let id = box[field].ranges.first?.lower else { continue }
+      let text = id == PacketBox.absentID ? "without a socket" : "\(word) \(id)"
+      if !words.contains(text) { words.append(text) }
     }
     let groups = box.controlGroups.filter(\.value).keys.sorted().map(\.path)
     if !groups.isEmpty { words.append("cgroup \(groups.joined(separator: ", "))") }
@@ -35,9 +37,24 @@ struct Witness {
     words.append(Self.stateName(box[.state]))
     text = words.joined(separator: " ")
     self.sample = sample
+    cannotArrive = Martian.reason(sample, hook, isOwnSource: !box[.sourceType].contains(2))
   }
 
-  /// What is not as usual about it.
+  /// An address, and what the routing table says of it where that is not as usual. A word for that alone stands where
+  /// the usual address will do.
+  private static func place(
+    _ word: String, _ address: UInt128, _ field: PacketBox.Field, _ type: PacketBox.Field, _ box: PacketBox
+  ) -> [String] {
+    let address = "\(word) \(Self.address(address, box.family))"
+    guard !usual(type, box.family).contains(where: { box[type].contains($0) }),
+      let value = box[type].ranges.first
+    else { return [address] }
+    let names = ["local", "broadcast", "not local, broadcast"]
+    let kind = "\(word) \(names[Int(value.lower)])"
+    return usual(field, box.family).contains(where: { box[field].contains($0) }) ? [kind] : [address, kind]
+  }
+
+  /// What is not as usual about it, as clauses of a region that a packet is asked by.
   private static func remarkable(_ box: PacketBox, isTCP: Bool) -> [String] {
     var words: [String] = []
     func value(_ field: PacketBox.Field, unless usual: UInt128) -> UInt128? {
@@ -48,8 +65,11 @@ struct Witness {
       words.append("connmark 0x\(String(mark, radix: 16))")
     }
     if isTCP, let flags = value(.tcpFlags, unless: 2), flags < PacketBox.absentFlags {
-      let names = TCPFlags(rawValue: UInt8(truncatingIfNeeded: flags)).words
-      words.append("flags " + (names.isEmpty ? "none" : names.joined(separator: ", ")))
+      words.append("flags \(Self.flags(flags)) of \(Self.flags(0xff))")
+    }
+    if let status = value(.status, unless: 0) {
+      let names = PacketBox.statusNames.enumerated().filter { status >> UInt128($0.offset) & 1 == 1 }
+      words.append("status " + names.map(\.element).joined(separator: ", "))
     }
     if let code = value(.dscp, unless: 0) { words.append("dscp \(code)") }
     if let ttl = value(.timeToLive, unless: 64) { words.append("ttl \(ttl)") }
@@ -63,11 +83,10 @@ struct Witness {
       }
     }
     if let second = value(.hour, unless: 43_200) {
-      let parts = [second / 3600, second / 60 % 60].map { ($0 < 10 ? "0" : "") + String($0) }
-      words.append("at \(parts.joined(separator: ":")) UTC")
+      words.append("hours \(Self.minute(second))-\(Self.minute((second + 60) % 86_400))")
     }
     if let day = value(.day, unless: 1), day < Weekdays.names.count {
-      words.append("on \(Weekdays.names[Int(day)])")
+      words.append("days \(Weekdays.names[Int(day)])")
     }
     if value(.fragment, unless: 0) != nil { words.append("fragment") }
     if value(.spoofed, unless: 0) != nil { words.append("spoofed") }
@@ -75,10 +94,20 @@ struct Witness {
     return words
   }
 
+  private static func flags(_ bits: UInt128) -> String {
+    let names = TCPFlags(rawValue: UInt8(truncatingIfNeeded: bits)).words
+    return names.isEmpty ? "none" : names.joined(separator: ", ")
+  }
+
+  /// `hh:mm`, UTC.
+  private static func minute(_ second: UInt128) -> String {
+    [second / 3600, second / 60 % 60].map { ($0 < 10 ? "0" : "") + String($0) }.joined(separator: ":")
+  }
+
   /// The values of a field that a reader would expect, the first one first.
   static func usual(_ field: PacketBox.Field, _ family: Families) -> [UInt128] {
     switch field {
-    case .transportProtocol: [6, 17, 1, 58]
+    case .transportProtocol: [6, 17, family == .ipv4 ? 1 : 58]
     case .sourceAddress: outside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }
     case .destinationAddress: inside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }
     case .sourcePort: [40_000, 1]

@@ -59,7 +59,11 @@ package struct ComparisonReport {
     return words.joined(separator: ", ")
   }
 
-  private var sameness: String { "\(old.name) and \(new.name) mean the same" }
+  private var sameness: String {
+    comparison.isPart
+      ? "nothing was found that \(new.name) permits and \(old.name) does not"
+      : "\(old.name) and \(new.name) mean the same"
+  }
 
   /// Sentences behind everything.
   private var last: [String] {
@@ -84,9 +88,11 @@ package struct ComparisonReport {
 
   // MARK: Text
 
-  package var text: String {
-    let last = last.map { $0 + "\n" }.joined()
-    if comparison.isEmpty { return sameness + "\n" + last }
+  package var text: String { (lines + last).map { $0 + "\n" }.joined() }
+
+  /// The same without the sentences about what was not compared.
+  package var lines: [String] {
+    if comparison.isEmpty { return [sameness] }
     var lines: [String] = []
     for unknown in comparison.packets.unknown {
       lines += ["unknown: \(unknown.place): could not tell: \(unknown.reason)", ""]
@@ -95,6 +101,7 @@ package struct ComparisonReport {
       lines.append(headline(change))
       lines += regions(change).map { "  \($0)" }
       lines.append("  for example: \(change.witness)")
+      if let label = label(change) { lines.append("  \(label)") }
       lines += decisions(change).map { "  \($0)" } + [""]
     }
     let rest = comparison.packets.changes.count - Self.shownChanges
@@ -108,8 +115,7 @@ package struct ComparisonReport {
       }
       if !settings.isEmpty { lines.append("") }
     }
-    lines.append(summary)
-    return lines.joined(separator: "\n") + "\n" + last
+    return lines + [summary]
   }
 
   private func headline(_ change: PacketDifference.Change) -> String {
@@ -123,6 +129,11 @@ package struct ComparisonReport {
     guard rest > 0 || !change.isComplete else { return texts }
     return Array(texts.prefix(Self.shownRegions))
       + [rest > 0 && change.isComplete ? "… and \(rest) more regions" : "… and more regions"]
+  }
+
+  /// What is to be known of the example.
+  private func label(_ change: PacketDifference.Change) -> String? {
+    change.cannotArrive.map { "which cannot arrive on a default host: \($0)" }
   }
 
   /// What decides on both sides.
@@ -165,7 +176,8 @@ package struct ComparisonReport {
       for change in comparison.packets.changes.prefix(Self.shownChanges) {
         let cells = [
           change.direction.rawValue, change.place, change.before, change.after,
-          regions(change).map { "`\($0)`" }.joined(separator: "<br>"), "`\(change.witness)`",
+          regions(change).map { "`\($0)`" }.joined(separator: "<br>"),
+          (["`\(change.witness)`"] + [label(change)].compactMap { $0 }).joined(separator: "<br>"),
           decisions(change).map { String($0.dropFirst("old: ".count)) }.joined(separator: "<br>"),
         ]
         lines.append("| " + cells.map(Self.escaped).joined(separator: " | ") + " |")
@@ -221,7 +233,8 @@ package struct ComparisonReport {
     for change in comparison.packets.changes {
       guard let direction = PolicyComparison.Direction(rawValue: change.direction.rawValue) else { continue }
       let lines =
-        [headline(change)] + regions(change) + ["for example: \(change.witness)"] + decisions(change)
+        [headline(change)] + regions(change) + ["for example: \(change.witness)"]
+        + [label(change)].compactMap { $0 } + decisions(change)
       add(direction, lines.joined(separator: "\n"), (change.oldRule?.span, change.newRule?.span))
     }
     for setting in comparison.settings {
@@ -241,7 +254,7 @@ package struct ComparisonReport {
       .init("new", .string(new.name)),
       .init("not-compared", .array(comparison.notCompared.map(JSONValue.string))),
       .init("old", .string(old.name)), .init("read", read),
-      .init("same", .bool(comparison.isEmpty)),
+      .init("same", comparison.isPart ? .null : .bool(comparison.isEmpty)),
       .init("settings", .array(comparison.settings.map(json))),
       .init(
         "unknown",
@@ -267,6 +280,7 @@ package struct ComparisonReport {
   private func json(_ change: PacketDifference.Change) -> JSONValue {
     .object([
       .init("after", .string(change.after)), .init("before", .string(change.before)),
+      .init("cannot-arrive", change.cannotArrive.map(JSONValue.string) ?? .null),
       .init("direction", .string(change.direction.rawValue)),
       .init("new-rule", json(change.newRule, new.sources)),
       .init("old-rule", json(change.oldRule, old.sources)), .init("opens-flows", .bool(change.opensFlows)),

@@ -152,7 +152,7 @@ extension CompiledSchema {
         "targets", described("Of `dnat` by the packet's destination port.", list(object(byPort), from: 1))),
       .optional("chain", described("The regular chain that `jump` and `goto` lead to.", text)),
       .optional("dispatch", reference("dispatch")),
-      .optional("reject-with", words(RejectKind.allCases.map(\.rawValue))),
+      .optional("reject-with", words(RejectKind.written.map(\.rawValue))),
     ]
   }
 

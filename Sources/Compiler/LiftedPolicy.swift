@@ -60,17 +60,28 @@ package struct LiftedPolicy: Sendable {
   /// - Parameters:
   ///   - name: how findings name it.
   ///   - tables: all that a network namespace holds.
-  package init(name: String, tables: [DumpedTable], like other: HostPolicy? = nil) throws(Failure) {
+  ///   - interfaces: that are there, by their numbers.
+  ///   - texts: how the rules are written.
+  package init(
+    name: String, tables: [DumpedTable], interfaces: [UInt32: String] = [:],
+    texts: [Lift.RulePlace: KernelRuleText] = [:], like other: HostPolicy? = nil
+  ) throws(Failure) {
     origin = .kernel
     sources = SourceFiles()
-    let file = sources.add(path: name, bytes: [])
+    let lines = texts.values.reduce(0) { max($0, $1.line ?? 0) }
+    let file = sources.add(path: name, bytes: [UInt8](repeating: 0x0a, count: lines))
     let span = SourceSpan(file.id, 0, 0)
     policy = HostPolicy(name: "kernel", target: Target(kernel: KernelVersion(6, 1)), span: span)
     let (names, counters) = Self.names(of: other)
     var ids: [[UInt8]: String] = [:]
     other?.firewall?.forEachRule { ids[KernelRule.label(of: $0.id)] = $0.id }
-    let lift = Lift(at: span, names: names, counters: counters) { rule in
+    var lift = Lift(at: span, names: names, counters: counters, interfaces: interfaces) { rule in
       ids[Array(rule.label.dropLast())].map { ($0, span) }
+    }
+    lift.describe = { place in
+      texts[place].map { text in
+        (text.text, text.line.map { SourceSpan(file.id, $0 - 1, $0 - 1) } ?? span)
+      }
     }
     do throws(LiftError) {
       let result = try lift.firewall(of: tables, own: KernelName.table, namedLike: other?.firewall)
@@ -117,6 +128,18 @@ package struct LiftedPolicy: Sendable {
     let result = try lift.firewall(of: table, namedLike: other?.firewall)
     policy.firewall = result.firewall.baseChains.isEmpty ? nil : result.firewall
     policy.dynamicSets = result.dynamicSets
+  }
+}
+
+/// How a rule of the kernel is written in the file that it is of.
+package struct KernelRuleText: Sendable {
+  package var text: String
+  /// From 1; nil: it is not known.
+  package var line: Int?
+
+  package init(text: String, line: Int?) {
+    self.text = text
+    self.line = line
   }
 }
 

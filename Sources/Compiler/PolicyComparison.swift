@@ -75,7 +75,10 @@ package struct PolicyComparison: Sendable {
     if comparesTold { settings += Self.actions(old, new) }
   }
 
-  /// Whether both mean the same.
+  /// Changes of some directions were left out, so that none of them is no word about the rest.
+  package private(set) var isPart = false
+
+  /// Whether both mean the same, but for what was left out.
   package var isEmpty: Bool { packets.changes.isEmpty && packets.unknown.isEmpty && settings.isEmpty }
 
   // MARK: Refinement
@@ -86,6 +89,7 @@ package struct PolicyComparison: Sendable {
       direction == Direction.widened.rawValue || direction == Direction.incomparable.rawValue
     }
     var result = self
+    result.isPart = true
     result.packets.changes.removeAll { !isBeyond($0.direction.rawValue) }
     result.settings.removeAll { !isBeyond($0.direction.rawValue) }
     return result

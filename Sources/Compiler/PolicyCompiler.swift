@@ -52,7 +52,7 @@ package enum PolicyCompiler {
     else { return nil }
     // It takes longer than the rest, and needs nothing of it.
     let wantsLint = lint != nil
-    let linting = SideThread { [policy] in wantsLint ? Lint.check(policy) : [] }
+    let linting = SideThread { [policy, sources] in wantsLint ? Lint.check(policy, in: sources) : [] }
     for index in policy.ancestors.indices.dropFirst() {
       let base = policy.ancestors[index - 1]
       Refinement.check(&policy.ancestors[index], from: base, diagnostics: &diagnostics)

@@ -32,10 +32,12 @@ struct TranslationCheck {
   /// The policy's chains by their names in the kernel.
   let written: [String: RegularChain]
   private let ruleID: (UInt32) -> String?
-  private var programs: StoredPrograms
-  private var lift: Lift.Table
+  private(set) var programs: StoredPrograms
+  private(set) var lift: Lift.Table
   /// The elements of sets that have names.
-  private let contents: [String: ElementList]
+  let contents: [String: ElementList]
+  /// The control groups whose numbers a set takes, by its name.
+  let groups: [String: [ControlGroup]]
   /// The kernel's chains, by name.
   private let indices: [String: Int]
   /// Those whose programs were lifted, by name.
@@ -64,8 +66,8 @@ struct TranslationCheck {
     var kernelPolicy: ChainPolicy?
   }
 
-  /// What is encoded for sets that have names is not read back: their elements may be millions, and are those of
-  /// `ruleset`.
+  /// What sets that have names hold is taken from `ruleset`, whose lists may have millions, and the messages are compared
+  /// with it where they stand.
   ///
   /// - Parameter ruleID: the id of a rule's item by its number.
   // A benchmark counts what is done inside of it.
@@ -85,6 +87,7 @@ struct TranslationCheck {
         policy, firewall, ruleset,
         messages.lazy.filter { $0.kind != .elements }.map(\.bytes)
           + deviceChains.flatMap(\.messages).map(\.bytes), controlGroups, ruleID: ruleID)
+      try check.compareElements(messages)
       try check.compareChains()
       try check.compareOthers()
       try check.compareSets(policy.dynamicSets)
@@ -109,10 +112,11 @@ struct TranslationCheck {
     }
     indices = Dictionary(programs.table.chains.enumerated().map { ($1.name, $0) }) { first, _ in first }
     do throws(LiftError) {
+      groups = try Self.groups(controlGroups)
       lift = try Lift.Table(
         programs.table,
         Lift(
-          at: policy.span, controlGroups: try Self.groups(controlGroups),
+          at: policy.span, controlGroups: groups,
           names: Self.names(policy.dynamicSets),
           counters: Self.counters(firewall), contents: contents
         ) { rule in
@@ -123,37 +127,6 @@ struct TranslationCheck {
     }
   }
 
-  private static func contents(of ruleset: Ruleset) -> [String: ElementList] {
-    var contents: [String: ElementList] = [:]
-    for set in ruleset.tables.flatMap(\.sets) where set.filling == nil {
-      if let name = set.name { contents[name] = set.elements }
-    }
-    return contents
-  }
-
-  private static func groups(_ elements: [ControlGroupElement]) throws(LiftError) -> [String: [ControlGroup]]
-  {
-    var groups: [String: [ControlGroup]] = [:]
-    do throws(NFTablesError) {
-      for element in elements {
-        guard let set = try StoredBatch.elementsSet(of: element.message.bytes) else { continue }
-        groups[set, default: []].append(ControlGroup(element.path))
-      }
-    } catch {
-      throw LiftError("a message cannot be read: \(error)")
-    }
-    return groups.mapValues { $0.sorted() }
-  }
-
-  /// Definitions by the name of the set of one family.
-  private static func names(_ sets: [DynamicSet]) -> [String: String] {
-    var names: [String: String] = [:]
-    for set in sets {
-      for family in [Families.ipv4, .ipv6] { names[KernelName.set(set.name, family: family)] = set.name }
-    }
-    return names
-  }
-
   private static func counters(_ firewall: Firewall) -> [String: String] {
     var counters: [String: String] = [:]
     firewall.forEachRule { rule in
@@ -162,17 +135,7 @@ struct TranslationCheck {
     return counters
   }
 
-  // MARK: Sets and chains
-
-  private func compareSets(_ policy: [DynamicSet]) throws(Mismatch) {
-    for set in lift.dynamicSets {
-      guard let wanted = policy.first(where: { $0.name == set.name }), wanted.size == set.size,
-        wanted.timeout == set.timeout, wanted.filler == set.filler,
-        // Nobody asks for what is of the other family.
-        [32, wanted.ipv4Bits].contains(set.ipv4Bits), [128, wanted.ipv6Bits].contains(set.ipv6Bits)
-      else { throw Mismatch(ruleID: nil, reason: "the set `\(set.name)` is another") }
-    }
-  }
+  // MARK: Chains
 
   private mutating func compareChains() throws(Mismatch) {
     var left = Set(programs.table.chains.indices.filter { programs.table.chains[$0].isBase })

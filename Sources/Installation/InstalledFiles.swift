@@ -58,6 +58,7 @@ package struct InstalledFiles {
       InstalledItem("etc/systemd/system/\(UnitText.lateName)", UnitText.late(options)),
       InstalledItem("etc/systemd/system/\(UnitText.healthName)", UnitText.health),
       InstalledItem("etc/systemd/system/\(UnitText.sealName)", UnitText.seal(options)),
+      InstalledItem("etc/systemd/system/\(UnitText.fallbackName)", UnitText.fallback(options)),
       // Enabled, as `systemctl enable` does it.
       InstalledItem(
         "etc/systemd/system/sysinit.target.wants/\(UnitText.closedName)", linkTo: "../\(UnitText.closedName)"),

@@ -6,6 +6,7 @@ enum UnitText {
   static let lateName = "lockdown-late.service"
   static let healthName = "lockdown-health.service"
   static let sealName = "lockdown-seal.service"
+  static let fallbackName = "lockdown-fallback.service"
 
   /// Of the applier, where bundles must be signed.
   static let signed = " --key /\(InstalledPath.key)"
@@ -99,12 +100,15 @@ enum UnitText {
     """
   }
 
-  /// Behind boot-complete.target, which every check of health that a host has must precede (systemd.special(7)).
+  /// Behind boot-complete.target, which every check of health that a host has must precede (systemd.special(7)). A check
+  /// that fails makes the job of this unit fail, and one that hangs makes its time run out: then the boot is a sick one.
   static let health = """
     [Unit]
     Description=Keep the lockdown policy that this boot tried
     Requires=boot-complete.target lockdown.service
     After=boot-complete.target lockdown.service
+    OnFailure=\(fallbackName)
+    JobTimeoutSec=15min
     ConditionPathExists=/\(InstalledPath.slots)
 
     [Service]
@@ -117,6 +121,30 @@ enum UnitText {
     WantedBy=multi-user.target
 
     """
+
+  /// For a boot that tries a new slot and does not reach the mark. The applier gives that slot up, and applies the one from
+  /// before; what was sealed or filtered, or where that fails, only a boot takes back. The next boot tries nothing new,
+  /// and so does not come here again.
+  static func fallback(_ options: String) -> String {
+    """
+    [Unit]
+    Description=Go back from the lockdown policy that this boot tried
+    ConditionPathExists=/\(InstalledPath.slots)
+
+    [Service]
+    Type=oneshot
+    # 0: nothing new was tried. 4: the slot from before is live.
+    ExecStart=/bin/sh -c 'test -e /run/lockdown/sealed || grep -q "^Seccomp:.[12]" /proc/self/status; open=$$?; \\
+      /\(InstalledPath.applier) --slots /\(InstalledPath.state) --sick\(options); \\
+      case $$?/$$open in 0/*|4/[12]) exit 0;; esac; \\
+      echo "only a boot takes back what the policy has done, and comes now"; \\
+      exec systemctl --no-block reboot'
+    TimeoutStartSec=120
+    StandardOutput=journal+console
+    StandardError=journal+console
+
+    """
+  }
 
   /// Behind the mark of a healthy boot: what a boot that fails would need again is then still open.
   static func seal(_ options: String) -> String {

@@ -34,18 +34,16 @@ extension ConditionLift {
         free.append(span)
         continue
       }
-      for others in try complement(of: inside, rest) {
-        var conditions = fresh()
-        try conditions.add(field, [span], isNegated: false)
-        found.append(conditions.matches + others)
-      }
+      let others = try complement(of: inside, rest)
+      var conditions = fresh()
+      try conditions.add(field, [span], isNegated: false)
+      for one in try conditions.alone() { found += others.map { one + $0 } }
     }
     guard !free.isEmpty else { return found }
-    for others in try complement(of: [], rest) {
-      var conditions = fresh()
-      try conditions.add(field, free, isNegated: false)
-      found.append(conditions.matches + others)
-    }
+    let others = try complement(of: [], rest)
+    var conditions = fresh()
+    try conditions.add(field, free, isNegated: false)
+    for one in try conditions.alone() { found += others.map { one + $0 } }
     return found
   }
 
@@ -72,7 +70,7 @@ extension ConditionLift {
     return found
   }
 
-  private static func bytes(_ number: UInt128, _ count: Int) -> [UInt8] {
+  static func bytes(_ number: UInt128, _ count: Int) -> [UInt8] {
     (0..<count).map { UInt8(truncatingIfNeeded: number >> UInt128(8 * (count - 1 - $0))) }
   }
 }

@@ -26,8 +26,59 @@ extension ConditionLift {
         throw LiftError("a fragment by its offset")
       }
       matches.append(Match(.fragment, isNegated: !isNegated))
+    case (.ipv4, 6, 2):
+      // With the bits that a first fragment has too.
+      guard let mask = field.mask, mask[0] & 0x1f == 0x1f, mask[1] == 0xff,
+        try numbers(field, spans).ranges
+          == [AddressRange(0, 0)]
+      else { throw LiftError("a fragment by its offset") }
+      try leaveOpen(because: "a fragment that may be the first") { (conditions) throws(LiftError) in
+        conditions.matches.append(Match(.fragment, isNegated: true))
+      }
+      if isNegated { matches.append(Match(.fragment)) } else { never() }
+    case (.ipv4, 9, 1) where field.mask == nil: try transportProtocols(try numbers(field, spans), isNegated)
+    case (.ipv6, 6, 1) where field.mask == nil: try firstHeader(try numbers(field, spans), isNegated)
     default: throw LiftError("bytes \(offset)–\(offset + field.length - 1) of the network header")
     }
+  }
+
+  /// The header behind that of IPv6: the transport protocol's, unless one of an extension stands before it.
+  private mutating func firstHeader(
+    _ values: IntervalSet<UInt128>, _ isNegated: Bool
+  ) throws(LiftError) {
+    let listed = (UInt8.min...UInt8.max).filter { values.contains(UInt128($0)) != isNegated }
+    let extensions = listed.filter(Self.extensionHeaders.contains)
+    let found = listed.filter { !Self.extensionHeaders.contains($0) }
+    let isAny = extensions.count == Self.extensionHeaders.count
+    let reason = "IPv6 by the header behind its own, which may be that of an extension"
+    if !found.isEmpty, !isAny {
+      try leaveOpen(because: reason) { (conditions) throws(LiftError) in
+        try conditions.transportProtocols(Self.set(found), false)
+      }
+    }
+    if !extensions.isEmpty {
+      let others = (UInt8.min...UInt8.max).filter { !found.contains($0) }
+      if !isAny || !others.isEmpty {
+        try leaveOpen(because: reason) { (conditions) throws(LiftError) in
+          if isAny {
+            try conditions.transportProtocols(Self.set(others), false)
+          } else {
+            conditions.matches.append(Match(.protocols(found), isNegated: true))
+          }
+        }
+      }
+    }
+    if isAny {
+      // Behind an extension there may be each of them, and without one it is not among the others.
+      matches.append(
+        Match(.protocols((UInt8.min...UInt8.max).filter { !found.contains($0) }), isNegated: true))
+    } else {
+      never()
+    }
+  }
+
+  private static func set(_ numbers: [UInt8]) -> IntervalSet<UInt128> {
+    IntervalSet(numbers.map { AddressRange(UInt128($0), UInt128($0)) })
   }
 
   private mutating func addresses(
@@ -114,22 +165,29 @@ extension ConditionLift {
       default: break
       }
     }
-    if protocols == [Self.tcp], offset == 13, field.length == 1, let mask = field.mask?.first {
-      guard spans.count == 1, spans[0].lower == spans[0].upper, let value = spans[0].lower.first else {
-        throw LiftError("several values of TCP flags")
+    if protocols == [Self.tcp], offset == 13, field.length == 1 {
+      return try flags(mask: field.mask?.first ?? 0xff, spans, isNegated)
+    }
+    if !isStrict, field.mask == nil, field.length == 2, offset == 0 || offset == 2,
+      protocols.map({ $0.contains(where: Self.withPorts.contains) }) ?? true
+    {
+      // The same bytes of another protocol are something else.
+      try leaveOpen(because: "the bytes of ports in another protocol's header") {
+        (conditions) throws(LiftError) in
+        conditions.matches.append(Match(.protocols(Self.withPorts), isNegated: true))
+        conditions.protocols = conditions.protocols?.filter { !Self.withPorts.contains($0) }
       }
-      matches.append(
-        Match(
-          .tcpFlags(value: TCPFlags(rawValue: value), mask: TCPFlags(rawValue: mask)), isNegated: isNegated))
-      // The same for a packet whose flags cannot be read.
-      if isNegated { matches.append(Match(.tcpFlags(value: [], mask: []))) }
-      return
+      protocols = protocols?.filter(Self.withPorts.contains) ?? Self.withPorts
+      return try transport(offset, field, spans, isNegated)
     }
     if protocols == [Self.icmp] || protocols == [Self.icmpv6], field.mask == nil {
       switch (offset, field.length) {
       case (0, 1):
         return try types(
           spans.map { (Self.number($0.lower), Self.number($0.upper), 0, 255) }, isNegated: isNegated)
+      case (1, 1):
+        return try types(
+          spans.map { (0, 255, Self.number($0.lower), Self.number($0.upper)) }, isNegated: isNegated)
       case (0, 2) where spans.count == 1 && spans[0].lower == spans[0].upper:
         let (type, code) = (UInt128(spans[0].lower[0]), UInt128(spans[0].lower[1]))
         return try types([(type, type, code, code)], isNegated: isNegated)
@@ -138,6 +196,26 @@ extension ConditionLift {
     }
     throw LiftError(
       "bytes \(offset)–\(offset + field.length - 1) of a transport header that was not asked for")
+  }
+
+  /// Values of TCP's flags under a mask.
+  private mutating func flags(mask: UInt8, _ spans: [Span], _ isNegated: Bool) throws(LiftError) {
+    func match(_ value: UInt8, isNegated: Bool) -> Match {
+      Match(
+        .tcpFlags(value: TCPFlags(rawValue: value), mask: TCPFlags(rawValue: mask)), isNegated: isNegated)
+    }
+    let values = (UInt8.min...UInt8.max).filter { value in
+      value & ~mask == 0 && spans.contains { $0.lower[0] <= value && value <= $0.upper[0] }
+    }
+    if isNegated {
+      matches += values.map { match($0, isNegated: true) }
+      // The same for a packet whose flags cannot be read.
+      matches.append(Match(.tcpFlags(value: [], mask: [])))
+    } else if values.count == 1 {
+      matches.append(match(values[0], isNegated: false))
+    } else {
+      try requireOne(of: values.map { [match($0, isNegated: false)] })
+    }
   }
 
   mutating func transportProtocols(_ values: IntervalSet<UInt128>, _ isNegated: Bool)
@@ -207,9 +285,23 @@ extension ConditionLift {
         .services(ports.keys.sorted().map { Service(protocolNumber: $0, ports: PortSet(ports[$0] ?? [])) })))
   }
 
+  /// The protocol in the frame is the packet's family.
+  mutating func linkProtocol(
+    _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
+  ) throws(LiftError) {
+    let values = try numbers(field, spans)
+    var found: Families = []
+    // ETH_P_IP, ETH_P_IPV6.
+    if values.contains(0x800) != isNegated { found.insert(.ipv4) }
+    if values.contains(0x86dd) != isNegated { found.insert(.ipv6) }
+    families.formIntersection(found)
+    if families.isEmpty { never() }
+  }
+
   mutating func link(
     _ offset: Int, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
   ) throws(LiftError) {
+    if offset == 12, field.length == 2, field.mask == nil { return try linkProtocol(field, spans, isNegated) }
     guard hasLinkAddresses, !isNegated, field.mask == nil, spans.allSatisfy({ $0.lower == $0.upper }) else {
       throw LiftError("link-layer addresses that the model has no clause for")
     }

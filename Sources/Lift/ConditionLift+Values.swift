@@ -13,6 +13,47 @@ extension ConditionLift {
         isNegated: isNegated))
   }
 
+  mutating func interfaces(
+    byNumber values: IntervalSet<UInt128>, _ side: InterfaceSide, isNegated: Bool
+  ) throws(LiftError) {
+    let patterns = try values.ranges.map { range throws(LiftError) in
+      guard range.lower == range.upper, let name = interfaces[UInt32(truncatingIfNeeded: range.lower)] else {
+        throw LiftError("an interface by its number, which none has here")
+      }
+      return InterfacePattern(name)
+    }
+    matches.append(Match(.interfaces(side, patterns.sorted()), isNegated: isNegated))
+  }
+
+  /// Types of addresses by the routing table's numbers, RTN_* of linux/rtnetlink.h.
+  mutating func addressTypes(
+    _ types: Set<Int>, _ side: AddressSide, isNegated: Bool
+  ) throws(LiftError) {
+    // RTN_LOCAL, _BROADCAST, _MULTICAST; what these are not is one of several others.
+    func match(_ types: Set<Int>) -> AddressMatch {
+      var found = AddressMatch(addresses: types.contains(5) ? Self.multicast : AddressSet())
+      if types.contains(3) { found.specials.append(.broadcast) }
+      if types.contains(2) { found.specials.append(.local) }
+      found.specials.sort { $0.rawValue < $1.rawValue }
+      return found
+    }
+    let known: Set<Int> = [2, 3, 5]
+    if types.isSubset(of: known) {
+      return matches.append(Match(.addresses(side, match(types)), isNegated: isNegated))
+    }
+    try leaveOpen(because: "a type of addresses that the model has no word for") {
+      (conditions) throws(LiftError) in
+      conditions.matches.append(Match(.addresses(side, match(known)), isNegated: true))
+    }
+    let sure = isNegated ? known.subtracting(types) : known.intersection(types)
+    if sure.isEmpty { never() } else { matches.append(Match(.addresses(side, match(sure)))) }
+  }
+
+  /// 224.0.0.0/4 and ff00::/8, which the routing table calls so.
+  private static let multicast = AddressSet(
+    ipv4: [IPv4Range(0xe000_0000, 0xefff_ffff)],
+    ipv6: [AddressRange(UInt128(0xff) << 120, .max)])
+
   /// A name, or all that begin like it: 16 bytes with zeros behind it, or a span that ends in all ones.
   static func pattern(_ span: Span, _ isPrefix: Bool) throws(LiftError) -> InterfacePattern {
     let name = span.lower.prefix { $0 != 0 }
@@ -75,9 +116,9 @@ extension ConditionLift {
     UInt8
   >] {
     try numbers(field, spans).ranges.map { range throws(LiftError) in
-      guard range.lower % unit == 0 else { throw LiftError("a code point between two") }
-      return AddressRange(
-        UInt8(truncatingIfNeeded: range.lower / unit), UInt8(truncatingIfNeeded: min(63, range.upper / unit)))
+      let (first, last) = ((range.lower + unit - 1) / unit, min(63, range.upper / unit))
+      guard first <= last else { throw LiftError("a code point between two") }
+      return AddressRange(UInt8(truncatingIfNeeded: first), UInt8(truncatingIfNeeded: last))
     }
   }
 

@@ -15,9 +15,20 @@ struct ConditionLift {
   var awaitsLinkAddress = false
   /// The device that delivered the packet is one of Ethernet.
   var hasLinkAddresses = false
+  /// Of interfaces that are asked for by their numbers the names.
+  var interfaces = Self.firstInterface
+  /// Whether everything must be read in full.
+  var isStrict = true
+  /// No packet meets them.
+  private(set) var isNever = false
+  /// Packets of which nobody can tell whether they meet what was asked last.
+  private var open: [(conditions: ConditionLift, reason: String)] = []
+
+  /// LOOPBACK_IFINDEX: the first interface of each network namespace.
+  static let firstInterface: [UInt32: String] = [1: "lo"]
 
   /// Each key of several fields becomes a rule of its own.
-  private static let mostAlternatives = 1_000
+  static let mostAlternatives = 1_000
 
   /// A span of register bytes, both ends inside.
   typealias Span = (lower: [UInt8], upper: [UInt8])
@@ -27,18 +38,59 @@ struct ConditionLift {
   static let tcp: UInt8 = 6
   static let icmp: UInt8 = 1
   static let icmpv6: UInt8 = 58
+  /// Headers of IPv6 that stand before the transport protocol's (ipv6_ext_hdr).
+  static let extensionHeaders: Set<UInt8> = [0, 43, 44, 51, 60]
   private static let ipv4Family: UInt128 = 2
   private static let ipv6Family: UInt128 = 10
   private static let ethernet: UInt128 = 1
-  // RTN_LOCAL, RTN_BROADCAST of linux/rtnetlink.h.
-  private static let localType: UInt128 = 2
-  private static let broadcastType: UInt128 = 3
   // NFTA_FIB_F_SADDR, _DADDR, _IIF, _PRESENT.
   private static let sourceAddress: UInt32 = 1
   private static let destinationAddress: UInt32 = 2
-  private static let reversePath: UInt32 = 1 | 8 | 32
+  private static let reversePath: UInt32 = 1 | 8
 
   init(_ families: Families = .both) { self.families = families }
+
+  /// Whether they ask for what connection tracking knows.
+  var asksConnection: Bool {
+    matches.contains { match in
+      switch match.condition {
+      case .states, .status, .mark(.connmark, _): true
+      default: false
+      }
+    }
+  }
+
+  // MARK: What nobody can tell
+
+  /// Of packets that meet these too nobody can tell whether they meet what is asked.
+  mutating func leaveOpen(
+    because reason: String, _ narrow: (inout ConditionLift) throws(LiftError) -> Void
+  ) throws(LiftError) {
+    guard !isStrict else { throw LiftError(reason) }
+    var conditions = self
+    conditions.open = []
+    try narrow(&conditions)
+    if !conditions.isNever { open.append((conditions, reason)) }
+  }
+
+  /// No packet surely meets what is asked.
+  mutating func never() {
+    isNever = true
+    // For who looks at the conditions alone.
+    matches.append(Match(.protocols([])))
+  }
+
+  mutating func takeOpen() -> [(conditions: ConditionLift, reason: String)] {
+    defer { open = [] }
+    return open
+  }
+
+  /// Conditions of which one must hold too; no packet meets two of them.
+  mutating func requireOne(of found: [[Match]]) throws(LiftError) {
+    let all = alternatives.map { before in before.flatMap { one in found.map { one + $0 } } } ?? found
+    guard all.count <= Self.mostAlternatives else { throw LiftError("look-ups of many fields and keys") }
+    alternatives = all
+  }
 
   /// Whether the packet has ports, unless it is cut off before them.
   var hasPorts: Bool { protocols.map { !$0.isEmpty && $0.allSatisfy(Self.withPorts.contains) } ?? false }
@@ -71,6 +123,7 @@ struct ConditionLift {
       let isPrefix = !value.contains(0)
       return try interfaces([(value, value)], side, isNegated: comparison == .notEqual, isPrefix: isPrefix)
     }
+    let most = field.mask ?? [UInt8](repeating: 0xff, count: value.count)
     if let flipped = field.flipped {
       field.flipped = nil
       guard flipped.allSatisfy({ $0 == 0 }) else {
@@ -81,10 +134,18 @@ struct ConditionLift {
     case .equal, .notEqual:
       try add(field, [(value, value)], isNegated: comparison == .notEqual)
     case .greaterOrEqual:
-      try add(field, [(value, [UInt8](repeating: 0xff, count: value.count))], isNegated: false)
+      try add(field, [(value, most)], isNegated: false)
     case .lessOrEqual:
       try add(field, [([UInt8](repeating: 0, count: value.count), value)], isNegated: false)
-    case .less, .greater: throw LiftError("a comparison that excludes its bound")
+    case .less:
+      guard value.contains(where: { $0 != 0 }) else { return never() }
+      let last = Self.bytes(Self.number(value) - 1, value.count)
+      try add(field, [([UInt8](repeating: 0, count: value.count), last)], isNegated: false)
+    case .greater:
+      guard value.contains(where: { $0 != 0xff }) else { return never() }
+      let first = Self.bytes(Self.number(value) + 1, value.count)
+      guard !most.lexicographicallyPrecedes(first) else { return never() }
+      try add(field, [(first, most)], isNegated: false)
     }
   }
 
@@ -132,24 +193,34 @@ struct ConditionLift {
       default: break
       }
     }
-    guard alternatives == nil else { throw LiftError("two look-ups of several fields") }
-    if isNegated {
-      alternatives = try complement(of: parts, fields[...])
-      return
-    }
+    if isNegated { return try requireOne(of: try complement(of: parts, fields[...])) }
     var found: [[Match]] = []
     for part in parts {
       var conditions = fresh()
       for (field, span) in zip(fields, part) { try conditions.add(field, [span], isNegated: false) }
-      found.append(conditions.matches)
+      found += try conditions.alone()
     }
-    alternatives = found
+    try requireOne(of: found)
   }
+
+  /// What one key of several fields asks.
+  func alone() throws(LiftError) -> [[Match]] {
+    guard open.isEmpty, families == familiesBefore else {
+      throw LiftError("a look-up of a field that the model has not, beside others")
+    }
+    if isNever { return [] }
+    return alternatives.map { $0.map { matches + $0 } } ?? [matches]
+  }
+
+  /// Where they stand beside others.
+  private var familiesBefore = Families.both
 
   /// Conditions behind what was said about family and protocol.
   func fresh() -> ConditionLift {
     var conditions = ConditionLift()
     (conditions.families, conditions.protocols) = (families, protocols)
+    (conditions.interfaces, conditions.isStrict) = (interfaces, isStrict)
+    conditions.familiesBefore = families
     return conditions
   }
 
@@ -181,12 +252,15 @@ struct ConditionLift {
 
   mutating func add(_ field: LoadedField, _ spans: [Span], isNegated: Bool) throws(LiftError) {
     if let mask = field.mask {
-      for span in spans where zip(span.lower, mask).contains(where: { $0 & ~$1 != 0 }) {
+      // Of a range those are no values.
+      for span in spans
+      where span.lower == span.upper && zip(span.lower, mask).contains(where: { $0 & ~$1 != 0 }) {
         throw LiftError("a value with bits outside of its mask")
       }
     }
     switch field.source {
     case .meta(let key): try meta(key, field, spans, isNegated)
+    case .linkProtocol: try linkProtocol(field, spans, isNegated)
     case .conntrack(let key): try conntrack(key, field, spans, isNegated)
     case .fib(let result, let flags): try fib(result, flags, field, spans, isNegated)
     case .payload(.network, let offset): try network(offset, field, spans, isNegated)
@@ -241,7 +315,8 @@ struct ConditionLift {
     case .securityPath:
       let isIPsec = try flag(field, spans)
       matches.append(Match(.ipsec, isNegated: isNegated == isIPsec))
-    case .inputInterface, .outputInterface: throw LiftError("an interface by its index")
+    case .inputInterface: try interfaces(byNumber: try numbers(field, spans), .input, isNegated: isNegated)
+    case .outputInterface: try interfaces(byNumber: try numbers(field, spans), .output, isNegated: isNegated)
     case .mark: break
     }
   }
@@ -269,20 +344,54 @@ struct ConditionLift {
         states.insert(ConntrackStates(rawValue: bit))
       }
       matches.append(Match(.states(states), isNegated: isNegated))
+    case .status where field.mask != nil && !isNegated && Self.isSingle(spans, { $0 != 0 }):
+      try status(field, spans)
     case .status:
       let bits = try anyBit(field, spans, isNegated)
-      let known: ConntrackStatus = [.expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying]
-      guard known.isSuperset(of: ConntrackStatus(rawValue: bits.mask)) else {
+      guard Self.knownStatus.isSuperset(of: ConntrackStatus(rawValue: bits.mask)) else {
         throw LiftError("a bit of a connection's status that the model has no word for")
       }
       if !bits.isAny { hasEntry() }
       matches.append(Match(.status(ConntrackStatus(rawValue: bits.mask)), isNegated: !bits.isAny))
-    case .direction: throw LiftError("a direction of a connection")
+    case .direction:
+      let values = try numbers(field, spans)
+      let (isOriginal, isReply) = (values.contains(0) != isNegated, values.contains(1) != isNegated)
+      guard isOriginal != isReply else { throw LiftError("a direction of a connection that is none") }
+      try direction(isOriginal: isOriginal)
+    }
+  }
+
+  /// A packet that opens a connection has its direction; others may have either.
+  mutating func direction(isOriginal: Bool) throws(LiftError) {
+    try leaveOpen(because: "a direction of a connection") { (conditions) throws(LiftError) in
+      conditions.matches.append(Match(.states([.established, .related])))
+    }
+    if isOriginal { matches.append(Match(.states(.new))) } else { never() }
+  }
+
+  static let knownStatus: ConntrackStatus = [
+    .expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying,
+  ]
+
+  private static func isSingle(_ spans: [Span], _ holds: (UInt8) -> Bool) -> Bool {
+    spans.count == 1 && spans[0].lower == spans[0].upper && spans[0].lower.contains(where: holds)
+  }
+
+  /// `value & mask == bits`: each bit is there, or is not.
+  private mutating func status(_ field: LoadedField, _ spans: [Span]) throws(LiftError) {
+    let mask = UInt32(truncatingIfNeeded: Self.number(Array((field.mask ?? []).reversed())))
+    let value = UInt32(truncatingIfNeeded: Self.number(Array(spans[0].lower.reversed())))
+    guard Self.knownStatus.isSuperset(of: ConntrackStatus(rawValue: mask)) else {
+      throw LiftError("a bit of a connection's status that the model has no word for")
+    }
+    if value != mask { hasEntry() }
+    for bit in (0..<32).map({ UInt32(1) << $0 }) where mask & bit != 0 {
+      matches.append(Match(.status(ConntrackStatus(rawValue: bit)), isNegated: value & bit == 0))
     }
   }
 
   /// Only these states have an entry.
-  private mutating func hasEntry() { matches.append(Match(.states([.new, .established, .related]))) }
+  mutating func hasEntry() { matches.append(Match(.states([.new, .established, .related]))) }
 
   /// `value & mask != 0`, or `== 0`.
   private func anyBit(
@@ -297,8 +406,17 @@ struct ConditionLift {
   private mutating func fib(
     _ result: Expression.FIBResult, _ flags: UInt32, _ field: LoadedField, _ spans: [Span], _ isNegated: Bool
   ) throws(LiftError) {
-    if result == .outputInterface, flags == Self.reversePath, field.mask == nil {
-      let isPresent = try flag(field, spans)
+    // NFTA_FIB_F_PRESENT: 1 if there is one, else its number, and 0 if there is none.
+    if result == .outputInterface, flags & ~32 == Self.reversePath, field.mask == nil {
+      let isPresent: Bool
+      if flags & 32 != 0 {
+        isPresent = try flag(field, spans)
+      } else {
+        guard try numbers(field, spans).ranges == [AddressRange(0, 0)] else {
+          throw LiftError("an interface that the routing table names")
+        }
+        isPresent = false
+      }
       return matches.append(Match(.spoofed, isNegated: isNegated != isPresent))
     }
     guard field.mask == nil, result == .addressType,
@@ -306,14 +424,9 @@ struct ConditionLift {
     else {
       throw LiftError("a question to the routing table that the model has no clause for")
     }
-    var found = AddressMatch(addresses: AddressSet())
     let values = try numbers(field, spans)
-    guard values.subtracting(IntervalSet([AddressRange(Self.localType, Self.broadcastType)])).isEmpty else {
-      throw LiftError("an address type that the model has no word for")
-    }
-    if values.contains(Self.broadcastType) { found.specials.append(.broadcast) }
-    if values.contains(Self.localType) { found.specials.append(.local) }
-    matches.append(
-      Match(.addresses(flags == Self.sourceAddress ? .source : .destination, found), isNegated: isNegated))
+    try addressTypes(
+      Set((0..<16).filter { values.contains(UInt128($0)) }),
+      flags == Self.sourceAddress ? .source : .destination, isNegated: isNegated)
   }
 }

@@ -15,6 +15,22 @@ package struct Lift {
   private var controlGroups: [String: [ControlGroup]] = [:]
   private var counters: [String: String] = [:]
   private var contents: [String: ElementList] = [:]
+  private var interfaces = ConditionLift.firstInterface
+  /// How a rule that is no policy's is written, and where.
+  package var describe: (RulePlace) -> (text: String, span: SourceSpan)? = { _ in nil }
+
+  /// A rule of the kernel by its number in its chain.
+  package struct RulePlace: Hashable, Sendable {
+    package var family: TableFamily
+    package var table: String
+    package var chain: String
+    /// From 0.
+    package var index: Int
+
+    package init(family: TableFamily, table: String, chain: String, index: Int) {
+      (self.family, self.table, self.chain, self.index) = (family, table, chain, index)
+    }
+  }
 
   package struct Result {
     package var firewall: Firewall
@@ -33,10 +49,12 @@ package struct Lift {
   ///   - names: definitions, by the name of the set of one family.
   ///   - counters: the policy's names of counters.
   ///   - contents: elements of sets that the tables come without.
+  ///   - interfaces: by their numbers in the network namespace that the tables are of.
   ///   - identify: the policy's rule that one of the kernel is of.
   package init(
     at span: SourceSpan, controlGroups: [String: [ControlGroup]] = [:], names: [String: String] = [:],
     counters: [String: String] = [:], contents: [String: ElementList] = [:],
+    interfaces: [UInt32: String] = [:],
     identify: @escaping (DumpedRule) -> (id: String, span: SourceSpan)? = { _ in nil }
   ) {
     self.span = span
@@ -44,6 +62,7 @@ package struct Lift {
     self.names = names
     self.counters = counters
     self.contents = contents
+    self.interfaces.merge(interfaces) { _, known in known }
     self.identify = identify
   }
 
@@ -68,6 +87,9 @@ package struct Lift {
   /// Tables of family arp see no packet of IP, and those of bridges see frames before there are hosts: they are left
   /// out. Two chains of one place would be asked in an order that nobody can tell.
   ///
+  /// What others' rules count, log and mark for others is nothing to ask, and of a condition that has no word nobody
+  /// can tell: of the packets that meet the other ones.
+  ///
   /// - Parameters:
   ///   - own: the name of a table of family inet.
   ///   - other: a firewall to compare it with: base chains in the same places get the same names.
@@ -85,6 +107,7 @@ package struct Lift {
       default: break
       }
       context.setPrefix = prefix
+      context.isStrict = false
       try add(
         table, context, prefix: prefix, to: &firewall, namedLike: table.family == .inet ? other : nil)
       sets += dynamicSets(context)
@@ -112,6 +135,8 @@ package struct Lift {
     }
     (context.controlGroups, context.names, context.counters) = (controlGroups, names, counters)
     context.contents = contents
+    context.interfaces = interfaces
+    context.objects = table.objects
     return context
   }
 
@@ -122,8 +147,10 @@ package struct Lift {
     for chain in table.chains {
       var rules: [Rule] = []
       for (index, source) in chain.rules.enumerated() {
+        let place = RulePlace(family: table.family, table: table.name, chain: chain.name, index: index)
         rules += try self.rules(
-          source, at: index, in: chain.name, context, prefix: prefix, madeChains: &firewall.regularChains)
+          source, at: index, in: chain.name, context, prefix: prefix, describe(place),
+          madeChains: &firewall.regularChains)
       }
       guard chain.isBase else {
         firewall.regularChains.append(RegularChain(name: prefix + chain.name, rules: rules, span: span))
@@ -148,11 +175,14 @@ package struct Lift {
   /// - Parameter madeChains: is given chains that the model needs for the rule, and the kernel has not.
   private func rules(
     _ source: DumpedRule, at index: Int, in chain: String, _ context: LiftContext, prefix: String,
-    madeChains: inout [RegularChain]
+    _ written: (text: String, span: SourceSpan)? = nil, madeChains: inout [RegularChain]
   ) throws(LiftError) -> [Rule] {
     let place = "\(prefix)\(chain)#\(index + 1)"
     let known = identify(source)
-    var lift = RuleLift(source, id: known?.id ?? place, span: known?.span ?? span, in: context)
+    var lift = RuleLift(
+      source, id: known?.id ?? place, span: known?.span ?? written?.span ?? span, in: context)
+    if known == nil, let written { lift.rule.text = written.text }
+    lift.place = "rule \(index + 1) of chain `\(prefix)\(chain)`: "
     do throws(LiftError) {
       var lifted = try lift.run()
       if !prefix.isEmpty {
@@ -162,8 +192,7 @@ package struct Lift {
       }
       return try Self.rules(lifted, place, &madeChains)
     } catch {
-      return lift.unread(because: "rule \(index + 1) of chain `\(prefix)\(chain)`: \(error.reason)")
-        .flatMap(Self.expanded)
+      return lift.unread(because: error.reason).flatMap(Self.expanded)
     }
   }
 
@@ -275,14 +304,34 @@ package struct Lift {
         if case .dispatch = one.rule.verdict {
           throw LiftError("a map of verdicts behind a look-up of several fields")
         }
-        guard !one.rule.isLimiting else { throw LiftError("a limiter behind a look-up of several fields") }
-        guard one.rule.changes.isEmpty else { throw LiftError("a change behind a look-up of several fields") }
-        rules += expanded(one)
+        // The packet may be another then, and meet one more of them.
+        guard one.rule.changes.isEmpty || one.rule.verdict.isFinal else {
+          throw LiftError("a change behind a look-up of several fields")
+        }
+        rules += expanded(try one.rule.isLimiting ? limited(one, place, &madeChains) : one)
       } else {
         rules += try separated(one.rule, place, &madeChains)
       }
     }
     return rules
+  }
+
+  /// A limiter is one for all alternatives: it stands in a chain that they lead to.
+  private static func limited(
+    _ one: RuleLift.LiftedRule, _ place: String, _ madeChains: inout [RegularChain]
+  ) throws(LiftError) -> RuleLift.LiftedRule {
+    switch one.rule.verdict {
+    // These would be about the made chain.
+    case .return, .goto: throw LiftError("a limiter behind a look-up of several fields")
+    default: break
+    }
+    let name = place + (madeChains.contains { $0.name == place } ? " \(madeChains.count)" : "")
+    var (plain, jump) = (one.rule, one)
+    plain.matches = []
+    madeChains.append(RegularChain(name: name, rules: [plain], span: plain.span))
+    jump.rule = Rule(id: plain.id, name: nil, text: plain.text, verdict: .jump(name), span: plain.span)
+    (jump.rule.families, jump.rule.matches) = (plain.families, one.rule.matches)
+    return jump
   }
 
   /// A map of verdicts stands alone in the model: its conditions become the conditions of a jump to it.
@@ -305,9 +354,10 @@ package struct Lift {
       }
     }
     guard !leaves else { throw LiftError("a map that returns, behind conditions") }
-    madeChains.append(RegularChain(name: place, rules: [plain], span: rule.span))
+    let name = place + (madeChains.contains { $0.name == place } ? " \(madeChains.count)" : "")
+    madeChains.append(RegularChain(name: name, rules: [plain], span: rule.span))
     var jump = rule
-    jump.verdict = .jump(place)
+    jump.verdict = .jump(name)
     return [jump]
   }
 
@@ -324,6 +374,14 @@ package struct Lift {
 }
 
 extension Verdict {
+  /// Whether no rule behind it is asked.
+  fileprivate var isFinal: Bool {
+    switch self {
+    case .accept, .drop, .reject, .return, .goto, .translate: true
+    case .continue, .jump, .dispatch, .notrack: false
+    }
+  }
+
   /// The same where the names of chains have something before them.
   fileprivate func leading(into prefix: String) -> Verdict {
     switch self {

@@ -17,6 +17,13 @@ struct LiftContext {
   var setPrefix = ""
   /// Elements of sets whose table comes without them.
   var contents: [String: ElementList] = [:]
+  /// Interfaces by their numbers in the network namespace.
+  var interfaces = ConditionLift.firstInterface
+  /// Quotas, limits and the like that rules name.
+  var objects: [DumpedObject] = []
+  /// Whether each expression must be read in full, as it is with programs of ours. Else nothing is asked of what only
+  /// counts, logs or marks for others, and of a condition without a word nobody can tell.
+  var isStrict = true
   let keys = SetKeys()
 
   /// A definition has a set for each family.

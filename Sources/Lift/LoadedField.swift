@@ -7,12 +7,16 @@ enum RegisterContent: Equatable {
   case constant([UInt8])
   /// By the destination port: an address of so many bytes, and a port in the word behind it.
   case targets([PortTarget], width: Int)
+  /// Nobody knows what, and why not.
+  case unknown(String)
 }
 
 /// A value as loaded, before it is compared.
 struct LoadedField: Equatable {
   enum Source: Equatable {
     case meta(Expression.MetaKey)
+    /// NFT_META_PROTOCOL: the protocol in the frame, as EtherType.
+    case linkProtocol
     case payload(Expression.PayloadBase, offset: Int)
     case conntrack(Expression.ConntrackKey)
     case fib(Expression.FIBResult, flags: UInt32)
@@ -40,7 +44,9 @@ struct LoadedField: Equatable {
   var isLittleEndian: Bool {
     guard !isTurned, length > 1 else { return false }
     return switch source {
-    case .meta(.inputInterfaceName), .meta(.outputInterfaceName), .payload, .extensionHeader, .route: false
+    case .meta(.inputInterfaceName), .meta(.outputInterfaceName), .linkProtocol, .payload, .extensionHeader,
+      .route:
+      false
     case .meta, .conntrack, .fib, .controlGroup: true
     }
   }
@@ -60,7 +66,29 @@ struct Registers {
 
   subscript(_ register: UInt32) -> RegisterContent? { content(Self.word(register)) }
 
-  private func content(_ word: Int) -> RegisterContent? { contents.first { $0.word == word }?.content }
+  private func content(_ word: Int) -> RegisterContent? {
+    contents.first { $0.word == word }?.content ?? forgotten.map { .unknown($0) }
+  }
+
+  /// Why nothing is known of registers that nothing known was written to.
+  private var forgotten: String?
+
+  /// Something was written, and nobody knows what and where.
+  mutating func forget(because reason: String) {
+    contents = []
+    forgotten = reason
+  }
+
+  /// Bytes that are constant, a part of what was written together as well.
+  func constant(_ register: UInt32, _ count: Int) -> [UInt8]? {
+    let word = Self.word(register)
+    for written in contents where written.word <= word && word < written.word + written.words {
+      guard case .constant(let bytes) = written.content else { return nil }
+      let start = (word - written.word) * 4
+      return start + count <= bytes.count ? Array(bytes[start..<start + count]) : nil
+    }
+    return nil
+  }
 
   /// What was there before, in whole or in part, is gone.
   mutating func store(_ content: RegisterContent, bytes: Int, _ register: UInt32) {
@@ -75,10 +103,12 @@ struct Registers {
     var word = Self.word(register)
     var left = length
     while left > 0 {
-      guard case .field(let field)? = content(word) else {
-        throw LiftError("a look-up of what no expression has loaded")
+      switch content(word) {
+      case .field(let field)?: fields.append(field)
+      case .unknown(let reason)?: throw LiftError(reason)
+      default: throw LiftError("a look-up of what no expression has loaded")
       }
-      fields.append(field)
+      let field = fields[fields.count - 1]
       let count = Self.words(field.length)
       word += count
       // A key of one field has no padding.

@@ -9,10 +9,12 @@ extension RuleLift {
     case .counter:
       guard rule.counter == nil else { throw LiftError("two counters in one rule") }
       rule.counter = .anonymous
-    // NFT_OBJECT_COUNTER.
+    // NFT_OBJECT_COUNTER, _QUOTA, _LIMIT.
     case .objectReference(type: 1, let name):
       guard rule.counter == nil else { throw LiftError("two counters in one rule") }
       rule.counter = .named(context.counters[name] ?? name)
+    case .objectReference(type: 2, let name): try refer(2, name)
+    case .objectReference(type: 4, let name): try refer(4, name)
     case .limit(let rate, let seconds, let burst, let isBytes, let isOver):
       try enter(.limit)
       rule.limit = Limit(
@@ -45,7 +47,7 @@ extension RuleLift {
     case .masquerade: verdict = .translate(.masquerade)
     case .redirect(let ports, let flags):
       // NF_NAT_RANGE_PROTO_SPECIFIED.
-      guard flags == (ports == nil ? 0 : 2) else {
+      guard known(flags) == (ports == nil ? 0 : 2) else {
         throw LiftError("a translation with flags that the model has not")
       }
       let port = try ports.map { ports throws(LiftError) in
@@ -55,7 +57,7 @@ extension RuleLift {
       verdict = .translate(.redirect(port))
     case .nat(let isSource, let family, let addresses, let ports, let flags):
       verdict = .translate(try translation(isSource, family, addresses, ports, flags))
-    case .unknown(let name, _): throw LiftError("the expression `\(name)`, which the model has no word for")
+    case .unknown(let name, let data): try actForeign(name, data)
     default: throw LiftError("an expression that the model has no word for")
     }
   }
@@ -67,6 +69,12 @@ extension RuleLift {
       rule.changes.mark = Self.hostNumber(bytes)
       return
     }
+    if field.source == .meta(.mark) {
+      let (value, mask) = try bits(field)
+      try enter(.mark)
+      (rule.changes.mark, rule.changes.markMask) = (value, mask)
+      return
+    }
     guard field == LoadedField(.conntrack(.mark), length: 4) else {
       throw LiftError("a mark that is computed")
     }
@@ -75,11 +83,27 @@ extension RuleLift {
     rule.changes.restoresMark = true
   }
 
+  /// A mark of which some bits are set and cleared, and the others stay: their values, and which those are.
+  private func bits(_ field: LoadedField) throws(LiftError) -> (value: UInt32, mask: UInt32) {
+    guard !context.isStrict, !field.isTurned, field.length == 4, let mask = field.mask else {
+      throw LiftError("a mark that is computed")
+    }
+    let (kept, value) = (Self.hostNumber(mask), Self.hostNumber(field.flipped ?? [0, 0, 0, 0]))
+    guard kept & value == 0 else { throw LiftError("a mark whose bits are turned over") }
+    return (value, ~kept)
+  }
+
   private mutating func setConnectionMark(_ register: UInt32) throws(LiftError) {
     guard case .field(let field)? = registers[register] else {
       let bytes = try constant(register, 4)
       try enter(.connectionMark)
       rule.changes.connectionMark = Self.hostNumber(bytes)
+      return
+    }
+    if field.source == .conntrack(.mark) {
+      let (value, mask) = try bits(field)
+      try enter(.connectionMark, orEndingWith: "the mark of a connection that there may not be")
+      (rule.changes.connectionMark, rule.changes.connectionMarkMask) = (value, mask)
       return
     }
     guard field == LoadedField(.meta(.mark), length: 4) else { throw LiftError("a mark that is computed") }
@@ -111,6 +135,11 @@ extension RuleLift {
     case (1, _, _): .tcpReset
     // What a bare `reject` sends.
     case (2, 1?, _), (0, 3?, .ipv4), (0, 4?, .ipv6): .automatic
+    case (0, 2?, .ipv4): .protocolUnreachable
+    case (0, 9?, .ipv4): .networkProhibited
+    case (0, 10?, .ipv4): .hostProhibited
+    case (0, 5?, .ipv6): .policyFail
+    case (0, 6?, .ipv6): .rejectRoute
     case (2, 2?, _), (0, 1?, .ipv4), (0, 3?, .ipv6): .hostUnreachable
     case (2, 3?, _), (0, 13?, .ipv4), (0, 1?, .ipv6): .adminProhibited
     case (2, 0?, _), (0, 0?, .ipv4), (0, 0?, .ipv6): .noRoute
@@ -127,16 +156,22 @@ extension RuleLift {
       : .ipv6(IPv6Range(lower, upper))
   }
 
-  private func translation(
+  private mutating func translation(
     _ isSource: Bool, _ family: UInt32, _ addressRegisters: ClosedRange<UInt32>,
     _ ports: ClosedRange<UInt32>?, _ flags: UInt32
   ) throws(LiftError) -> Translation {
     // NFPROTO_IPV4, NFPROTO_IPV6.
-    guard conditions.families != .both, conditions.families == (family == 2 ? .ipv4 : .ipv6) else {
+    let own: Families = family == 2 ? .ipv4 : .ipv6
+    if !context.isStrict, family == 2 || family == 10, conditions.families.contains(own) {
+      // Packets of the other family go on (nft_nat_inet_eval).
+      passesOthers = conditions.families != own
+      try ask { (conditions) throws(LiftError) in conditions.families.formIntersection(own) }
+    }
+    guard conditions.families != .both, conditions.families == own else {
       throw LiftError("a translation of the family that was not asked")
     }
     // NF_NAT_RANGE_MAP_IPS, _PROTO_SPECIFIED, _NETMAP; the kernel derives the first two from the registers.
-    guard flags & ~0x40 == 1 | (ports == nil ? 0 : 2) else {
+    guard known(flags) & ~0x40 == 1 | (ports == nil ? 0 : 2) else {
       throw LiftError("a translation with flags that the model has not")
     }
     if case .targets(let targets, let width)? = registers[addressRegisters.lowerBound] {
@@ -157,6 +192,12 @@ extension RuleLift {
     }
     let target = NATTarget(addresses: try addresses(lower, upper), isPrefix: flags & 0x40 != 0, ports: range)
     return isSource ? .source(target) : .destination(target)
+  }
+
+  /// Without what says how one of several addresses and ports is chosen: any may be.
+  func known(_ flags: UInt32) -> UInt32 {
+    // NF_NAT_RANGE_PROTO_RANDOM, _PERSISTENT, _PROTO_RANDOM_FULLY.
+    context.isStrict ? flags : flags & ~0x1c
   }
 
   static func verdict(_ verdict: KernelVerdict) -> Verdict {

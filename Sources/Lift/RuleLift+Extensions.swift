@@ -11,28 +11,12 @@ struct RuleExtension {
 
   /// - Parameter data: attributes NFTA_MATCH_NAME, _REV and _INFO, or the same of a target.
   init(_ data: [UInt8]) throws(LiftError) {
-    var name: [UInt8]?
-    var revision: UInt32 = 0
-    var bytes: [UInt8]?
-    var offset = 0
-    while offset + 4 <= data.count {
-      // Length and type of `struct nlattr` are in host order, which is that of x86 and arm64.
-      let length = Int(data[offset]) | Int(data[offset + 1]) << 8
-      guard length >= 4, offset + length <= data.count else { break }
-      let value = Array(data[(offset + 4)..<(offset + length)])
-      switch data[offset + 2] {
-      case 1: name = Array(value.prefix { $0 != 0 })
-      case 2 where value.count == 4:
-        revision = UInt32(truncatingIfNeeded: ConditionLift.number(value))
-      case 3: bytes = value
-      default: break
-      }
-      offset += (length + 3) & ~3
-    }
-    guard let name, let bytes, offset >= data.count else {
+    guard let attributes = NetlinkAttributes(data), let name = attributes[1], let bytes = attributes[3] else {
       throw LiftError("a match of iptables that cannot be read")
     }
-    (self.name, self.revision, self.bytes) = (String(decoding: name, as: UTF8.self), revision, bytes)
+    self.name = String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
+    revision = attributes.number(2) ?? 0
+    self.bytes = bytes
   }
 
   /// As it is in the structure.
@@ -59,52 +43,186 @@ struct RuleExtension {
 }
 
 extension RuleLift {
-  // MARK: Matches
-
   mutating func match(_ data: [UInt8]) throws(LiftError) {
-    try beforeCondition()
     let match = try RuleExtension(data)
+    // xt_comment says nothing about packets.
+    if match.name == "comment", !context.isStrict { return }
+    if match.name == "connlimit", match.revision == 1, !context.isStrict { return try connections(match) }
+    try beforeCondition()
+    let keys = context.keys
+    try ask { (conditions) throws(LiftError) in try conditions.match(match, keys) }
+  }
+
+  /// struct xt_connlimit_info: the mask, the number of connections, and whether it must be at most that or the
+  /// destination's.
+  private mutating func connections(_ match: RuleExtension) throws(LiftError) {
+    let (count, flags) = (try match.number(16, 4), try match.number(20, 4))
+    guard conditions.families == .ipv4, flags & ~3 == 0 else { throw match.unknown }
+    var key = AddressKey(side: flags & 2 == 0 ? .source : .destination)
+    key.ipv4Bits = try ConditionLift.prefixLength(try match.bytes(0, 4)) ?? 32
+    try enter(.connections)
+    rule.connections = ConnectionLimit(
+      isOver: flags & 1 == 0, count: count, key: key.ipv4Bits == 0 ? nil : key)
+  }
+}
+
+extension ConditionLift {
+  mutating func match(_ match: RuleExtension, _ keys: SetKeys) throws(LiftError) {
     switch (match.name, match.revision) {
     case ("mac", 0):
       // struct xt_mac_info: the address, and behind two bytes whether it must be another. Inverted it fails without
       // an address too, which is no negation.
       let inverted = try match.number(8, 4)
       guard inverted == 0 else { throw match.unknown }
-      let value = UInt64(truncatingIfNeeded: ConditionLift.number(try match.bytes(0, 6)))
-      conditions.matches.append(Match(.linkAddresses(.source, [LinkAddress(value)])))
+      let value = UInt64(truncatingIfNeeded: Self.number(try match.bytes(0, 6)))
+      matches.append(Match(.linkAddresses(.source, [LinkAddress(value)])))
     case ("conntrack", 2...3): try connection(match)
     case ("multiport", 1): try ports(match)
-    case ("recent", 1): try recent(match)
+    case ("recent", 1): try recent(match, keys)
     case ("sctp", 0): try associationPorts(match)
     case ("length", 0): try length(match)
+    case ("icmp", 0), ("icmp6", 0): try icmp(match)
+    case ("addrtype", 1): try addressTypes(match)
+    case ("connmark", 1): try connectionMark(match)
+    case ("iprange", 1): try addressRanges(match)
+    case ("owner", 1): try owner(match)
+    case ("pkttype", 0):
+      // struct xt_pkttype_info: the type, and whether it must be another.
+      let (type, inverted) = (try match.number(0, 4), try match.number(4, 4))
+      guard type < 4 else { throw match.unknown }
+      matches.append(Match(.packetTypes(PacketTypes(rawValue: 1 << UInt8(type))), isNegated: inverted != 0))
+    case ("ttl", 0), ("hl", 0): try timeToLive(match)
+    case ("dscp", 0):
+      // struct xt_dscp_info: the code point, and whether it must be another.
+      let (code, inverted) = (try match.byte(0), try match.byte(1))
+      guard code < 64 else { throw match.unknown }
+      matches.append(Match(.dscp([AddressRange(code, code)]), isNegated: inverted != 0))
     default: throw match.unknown
     }
   }
 
-  /// struct xt_conntrack_mtinfo3: only the state is asked.
+  /// struct ipt_icmp, struct ip6t_icmp: the type, 255 for any; the first and the last code; whether it is inverted.
+  private mutating func icmp(_ match: RuleExtension) throws(LiftError) {
+    let (type, inverted) = (try match.byte(0), try match.byte(3))
+    let codes = (UInt128(try match.byte(1)), UInt128(try match.byte(2)))
+    guard inverted <= 1, codes.0 <= codes.1 else { throw match.unknown }
+    let span = type == 255 ? (0, 255, 0, 255) : (UInt128(type), UInt128(type), codes.0, codes.1)
+    try types([span], isNegated: inverted == 1)
+  }
+
+  /// struct xt_addrtype_info_v1: a bit for each type of the source and of the destination, and what is inverted.
+  private mutating func addressTypes(_ match: RuleExtension) throws(LiftError) {
+    let flags = try match.number(4, 4)
+    // XT_ADDRTYPE_INVERT_SOURCE, _DEST; _LIMIT_IFACE_IN and _OUT ask for addresses of one interface.
+    guard families == .ipv4, flags & ~3 == 0 else { throw match.unknown }
+    for (offset, side, bit) in [(0, AddressSide.source, UInt32(1)), (2, .destination, 2)] {
+      let bits = try match.number(offset, 2)
+      guard bits != 0 else { continue }
+      try addressTypes(
+        Set((0..<16).filter { bits >> UInt32($0) & 1 == 1 }), side, isNegated: flags & bit != 0)
+    }
+  }
+
+  /// struct xt_connmark_mtinfo1: the mark, its mask, whether it must be another.
+  private mutating func connectionMark(_ match: RuleExtension) throws(LiftError) {
+    let (mark, mask, inverted) = (try match.number(0, 4), try match.number(4, 4), try match.byte(8))
+    guard mark & ~mask == 0, inverted <= 1 else { throw match.unknown }
+    if inverted == 1 { hasEntry() }
+    matches.append(
+      Match(.mark(.connmark, MarkValues([AddressRange(mark, mark)], mask: mask)), isNegated: inverted == 1))
+  }
+
+  /// struct xt_iprange_mtinfo: the first and the last source, the first and the last destination, and what is asked.
+  private mutating func addressRanges(_ match: RuleExtension) throws(LiftError) {
+    let flags = try match.byte(64)
+    let width = families == .ipv4 ? 4 : 16
+    guard families != .both, flags & ~0x33 == 0 else { throw match.unknown }
+    // IPRANGE_SRC, _DST, _SRC_INV, _DST_INV.
+    for (offset, side, bit) in [(0, AddressSide.source, UInt8(1)), (32, .destination, 2)]
+    where flags & bit != 0 {
+      let lower = Self.number(try match.bytes(offset, width))
+      let upper = Self.number(try match.bytes(offset + 16, width))
+      guard lower <= upper else { throw match.unknown }
+      let set =
+        families == .ipv4
+        ? AddressSet(ipv4: [IPv4Range(UInt32(truncatingIfNeeded: lower), UInt32(truncatingIfNeeded: upper))])
+        : AddressSet(ipv6: [AddressRange(lower, upper)])
+      matches.append(
+        Match(.addresses(side, AddressMatch(addresses: set)), isNegated: flags & (bit << 4) != 0))
+    }
+  }
+
+  /// struct xt_owner_match_info: ranges of users and groups, what of it is asked, and what is inverted. Without a socket
+  /// what is inverted holds.
+  private mutating func owner(_ match: RuleExtension) throws(LiftError) {
+    let (asked, inverted) = (try match.byte(16), try match.byte(17))
+    // XT_OWNER_UID, _GID.
+    guard asked & ~3 == 0, asked != 0, inverted & ~asked == 0 else { throw match.unknown }
+    for (bit, offset) in [(UInt8(1), 0), (2, 8)] where asked & bit != 0 {
+      let (lower, upper) = (try match.number(offset, 4), try match.number(offset + 4, 4))
+      guard lower <= upper else { throw match.unknown }
+      let range = [AddressRange(lower, upper)]
+      matches.append(Match(bit == 1 ? .user(range) : .group(range), isNegated: inverted & bit != 0))
+    }
+  }
+
+  /// struct ipt_ttl_info, struct ip6t_hl_info: how it is compared, and with what.
+  private mutating func timeToLive(_ match: RuleExtension) throws(LiftError) {
+    let (mode, value) = (try match.byte(0), try match.byte(1))
+    // IPT_TTL_EQ, _NE, _LT, _GT.
+    switch mode {
+    case 0, 1: matches.append(Match(.timeToLive([AddressRange(value, value)]), isNegated: mode == 1))
+    case 2 where value > 0: matches.append(Match(.timeToLive([AddressRange(0, value - 1)])))
+    case 3 where value < 255: matches.append(Match(.timeToLive([AddressRange(value + 1, 255)])))
+    default: throw match.unknown
+    }
+  }
+
+  /// struct xt_conntrack_mtinfo3: what is asked, what of it is inverted, the states, the bits of the status.
   private mutating func connection(_ match: RuleExtension) throws(LiftError) {
     let (asked, inverted) = (try match.number(146, 2), try match.number(148, 2))
-    // XT_CONNTRACK_STATE; XT_CONNTRACK_STATE_ALIAS says that it was written as `state`.
-    guard asked & ~0x2000 == 1, inverted & ~1 == 0 else { throw match.unknown }
-    let bits = try match.number(150, 2)
-    // XT_CONNTRACK_STATE_INVALID, _BIT of established, related and new, and _UNTRACKED.
+    // XT_CONNTRACK_STATE, _STATUS, _DIRECTION; _STATE_ALIAS says that it was written as `state`.
+    guard asked & ~0x3041 == 0, asked & 0x1041 != 0, inverted & ~0x1041 == 0 else { throw match.unknown }
+    if asked & 1 != 0 { try states(try match.number(150, 2), isNegated: inverted & 1 != 0, match) }
+    if asked & 0x40 != 0 {
+      let bits = ConntrackStatus(rawValue: try match.number(152, 2))
+      guard Self.knownStatus.isSuperset(of: bits) else { throw match.unknown }
+      // What has no connection fails either way.
+      if inverted & 0x40 != 0 { hasEntry() }
+      matches.append(Match(.status(bits), isNegated: inverted & 0x40 != 0))
+    }
+    if asked & 0x1000 != 0 { try direction(isOriginal: inverted & 0x1000 == 0) }
+  }
+
+  private mutating func states(_ bits: UInt32, isNegated: Bool, _ match: RuleExtension) throws(LiftError) {
+    // XT_CONNTRACK_STATE_INVALID, _BIT of established, related and new, and _UNTRACKED; _SNAT, _DNAT.
     let words: [(UInt32, ConntrackStates)] = [
       (1, .invalid), (2, .established), (4, .related), (8, .new), (256, .untracked),
     ]
-    guard bits & ~words.reduce(0, { $0 | $1.0 }) == 0 else { throw match.unknown }
-    var states: ConntrackStates = []
-    for (bit, state) in words where (bits & bit != 0) != (inverted == 1) { states.insert(state) }
-    guard !states.isEmpty else { throw match.unknown }
-    conditions.matches.append(Match(.states(states)))
+    let translated = ConntrackStatus(rawValue: bits >> 6 & 3 == 0 ? 0 : (bits >> 6 & 3) << 4)
+    guard bits & ~(words.reduce(0, { $0 | $1.0 }) | 0xc0) == 0 else { throw match.unknown }
+    let listed = words.reduce(into: ConntrackStates()) { if bits & $1.0 != 0 { $0.insert($1.1) } }
+    let asked = listed.isEmpty ? [] : [Match(.states(listed), isNegated: isNegated)]
+    guard !translated.isEmpty else {
+      guard !listed.isEmpty else { throw match.unknown }
+      let states = isNegated ? ConntrackStates.all.subtracting(listed) : listed
+      return states.isEmpty ? never() : matches.append(Match(.states(states)))
+    }
+    let other = Match(.status(translated), isNegated: isNegated)
+    if isNegated || asked.isEmpty {
+      matches += asked + [other]
+    } else {
+      try requireOne(of: [asked, [Match(.states(listed), isNegated: true), other]])
+    }
   }
 
   /// struct xt_multiport_v1: flags, number of ports, 15 ports, for each whether the next is the end of its range, and
   /// whether none of them must be it.
   private mutating func ports(_ match: RuleExtension) throws(LiftError) {
     let (side, count) = (try match.byte(0), Int(try match.byte(1)))
-    // XT_MULTIPORT_SOURCE, _DESTINATION; one of both has no word.
-    guard side <= 1, (1...15).contains(count) else { throw match.unknown }
-    var spans: [ConditionLift.Span] = []
+    // XT_MULTIPORT_SOURCE, _DESTINATION, _EITHER.
+    guard side <= 2, (1...15).contains(count) else { throw match.unknown }
+    var spans: [Span] = []
     var index = 0
     while index < count {
       let isRange = try match.byte(32 + index) != 0
@@ -112,20 +230,31 @@ extension RuleLift {
       spans.append((try match.port(2 + index * 2), try match.port(2 + (index + (isRange ? 1 : 0)) * 2)))
       index += isRange ? 2 : 1
     }
-    try ports(spans, isSource: side == 0, isNegated: try match.byte(47) != 0, match)
+    let isNegated = try match.byte(47) != 0
+    guard side == 2 else { return try ports(spans, isSource: side == 0, isNegated: isNegated, match) }
+    if isNegated {
+      for isSource in [true, false] { try ports(spans, isSource: isSource, isNegated: true, match) }
+    } else {
+      // The source, or else the destination.
+      var (one, other) = (fresh(), fresh())
+      try one.ports(spans, isSource: true, isNegated: false, match)
+      try other.ports(spans, isSource: false, isNegated: false, match)
+      other.matches += one.matches.map { Match($0.condition, isNegated: true) }
+      try requireOne(of: try one.alone() + (try other.alone()))
+    }
   }
 
   /// struct xt_recent_mtinfo_v1: seconds, number of hits, what is done, whether it is inverted, name, side, mask.
   ///
   /// Who is in the list often enough changes from packet to packet, as who is in a set that others fill: the question
   /// is such a membership, one for each way to ask.
-  private mutating func recent(_ match: RuleExtension) throws(LiftError) {
+  private mutating func recent(_ match: RuleExtension, _ keys: SetKeys) throws(LiftError) {
     let (seconds, hits) = (try match.number(0, 4), try match.number(4, 4))
     let (actions, inverted) = (try match.byte(8), try match.byte(9))
     let (name, side) = (try match.text(10, 200), try match.byte(210))
     let mask = try match.bytes(212, 4)
     // XT_RECENT_CHECK, _SET, _UPDATE, _REMOVE alone; XT_RECENT_SOURCE, _DEST.
-    guard [1, 2, 4, 8].contains(actions), inverted <= 1, side <= 1, conditions.families == .ipv4,
+    guard [1, 2, 4, 8].contains(actions), inverted <= 1, side <= 1, families == .ipv4,
       mask == [0xff, 0xff, 0xff, 0xff]
     else { throw match.unknown }
     // To put an address in always works.
@@ -135,9 +264,9 @@ extension RuleLift {
     }
     let set =
       "recent \(name)" + (hits > 0 ? " \(hits) times" : "") + (seconds > 0 ? " in \(seconds)s" : "")
-    context.keys.fill(set)
+    keys.fill(set)
     let addresses = AddressMatch(addresses: AddressSet(), sets: [set])
-    conditions.matches.append(
+    matches.append(
       Match(.addresses(side == 0 ? .source : .destination, addresses), isNegated: inverted == 1))
   }
 
@@ -158,74 +287,17 @@ extension RuleLift {
   private mutating func length(_ match: RuleExtension) throws(LiftError) {
     let (least, largest, inverted) = (try match.number(0, 2), try match.number(2, 2), try match.byte(4))
     guard least <= largest, inverted <= 1 else { throw match.unknown }
-    conditions.matches.append(Match(.length([AddressRange(least, largest)]), isNegated: inverted == 1))
+    matches.append(Match(.length([AddressRange(least, largest)]), isNegated: inverted == 1))
   }
 
-  private mutating func ports(
-    _ spans: [ConditionLift.Span], isSource: Bool, isNegated: Bool, _ match: RuleExtension
+  mutating func ports(
+    _ spans: [Span], isSource: Bool, isNegated: Bool, _ match: RuleExtension
   ) throws(LiftError) {
-    guard conditions.hasPorts, spans.allSatisfy({ !$0.upper.lexicographicallyPrecedes($0.lower) }) else {
+    guard hasPorts, spans.allSatisfy({ !$0.upper.lexicographicallyPrecedes($0.lower) }) else {
       throw match.unknown
     }
     let sorted = spans.sorted { $0.lower.lexicographicallyPrecedes($1.lower) }
     let field = LoadedField(.payload(.transport, offset: isSource ? 0 : 2), length: 2)
-    try conditions.add(field, sorted, isNegated: isNegated)
-  }
-
-  // MARK: Targets
-
-  mutating func target(_ data: [UInt8]) throws(LiftError) {
-    let target = try RuleExtension(data)
-    switch target.name {
-    case "CT":
-      // struct xt_ct_target_info: XT_CT_NOTRACK and nothing else; XT_CT_NOTRACK_ALIAS says that it was written so.
-      let flags = try target.number(0, 2)
-      guard flags & ~2 == 1 else { throw target.unknown }
-      verdict = .notrack
-    case "REJECT": verdict = .reject(try rejection(target))
-    case "LOG":
-      // struct xt_log_info: level, flags, 30 bytes of text.
-      guard rule.log == nil else { throw LiftError("two logs in one rule") }
-      rule.log = Self.log(try target.text(2, 30), UInt32(try target.byte(0)), nil)
-    case "SNAT": verdict = .translate(.source(try translated(target)))
-    case "DNAT": verdict = .translate(.destination(try translated(target)))
-    case "MASQUERADE":
-      let flags = try target.number(4, 4)
-      guard flags == 0 else { throw target.unknown }
-      verdict = .translate(.masquerade)
-    default: throw target.unknown
-    }
-  }
-
-  /// enum ipt_reject_with of linux/netfilter_ipv4/ipt_REJECT.h, as the codes that nftables has for them.
-  private func rejection(_ target: RuleExtension) throws(LiftError) -> RejectKind {
-    guard conditions.families == .ipv4 else { throw target.unknown }
-    switch try target.number(0, 4) {
-    case 0: return try kind(0, 0)
-    case 1: return try kind(0, 1)
-    case 3: return try kind(0, 3)
-    case 7: return try kind(1, nil)
-    case 8: return try kind(0, 13)
-    default: throw target.unknown
-    }
-  }
-
-  /// struct nf_nat_ipv4_multi_range_compat, which holds one, or nf_nat_range and nf_nat_range2, which begin alike.
-  private func translated(_ target: RuleExtension) throws(LiftError) -> NATTarget {
-    guard conditions.families == .ipv4 else { throw target.unknown }
-    let isOld = target.revision == 0
-    // Of the second kind addresses have 16 bytes.
-    let (flags, lower, upper, ports) = isOld ? (4, 8, 12, 16) : (0, 4, 20, 36)
-    // NF_NAT_RANGE_MAP_IPS, _PROTO_SPECIFIED.
-    let bits = try target.number(flags, 4)
-    let count = isOld ? try target.number(0, 4) : 1
-    guard bits & ~3 == 0, bits & 1 != 0, count == 1 else { throw target.unknown }
-    let addresses = try addresses(
-      ConditionLift.number(try target.bytes(lower, 4)), ConditionLift.number(try target.bytes(upper, 4)))
-    guard bits & 2 != 0 else { return NATTarget(addresses: addresses, isPrefix: false, ports: nil) }
-    let first = UInt16(truncatingIfNeeded: ConditionLift.number(try target.bytes(ports, 2)))
-    let last = UInt16(truncatingIfNeeded: ConditionLift.number(try target.bytes(ports + 2, 2)))
-    guard first <= last else { throw target.unknown }
-    return NATTarget(addresses: addresses, isPrefix: false, ports: AddressRange(first, last))
+    try add(field, sorted, isNegated: isNegated)
   }
 }

@@ -4,7 +4,7 @@ import Ruleset
 
 /// Look-ups, and sets that rules fill.
 extension RuleLift {
-  private func set(_ reference: SetReference) throws(LiftError) -> DumpedSet {
+  func set(_ reference: SetReference) throws(LiftError) -> DumpedSet {
     switch reference {
     case .named(let name):
       guard let set = context.sets[name] else {
@@ -22,8 +22,11 @@ extension RuleLift {
   /// What it holds now, for a look-up.
   private func elements(of set: DumpedSet) throws(LiftError) -> [KernelSet.Element] {
     if let name = set.name, let list = context.contents[name] { return Array(list) }
-    guard set.otherElements.isEmpty else { throw LiftError("a set whose elements carry more than a key") }
-    return set.elements
+    guard !set.otherElements.isEmpty else { return set.elements }
+    guard !context.isStrict, let plain = set.plainElements else {
+      throw LiftError("a set whose elements carry more than a key")
+    }
+    return plain
   }
 
   mutating func lookup(
@@ -44,8 +47,11 @@ extension RuleLift {
         else { throw LiftError("control groups that nobody names") }
         return conditions.matches.append(Match(.controlGroups(groups)))
       }
-      let bits = try conditions.member(fields[0], of: context.definition(name), isNegated: isNegated)
-      return try context.keys.note(context.definition(name), conditions.families, bits)
+      let (keys, definition) = (context.keys, context.definition(name))
+      return try ask { (conditions) throws(LiftError) in
+        let bits = try conditions.member(fields[0], of: definition, isNegated: isNegated)
+        try keys.note(definition, conditions.families, bits)
+      }
     }
     if case .named(let name) = reference, let packed = context.contents[name]?.packed, fields.count == 1,
       fields[0].mask == nil, [4, 16].contains(packed.keyLength), fields[0].length == packed.keyLength
@@ -53,8 +59,10 @@ extension RuleLift {
       let addresses = context.keys.addresses(of: name, keyLength: packed.keyLength, packed.bytes)
       return try conditions.lookup(fields[0], addresses, isNegated: isNegated)
     }
-    try conditions.lookup(
-      fields, try elements(of: set).map { ($0.lower, $0.upper) }, isNegated: isNegated)
+    let spans = try elements(of: set).map { ($0.lower, $0.upper) }
+    try ask { (conditions) throws(LiftError) in
+      try conditions.lookup(fields, spans, isNegated: isNegated)
+    }
   }
 
   // MARK: Sets that rules fill
@@ -65,6 +73,14 @@ extension RuleLift {
   ) throws(LiftError) {
     guard let filled = context.sets[set], filled.isFilled else {
       throw LiftError("a set that is filled and is not there")
+    }
+    if !context.isStrict, state == nil, (try? field(register)).map({ (try? addressKey($0)) == nil }) ?? true {
+      // What is not of addresses is asked for by no rule that can be read.
+      if operation != .delete {
+        fills = context.definition(set)
+        mayEnd(behind: "a set that may be full")
+      }
+      return
     }
     let field = try field(register)
     guard Int(filled.keyLength) == field.length, field.flipped == nil else {
@@ -86,17 +102,18 @@ extension RuleLift {
       let limit = Limit(
         isOver: isOver, rate: try self.rate(rate, isBytes, seconds), burst: burst, key: key)
       // A bucket that is forgotten before it is full again would let more through.
-      guard operation == .update, timeout == nil, filled.timeout == limit.keptFor * 1000 else {
+      let isKept = operation == .update && timeout == nil && filled.timeout == limit.keptFor * 1000
+      guard !context.isStrict || isKept else {
         throw LiftError("a rate for each address that is not kept as long as it counts")
       }
-      try context.keys.own(set, by: rule.id)
+      if context.isStrict { try context.keys.own(set, by: rule.id) }
       try enter(.limit)
       rule.limit = limit
     case .connections(let count, let isOver)?:
-      guard operation == .update, timeout == nil, filled.timeout == nil else {
+      guard !context.isStrict || operation == .update && timeout == nil && filled.timeout == nil else {
         throw LiftError("connections counted otherwise")
       }
-      try context.keys.own(set, by: rule.id)
+      if context.isStrict { try context.keys.own(set, by: rule.id) }
       try enter(.connections)
       rule.connections = ConnectionLimit(isOver: isOver, count: count, key: key)
     case nil:
@@ -107,8 +124,9 @@ extension RuleLift {
         case .update: (.update, .updated)
         case .delete: (.delete, .deleted)
         }
-      try enter(stage, orEndingWith: operation == .delete ? nil : "a set that may be full")
       let name = context.definition(set)
+      try enter(stage, orEndingWith: operation == .delete ? nil : "a set that may be full")
+      if operation != .delete { fills = name }
       try context.keys.note(
         name, conditions.families, conditions.families == .ipv4 ? key.ipv4Bits : key.ipv6Bits)
       rule.changes.setUpdates.append(
@@ -159,6 +177,33 @@ extension RuleLift {
       entries.append(VerdictMap.Entry(keys: [key], verdict: Self.verdict(verdict)))
     }
     return VerdictMap(fields: names, entries: entries, otherwise: .continue)
+  }
+
+  /// The fields of a map's keys, and of each of its values the keys.
+  func mapEntries(
+    _ register: UInt32, _ reference: SetReference
+  ) throws(LiftError) -> (
+    fields: [LoadedField], entries: [(data: KernelSet.ElementData, spans: [ConditionLift.Span])]
+  ) {
+    let set = try set(reference)
+    let fields = try registers.key(register, length: Int(set.keyLength))
+    // Of NFT_SET_TIMEOUT and _EVAL the elements are state.
+    guard set.flags & 0x30 == 0, fields.allSatisfy({ $0.flipped == nil }) else {
+      throw LiftError("a map that is filled while it is there")
+    }
+    var entries: [(data: KernelSet.ElementData, spans: [ConditionLift.Span])] = []
+    var places: [KernelSet.ElementData: Int] = [:]
+    for element in try elements(of: set) {
+      guard let data = element.data else { throw LiftError("a map without values") }
+      if let place = places[data] {
+        entries[place].spans.append((element.lower, element.upper))
+      } else {
+        places[data] = entries.count
+        entries.append((data, [(element.lower, element.upper)]))
+      }
+    }
+    guard entries.count <= ConditionLift.mostAlternatives else { throw LiftError("a map of many values") }
+    return (fields, entries)
   }
 
   private func mapField(_ field: LoadedField) throws(LiftError) -> VerdictMap.Field {

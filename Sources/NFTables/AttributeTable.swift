@@ -12,10 +12,9 @@ struct AttributeRange {
   /// Nil where no whole attribute begins at `position`.
   init?(_ bytes: RawSpan, at position: Int, before limit: Int) {
     guard limit <= bytes.byteCount, position + Self.headerLength <= limit else { return nil }
-    // SAFETY: two numbers of two bytes, which are inside by the guard.
-    let length = Int(unsafe bytes.unsafeLoadUnaligned(fromByteOffset: position, as: UInt16.self))
+    let length = Int(bytes.uint16(at: position))
     guard length >= Self.headerLength, position + length <= limit else { return nil }
-    let number = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: position + 2, as: UInt16.self)
+    let number = bytes.uint16(at: position + 2)
     type = UInt32(number & Self.typeMask)
     payload = position + Self.headerLength..<position + length
     end = position + ((length + 3) & ~3)
@@ -67,16 +66,27 @@ struct AttributeTable {
   func uint32(_ bytes: RawSpan, _ type: some RawRepresentable<UInt32>) -> UInt32? {
     let place = self[type]
     guard place.count == 4 else { return nil }
-    // SAFETY: attributes lie inside of the message.
-    return UInt32(
-      bigEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: place.lowerBound, as: UInt32.self))
+    return UInt32(bigEndian: bytes.uint32(at: place.lowerBound))
   }
 }
 
 extension RawSpan {
   /// One byte; it must be inside.
   func byte(_ position: Int) -> UInt8 {
-    // SAFETY: the load asks whether it is.
+    // SAFETY: the load asks whether it is, and so do those of numbers.
     unsafe unsafeLoad(fromByteOffset: position, as: UInt8.self)
+  }
+
+  /// A number as it stands in memory; it must be inside.
+  func uint16(at position: Int) -> UInt16 {
+    unsafe unsafeLoadUnaligned(fromByteOffset: position, as: UInt16.self)
+  }
+
+  func uint32(at position: Int) -> UInt32 {
+    unsafe unsafeLoadUnaligned(fromByteOffset: position, as: UInt32.self)
+  }
+
+  func uint128(at position: Int) -> UInt128 {
+    unsafe unsafeLoadUnaligned(fromByteOffset: position, as: UInt128.self)
   }
 }

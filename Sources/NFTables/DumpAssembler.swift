@@ -1,5 +1,5 @@
 internal import CNFTables
-internal import Ruleset
+package import Ruleset
 
 /// Puts messages together to tables: those of a dump, or those of a stored batch.
 struct DumpAssembler {
@@ -195,6 +195,10 @@ struct DumpAssembler {
     let isConcatenation = set.flags & NFT_SET_CONCAT.rawValue != 0
     set.elements = pending.elements.elements(joinsEdges: isInterval && !isConcatenation)
     set.otherElements = pending.elements.other.sorted { $0.lexicographicallyPrecedes($1) }
+    if !set.otherElements.isEmpty {
+      set.plainElements = pending.elements.withoutNotes()?
+        .elements(joinsEdges: isInterval && !isConcatenation)
+    }
     return set
   }
 
@@ -296,6 +300,22 @@ extension DumpedObject {
     self.init(
       name: name, type: type, comment: userdata?.comment, label: userdata?.label ?? [],
       data: isCounter ? [] : a[NFTA_OBJ_DATA].map(Array.init) ?? [])
+  }
+}
+
+extension DumpedObject {
+  /// What a rule does that names it; nil: it is no limit and no quota.
+  package var expression: Expression? {
+    let name: String
+    switch type {
+    case UInt32(NFT_OBJECT_QUOTA): name = "quota"
+    case UInt32(NFT_OBJECT_LIMIT): name = "limit"
+    default: return nil
+    }
+    let decoder = ExpressionDecoder { name, _ in .named(name) }
+    guard let expression = try? decoder.decode(name: name, data: data[...]) else { return nil }
+    if case .unknown = expression { return nil }
+    return expression
   }
 }
 

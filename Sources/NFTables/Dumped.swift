@@ -79,6 +79,9 @@ package struct DumpedSet: Sendable, Equatable {
   package var elements: [KernelSet.Element]
   /// Elements with more than a key and data (timeout, expressions), as the bytes of their attributes.
   package var otherElements: [[UInt8]]
+  /// Where there are such: all elements, of those without what says nothing about packets, comments and counters. Nil:
+  /// one has more.
+  package var plainElements: [KernelSet.Element]?
   /// Numbers of the set's own attributes that we never write, as timeout.
   package var otherAttributes: [UInt16]
 

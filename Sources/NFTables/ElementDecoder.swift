@@ -37,6 +37,40 @@ struct ElementDecoder {
     }
   }
 
+  /// Those, read without comments and counters; nil: one has more.
+  func withoutNotes() -> ElementDecoder? {
+    var result = self
+    for bytes in other {
+      guard let element = try? Attributes(bytes[...], what: "set element"),
+        element.holdsOnly([
+          NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_KEY_END, NFTA_SET_ELEM_FLAGS, NFTA_SET_ELEM_USERDATA,
+          NFTA_SET_ELEM_DATA, NFTA_SET_ELEM_EXPR, NFTA_SET_ELEM_EXPRESSIONS, NFTA_SET_ELEM_PAD,
+        ]), Self.onlyCounts(element), let key = element.value(NFTA_SET_ELEM_KEY),
+        let flags = element.uint32(NFTA_SET_ELEM_FLAGS, orAbsent: 0),
+        flags & ~NFT_SET_ELEM_INTERVAL_END.rawValue == 0, let data = Self.data(of: element)
+      else { return nil }
+      if element[NFTA_SET_ELEM_KEY_END] == nil {
+        result.edges.append((key, flags != 0, data))
+      } else {
+        guard let end = element.value(NFTA_SET_ELEM_KEY_END), flags == 0 else { return nil }
+        result.keys.append(KernelSet.Element(key, end, data: data))
+      }
+    }
+    return result
+  }
+
+  /// Whether what is done for each packet of an element is to count it.
+  private static func onlyCounts(_ element: Attributes) -> Bool {
+    var expressions = [element.nest(NFTA_SET_ELEM_EXPR)]
+    guard element[NFTA_SET_ELEM_EXPR] == nil || expressions[0] != nil else { return false }
+    if element[NFTA_SET_ELEM_EXPRESSIONS] != nil {
+      guard let list = element.nest(NFTA_SET_ELEM_EXPRESSIONS) else { return false }
+      expressions += list.all.map { try? Attributes($0.payload, what: "expression") }
+      guard !expressions.dropFirst().contains(where: { $0 == nil }) else { return false }
+    }
+    return expressions.allSatisfy { $0.map { $0.string(NFTA_EXPR_NAME) == "counter" } ?? true }
+  }
+
   /// Nil for data that we never write; `.some(nil)` where there is none.
   private static func data(of element: Attributes) -> KernelSet.ElementData?? {
     guard element[NFTA_SET_ELEM_DATA] != nil else { return .some(nil) }

@@ -73,10 +73,13 @@ package struct StoredPrograms: Sendable {
 
   /// - Throws: if it is a rule that would go elsewhere than to the end of its chain.
   private static func isRule(_ message: [UInt8]) throws(NFTablesError) -> Bool {
-    guard message.count >= ruleStart, number(message, 0) == message.count,
-      half(message, 4) == UInt16(NFNL_SUBSYS_NFTABLES) << 8 | UInt16(NFT_MSG_NEWRULE.rawValue)
+    let bytes = unsafe message.span.bytes
+    guard message.count >= ruleStart, bytes.uint32(at: 0) == message.count,
+      bytes.uint16(at: 4) == UInt16(NFNL_SUBSYS_NFTABLES) << 8 | UInt16(NFT_MSG_NEWRULE.rawValue)
     else { return false }
-    guard half(message, 6) == append else { throw .malformed(what: "flags of a rule's message", offset: 6) }
+    guard bytes.uint16(at: 6) == append else {
+      throw .malformed(what: "flags of a rule's message", offset: 6)
+    }
     return true
   }
 
@@ -128,7 +131,8 @@ package struct StoredPrograms: Sendable {
         }
         (last, index) = (name, known)
       }
-      chains[index].append(Program(source: number(message, 8), message: Int32(rule)))
+      let source = unsafe message.span.bytes.uint32(at: 8)
+      chains[index].append(Program(source: source, message: Int32(rule)))
     }
     return chains
   }
@@ -145,15 +149,5 @@ package struct StoredPrograms: Sendable {
       parts.holdsExactly(wanted, orAlso: allowed)
     else { return nil }
     return parts
-  }
-
-  private static func number(_ message: [UInt8], _ offset: Int) -> UInt32 {
-    // SAFETY: a message has a whole header, as `isRule` has seen.
-    unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt32.self)
-  }
-
-  private static func half(_ message: [UInt8], _ offset: Int) -> UInt16 {
-    // SAFETY: as of `number`.
-    unsafe message.span.bytes.unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
   }
 }

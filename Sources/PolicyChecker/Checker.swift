@@ -110,9 +110,9 @@ struct Checker {
 
   mutating func warning(
     _ id: DiagnosticID, _ span: SourceSpan, _ message: String, help: [String] = [],
-    related: [Diagnostic.Label] = []
+    related: [Diagnostic.Label] = [], fixIts: [FixIt] = []
   ) {
-    report(Diagnostic(id, .warning, at: span, message, related: related, help: help))
+    report(Diagnostic(id, .warning, at: span, message, related: related, help: help, fixIts: fixIts))
   }
 
   /// ``did you mean `x`?`` if a candidate is near, else `otherwise`.

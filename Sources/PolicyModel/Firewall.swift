@@ -184,9 +184,13 @@ package struct Changes: Sendable, Equatable {
   /// `restore mark`: the packet takes its connection's mark.
   package var restoresMark = false
   package var connectionMark: UInt32?
+  /// The bits that it sets; the others stay. A policy's marks set all.
+  package var connectionMarkMask: UInt32 = .max
   /// 0–63.
   package var dscp: UInt8?
   package var mark: UInt32?
+  /// As of the connection's.
+  package var markMask: UInt32 = .max
   /// The largest segment that a SYN offers; it is never raised.
   package var segmentSize: SegmentSize?
   /// `save mark`: the connection takes the packet's mark.
@@ -213,6 +217,17 @@ package enum RejectKind: String, Sendable, CaseIterable {
   case hostUnreachable = "host-unreachable"
   case adminProhibited = "admin-prohibited"
   case noRoute = "no-route"
+  // In a kernel's rules only.
+  case protocolUnreachable = "protocol-unreachable"
+  case networkProhibited = "net-prohibited"
+  case hostProhibited = "host-prohibited"
+  case policyFail = "policy-fail"
+  case rejectRoute = "reject-route"
+
+  /// Those that the language has words for.
+  package static let written: [RejectKind] = [
+    .automatic, .tcpReset, .portUnreachable, .hostUnreachable, .adminProhibited, .noRoute,
+  ]
 }
 
 /// `limit [over] N/UNIT [burst M] [per KEY]`, a token bucket, or one for each key.

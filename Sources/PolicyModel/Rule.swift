@@ -33,6 +33,7 @@ package struct Rule: Sendable {
     var connections: ConnectionLimit?
     var limit: Limit?
     var quota: Quota?
+    var room: String?
     var changes = Changes()
     var counter: Counter?
     var log: Log?
@@ -42,6 +43,7 @@ package struct Rule: Sendable {
     var until: String?
     var controls: [String] = []
     var unreadable: String?
+    var unreadProgram: String?
 
     static let none = RareParts()
   }
@@ -90,6 +92,7 @@ package struct Rule: Sendable {
   package var isLimiting: Bool {
     guard let rare = storage.parts.rare else { return false }
     return rare.parts.connections != nil || rare.parts.limit != nil || rare.parts.quota != nil
+      || rare.parts.room != nil
   }
 
   /// Whether its verdict is all that it does, and nothing but its matches decides for whom.
@@ -166,6 +169,12 @@ package struct Rule: Sendable {
     _modify { yield &rare.quota }
   }
 
+  /// A set that rules fill: the rule holds only while what it puts in finds room. A policy's never need that.
+  package var room: String? {
+    get { storage.parts.rare?.parts.room }
+    _modify { yield &rare.room }
+  }
+
   package var changes: Changes {
     get { storage.parts.rare?.parts.changes ?? Changes() }
     _modify { yield &rare.changes }
@@ -231,6 +240,13 @@ package struct Rule: Sendable {
   package var unreadable: String? {
     get { storage.parts.rare?.parts.unreadable }
     _modify { yield &rare.unreadable }
+  }
+
+  /// The program of such a rule, where it asks and decides and does nothing else: two that are the same let through the
+  /// same packets, whichever those are. Nil: nothing is known.
+  package var unreadProgram: String? {
+    get { storage.parts.rare?.parts.unreadProgram }
+    _modify { yield &rare.unreadProgram }
   }
 
   /// Why the compiler wrote this rule itself: `closing`, or the `containers` item it expands.

@@ -415,6 +415,11 @@ extension RuleStatement.Reject {
     case (.noRoute, _): self.init(type: 2, code: 0)
     case (.hostUnreachable, _): self.init(type: 2, code: 2)
     case (.adminProhibited, _): self.init(type: 2, code: 3)
+    case (.protocolUnreachable, _): self.init(type: 0, code: 2)
+    case (.networkProhibited, _): self.init(type: 0, code: 9)
+    case (.hostProhibited, _): self.init(type: 0, code: 10)
+    case (.policyFail, _): self.init(type: 0, code: 5)
+    case (.rejectRoute, _): self.init(type: 0, code: 6)
     }
   }
 }

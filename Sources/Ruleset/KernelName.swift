@@ -9,6 +9,8 @@ package enum KernelName {
   package static let table = "lockdown"
   /// What stands before the policy does.
   package static let closedTable = "lockdown-closed"
+  /// The tables of the applier, of whatever family; the last one is there while a policy is tried (`APPLY.md` §11).
+  package static let ownTables: Set<String> = [table, closedTable, "lockdowntry"]
   /// There, the chain that lets the regions of `management` in, and the families for which it is too early.
   static let management = "management"
   static let waiting = "waiting"

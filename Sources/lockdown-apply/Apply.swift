@@ -16,6 +16,9 @@ public func applyMain(
   // What a kernel starts first must not end.
   if getpid() == 1, let words = unsafe words { unsafe InitProcess(words, arguments).run() }
   guard let options = Options.parse(arguments) else { return ExitCode.usage.rawValue }
+  if options.command > 0, let words = unsafe words {
+    return unsafe FilteredCommand.run(options, arguments, words).rawValue
+  }
   return options.follows ? Follower(options).run() : Supervisor(options).run()
 }
 

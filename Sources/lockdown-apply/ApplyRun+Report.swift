@@ -240,6 +240,7 @@ extension ApplyRun {
     json.add("generation-after", Int(firewall.generation.after))
     json.add("failure", firewall.failure)
     json.add("drift", isDrift)
+    if opening > 0 { json.add("open-for", opening == Trial.endless ? -1 : (opening + 999) / 1_000) }
     json.add("differences", strings: firewall.differences)
     json.add("contents-lost", strings: firewall.lost)
     json.add("difference-count", firewall.differenceCount)

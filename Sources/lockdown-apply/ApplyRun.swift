@@ -19,6 +19,8 @@ final class ApplyRun {
   private(set) var retreat = Retreat.none
   private let journal: Journal?
   private var hasJournal = false
+  /// Milliseconds for which the host was yet open on purpose, when this run began (`Trial`).
+  var opening = 0
   /// Another policy is tried in the place of this one: what cannot be taken back waits.
   var isTryPending = false
   /// What this run changes could not be written down before.

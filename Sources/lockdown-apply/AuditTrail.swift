@@ -13,6 +13,7 @@ enum AuditTrail {
     case seal
     case fallback
     case late
+    case open
 
     var name: Literal {
       switch self {
@@ -25,6 +26,7 @@ enum AuditTrail {
       case .seal: "seal"
       case .fallback: "fallback"
       case .late: "late"
+      case .open: "open"
       }
     }
   }
@@ -37,12 +39,19 @@ enum AuditTrail {
   private static let headerLength = 16
 
   /// - Parameter bundle: the SHA-256 of the bundle's file in hexadecimal; empty where it could not be read.
-  static func record(_ event: Event, policy: [UInt8], digest: [UInt8], bundle: [UInt8], code: ExitCode) {
+  /// - Parameter seconds: for how long it is; 0: it is not for a time.
+  static func record(
+    _ event: Event, policy: [UInt8], digest: [UInt8], bundle: [UInt8], code: ExitCode, seconds: Int = 0
+  ) {
     var text = Text("op=")
     text.add(event.name)
     add(" policy=", policy, &text)
     add(" digest=", digest, &text)
     add(" bundle=", bundle, &text)
+    if seconds > 0 {
+      text.add(" seconds=")
+      text.add(seconds)
+    }
     text.add(" exit=")
     text.add(Int(code.rawValue))
     let isDone =

@@ -119,6 +119,9 @@ struct FirewallStage: ~Copyable {
       report.loadedBefore = LoadedIdentity.label(of: live)
       guard let comparison else { return nil }
       if options.looksOnly { comparison.noteOthers() }
+      if comparison.isOpened, options.looksOnly {
+        report.note("opened, or what an opening has left is there: a policy that is applied takes it away")
+      }
       if comparison.isEqual {
         report.generation = (before.number, before.number)
         return .equal(report.committedForm ?? .unchanged)

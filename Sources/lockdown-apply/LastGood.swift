@@ -54,7 +54,12 @@ enum LastGood {
     let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
     guard descriptor >= 0 else { return nil }
     close(Int32(descriptor))
-    let options = Options(options)
+    let (bundlePath, pin, keyPath) = (options.bundlePath, options.pin, options.keyPath)
+    let isForced = options.isForced
+    defer {
+      (options.bundlePath, options.pin, options.keyPath) = (bundlePath, pin, keyPath)
+      options.isForced = isForced
+    }
     options.bundlePath = path
     options.pin = []
     // Signatures stand beside the bundles of slots.

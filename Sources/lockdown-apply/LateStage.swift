@@ -133,10 +133,10 @@ struct LateStage {
     for message in reader.late[index].messages { batch.head.append(finished: bytes, message.range) }
     // Of a table and the one that is tried in its place one is silent.
     switch table {
-    case .trying: Trial.addLead(of: table, bytes.copy(chain.name), whileTrying: false, &batch.head)
+    case .trying: Trial.addLead(.trying, of: table, bytes.copy(chain.name), whileItRuns: false, &batch.head)
     case .policy, .closed:
-      guard try Trial.hasClock(table, &socket) else { return }
-      Trial.addLead(of: table, bytes.copy(chain.name), whileTrying: true, &batch.head)
+      guard try Trial.has(.trying, table, &socket) else { return }
+      Trial.addLead(.trying, of: table, bytes.copy(chain.name), whileItRuns: true, &batch.head)
     }
   }
 }

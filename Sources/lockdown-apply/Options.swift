@@ -1,4 +1,5 @@
-/// What the command line asks for. A class for the size of the program; each holder leaves it as it is, or has a copy.
+/// What the command line asks for. A class for the size of the program, and without copies: who goes on to another bundle
+/// says so here, and puts back what the report still needs.
 final class Options {
   /// NUL at the end.
   var bundlePath: [UInt8] = []
@@ -6,11 +7,15 @@ final class Options {
   var slotsPath: [UInt8] = []
   /// The host is up: what it tried is kept.
   var isHealthy = false
+  /// With that: it is not up, and what it tried is given up.
+  var isSick = false
   var isCheck = false
   /// For how long the kernel holds the policy without confirmation, in seconds; 0: for good.
   var trySeconds = 0
-  /// What is to become of a pending try.
+  /// What is to become of a pending try, or of the firewall that is there.
   var verdict = Verdict.none
+  /// For how long everything passes it, in seconds.
+  var openSeconds = 0
   /// Who confirms sits at the machine, and needs no connection to prove that one is possible.
   var isAtConsole = false
   /// The firewall before the policy's, and nothing else.
@@ -34,38 +39,16 @@ final class Options {
   /// Certificate of the key that must have signed the bundle, NUL at the end; empty: none.
   var keyPath: [UInt8] = []
   var readsBack = true
+  /// Position of the command that runs under the bundle's filter of system calls, among the arguments; 0: none does.
+  var command = 0
   /// Bundle to go back to, NUL at the end; empty: the host's, outside of slots.
   var lastGoodPath: [UInt8] = []
-
-  init() {}
-
-  init(_ other: Options) {
-    bundlePath = other.bundlePath
-    slotsPath = other.slotsPath
-    isHealthy = other.isHealthy
-    isCheck = other.isCheck
-    trySeconds = other.trySeconds
-    verdict = other.verdict
-    isAtConsole = other.isAtConsole
-    isClosedStage = other.isClosedStage
-    isLate = other.isLate
-    follows = other.follows
-    isSeal = other.isSeal
-    domains = other.domains
-    isPartial = other.isPartial
-    statusPath = other.statusPath
-    isForced = other.isForced
-    deadline = other.deadline
-    pin = other.pin
-    keyPath = other.keyPath
-    readsBack = other.readsBack
-    lastGoodPath = other.lastGoodPath
-  }
 
   enum Verdict {
     case none
     case confirm
     case revert
+    case open
   }
 
   /// Whether firewall, keys and mounts are only read.
@@ -93,8 +76,9 @@ final class Options {
     usage: lockdown-apply BUNDLE [--check] [--only DOMAIN,...] [--status FILE] [--force]
                                  [--deadline SECONDS] [--pin HEX] [--key FILE] [--no-read-back]
                                  [--stage STAGE [--follow]] [--try SECONDS] [--last-good FILE]
-           lockdown-apply --confirm [--console] | --revert
-           lockdown-apply --slots DIRECTORY [--healthy | OPTION...]
+           lockdown-apply BUNDLE --exec [--pin HEX] [--key FILE] -- COMMAND...
+           lockdown-apply --confirm [--console] | --revert | --open SECONDS
+           lockdown-apply --slots DIRECTORY [--healthy | --sick | OPTION...]
     domains: firewall, sysctl, mounts; stages: closed, policy, late, seal
 
     """
@@ -102,6 +86,7 @@ final class Options {
   /// Nil after a message: usage error.
   static func parse(_ arguments: [[UInt8]]) -> Options? {
     let options = Options()
+    var isExec = false
     var index = 0
     while index < arguments.count {
       let argument = arguments[index]
@@ -112,6 +97,9 @@ final class Options {
         options.isForced = true
       } else if argument.holds("--healthy") {
         options.isHealthy = true
+      } else if argument.holds("--sick") {
+        options.isHealthy = true
+        options.isSick = true
       } else if argument.holds("--confirm") {
         options.verdict = .confirm
       } else if argument.holds("--revert") {
@@ -126,8 +114,14 @@ final class Options {
         }
         guard options.take(argument, arguments[index]) else { return nil }
         index += 1
+      } else if argument.holds("--exec") {
+        isExec = true
       } else if argument.holds("--") {
-        return fail("-- COMMAND is what process 1 becomes, and this is another one", [])
+        guard isExec, index < arguments.count else {
+          return fail("-- COMMAND is what process 1 becomes, or what --exec starts", [])
+        }
+        options.command = index
+        break
       } else if argument.holds("--follow") {
         options.follows = true
       } else if argument.first == 0x2d {
@@ -139,13 +133,20 @@ final class Options {
       }
     }
     let isConsole = options.isAtConsole
+    if isExec {
+      let isElse = options.looksOnly || options.isClosedStage || options.isLate || options.isPartial
+      guard options.command > 0, !isElse, options.trySeconds == 0, !options.bundlePath.isEmpty else {
+        return fail("--exec is about one bundle, and wants -- COMMAND", [])
+      }
+      options.domains = .none
+    }
     switch options.verdict {
     case .none: if isConsole { return fail("--console is about --confirm", []) }
-    case .confirm, .revert:
+    case .confirm, .revert, .open:
       guard options.bundlePath.isEmpty, options.slotsPath.isEmpty, options.trySeconds == 0,
         !options.looksOnly,
         !options.isClosedStage
-      else { return fail("--confirm and --revert are about what is tried, and take no bundle", []) }
+      else { return fail("--confirm, --revert and --open are about what is there, and take no bundle", []) }
       return options
     }
     if options.trySeconds > 0, options.looksOnly || options.isClosedStage || !options.slotsPath.isEmpty {
@@ -167,7 +168,7 @@ final class Options {
       return fail("--stage seal is about the whole policy, read back", [])
     }
     if options.slotsPath.isEmpty {
-      if options.isHealthy { return fail("--healthy is about --slots", []) }
+      if options.isHealthy { return fail("--healthy and --sick are about --slots", []) }
       if options.bundlePath.isEmpty { return fail("no bundle is named", []) }
     } else if !options.bundlePath.isEmpty {
       return fail(
@@ -181,7 +182,8 @@ final class Options {
   private static func takesValue(_ argument: [UInt8]) -> Bool {
     argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
       || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
-      || argument.holds("--try") || argument.holds("--last-good") || argument.holds("--key")
+      || argument.holds("--try") || argument.holds("--open") || argument.holds("--last-good")
+      || argument.holds("--key")
   }
 
   private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
@@ -191,12 +193,17 @@ final class Options {
       slotsPath = value.terminated()
       return true
     }
-    if option.holds("--try") {
+    if option.holds("--try") || option.holds("--open") {
       // A day: beyond that nobody waits for anything.
       guard let seconds = Self.number(value, text), seconds >= 2, seconds <= 86_400 else {
         return Self.refuse("not a number of seconds from 2 to 86400: ", value)
       }
-      trySeconds = seconds
+      if option.holds("--try") {
+        trySeconds = seconds
+      } else {
+        openSeconds = seconds
+        verdict = .open
+      }
       return true
     }
     if option.holds("--stage") {

@@ -34,6 +34,7 @@ final class SealStage {
   private static let maximumLength = 256
   private static let levelPath: Literal = "/sys/kernel/security/lockdown"
   private static let modulesPath: Literal = "/proc/sys/kernel/modules_disabled"
+  private static let markPath: Literal = "/run/lockdown/sealed"
   // Order of APPLY: what stops the next line comes behind it.
   private static let lastLatches: [Literal] = [
     "kernel/kexec_load_disabled", "kernel/yama/ptrace_scope", "kernel/unprivileged_bpf_disabled",
@@ -137,6 +138,11 @@ final class SealStage {
     guard isHealthy || !isAfterBoot else {
       if !hasWaiting { result = .done }
       return
+    }
+    if hasWaiting {
+      // For who falls back: what comes now only a boot takes back.
+      Runtime.makeFolder()
+      _ = StatusFile.write(Text(), to: Array(Self.markPath).terminated())
     }
     writeKey("kernel/modprobe")
     // The levels above integrity take no program any more.

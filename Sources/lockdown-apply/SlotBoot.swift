@@ -38,6 +38,7 @@ struct SlotBoot {
         options.keyPath.isEmpty ? ".closed" : ".bundle"
       ).code
     }
+    if options.isSick { return giveUp(&state, boot) }
     if options.isHealthy { return keep(&state, boot) }
     let code = start(&state, boot)
     switch code {
@@ -49,13 +50,22 @@ struct SlotBoot {
   // MARK: The health mark
 
   private func keep(_ state: inout SlotState, _ boot: [UInt8]) -> ExitCode {
-    guard state.reachHealth(boot) else {
-      Line("slots: this boot tried nothing new").print()
-      return .equal
-    }
+    guard state.reachHealth(boot) else { return sayNothingNew() }
     let errorNumber = write(state)
     guard errorNumber == 0 else { return fail("what this boot tried is not kept", errorNumber) }
     say("slots: kept, it is the current one now: ", state.current)
+    return .equal
+  }
+
+  /// What can be taken back goes back in this boot, and the next one begins with the current slot.
+  private func giveUp(_ state: inout SlotState, _ boot: [UInt8]) -> ExitCode {
+    guard state.trial == boot, !state.current.isEmpty else { return sayNothingNew() }
+    state.giveUp()
+    return fallBackFromFailed(state)
+  }
+
+  private func sayNothingNew() -> ExitCode {
+    Line("slots: this boot tried nothing new").print()
     return .equal
   }
 
@@ -66,11 +76,7 @@ struct SlotBoot {
     switch state.beginBoot(boot) {
     case .nothing: return refuse("no slot holds a bundle", 0)
     case .current: return apply(state.current, state).code
-    case .currentAfterGivingUp:
-      say("slots: given up, no boot with it reached the health mark: ", state.failed)
-      let errorNumber = write(state)
-      if errorNumber != 0 { _ = fail("the slots are not written", errorNumber) }
-      return fallBack(state)
+    case .currentAfterGivingUp: return fallBackFromFailed(state)
     case .next:
       // Counted before anything is applied: a bundle that stops the host is tried as often as it was given.
       let errorNumber = state == before ? 0 : write(state)
@@ -80,6 +86,14 @@ struct SlotBoot {
       }
       return tryNext(&state)
     }
+  }
+
+  @inline(never)
+  private func fallBackFromFailed(_ state: SlotState) -> ExitCode {
+    say("slots: given up, no boot with it reached the health mark: ", state.failed)
+    let errorNumber = write(state)
+    if errorNumber != 0 { _ = fail("the slots are not written", errorNumber) }
+    return fallBack(state)
   }
 
   private func tryNext(_ state: inout SlotState) -> ExitCode {
@@ -111,7 +125,6 @@ struct SlotBoot {
 
   /// The current slot is the last-known-good one.
   private func apply(_ name: [UInt8], _ state: SlotState, _ end: Literal = ".bundle") -> Worker.Outcome {
-    let options = Options(options)
     options.bundlePath = Self.path(options.slotsPath, "/bundles/", name, end)
     if !state.current.isEmpty {
       options.lastGoodPath = Self.path(options.slotsPath, "/bundles/", state.current, ".bundle")

@@ -20,6 +20,9 @@ final class TableComparison {
   /// Indices of live sets that are kept if they hold what the bundle's set holds: they were not dumped.
   private(set) var largeSets: [Int] = []
 
+  /// The host is opened for a time (`Trial`), or what that has left is there yet: no difference of the policy.
+  private(set) var isOpened = false
+
   private let wanted: WantedTable
   private let live: LiveTable
   private let attributes: AttributeComparison
@@ -27,7 +30,7 @@ final class TableComparison {
   // A report names the first of them; a replaced policy differs in everything.
   private static let maximumLines = 40
 
-  var isEqual: Bool { differenceCount == 0 }
+  var isEqual: Bool { differenceCount == 0 && !isOpened }
 
   /// - Precondition: the live table is there.
   init(wanted: WantedTable, live: LiveTable) {
@@ -187,7 +190,11 @@ final class TableComparison {
       newSets.append(position)
     }
     for index in 0..<live.sets.count where !isWanted[index] && !live.sets[index].isAnonymous {
-      noteLive("not in the policy: set", live.sets[index])
+      if live.bytes.holds(Trial.Clock.open.name, at: live.sets[index].name) {
+        isOpened = true
+      } else {
+        noteLive("not in the policy: set", live.sets[index])
+      }
       takeAway(index)
     }
   }
@@ -203,11 +210,17 @@ final class TableComparison {
   @inline(never)
   private func takeAway(_ index: Int) {
     staleSets.append(index)
-    // What holds the clock of a try is nobody's.
-    guard live.sets[index].isFilled, !live.bytes.holds(Trial.clock, at: live.sets[index].name) else { return }
-    var name = Text()
-    name.addForeign(live.bytes, live.sets[index].name)
-    lost.append(name.bytes)
+    guard live.sets[index].isFilled else { return }
+    let name = live.sets[index].name
+    // What a clock holds is nobody's.
+    if live.bytes.holds(Trial.Clock.trying.name, at: name)
+      || live.bytes.holds(Trial.Clock.open.name, at: name)
+    {
+      return
+    }
+    var text = Text()
+    text.addForeign(live.bytes, name)
+    lost.append(text.bytes)
   }
 
   private func isEqualSet(_ set: WantedTable.Part, _ other: LiveTable.Item, isAnonymous: Bool) -> Bool {
@@ -259,9 +272,9 @@ final class TableComparison {
       while sent < wanted.rules.count,
         !wanted.bytes.isEqual(wanted.name(wanted.rules[sent].message), wanted.bytes, name)
       { sent += 1 }
-      while dumped < live.rules.count, !live.bytes.isEqual(live.rules[dumped].name, wanted.bytes, name) {
-        dumped += 1
-      }
+      while dumped < live.rules.count,
+        !live.bytes.isEqual(live.rules[dumped].name, wanted.bytes, name) || opens(live.rules[dumped])
+      { dumped += 1 }
       position += 1
       let isSent = sent < wanted.rules.count
       let isDumped = dumped < live.rules.count
@@ -276,6 +289,22 @@ final class TableComparison {
       sent += 1
       dumped += 1
     }
+  }
+
+  /// Whether it is the rule of an opening, in all that it says.
+  @inline(never)
+  private func opens(_ rule: LiveTable.Item) -> Bool {
+    guard isOpened, Trial.isLead(.open, live.bytes, rule.attributes) else { return false }
+    var writer = MessageWriter()
+    Trial.addLead(.open, of: wanted.kind, live.bytes.copy(rule.name), whileItRuns: true, &writer)
+    let sent = NetlinkHeader.byteCountWithFamily..<writer.count
+    guard AttributeComparison(sent: writer.bytes, dumped: live.bytes).isEqual(sent, rule.attributes, .rule)
+    else { return false }
+    // Which set is looked up is not compared there. NFTA_RULE_EXPRESSIONS, NFTA_EXPR_DATA, NFTA_LOOKUP_SET.
+    var expressions: [Range<Int>] = []
+    live.bytes.appendItems(of: live.bytes.attribute(4, in: rule.attributes) ?? 0..<0, to: &expressions)
+    let data = live.bytes.attribute(2, in: expressions[1]) ?? 0..<0
+    return live.bytes.holds(Trial.Clock.open.name, at: live.bytes.name(1, in: data) ?? 0..<0)
   }
 
   private func isEqualRule(_ rule: WantedTable.Part, _ other: LiveTable.Item) -> Bool {

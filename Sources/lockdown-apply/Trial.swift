@@ -4,10 +4,22 @@
 /// While they live, the tables from before accept at the head of each base chain, that is say nothing, and the new one
 /// rules; behind their end it is the other way round. The old ones end a second before, so that for a moment both rule,
 /// and at none neither.
+///
+/// Where a host is opened for a time, the same stands in the chains that close, with a set `open`, and no other table rules.
 enum Trial {
-  static let clock: Literal = "trying"
-  /// NFTA_RULE_USERDATA: the comment `trying`. Rules of policies have a label besides.
-  private static let mark: [UInt8] = [0, 7, 0x74, 0x72, 0x79, 0x69, 0x6e, 0x67, 0]
+  /// A set whose elements end by themselves, and the comment of the rules that look them up.
+  enum Clock {
+    case trying
+    case open
+
+    var name: Literal {
+      switch self {
+      case .trying: "trying"
+      case .open: "open"
+      }
+    }
+  }
+
   // NLA_F_NESTED of linux/netlink.h.
   private static let nested: UInt16 = 0x8000
 
@@ -31,15 +43,15 @@ enum Trial {
   // MARK: Messages
 
   /// The clock of a table, which does not run yet.
-  static func addClock(of table: OwnTable, _ writer: inout MessageWriter) {
+  static func addClock(_ clock: Clock, of table: OwnTable, _ writer: inout MessageWriter) {
     // NFT_SET_TIMEOUT; nft's TYPE_NFPROTO, of one byte.
-    addSet(table, clock, flags: 0x10, type: 2, length: 1, size: 4, seconds: 0, &writer)
+    addSet(table, clock.name, flags: 0x10, type: 2, length: 1, size: 4, seconds: 0, &writer)
   }
 
   /// Lets it run, for so many seconds.
-  static func startClock(of table: OwnTable, seconds: Int, _ writer: inout MessageWriter) {
+  static func startClock(_ clock: Clock, of table: OwnTable, seconds: Int, _ writer: inout MessageWriter) {
     begin(Wire.newElements, table, &writer)
-    writer.append(2, text: clock)
+    writer.append(2, text: clock.name)
     // NFTA_SET_ELEM_TIMEOUT.
     let timeout = attribute(4, milliseconds(seconds))
     var list = attribute(1 | nested, key([2]) + timeout)
@@ -49,8 +61,8 @@ enum Trial {
 
   /// Lets that of the tried table run anew: one that runs cannot be set.
   static func restartClock(seconds: Int, _ batch: Batch) {
-    batch.empty(clock, of: .trying)
-    startClock(of: .trying, seconds: seconds, &batch.head)
+    batch.empty(Clock.trying.name, of: .trying)
+    startClock(.trying, of: .trying, seconds: seconds, &batch.head)
   }
 
   @inline(never)
@@ -71,24 +83,42 @@ enum Trial {
     writer.append(13, payload: [0, 4, length == 1 ? 1 : 0, 0, 0, 0])
   }
 
-  /// The rule at the head of a base chain by which a table says nothing, while it is tried or while it is not.
+  /// The rule at the head of a base chain by which that says nothing, while a clock runs or while it does not.
+  @inline(never)
   static func addLead(
-    of table: OwnTable, _ chain: [UInt8], whileTrying: Bool, _ writer: inout MessageWriter
+    _ clock: Clock, of table: OwnTable, _ chain: [UInt8], whileItRuns: Bool, _ writer: inout MessageWriter
   ) {
     var expressions = lead
-    if !whileTrying { expressions[inversion] = 1 }
-    addRule(table, chain, expressions, &writer)
+    let name = Array(clock.name).terminated()
+    // nla_len of struct nlattr; there is room for eight bytes.
+    expressions[leadName - NetlinkAttribute.headerLength] = UInt8(NetlinkAttribute.headerLength + name.count)
+    for index in 0..<name.count { expressions[leadName + index] = name[index] }
+    if !whileItRuns { expressions[inversion] = 1 }
+    addRule(table, chain, expressions, clock, &writer)
+  }
+
+  /// Whether a rule of a dump is one that `addLead` makes.
+  static func isLead(_ clock: Clock, _ bytes: [UInt8], _ rule: Range<Int>) -> Bool {
+    guard let userdata = bytes.attribute(7, in: rule) else { return false }
+    let mark = mark(clock)
+    return bytes.isEqual(userdata, mark, 0..<mark.count)
+  }
+
+  /// NFTA_RULE_USERDATA: a comment. Rules of policies have a label besides.
+  private static func mark(_ clock: Clock) -> [UInt8] {
+    let name = Array(clock.name).terminated()
+    return [0, UInt8(name.count)] + name
   }
 
   @inline(never)
   private static func addRule(
-    _ table: OwnTable, _ chain: [UInt8], _ expressions: [UInt8], _ writer: inout MessageWriter
+    _ table: OwnTable, _ chain: [UInt8], _ expressions: [UInt8], _ clock: Clock, _ writer: inout MessageWriter
   ) {
     // Without NLM_F_APPEND it goes to the head of its chain.
     begin(Wire.newRule, table, &writer)
     writer.append(2, payload: chain.terminated())
     writer.append(4 | nested, payload: expressions)
-    writer.append(7, payload: mark)
+    writer.append(7, payload: mark(clock))
   }
 
   /// What proves that a connection was let in by the tried policy: behind all filters, of others too, the ends of each
@@ -109,12 +139,12 @@ enum Trial {
     writer.append(5, number: 1)
     writer.append(7, text: "filter")
     var expressions = fresh
-    addRule(.trying, chain, expressions, &writer)
+    addRule(.trying, chain, expressions, .trying, &writer)
     // In IPv6 addresses are longer and elsewhere, and what comes behind them moves.
     for index in 0..<(differences.count / 2) {
       expressions[Int(differences[2 * index])] = UInt8(truncatingIfNeeded: differences[2 * index + 1])
     }
-    addRule(.trying, chain, expressions, &writer)
+    addRule(.trying, chain, expressions, .trying, &writer)
   }
 
   @inline(never)
@@ -122,12 +152,6 @@ enum Trial {
     writer.begin(
       Wire.subsystem | type, flags: Wire.request | Wire.create, sequence: 0, family: Wire.inet)
     writer.append(1, text: table.name)
-  }
-
-  /// Whether a rule of a dump is one of a try.
-  static func isLead(_ bytes: [UInt8], _ rule: Range<Int>) -> Bool {
-    guard let userdata = bytes.attribute(7, in: rule) else { return false }
-    return bytes.isEqual(userdata, mark, 0..<mark.count)
   }
 
   // MARK: Bytes
@@ -163,15 +187,16 @@ enum Trial {
     // meta nfproto => reg 1
     0x24, 0, 1, 0x80, 9, 0, 1, 0, 0x6d, 0x65, 0x74, 0x61, 0, 0, 0, 0, 0x14, 0, 2, 0x80,
     8, 0, 1, 0, 0, 0, 0, 1, 8, 0, 2, 0, 0, 0, 0, 0x0f,
-    // lookup reg 1 in trying; the last word is NFT_LOOKUP_F_INV or not
+    // lookup reg 1 in the clock's set; the last word is NFT_LOOKUP_F_INV or not
     0x30, 0, 1, 0x80, 0x0b, 0, 1, 0, 0x6c, 0x6f, 0x6f, 0x6b, 0x75, 0x70, 0, 0, 0x20, 0, 2, 0x80,
-    0x0b, 0, 1, 0, 0x74, 0x72, 0x79, 0x69, 0x6e, 0x67, 0, 0, 8, 0, 2, 0, 0, 0, 0, 1,
+    0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 2, 0, 0, 0, 0, 1,
     8, 0, 5, 0, 0, 0, 0, 0,
     // accept
     0x30, 0, 1, 0x80, 0x0e, 0, 1, 0, 0x69, 0x6d, 0x6d, 0x65, 0x64, 0x69, 0x61, 0x74, 0x65, 0, 0, 0,
     0x1c, 0, 2, 0x80, 8, 0, 1, 0, 0, 0, 0, 0, 0x10, 0, 2, 0x80, 0x0c, 0, 2, 0x80,
     8, 0, 1, 0, 0, 0, 0, 1,
   ]
+  private static let leadName = 60
   private static let inversion = 83
   // … and `meta nfproto ipv4 meta l4proto tcp ct state new add @fresh4 { ip saddr . tcp sport . ip daddr . tcp dport }`.
   private static let fresh: [UInt8] = [
@@ -222,39 +247,57 @@ enum Trial {
 
   // MARK: Questions
 
-  /// Whether a table that a try lays silent has its clock, running or not.
-  static func hasClock(_ table: OwnTable, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Bool
+  /// Whether a table has such a clock, running or not.
+  static func has(_ clock: Clock, _ table: OwnTable, _ socket: inout NetlinkSocket)
+    throws(NetlinkSocket.Failure) -> Bool
   {
     var reply: [UInt8] = []
     var request = NetlinkSocket.request(Wire.getSet, table)
-    request.append(2, text: clock)
+    request.append(2, text: clock.name)
     return try socket.get(request, into: &reply) != nil
   }
 
-  /// Milliseconds that the old tables have yet to wait; nil: no try is pending.
-  static func left(_ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Int? {
-    var reply: [UInt8] = []
-    guard let element = try find([2], in: clock, &socket, &reply),
-      // NFTA_SET_ELEM_EXPIRATION.
-      let expiration = reply.attribute(5, in: element), expiration.count == 8
-    else { return nil }
-    // The new one's clock ends a second later. Above the low word are 49 days.
-    let left = Int(reply.bigEndian(expiration.lowerBound + 4)) - 1_000
-    return left > 0 ? left : nil
+  /// Milliseconds that the old tables have yet to wait, or that those which rule are open; 0: not at all.
+  static func left(_ clock: Clock, _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Int {
+    switch clock {
+    // The new one's clock ends a second later.
+    case .trying: max(0, try longest(clock, .trying, &socket) - 1_000)
+    case .open: max(try longest(clock, .policy, &socket), try longest(clock, .closed, &socket))
+    }
+  }
+
+  /// What an element without an end, which is none of ours, has left.
+  static let endless = 1 << 40
+
+  @inline(never)
+  private static func longest(_ clock: Clock, _ table: OwnTable, _ socket: inout NetlinkSocket)
+    throws(NetlinkSocket.Failure) -> Int
+  {
+    var longest = 0
+    for family in 0..<2 {
+      var reply: [UInt8] = []
+      let key: [UInt8] = [family == 0 ? 2 : 10]
+      guard let element = try find(key, in: clock.name, of: table, &socket, &reply) else { continue }
+      // NFTA_SET_ELEM_EXPIRATION. Above the low word are 49 days.
+      guard let expiration = reply.attribute(5, in: element), expiration.count == 8 else { return endless }
+      longest = max(longest, Int(reply.bigEndian(expiration.lowerBound + 4)))
+    }
+    return longest
   }
 
   /// Whether a new connection with these ends was let in: address and port of the other side, then of this.
   static func isFresh(_ ends: [UInt8], _ socket: inout NetlinkSocket) throws(NetlinkSocket.Failure) -> Bool {
     var reply: [UInt8] = []
-    return try find(ends, in: ends.count == 16 ? "fresh4" : "fresh6", &socket, &reply) != nil
+    return try find(ends, in: ends.count == 16 ? "fresh4" : "fresh6", of: .trying, &socket, &reply) != nil
   }
 
-  /// The attributes of an element in the table of the try.
+  /// The attributes of an element.
   @inline(never)
   private static func find(
-    _ bytes: [UInt8], in set: Literal, _ socket: inout NetlinkSocket, _ reply: inout [UInt8]
+    _ bytes: [UInt8], in set: Literal, of table: OwnTable, _ socket: inout NetlinkSocket,
+    _ reply: inout [UInt8]
   ) throws(NetlinkSocket.Failure) -> Range<Int>? {
-    var request = NetlinkSocket.request(Wire.getElements, .trying)
+    var request = NetlinkSocket.request(Wire.getElements, table)
     request.append(2, text: set)
     request.append(3 | nested, payload: attribute(1 | nested, key(bytes)))
     guard let attributes = try socket.get(request, into: &reply),

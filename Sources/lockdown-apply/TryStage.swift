@@ -2,11 +2,11 @@ import CLinux
 
 /// Loads a policy beside what is there, for a time that the kernel keeps (`Trial`), and takes it away again.
 struct TryStage: ~Copyable {
-  private var socket: NetlinkSocket
+  var socket: NetlinkSocket
   /// The last dump.
   private var dumped: [UInt8] = []
   // As for other batches (FirewallStage).
-  private static let maximumRestarts = 5
+  static let maximumRestarts = 5
 
   init() throws(NetlinkSocket.Failure) { socket = try NetlinkSocket() }
 
@@ -21,7 +21,7 @@ struct TryStage: ~Copyable {
   private static let overlap = 4
 
   /// What came of a batch.
-  private enum Sent {
+  enum Sent {
     case committed
     case outrun
     /// Nothing of it is in the kernel.
@@ -40,14 +40,14 @@ struct TryStage: ~Copyable {
     var step = Step.load
     do {
       for _ in 0...(3 * Self.maximumRestarts) {
-        // What an earlier try has left.
-        if case .load = step, try socket.holds(.trying), try !takeAway(report) { return .refused }
+        // What an earlier try has left, and an opening.
+        if case .load = step, try !takeAway(report) { return .refused }
         let generation = try socket.generation()
         var isFirst = true
         let batch: Batch
         switch step {
         case .load: batch = Self.loading(wanted, seconds, generation)
-        case .rule: batch = Self.ruling(generation)
+        case .rule: batch = Self.ruleFirst(generation)
         case .silence(let end):
           // The end of that clock must not come first.
           guard lockdown_milliseconds() < end else {
@@ -98,11 +98,12 @@ struct TryStage: ~Copyable {
     let batch = Batch(generation, wanted, isNew: true)
     // What comes besides stands behind the policy's own, and each rule goes to the head of its chain.
     var besides = MessageWriter()
-    Trial.addClock(of: .trying, &besides)
+    Trial.addClock(.trying, of: .trying, &besides)
     for message in wanted.chains {
       switch wanted.messages[message].kind {
       case .baseChain:
-        Trial.addLead(of: .trying, wanted.bytes.copy(wanted.name(message)), whileTrying: false, &besides)
+        Trial.addLead(
+          .trying, of: .trying, wanted.bytes.copy(wanted.name(message)), whileItRuns: false, &besides)
       default: continue
       }
     }
@@ -111,38 +112,46 @@ struct TryStage: ~Copyable {
     return batch
   }
 
-  private static func ruling(_ generation: NetlinkSocket.Generation) -> Batch {
+  private static func ruleFirst(_ generation: NetlinkSocket.Generation) -> Batch {
     let batch = Batch(generation)
     Trial.restartClock(seconds: overlap, batch)
     batch.end()
     return batch
   }
 
-  /// - Parameter isFirst: becomes false where there is a table of ours from before.
+  /// - Parameter isFirst: whether there is no table of ours from before.
   private mutating func silencing(
     _ seconds: Int, _ generation: NetlinkSocket.Generation, _ isFirst: inout Bool
   ) throws(NetlinkSocket.Failure) -> Batch {
     let batch = Batch(generation)
-    for index in 0..<2 {
-      let table: OwnTable = index == 0 ? .policy : .closed
-      var hasClock = false
-      for chain in try items(Wire.getChain, table) {
-        // A dump of chains does not ask for the table. NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME.
-        guard dumped.holds(table.name, at: dumped.name(1, in: chain) ?? 0..<0),
-          dumped.attribute(4, in: chain) != nil, let name = dumped.name(3, in: chain)
-        else { continue }
-        if !hasClock {
-          Trial.addClock(of: table, &batch.head)
-          Trial.startClock(of: table, seconds: seconds, &batch.head)
-        }
-        hasClock = true
-        isFirst = false
-        Trial.addLead(of: table, dumped.copy(name), whileTrying: true, &batch.head)
-      }
-    }
+    try addLeads(.trying, of: .policy, seconds, batch)
+    try addLeads(.trying, of: .closed, seconds, batch)
+    isFirst = batch.isEmpty
     Trial.restartClock(seconds: seconds + 1, batch)
     batch.end()
     return batch
+  }
+
+  /// Starts a clock in a table, and leads base chains by its rule: all of them, or for an opening those that close.
+  @inline(never)
+  mutating func addLeads(
+    _ clock: Trial.Clock, of table: OwnTable, _ seconds: Int, _ batch: Batch
+  ) throws(NetlinkSocket.Failure) {
+    var hasClock = false
+    for chain in try items(Wire.getChain, table) {
+      // A dump of chains does not ask for the table. NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME.
+      guard dumped.holds(table.name, at: dumped.name(1, in: chain) ?? 0..<0),
+        dumped.attribute(4, in: chain) != nil, let name = dumped.name(3, in: chain)
+      else { continue }
+      // NFTA_CHAIN_POLICY: NF_DROP.
+      if case .open = clock, dumped.number(5, in: chain) != 0 { continue }
+      if !hasClock {
+        Trial.addClock(clock, of: table, &batch.head)
+        Trial.startClock(clock, of: table, seconds: seconds, &batch.head)
+      }
+      hasClock = true
+      Trial.addLead(clock, of: table, dumped.copy(name), whileItRuns: true, &batch.head)
+    }
   }
 
   /// The attributes of each message of a dump, in `dumped`.
@@ -153,7 +162,7 @@ struct TryStage: ~Copyable {
     return try socket.items(NetlinkSocket.request(type, table, isDump: true), into: &dumped)
   }
 
-  private mutating func send(
+  mutating func send(
     _ batch: Batch, _ bytes: [UInt8], _ before: NetlinkSocket.Generation, _ report: FirewallReport,
     _ wanted: WantedTable?
   ) throws(NetlinkSocket.Failure) -> Sent {
@@ -198,14 +207,16 @@ struct TryStage: ~Copyable {
     for _ in 0...(2 * Self.maximumRestarts) {
       let generation = try socket.generation()
       let batch = Batch(generation)
-      try addRemovals(of: .policy, batch)
-      try addRemovals(of: .closed, batch)
+      for clock in 0..<2 {
+        try addRemovals(clock == 0 ? .trying : .open, of: .policy, batch)
+        try addRemovals(clock == 0 ? .trying : .open, of: .closed, batch)
+      }
       let isLast = batch.isEmpty
       if isLast {
         guard try socket.holds(.trying) else { return true }
         lockdown_wait_for_packets()
         batch.beginRemoval(Wire.deleteTable, .trying)
-      } else if try Trial.left(&socket) != nil {
+      } else if try Trial.left(.trying, &socket) > 0 {
         // Whatever becomes of this process, it is no longer than that beside the other.
         Trial.restartClock(seconds: Self.overlap, batch)
       }
@@ -221,29 +232,32 @@ struct TryStage: ~Copyable {
   }
 
   @inline(never)
-  private mutating func addRemovals(of table: OwnTable, _ batch: Batch) throws(NetlinkSocket.Failure) {
+  private mutating func addRemovals(
+    _ clock: Trial.Clock, of table: OwnTable, _ batch: Batch
+  ) throws(NetlinkSocket.Failure) {
+    guard try Trial.has(clock, table, &socket) else { return }
     for rule in try items(Wire.getRule, table) {
       // NFTA_RULE_CHAIN, NFTA_RULE_HANDLE.
-      guard Trial.isLead(dumped, rule), let chain = dumped.name(2, in: rule),
+      guard Trial.isLead(clock, dumped, rule), let chain = dumped.name(2, in: rule),
         let handle = dumped.attribute(3, in: rule)
       else { continue }
       batch.beginRemoval(Wire.deleteRule, table)
       batch.head.append(2, name: dumped, chain)
       batch.head.append(3, payload: dumped.copy(handle))
     }
-    guard try Trial.hasClock(table, &socket) else { return }
     batch.beginRemoval(Wire.deleteSet, table)
-    batch.head.append(2, text: Trial.clock)
+    batch.head.append(2, text: clock.name)
   }
 
   // MARK: Questions
 
-  /// Milliseconds until the kernel ends a try; nil: none is pending, or nobody may ask.
-  static func left() -> Int? {
+  /// Milliseconds until the kernel ends a try, or an opening; 0: there is none, or nobody may ask.
+  @inline(never)
+  static func left(_ clock: Trial.Clock) -> Int {
     do {
       var socket = try NetlinkSocket()
-      return try Trial.left(&socket)
-    } catch { return nil }
+      return try Trial.left(clock, &socket)
+    } catch { return 0 }
   }
 
   static func isFresh(_ ends: [UInt8]) -> Bool {

@@ -19,7 +19,7 @@ struct Worker {
     let surroundings = Surroundings()
     switch options.verdict {
     case .none: break
-    case .confirm, .revert: return Outcome(code: endTry(surroundings))
+    case .confirm, .revert, .open: return Outcome(code: judge(surroundings))
     }
     guard let reader = open(surroundings) else {
       record(.refused, nil, surroundings)
@@ -29,20 +29,16 @@ struct Worker {
     // Only what the run may change needs the lock.
     let lock: ApplierLock?
     var isTryPending = false
+    let opening = TryStage.left(.open)
+    if opening > 0 { sayOpen(opening) }
     if options.isCheck {
       lock = nil
     } else {
       lock = ApplierLock.take(forHost: wantsSysctls(reader) || wantsMounts(reader))
       guard lock != nil else { return Outcome(code: .busy) }
-      let left = TryStage.left()
-      isTryPending = left != nil
-      if let left, !options.isLate {
-        var line = Line("busy: a policy is tried for another ")
-        line.text.add((left + 999) / 1_000)
-        line.text.add(" s: `lockdown confirm` keeps it, `lockdown revert` ends it")
-        line.print()
-        return Outcome(code: .busy)
-      }
+      let left = TryStage.left(.trying)
+      isTryPending = left > 0
+      if isTryPending, !options.isLate { return Outcome(code: waitFor(left)) }
     }
     // The one that is there is then the try's.
     let journal = isTryPending ? nil : journal(reader, surroundings)
@@ -54,6 +50,7 @@ struct Worker {
     }
     let run = ApplyRun(options, reader, surroundings, journal)
     run.isTryPending = isTryPending
+    run.opening = opening
     let code = run.run()
     run.report(code)
     run.removeJournal(isLeft)
@@ -103,7 +100,15 @@ struct Worker {
     return .refused
   }
 
-  private func endTry(_ surroundings: Surroundings) -> ExitCode {
+  private func waitFor(_ left: Int) -> ExitCode {
+    var line = Line("busy: a policy is tried for another ")
+    line.text.add((left + 999) / 1_000)
+    line.text.add(" s: `lockdown confirm` keeps it, `lockdown revert` ends it")
+    line.print()
+    return .busy
+  }
+
+  private func judge(_ surroundings: Surroundings) -> ExitCode {
     guard surroundings.mayWriteFirewall else {
       Line("no privilege: the firewall wants CAP_NET_ADMIN").print()
       return .unknown
@@ -112,12 +117,49 @@ struct Worker {
     guard lock != nil else { return .busy }
     switch options.verdict {
     case .confirm: return confirm(surroundings)
+    case .open: return openHost(surroundings)
     case .revert, .none: return revert(surroundings)
     }
   }
 
+  private func openHost(_ surroundings: Surroundings) -> ExitCode {
+    let left = TryStage.left(.trying)
+    if left > 0 { return waitFor(left) }
+    let report = FirewallReport()
+    var outcome = FirewallOutcome.refused
+    do {
+      var stage = try TryStage()
+      outcome = try stage.open(seconds: options.openSeconds, report)
+    } catch { report.fail("netlink", errorNumber: error.errorNumber) }
+    if case .equal = outcome {
+      sayOpen(options.openSeconds * 1_000)
+      record(.equal, nil, surroundings, as: .open)
+      return .equal
+    }
+    var line = Line("refused: ")
+    line.text.add(report.failure)
+    line.print()
+    record(.refused, nil, surroundings, as: .open)
+    if case .unknown = outcome { return .unknown }
+    return .refused
+  }
+
+  /// - Parameter left: milliseconds.
+  @inline(never)
+  private func sayOpen(_ left: Int) {
+    var line = Line("open: everything passes this firewall ")
+    if left < Trial.endless {
+      line.text.add("for another ")
+      line.text.add((left + 999) / 1_000)
+      line.text.add(" s, or ")
+    }
+    line.text.add("until a policy is applied")
+    line.print()
+  }
+
   private func revert(_ surroundings: Surroundings) -> ExitCode {
-    let isPending = TryStage.left() != nil
+    let isPending = TryStage.left(.trying) > 0
+    let isOpen = TryStage.left(.open) > 0
     let report = FirewallReport()
     var isAway = false
     do {
@@ -125,24 +167,23 @@ struct Worker {
       isAway = try stage.takeAway(report)
     } catch { report.fail("netlink", errorNumber: error.errorNumber) }
     guard isAway else {
-      var line = Line("try: not reverted, the kernel does it by itself: ")
+      var line = Line("not reverted, the kernel does it by itself: ")
       line.text.add(report.failure)
       line.print()
       return .unknown
     }
-    Journal.remove(surroundings)
-    if isPending {
-      record(.equal, nil, surroundings, as: .revert)
-      Line("try: reverted, the firewall from before rules").print()
-      return .equal
-    }
-    return refuse("no try is pending")
+    // Only who tries has one that outlasts a run which came to its end.
+    if isPending || !isOpen { Journal.remove(surroundings) }
+    guard isPending || isOpen else { return refuse("no try is pending, and nothing is open") }
+    record(.equal, nil, surroundings, as: .revert)
+    if isPending { Line("try: reverted, the firewall from before rules").print() }
+    if isOpen { Line("open: reverted, the firewall rules again").print() }
+    return .equal
   }
 
   private func confirm(_ surroundings: Surroundings) -> ExitCode {
-    guard let left = TryStage.left() else {
-      return refuse("no try is pending")
-    }
+    let left = TryStage.left(.trying)
+    guard left > 0 else { return refuse("no try is pending") }
     guard let journal = Journal.read(surroundings) else {
       return refuse("no journal says what is tried")
     }
@@ -158,12 +199,10 @@ struct Worker {
         return refuse("this connection is older than the try: open a new connection and confirm there")
       }
     }
-    let options = Options(options)
     options.verdict = .none
     options.domains = journal.domains
     options.isPartial = journal.domains.digit != Options.Domains.all.digit
-    let worker = Worker(options)
-    guard let reader = worker.openTried(journal, surroundings) else { return .refused }
+    guard let reader = openTried(journal, surroundings) else { return .refused }
     let run = ApplyRun(
       options, reader, surroundings,
       Journal(bundlePath: journal.bundlePath, checksum: journal.checksum, domains: journal.domains))
@@ -173,7 +212,7 @@ struct Worker {
     case .equal, .gaps: Journal.remove(surroundings)
     default: break
     }
-    worker.record(code, reader, surroundings, as: .confirm)
+    record(code, reader, surroundings, as: .confirm)
     return code
   }
 
@@ -193,10 +232,9 @@ struct Worker {
   /// The tried policy rules as long as the try lasts, and what has come is for it as well.
   private func completeTry(_ surroundings: Surroundings) {
     guard let journal = Journal.read(surroundings) else { return }
-    let options = Options(options)
     options.pin = []
     options.keyPath = []
-    guard let tried = Worker(options).openTried(journal, surroundings) else { return }
+    guard let tried = openTried(journal, surroundings) else { return }
     let report = FirewallReport()
     var rules = false
     guard case .equal = LateStage.run(tried, report, rules: &rules) else {
@@ -225,7 +263,8 @@ struct Worker {
     if let given { event = given }
     if case .refused = code { event = .refuse }
     AuditTrail.record(
-      event, policy: policy.bytes, digest: digest.bytes, bundle: bundle.bytes, code: code)
+      event, policy: policy.bytes, digest: digest.bytes, bundle: bundle.bytes, code: code,
+      seconds: options.openSeconds)
   }
 
   // MARK: The bundle

@@ -15,7 +15,7 @@ struct Lockdown: ParsableCommand {
     subcommands: [
       CompileCommand.self, CheckCommand.self, DiffCommand.self, RefinesCommand.self, AuditCommand.self,
       TestCommand.self, QueryCommand.self, ExplainCommand.self, FormatCommand.self, ApplyCommand.self,
-      ConfirmCommand.self, RevertCommand.self, SignCommand.self,
+      VerifyCommand.self, ConfirmCommand.self, RevertCommand.self, OpenCommand.self, SignCommand.self,
       InspectCommand.self, SandboxCommand.self, DigestCommand.self,
       SchemaCommand.self, InstallCommand.self, UninstallCommand.self, StageCommand.self, RollbackCommand.self,
     ])

@@ -50,6 +50,8 @@ private final class Pair {
   /// What is wrong about a cover of a region; nil: it is one, of primes, and none is needless.
   func fault(ofCoverOf region: Diagram.Reference) -> String? {
     let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: 10_000)
+    // A region of thousands of cubes takes more nodes than there are: two of 10,000 random ones.
+    if meaning.diagram.isExhausted { return isComplete ? "complete without nodes" : nil }
     guard isComplete else { return "not finished" }
     func union(without index: Int?) -> Diagram.Reference {
       var result = Diagram.isFalse
@@ -58,7 +60,9 @@ private final class Pair {
       }
       return result
     }
-    if union(without: nil) != region { return "not the region" }
+    let whole = union(without: nil)
+    if meaning.diagram.isExhausted { return nil }
+    if whole != region { return "not the region" }
     for (index, cube) in cubes.enumerated() {
       if union(without: index) == region { return "cube \(index) is needless" }
       for (place, literal) in cube.members.enumerated() {
@@ -145,11 +149,21 @@ func lintIsRight(batch: Int) {
       for label in meaning.rulesMet(0) ?? [] { met.insert(meaning.rules[Int(label)].id) }
     }
     let redundant = Lint.redundantRules(meanings, met)
-    var shorter = chain
-    shorter.rules.removeAll { redundant.contains($0.id) || !met.contains($0.id) }
+    let needless = chain.rules.map(\.id).filter { redundant.contains($0) || !met.contains($0) }
+    // All of them, each alone, and some: whoever reads the findings may follow any.
+    var choices = [Set(needless)] + needless.map { [$0] }
+    choices.append(Set(needless.filter { _ in Bool.random(using: &random) }))
+    let shorter = choices.map { choice in
+      var shorter = chain
+      shorter.rules.removeAll { choice.contains($0.id) }
+      return shorter
+    }
     for packet in (0..<60).map({ _ in randomPacket(&random) }) {
-      let (before, after) = (outcomes(packet, [chain], regular), outcomes(packet, [shorter], regular))
-      #expect(before == after, "seed \(seed): \(packet)")
+      let before = outcomes(packet, [chain], regular)
+      for (choice, chain) in zip(choices, shorter) {
+        let after = outcomes(packet, [chain], regular)
+        #expect(before == after, "seed \(seed): \(packet) without \(choice.sorted())")
+      }
       // What some packet meets is not shadowed.
       guard let first = chain.rules.first, first.families.contains(packet.family),
         first.matches.allSatisfy(packet.meets)
@@ -158,6 +172,57 @@ func lintIsRight(batch: Int) {
       #expect(met.contains(first.id), "seed \(seed)")
     }
   }
+}
+
+/// A longer list of rules that lead to no other chain and ask for what needs no diagram, now and then with more.
+private func longChain(_ random: inout some RandomNumberGenerator) -> BaseChain {
+  var chain = randomChain(&random)
+  chain.rules = []
+  for part in 0..<Int.random(in: 1...5, using: &random) {
+    chain.rules += plain(randomRules(&random, place: "input/\(part)", targets: [])).filter { rule in
+      if case .dispatch = rule.verdict { return false }
+      return rule.matches.allSatisfy { match in
+        switch match.condition {
+        case .mark, .controlGroups: false
+        default: true
+        }
+      }
+    }
+  }
+  for index in chain.rules.indices where Int.random(in: 0..<8, using: &random) == 0 {
+    chain.rules[index].counter = .anonymous
+  }
+  return chain
+}
+
+@Test("what rules do, without a diagram, is what diagrams tell", arguments: batches(60))
+func dutiesAreThoseOfDiagrams(batch: Int) {
+  var (answers, redundantRules) = (0, 0)
+  for seed in (batch * 20)..<(batch * 20 + 20) {
+    var random = Seeded(state: UInt64(seed) &+ 37_000_000)
+    let firewall = Firewall(baseChains: [longChain(&random)], span: nowhere)
+    func told(byDiagrams: Bool) -> (met: Set<String>, redundant: Set<String>) {
+      let meanings = [Families.ipv4, .ipv6].map { Meaning($0, [firewall], regions: [], isLabelled: true) }
+      var met: Set<String> = []
+      for meaning in meanings {
+        let place = Meaning.ChainPlace(policy: 0, chain: 0)
+        if byDiagrams { meaning.knownDuties[place] = .some(nil) }
+        for label in meaning.rulesMet(0) ?? [] { met.insert(meaning.rules[Int(label)].id) }
+        if !byDiagrams, meaning.knownDuties[place] ?? nil != nil {
+          answers += 1
+          #expect(meaning.diagram.nodeCount == 1, "seed \(seed): a node was made")
+        }
+      }
+      return (met, Lint.redundantRules(meanings, met))
+    }
+    let (direct, drawn) = (told(byDiagrams: false), told(byDiagrams: true))
+    #expect(direct.met == drawn.met, "seed \(seed)")
+    #expect(direct.redundant == drawn.redundant, "seed \(seed)")
+    redundantRules += drawn.redundant.count
+  }
+  // Addresses by several lists and exceptions are too many ways to meet a rule.
+  #expect(answers >= 30)
+  #expect(redundantRules > 0)
 }
 
 /// Outcomes of a few leaves and two limiters.

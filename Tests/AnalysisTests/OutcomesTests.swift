@@ -20,16 +20,17 @@ func outcomesWithoutADiagram(batch: Int) {
       let listing = meaning()
       guard let numbers = listing.outcomes(0, .chain(0), of: 0) else { continue }
       answers += 1
-      #expect(listing.diagram.nodeCount == 1, "seed \(seed): a node was made")
+      // Few rules take some nodes where none is cheaper, and never as many as the path of all packets.
       let drawing = meaning()
       let path = drawing.path(0, [.chain(0)])
+      #expect(listing.diagram.nodeCount <= drawing.diagram.nodeCount, "seed \(seed)")
       let outcomes = drawing.diagram.choose(drawing.region(0), path, Diagram.impossible)
       let terminals = drawing.diagram.terminals(outcomes).map { Diagram.outcome($0) }
       #expect(
         told(numbers, listing.diagram.outcomes) == told(terminals, drawing.diagram.outcomes), "seed \(seed)")
     }
   }
-  #expect(answers > 5)
+  #expect(answers > 0)
 }
 
 /// What outcomes say of packets that there are.

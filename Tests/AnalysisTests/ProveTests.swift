@@ -97,7 +97,7 @@ private func proved(_ policy: HostPolicy) -> (summary: ProofSummary, diagnostics
   #expect(!result.summary.isManagementProved)
   let finding = try #require(result.diagnostics.first)
   #expect(finding.id == .managementUnreachable)
-  #expect(finding.help.contains { $0.contains("tcp from 10.0.0.0") && $0.contains("port 22") })
+  #expect(finding.help.contains { $0.contains("tcp from 10.0.0.1") && $0.contains("port 22") })
   #expect(finding.related.first?.message == "`input/blocked` decides here")
 }
 
@@ -160,6 +160,17 @@ func outcomes(port: UInt16, mode: Statement.Mode, outcome: Statement.Outcome, ho
       span: span(50))
   ]
   #expect(proved(subject).diagnostics.map(\.id) == [.expectEmptyRegion])
+}
+
+@Test func openingsAreThoseOfTheChainWhateverIsTranslated() {
+  var subject = policy(input: [rule("input/ssh", .accept, tcp(22))])
+  let nat = BaseChain(
+    name: "nat.prerouting", hook: .prerouting, isNAT: true, priority: -105, policy: .accept,
+    rules: [rule("nat.prerouting/web", .translate(.redirect(8080)), tcp(80))], span: nowhere)
+  subject.firewall?.baseChains.insert(nat, at: 0)
+  subject.management = .none
+  let openings = proved(subject).summary.openings
+  #expect(openings.filter { $0.hook == .input }.map(\.ruleID) == ["input/ssh"])
 }
 
 @Test func openingsNameTheRulesThatAcceptNewFlows() {

@@ -3,6 +3,7 @@ import CanonicalJSON
 import Compiler
 import Diagnostics
 import Foundation
+import PolicyModel
 import PolicySamples
 import Testing
 
@@ -37,6 +38,67 @@ import Testing
         "diff.txt": Array(report.text.utf8), "diff.md": Array(report.markdown.utf8),
         "diff.json": report.json.pretty(),
       ])
+    }
+  }
+
+  /// What rules put into sets, take out, log and count: each rule is told that does so otherwise, and no other.
+  @Test func whatRulesTellIsCompared() throws {
+    let updates = [
+      "", "", "add source $seen", "update source $seen", "add source $seen timeout 5m", "delete source $seen",
+      "add source $other",
+    ]
+    let told = ["", "", "count", "log x", "log y", "log x at most 3/minute"]
+    var random = SystemRandomNumberGenerator()
+    var changes = 0
+    for _ in 0..<60 {
+      let (old, new) = (Clauses(updates, told, &random), Clauses(updates, told, &random))
+      let comparison = PolicyComparison(from: try old.checked(), to: try new.checked())
+      let found = Set(comparison.settings.filter { $0.domain == "rule" }.map { $0.text.prefix { $0 != ":" } })
+      let wanted = Set(
+        (0..<Clauses.count).filter { old.all[$0] != new.all[$0] }.map { Substring("input/r\($0)") })
+      #expect(found == wanted, "\(old.all) \(new.all)")
+      #expect(comparison.settings.allSatisfy { $0.direction == .visible })
+      #expect(comparison.packets.changes.isEmpty)
+      changes += wanted.count
+    }
+    #expect(changes > 0)
+  }
+
+  /// The clauses of a few rules, which are the same otherwise.
+  private struct Clauses {
+    static let count = 4
+    var all: [String]
+
+    init(_ updates: [String], _ told: [String], _ random: inout some RandomNumberGenerator) {
+      all = (0..<Self.count).map { _ in
+        [updates, told].compactMap { $0.randomElement(using: &random) }.filter { !$0.isEmpty }
+          .joined(separator: " ")
+      }
+    }
+
+    func checked() throws -> HostPolicy {
+      let rules = all.enumerated().map { "      - r\($0): continue tcp \($0 + 20) \($1)\n" }.joined()
+      let source = """
+        policy: told
+        language: 1
+        target: { kernel: "6.1" }
+        management: none
+        define:
+          seen: { dynamic: addresses, size: 100, timeout: 1h }
+          other: { dynamic: addresses, size: 100, timeout: 1h }
+        firewall:
+          input:
+            policy: drop
+            rules:
+              - accept tcp 22 from $seen
+              - accept tcp 23 from $other
+
+        """
+      let checked = PolicyCompiler.check(path: "policy.cos", bytes: Array((source + rules).utf8))
+      guard let policy = checked.policy else {
+        throw NotChecked(description: PlainRenderer(files: checked.sources).render(checked.diagnostics.all))
+      }
+      return policy
     }
   }
 

@@ -47,8 +47,11 @@ import Testing
       policies(in: Self.own) + policies(in: Self.own.appending(path: "..")) + policies(in: Self.shared)
     #expect(policies.count >= 8)
     for url in policies {
-      guard let policy = try compile(url).policy else { continue }
-      let conflicts = PolicyCompiler.lint(policy).filter { $0.id == .lintConflicting }
+      let compilation = try compile(url)
+      guard let policy = compilation.policy else { continue }
+      let conflicts = PolicyCompiler.lint(policy, in: compilation.sources).filter {
+        $0.id == .lintConflicting
+      }
       #expect(conflicts.map(\.message) == [], "\(url.lastPathComponent)")
     }
   }

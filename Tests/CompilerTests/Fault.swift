@@ -27,7 +27,7 @@ struct Fault {
   }
 
   static func all(in ruleset: Ruleset) -> [Fault] {
-    var faults: [Fault] = []
+    var faults = elements(in: ruleset)
     for (chain, list) in ruleset.tables[0].chains.enumerated() {
       for (index, rule) in list.rules.enumerated() {
         func add(_ name: String, _ change: (inout Fault, inout KernelRule?) -> Void) {
@@ -58,6 +58,56 @@ struct Fault {
           }
         }
       }
+    }
+    return faults
+  }
+
+  /// Of sets that have names.
+  private static func elements(in ruleset: Ruleset) -> [Fault] {
+    var faults: [Fault] = []
+    for (index, set) in ruleset.tables[0].sets.enumerated() where set.filling == nil {
+      let list = Array(set.elements)
+      func add(_ name: String, _ change: (inout KernelSet) -> Void) {
+        var fault = Fault("\(set.name ?? ""): \(name)", ruleset)
+        change(&fault.ruleset.tables[0].sets[index])
+        faults.append(fault)
+      }
+      func add(_ name: String, elements: [KernelSet.Element]) {
+        // What is in another order is not encoded.
+        let isAscending = zip(elements, elements.dropFirst()).allSatisfy {
+          $0.upper.lexicographicallyPrecedes($1.lower)
+        }
+        if !isAscending { return }
+        add(name) { set in
+          set.elements = ElementList(elements)
+          set.isInterval = set.isInterval || elements.contains { $0.lower != $0.upper }
+        }
+      }
+      for (place, element) in list.enumerated() {
+        func put(_ name: String, _ others: [KernelSet.Element]) {
+          add("element \(place) \(name)", elements: list[..<place] + others + list[(place + 1)...])
+        }
+        put("is missing", [])
+        for bit in [UInt8(1), 0x80] {
+          var (lower, upper) = (element.lower, element.upper)
+          lower[lower.count - 1] ^= bit
+          if !element.upper.lexicographicallyPrecedes(lower) {
+            put("begins elsewhere", [KernelSet.Element(lower, element.upper)])
+          }
+          upper[upper.count - 1] ^= bit
+          if !upper.lexicographicallyPrecedes(element.lower) {
+            put("ends elsewhere", [KernelSet.Element(element.lower, upper)])
+          }
+        }
+        if element.lower != element.upper {
+          put(
+            "is its ends alone", [.init(element.lower, element.lower), .init(element.upper, element.upper)])
+        }
+      }
+      let last = [UInt8](repeating: 0xff, count: set.keyType.keyLength)
+      add("one more", elements: list + [KernelSet.Element(last, last)])
+      add("everything", elements: [KernelSet.Element([UInt8](repeating: 0, count: last.count), last)])
+      add("nothing", elements: [])
     }
     return faults
   }

@@ -17,6 +17,9 @@ import Testing
     define:
       seen: { dynamic: addresses, size: 4096, timeout: 1h }
       web: [tcp 80, udp 443, udp 8443]
+      office: [10.4.0.0/16, 10.9.0.0/24, 192.0.2.17, "2001:db8:7::/48", "2001:db8:9::1"]
+      desks: [192.0.2.20, 192.0.2.22]
+      world: ["0.0.0.0/1", "192.0.0.0/2", "8000::/1"]
     firewall:
       chains:
         services:
@@ -41,6 +44,9 @@ import Testing
           - goto others udp 9
           - accept ipv4 udp 4000 add source $seen timeout 5m
           - accept udp 4001 from $seen
+          - accept tcp 5432 from $office limit 9/second
+          - drop udp 4100 from $desks
+          - accept udp 4101 from not $world
       output:
         policy: accept
         rules:
@@ -151,7 +157,7 @@ import Testing
         add("\(name): \(what)") { $0[index].bytes[offset] ^= bits }
       }
       switch message.kind {
-      case .table, .baseChain, .chain, .anonymousSet, .anonymousElements:
+      case .table, .baseChain, .chain, .anonymousSet, .anonymousElements, .elements:
         add("\(name) is missing") { $0.remove(at: index) }
         let step = message.kind == .baseChain ? 1 : 5
         for offset in stride(from: 20, to: message.bytes.count, by: step) {
@@ -159,6 +165,10 @@ import Testing
         }
         flip("another family", 16, 2 ^ 1)
         flip("another type of message", 4, 1)
+        if message.kind == .elements {
+          add("\(name) twice") { $0.insert(message, at: index) }
+          for offset in message.bytes.indices.dropFirst(20) { flip("byte \(offset) high", offset, 0x80) }
+        }
       case .rule:
         add("\(name) is missing") { $0.remove(at: index) }
         // NLM_F_APPEND is 0x800, and without it a rule comes first. NLM_F_REPLACE is 0x100.
@@ -175,7 +185,10 @@ import Testing
         {
           add("\(name) is later") { $0.swapAt(index, index + 1) }
         }
-      case .object, .set, .elements: break
+      case .set:
+        add("\(name) is missing") { $0.remove(at: index) }
+        for offset in message.bytes.indices.dropFirst(20) { flip("byte \(offset)", offset, 1) }
+      case .object: break
       }
     }
     let missed = try faults.filter { fault in
@@ -221,11 +234,54 @@ import Testing
     }
   }
 
+  /// What comes in several messages.
+  @Test func longSetsAreCheckedToTheirEnd() throws {
+    let addresses = (0..<2_500).map { "10.0.\($0 / 100).\($0 % 100 * 2)" }
+    let compiled = try compiled(
+      """
+      policy: long
+      language: 1
+      target: { kernel: "6.1" }
+      management: none
+      define:
+        many: [\(addresses.joined(separator: ", "))]
+      firewall:
+        input: { policy: drop, rules: ["accept tcp 22 from $many"] }
+
+      """)
+    let messages = try Fault("none", compiled.ruleset).messages(sourceIndex: compiled.index)
+    #expect(compiled.mismatch(messages) == nil)
+    let places = messages.indices.filter { messages[$0].kind == .elements }
+    #expect(places.count == 2)
+    for (index, place) in places.enumerated() {
+      var wrong = messages
+      wrong.remove(at: place)
+      #expect(compiled.mismatch(wrong) != nil)
+      wrong = messages
+      wrong.insert(messages[place], at: place)
+      #expect(compiled.mismatch(wrong) != nil)
+      wrong = messages
+      wrong.swapAt(place, places[1 - index])
+      #expect(compiled.mismatch(wrong) != nil)
+      // The last byte of all is the last of an address.
+      wrong = messages
+      wrong[place].bytes[messages[place].bytes.count - 1] ^= 1
+      #expect(compiled.mismatch(wrong)?.reason.contains("`many_4`") ?? false)
+    }
+  }
+
   /// Without what people and tools alone look at.
   private func meaning(_ messages: [EncodedMessage]) throws -> [DumpedTable] {
     var tables = try StoredBatch.decode(messages.map(\.bytes))
     for table in tables.indices {
       tables[table].comment = nil
+      for index in tables[table].sets.indices {
+        var set = tables[table].sets[index]
+        (set.comment, set.label, set.keyTypeNumber) = (nil, [], 0)
+        // Where its size is too small, the kernel takes nothing.
+        if set.flags & 2 != 0 { set.size = nil }
+        tables[table].sets[index] = set
+      }
       for chain in tables[table].chains.indices {
         for rule in tables[table].chains[chain].rules.indices {
           for set in tables[table].chains[chain].rules[rule].anonymousSets.indices {

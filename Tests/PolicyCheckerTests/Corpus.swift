@@ -16,6 +16,7 @@ enum Corpus {
   static let policies = root.appendingPathComponent("policies")
   static let examples = root.appendingPathComponent("../shared/examples")
   static let schema = root.appendingPathComponent("schema/policy.schema.json")
+  static let benchmarkSchema = root.appendingPathComponent("schema/benchmark.schema.json")
 
   /// Those that hold a `policy.cos`, sorted.
   private static func folders(below folder: URL) -> [URL] {

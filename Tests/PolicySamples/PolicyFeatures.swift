@@ -38,7 +38,7 @@ package struct PolicyFeatures {
       "nat prefix",
       "nat range",
       "nat ports", "dnat by port",
-    ] + RejectKind.allCases.map { "reject \($0.rawValue)" }
+    ] + RejectKind.written.map { "reject \($0.rawValue)" }
   private static let actions = [
     "limit", "limit over", "limit of bytes", "limit per key", "limit per prefix", "connections over",
     "connections up to", "connections per key", "quota", "quota over", "count", "named counter", "log",

@@ -356,7 +356,7 @@ package struct RandomPolicy {
   private mutating func verdict(hook: Hook) -> Verdict {
     var verdicts: [Verdict] = [.accept, .accept, .accept, .drop, .drop, .continue, .return]
     if [.prerouting, .output].contains(hook) { verdicts.append(.notrack) }
-    if [.input, .forward, .output].contains(hook) { verdicts += RejectKind.allCases.map { .reject($0) } }
+    if [.input, .forward, .output].contains(hook) { verdicts += RejectKind.written.map { .reject($0) } }
     return random.pick(verdicts)
   }
 

@@ -348,6 +348,8 @@ struct LoweringMeaningTests {
     case .hostUnreachable: "host"
     case .adminProhibited: "prohibited"
     case .noRoute: "route"
+    // No policy says these.
+    case .protocolUnreachable, .networkProhibited, .hostProhibited, .policyFail, .rejectRoute: "other"
     }
   }
 

@@ -18,7 +18,8 @@ from support import setUpModule  # noqa: F401 (unittest finds it here)
 COS = support.REPOSITORY / "policies" / "cos.cos"
 HELP = support.REPOSITORY / "docs" / "help"
 COMMANDS = ("", "compile", "check", "diff", "refines", "audit", "test", "query", "explain", "fmt", "apply", "inspect", "sandbox",
-            "digest", "schema", "sign", "install", "uninstall", "stage", "rollback", "confirm", "revert")
+            "digest", "schema", "sign", "verify", "install", "uninstall", "stage", "rollback", "confirm", "revert",
+            "open")
 
 # One of each fate, by what the neighbour's packets meet.
 FATES = """policy: fates
@@ -330,7 +331,7 @@ class Sarif(CommandLine):
         self.assertEqual([(rule, level) for rule, level, _ in found], [("diff/widened", "warning")] * 2)
         self.assertEqual([(place["artifactLocation"]["uri"], place["region"]["startLine"]) for _, _, place in found],
                          [("new.cos", 13), ("old.cos", 16)])
-        self.assertIn("for example: tcp from 10.20.0.0 ", run["results"][0]["message"]["text"])
+        self.assertIn("for example: tcp from 10.20.0.1 ", run["results"][0]["message"]["text"])
         self.assertEqual(self.log("old.cos", "old.cos", status=0, command="diff")["results"], [])
 
     @staticmethod
@@ -360,7 +361,7 @@ class Sarif(CommandLine):
                          [("small/web", "error"), ("small/boot", "note")])
         place = run["results"][0]["locations"][0]["physicalLocation"]
         self.assertEqual((place["artifactLocation"]["uri"], place["region"]["startLine"]), ("new.cos", 13))
-        self.assertIn("for example: tcp from 10.20.0.0 ", run["results"][0]["message"]["text"])
+        self.assertIn("for example: tcp from 10.20.0.1 ", run["results"][0]["message"]["text"])
 
     def test_clean(self):
         run = self.log("cos.cos", status=0)
@@ -614,9 +615,9 @@ class Digest(CommandLine):
 
 
 class Schema(CommandLine):
-    def test_both(self):
+    def test_all(self):
         """What is printed is what schema/ holds."""
-        for document in ("policy", "compiled"):
+        for document in ("policy", "benchmark", "compiled"):
             text = (support.REPOSITORY / "schema" / ("%s.schema.json" % document)).read_text()
             self.assertEqual(self.call("schema", document).stdout, text)
         self.assertEqual(self.call("schema").stdout, self.call("schema", "policy").stdout)
@@ -909,6 +910,35 @@ sysctl:
         self.assertIn("| widened | input |", self.call("diff", "old.cos", "new.cos", "--format", "markdown",
                                                        status=1).stdout)
 
+    def test_examples_are_packets(self):
+        """What `diff` gives as an example is what `explain` takes, and it meets what the change says."""
+        rules = {
+            "input": ["drop to broadcast", "drop from local", "drop status dnat", "drop tcp flags none of syn, ack",
+                      "drop tcp flags syn, fin of syn, fin", "drop hours 22:00-23:30", "drop days saturday", "drop not tcp",
+                      "drop not tcp, udp", "drop icmpv6 neighbour-discovery", "drop mark 0x5", "drop mark not 0x7/0xf",
+                      "drop dscp 5", "drop ttl 1-9", "drop fragment", "drop from 10.0.0.0/8", "drop from 127.0.0.0/8 in eth0",
+                      "drop ether from 02:00:00:00:00:01", "drop length 100-200", "drop type multicast", "drop ipsec",
+                      "drop in eth*, wlan0", "drop invalid", "drop sctp 22 from 2001:db8::/32"],
+            "output": ["drop user 5-9", "drop group 33", "drop user not 0", "drop out lo", "drop udp to 224.0.0.0/4"],
+        }
+        for place, list in rules.items():
+            self.write("all.cos", support.small(["accept tcp 1"], hook=place, default="accept"))
+            for rule in list:
+                with self.subTest(rule):
+                    self.write("one.cos", support.small(
+                        [rule, "accept tcp 1"], hook=place, default="accept"))
+                    changes = json.loads(
+                        self.call("diff", "all.cos", "one.cos", "--format", "json", status=1).stdout)["changes"]
+                    self.assertTrue(changes)
+                    for change in changes:
+                        packet = "%s %s" % (place, change["witness"])
+                        for policy, outcome in (("all.cos", change["before"]), ("one.cos", change["after"])):
+                            found = self.call("explain", policy, packet).stdout
+                            self.assertEqual(found.splitlines()[-1], outcome, packet)
+        self.write("one.cos", support.small(["drop from 127.0.0.0/8 in eth0"], default="accept"))
+        found = self.call("diff", "all.cos", "one.cos", status=1).stdout
+        self.assertIn("\n  which cannot arrive on a default host: its source is of 127.0.0.0/8\n", found)
+
     def test_refines(self):
         self.assertEqual(self.call("refines", "old.cos", "new.cos").stdout,
                          "old.cos refines new.cos: it permits no more\n")
@@ -959,7 +989,7 @@ controls:
         self.write("small.cos", self.BENCHMARK)
         done = self.call("audit", "new.cos", "--against", "small.cos", status=1).stdout
         self.assertIn("fail: web: no unencrypted web\n  input drop tcp 8080: a packet of the region is accepted\n"
-                      "    for example: tcp from 10.20.0.0 port 40000 to 192.0.2.1 port 8080 in eth0 new\n"
+                      "    for example: tcp from 10.20.0.1 port 40000 to 192.0.2.1 port 8080 in eth0 new\n"
                       "    decided by new.cos:13: input/ssh: accept tcp 22, 8080 from $admin\n", done)
         self.assertTrue(done.endswith("\n3 controls: 1 pass, 1 fail, 1 could not tell\n"), done)
         for policy, threshold, status in (("new.cos", "fail", 1), ("new.cos", "none", 0), ("old.cos", "any", 2),
@@ -1005,7 +1035,7 @@ controls:
             done = self.call("test", "tests.cos", "--against", source, status=1)
             self.assertEqual(done.stdout, """fails: tests.cos:7: web: input drop tcp 8080
   a packet of the region is accepted
-  for example: tcp from 10.20.0.0 port 40000 to 192.0.2.1 port 8080 in eth0 new
+  for example: tcp from 10.20.0.1 port 40000 to 192.0.2.1 port 8080 in eth0 new
   decided by new.cos:13: input/ssh%s
 
 tests.cos: 1 of 2 expectations hold of %s
@@ -1059,7 +1089,7 @@ tests.cos: 1 of 2 expectations hold of %s
                            env={"TZ": "UTC", "PATH": os.environ["PATH"]})
         self.assertNotIn("incorrect", read.stdout)
         self.assertNotIn("bad", read.stdout)
-        for words in ("10.20.0.0.40000 > 192.0.2.1.8080: Flags [S], cksum", "2001:db8::9.40000 > 2001:db8:1::1.53:",
+        for words in ("10.20.0.1.40000 > 192.0.2.1.8080: Flags [S], cksum", "2001:db8::9.40000 > 2001:db8:1::1.53:",
                       "ICMP6, echo request", "ICMP host 203.0.113.9 unreachable", "203.0.113.9.40000 > 192.0.2.1.99: sctp",
                       "192.0.2.1.5: DCCP", "proto GRE (47)", "ESP(spi=0x00000100,seq=0x1)", "tos 0xb8, ttl 3,",
                       "UDP (17), length 999)", "1970-01-06 08:00:00", "02:aa:bb:cc:dd:ee > 02:00:00:00:00:02",
@@ -1079,7 +1109,7 @@ tests.cos: 1 of 2 expectations hold of %s
     def test_query(self):
         self.assertIn("holds\n", self.call("query", "old.cos", "input accept tcp 22 from $admin").stdout)
         done = self.call("query", "old.cos", "input accept tcp 22 from 10.0.0.0/8", status=1)
-        self.assertIn("does not hold\naccepted: some of the packets\nyes: tcp from 10.20.0.0 ", done.stdout)
+        self.assertIn("does not hold\naccepted: some of the packets\nyes: tcp from 10.20.0.1 ", done.stdout)
         self.assertIn("decided by old.cos:13: input/ssh", done.stdout)
         self.assertIn("up to a limit", self.call("query", "old.cos", "input accept icmp echo-request").stdout)
         self.call("query", "old.cos", "sysctl kernel.kptr_restrict at least 1")
@@ -1114,6 +1144,12 @@ firewall:
 accepted
 """)
         self.assertTrue(self.call("explain", "old.cos", "input udp 53").stdout.endswith("\ndropped\n"))
+        # Who is in a set that others fill is not in the packet: the way and the verdict are of one that is not.
+        self.write("banned.cos", support.small(["drop from $banned", "accept tcp 80"],
+                                               extra="define:\n  banned: {external: addresses, size: 100}"))
+        found = self.call("explain", "banned.cos", "input tcp 80").stdout
+        self.assertNotIn("drop from", found)
+        self.assertTrue(found.endswith("accept tcp 80\n    accepted here\naccepted\n"), found)
         value = json.loads(self.call("explain", "old.cos", "icmp echo-request", "--format", "json").stdout)
         self.assertEqual(value["outcome"], "accepted up to a limit, else dropped")
 

@@ -1,5 +1,6 @@
 """Flows that a new policy denies: `lockdown apply` lists them, and `--cut-flows` makes the kernel forget these alone."""
 
+import json
 import shutil
 import socket
 import tempfile
@@ -39,6 +40,13 @@ class Flows(support.KernelTestCase):
         self.open.append(pair)
         return pair
 
+    def status(self):
+        """What the status file says of flows, beside what the applier has written."""
+        status = json.loads((support.scratch() / "flows.json").read_text())
+        self.assertEqual(status["policy"], "narrow")
+        self.assertIn("generation-after", status["firewall"])
+        return status.get("flows")
+
     def passes(self, pair):
         """Whether data come through, from the outside in."""
         server, client = pair
@@ -57,6 +65,7 @@ class Flows(support.KernelTestCase):
         done = self.run_lockdown(NARROW)
         self.assertEqual(done.status, 0, done)
         lines = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+        self.assertEqual(self.status(), {"denied": [line.strip() for line in lines], "unknown": 0})
         self.assertIn("established flows that the policy denies: 2\n", done.stdout)
         for pair in (denied, denied6):
             client = pair[1].getsockname()
@@ -79,10 +88,14 @@ class Flows(support.KernelTestCase):
         done = self.run_lockdown(NARROW, "--cut-flows")
         self.assertEqual(done.status, 0, done)
         self.assertRegex(done.stdout, r":8080: cut\n")
+        flows = self.status()
+        self.assertEqual((len(flows["denied"]), flows["unknown"], flows["certain"]), (1, 0, True))
+        self.assertRegex(flows["cut"][0], r"\Atcp \S+ to \S+:8080: cut\Z")
         self.assertTrue(self.passes(kept))
         self.assertFalse(self.passes(denied))
         done = self.run_lockdown(NARROW, "--cut-flows")
         self.assertEqual((done.status, "established flows" in done.stdout), (0, False), done)
+        self.assertEqual(self.status(), {"denied": [], "unknown": 0})
 
     def test_taken_up_again(self):
         """The kernel's default: a segment of the host brings the flow back."""
@@ -92,6 +105,7 @@ class Flows(support.KernelTestCase):
         done = self.run_lockdown(NARROW, "--cut-flows")
         self.assertEqual(done.status, 3, done)
         self.assertIn("cut, and not certain", done.stdout)
+        self.assertFalse(self.status()["certain"])
         server.sendall(b"y")
         self.assertEqual(client.recv(1), b"y")
         # For the kernel it is now a flow that the host has begun, and the policy lets it begin those.

@@ -280,8 +280,11 @@ class StockTools(InstallTestCase):
     def test_systemd(self):
         """systemd-analyze finds no fault in the units. It looks for the programs they start below this root."""
         self.install()
+        shell = self.root / "bin/sh"
+        shell.parent.mkdir()
+        shutil.copy("/bin/sh", shell)
         units = sorted((self.root / "etc/systemd/system").glob("*.service"))
-        self.assertEqual(len(units), 5)
+        self.assertEqual(len(units), 6)
         done = support.run(["systemd-analyze", "verify", "--root=%s" % self.root, "--man=no", "--recursive-errors=no",
                             *["/" + str(unit.relative_to(self.root)) for unit in units]], check=False)
         # An empty root has none of the distribution's own units.
@@ -427,6 +430,28 @@ class Slots(InstallTestCase):
         self.assertEqual(self.loaded(host), "first")
         self.assertEqual(slots(self.root), {"current": self.names[FIRST], "failed": self.names[SECOND]})
         self.boot(host, boot=4, check=0)
+
+    def test_a_sick_boot_falls_back_in_the_same_boot(self):
+        """As lockdown-fallback.service does it."""
+        host = self.namespace()
+        self.stage(SECOND)
+        self.boot(host, boot=1, check=0)
+        self.assertEqual(self.loaded(host), "second")
+        done = self.boot(host, "--sick", boot=1, check=4)
+        self.assertIn("given up, no boot with it reached the health mark", done.stderr)
+        self.assertEqual(self.loaded(host), "first")
+        self.assertEqual(slots(self.root), {"current": self.names[FIRST], "failed": self.names[SECOND]})
+        # Only what this boot tries.
+        before = tree(self.root)
+        self.assertIn("tried nothing new", self.boot(host, "--sick", boot=1, check=0).stderr)
+        self.boot(host, boot=2, check=0)
+        self.assertIn("tried nothing new", self.boot(host, "--sick", boot=2, check=0).stderr)
+        self.assertEqual(tree(self.root), before)
+        self.stage(SECOND)
+        self.boot(host, boot=3, check=0)
+        self.assertIn("tried nothing new", self.boot(host, "--sick", boot=4, check=0).stderr)
+        self.assertEqual(slots(self.root)["next"], self.names[SECOND])
+        self.boot(host, "--sick", "--healthy", boot=3, check=4)
 
     def test_a_refused_slot_falls_back_in_the_same_boot(self):
         host = self.namespace()

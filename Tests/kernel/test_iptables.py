@@ -82,6 +82,67 @@ table ip filter {
 """
 
 
+#: Rules of one match or target each, and the same in nft's words: what iptables and people write most.
+PAIRS = [
+    ("INPUT -m comment --comment \"for the office\" -s 10.0.0.0/8 -j ACCEPT", "ip saddr 10.0.0.0/8 accept"),
+    ("INPUT -p icmp -m icmp --icmp-type 8 -j ACCEPT", "icmp type 8 accept"),
+    ("INPUT -p icmp -m icmp --icmp-type 3/4 -j ACCEPT", "icmp type . icmp code { 3 . 4 } accept"),
+    ("INPUT -p icmp -m icmp ! --icmp-type 8 -j ACCEPT", "icmp type != 8 accept"),
+    ("INPUT -p icmp -m icmp --icmp-type any -j ACCEPT", "icmp type 0-255 accept"),
+    ("INPUT -m addrtype --dst-type LOCAL -j ACCEPT", "fib daddr type local accept"),
+    ("INPUT -m addrtype ! --dst-type LOCAL -j ACCEPT", "fib daddr type != local accept"),
+    ("INPUT -m addrtype --src-type BROADCAST --dst-type MULTICAST,LOCAL -j ACCEPT",
+     "fib saddr type broadcast fib daddr type { local, multicast } accept"),
+    ("INPUT -m connmark --mark 0x1/0xf -j ACCEPT", "ct mark & 0xf == 1 accept"),
+    ("INPUT -m connmark ! --mark 0x1 -j ACCEPT", "ct mark != 1 accept"),
+    ("INPUT -m iprange --src-range 10.0.0.1-10.0.0.9 -j ACCEPT", "ip saddr 10.0.0.1-10.0.0.9 accept"),
+    ("INPUT -m iprange ! --dst-range 10.0.0.1-10.0.0.9 -j ACCEPT", "ip daddr != 10.0.0.1-10.0.0.9 accept"),
+    ("OUTPUT -m owner --uid-owner 1000 -j DROP", "meta skuid 1000 drop"),
+    ("OUTPUT -m owner --uid-owner 1000-2000 --gid-owner 33 -j DROP", "meta skuid 1000-2000 meta skgid 33 drop"),
+    ("INPUT -m pkttype --pkt-type broadcast -j ACCEPT", "meta pkttype broadcast accept"),
+    ("INPUT -m ttl --ttl-lt 5 -j ACCEPT", "ip ttl < 5 accept"),
+    ("INPUT -m dscp --dscp 0x0a -j ACCEPT", "ip dscp 10 accept"),
+    ("INPUT -m dscp ! --dscp 0x0a -j ACCEPT", "ip dscp != 10 accept"),
+    ("INPUT -p tcp -m multiport --ports 22,80:90 -j ACCEPT", "tcp dport { 22, 80-90 } accept\ntcp sport { 22, 80-90 } accept"),
+    ("INPUT -p tcp -m multiport ! --ports 22,80:90 -j ACCEPT",
+     "tcp dport != { 22, 80-90 } tcp sport != { 22, 80-90 } accept"),
+    ("INPUT -m conntrack --ctstate DNAT -j ACCEPT", "ct status dnat accept"),
+    ("INPUT -m conntrack --ctstate NEW,SNAT -j ACCEPT", "ct state new accept\nct status snat accept"),
+    ("INPUT -m conntrack --ctstatus ASSURED,CONFIRMED -j ACCEPT", "ct status assured,confirmed accept"),
+    ("INPUT -m conntrack ! --ctstate INVALID,UNTRACKED,DNAT -j ACCEPT",
+     "ct state != { invalid, untracked } ct status & dnat == 0 accept"),
+    ("INPUT -p tcp -m connlimit --connlimit-above 10 --connlimit-mask 0 --connlimit-saddr -j DROP", None),
+    ("INPUT -j REJECT --reject-with icmp-host-prohibited", "reject with icmp type host-prohibited"),
+    ("INPUT -j REJECT --reject-with icmp-net-prohibited", "reject with icmp type net-prohibited"),
+    ("INPUT -j REJECT --reject-with icmp-proto-unreachable", "reject with icmp type prot-unreachable"),
+    ("INPUT -m mark --mark 0x4000/0x4000 -j ACCEPT", "meta mark & 0x4000 == 0x4000 accept"),
+    ("INPUT -j NFLOG --nflog-group 3", ""),
+    ("INPUT -p tcp -m limit --limit 5/min --limit-burst 10 -j ACCEPT",
+     "meta l4proto tcp limit rate 5/minute burst 10 packets accept"),
+]
+
+#: The same of changes: in front of a rule that asks for a mark or a code point.
+CHANGES = [
+    ("-j MARK --set-xmark 0x4001/0xffffffff", "meta mark set 0x4001"),
+    ("-j MARK --or-mark 0x4000", "meta mark set meta mark or 0x4000"),
+    ("-j MARK --set-xmark 0x0/0x4000", "meta mark set meta mark & 0xffffbfff"),
+    ("-j CONNMARK --set-xmark 0x4000/0x4000\n-A PREROUTING -j CONNMARK --restore-mark", 
+     "ct mark set ct mark or 0x4000\nmeta mark set ct mark"),
+    ("-j CONNMARK --save-mark", "ct mark set meta mark"),
+    ("-j DSCP --set-dscp 0x0a", "ip dscp set 10"),
+    ("-j CT --helper ftp", None),
+]
+
+TRANSLATIONS = [
+    ("PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 3128", "tcp dport 80 redirect to :3128"),
+    ("PREROUTING -p tcp -m addrtype --dst-type LOCAL -m tcp --dport 80 -j DNAT --to-destination 10.0.0.2:8080",
+     "fib daddr type local tcp dport 80 dnat to 10.0.0.2:8080"),
+    ("POSTROUTING -o eth0 -j MASQUERADE --random-fully", "oifname \"eth0\" masquerade fully-random"),
+    ("POSTROUTING -s 10.0.0.0/8 -o eth0 -j SNAT --to-source 192.0.2.1 --random",
+     "ip saddr 10.0.0.0/8 oifname \"eth0\" snat to 192.0.2.1"),
+]
+
+
 class SavedRules(support.KernelTestCase):
     def setUp(self):
         super().setUp()
@@ -113,6 +174,61 @@ class SavedRules(support.KernelTestCase):
             with self.subTest(line=line):
                 self.assertIn(done.status, (1, 2), str(done)[:2000])
 
+    def compare(self, name, saved, written):
+        """Both mean the same, all of it could be read, and it does something."""
+        self.write("saved", saved)
+        self.write("none", "".join(line for line in saved.splitlines(True) if not line.startswith("-A")))
+        done = support.run([support.LOCKDOWN, "diff", "saved", "none"], check=False, cwd=self.directory)
+        self.assertNotIn("could not tell", done.stdout, name)
+        if written is None:
+            return
+        self.write("written.nft", written)
+        self.assertIn("mean the same\n", self.call("diff", "saved", "written.nft").stdout)
+        if "NFLOG" not in name:
+            self.assertEqual(done.status, 1, str(done))
+
+    def test_one_by_one(self):
+        for rule, words in PAIRS:
+            with self.subTest(rule=rule):
+                chain = rule.split()[0]
+                policy = "ACCEPT" if "REJECT" in rule or "DROP" in rule else "DROP"
+                saved = "# iptables-save\n*filter\n:%s %s [0:0]\n-A %s\nCOMMIT\n" % (chain, policy, rule)
+                written = None if words is None else ("table ip filter {\nchain %s { type filter hook %s priority filter; policy %s;\n%s\n}\n}\n"
+                                     % (chain, chain.lower(), policy.lower(), words))
+                self.compare(rule, saved, written)
+
+    def test_changes(self):
+        for rule, words in CHANGES:
+            with self.subTest(rule=rule):
+                protocol = "-p tcp -m tcp --dport 21 " if "CT --helper" in rule else ""
+                table = "raw" if "CT --helper" in rule else "mangle"
+                saved = ("# iptables-save\n*%s\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING %s%s\nCOMMIT\n*filter\n"
+                         ":INPUT ACCEPT [0:0]\n-A INPUT -m mark --mark 0x4000/0x4000 -j DROP\n"
+                         "-A INPUT -m connmark --mark 0x4000/0x4000 -j DROP\n-A INPUT -m dscp --dscp 10 -j DROP\nCOMMIT\n"
+                         % (table, protocol, rule))
+                written = words and (
+                    "table ip mangle {\nchain PREROUTING { type filter hook prerouting priority mangle; policy accept;\n%s\n}\n}\n"
+                    "table ip filter {\nchain INPUT { type filter hook input priority filter; policy accept;\n"
+                    "meta mark & 0x4000 == 0x4000 drop\nct mark & 0x4000 == 0x4000 drop\nip dscp 10 drop\n}\n}\n" % words)
+                self.compare(rule, saved, written)
+
+    def test_translations(self):
+        for rule, words in TRANSLATIONS:
+            with self.subTest(rule=rule):
+                chain = rule.split()[0]
+                saved = "# iptables-save\n*nat\n:%s ACCEPT [0:0]\n-A %s\nCOMMIT\n" % (chain, rule)
+                written = ("table ip nat {\nchain %s { type nat hook %s priority %s; policy accept;\n%s\n}\n}\n"
+                           % (chain, chain.lower(), "dstnat" if chain == "PREROUTING" else "srcnat", words))
+                self.compare(rule, saved, written)
+
+    def test_legacy_rules_beside(self):
+        """What iptables-legacy has loaded nobody reads here, so that of the running kernel nothing can be told."""
+        host = self.namespace()
+        host.run(["iptables-legacy", "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "DROP"])
+        done = host.run([support.LOCKDOWN, "query", "live", "input accept ipv4 tcp 22"], check=False)
+        self.assertEqual(done.status, 2, str(done))
+        self.assertIn("iptables-legacy has `ip filter` here", done.stderr)
+
     def test_questions(self):
         self.write("saved", SAVED)
         self.assertIn("holds", self.call("query", "saved", "input accept tcp 1500 new").stdout)
@@ -121,10 +237,18 @@ class SavedRules(support.KernelTestCase):
 
     def test_what_has_no_words(self):
         """A match that the model has not decides nothing, and is named."""
+        self.write("saved", SAVED)
         self.write("odd", SAVED.replace("-A INPUT -p udp -j REJECT", "-A INPUT -p udp -m statistic --mode random "
                                         "--probability 0.5 -j DROP\n-A INPUT -p udp -j REJECT"))
-        done = self.call("diff", "odd", "odd", status=2)
+        # The same rule on both sides tells nothing apart, and another one does.
+        self.assertIn("odd and odd mean the same\n", self.call("diff", "odd", "odd").stdout)
+        self.write("other", (self.directory / "odd").read_text().replace("probability 0.5", "probability 0.25"))
+        self.call("diff", "odd", "other", status=2)
+        self.write("moved", (self.directory / "odd").read_text().replace("-j REJECT --reject-with tcp-reset", "-j ACCEPT"))
+        self.call("diff", "odd", "moved", status=1)
+        done = self.call("diff", "odd", "saved", status=2)
         self.assertIn("`statistic` of iptables, which the model has no word for", done.stdout)
+        done = self.call("diff", "odd", "odd")
         rules = SAVED.count("\n-A ") + 1
         share = "%d of the %d (some packet meets 1 of the others) of odd" % (rules - 1, rules)
         self.assertIn("\nrules that could be read: %s, %s\n" % (share, share), done.stdout)
@@ -132,7 +256,7 @@ class SavedRules(support.KernelTestCase):
         self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1", status=2).stdout)
         # Chunks of SCTP too.
         self.write("chunks", SAVED.replace("--dport 9899", "--dport 9899 --chunk-types any INIT"))
-        self.assertIn("`sctp` of iptables", self.call("diff", "chunks", "chunks", status=2).stdout)
+        self.assertIn("`sctp` of iptables", self.call("diff", "chunks", "saved", status=2).stdout)
 
     def test_lists_of_recent_addresses(self):
         """Whoever is in a list of `recent` is in a set that others fill, one for each way to ask."""
@@ -173,7 +297,9 @@ class SavedRules(support.KernelTestCase):
         self.write("less", may.read_text().replace(rule, "", 1))
         changes = json.loads(self.call("diff", may, "less", "--format", "json", status=1).stdout)["changes"]
         self.assertEqual({change["old-rule"]["id"] for change in changes}, {"ipv4 filter filter_152#1"})
+        line = may.read_text().splitlines().index(rule.rstrip("\n")) + 1
         for change in changes:
+            self.assertEqual(change["old-rule"]["line"], "%s:%d" % (may, line))
             self.assertEqual((change["direction"], change["before"]), ("narrowed", "accepted"))
             for region in change["regions"]:
                 self.assertRegex(region, r"sctp 50000 .* to 131.159.15.247 .* out eth1.152\b")

@@ -1,4 +1,4 @@
-"""schema/policy.schema.json against a real validator: policies as JSON, bad shapes, both kinds of scalars.
+"""schema/policy.schema.json and schema/benchmark.schema.json against a real validator: policies as JSON, bad shapes, both kinds of scalars.
 
 No kernel and no privilege needed.
 """
@@ -94,6 +94,45 @@ class PolicySchema(unittest.TestCase):
         for what, document in bad.items():
             with self.subTest(what):
                 self.assertNotEqual(self.errors(document), [])
+
+
+class BenchmarkSchema(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with open(ROOT / "schema/benchmark.schema.json", encoding="utf-8") as file:
+            cls.schema = json.load(file)
+        cls.validator = jsonschema.Draft202012Validator(cls.schema)
+
+    def test_the_schema_is_one(self):
+        jsonschema.Draft202012Validator.check_schema(self.schema)
+        text = json.dumps(self.schema)
+        for name in self.schema["$defs"]:
+            self.assertIn(f'"#/$defs/{name}"', text)
+
+    def test_benchmarks_validate_as_text_and_as_typed_values(self):
+        paths = sorted(ROOT.glob("policies/benchmarks/*.cos"))
+        self.assertGreaterEqual(len(paths), 3)
+        for path in paths:
+            for loader in (yaml.BaseLoader, CoreLoader):
+                with self.subTest(path=path.name, loader=loader.__name__):
+                    self.assertEqual([e.message for e in self.validator.iter_errors(load(path, loader))], [])
+
+    def test_what_is_refused(self):
+        control = {"id": "1.1", "title": "t", "expect": ["input drop tcp 23"]}
+        good = {"benchmark": "b", "language": 1, "source": "s", "controls": [control]}
+        self.assertTrue(self.validator.is_valid(good))
+        bad = {
+            "no source": {key: value for key, value in good.items() if key != "source"},
+            "an unknown key": {**good, "policy": "p"},
+            "a control without an id": {**good, "controls": [{"title": "t", "expect": ["input drop tcp 23"]}]},
+            "an id that is no text": {**good, "controls": [{**control, "id": ["1.1"]}]},
+            "an unknown place": {**good, "controls": [{**control, "expect": [{"closed": ["ingress"]}]}]},
+            "a statement for a list": {**good, "controls": [{**control, "expect": "input drop tcp 23"}]},
+            "an unknown machine": {**good, "controls": [{**control, "architectures": ["vax"]}]},
+        }
+        for name, document in bad.items():
+            with self.subTest(name):
+                self.assertFalse(self.validator.is_valid(document))
 
 
 if __name__ == "__main__":

@@ -215,5 +215,91 @@ class Filters(support.KernelTestCase):
         self.assertIsNone(shown["system-calls"])
 
 
+class Exec(support.KernelTestCase):
+    """`--exec`: one command under the bundle's filter, and never without it."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.probe = support.scratch() / "exec-probe"
+        support.run(["gcc", "-O1", "-static", "-o", cls.probe, "-x", "c", "-"], input=PROBE)
+
+    def start(self, bundle, *command, options=(), before=(), status=0, **more):
+        done = support.run([*before, support.LOCKDOWN_APPLY, bundle, "--exec", *options, "--", *command], check=False, **more)
+        self.assertEqual(done.status, status, done)
+        return done
+
+    def test_a_denied_call(self):
+        """It gets what the policy promises, whatever the scope is; others are as without."""
+        calls = ["64:95:18", "64:102", "64:146:1"]
+        bare = Filters.read(support.run([self.probe, *calls]).stdout)
+        for scope in ("services", "init"):
+            compiled = support.compile_policy(BODY.replace("services", scope) % ("6.1", "  deny: [umask]\n"))
+            found = Filters.read(self.start(compiled.bundle, self.probe, *calls).stdout)
+            self.assertEqual(found, {**bare, "64:95:18": EPERM}, scope)
+        for answer, expected in (("enosys", ENOSYS), ("kill", KILLED)):
+            compiled = policy(["deny: [umask]", "on-deny: " + answer])
+            self.assertEqual(Filters.read(self.start(compiled.bundle, self.probe, *calls).stdout)["64:95:18"], expected)
+
+    def test_what_the_command_is_given(self):
+        """Its words, environment, standard input and end are its own; no privilege is lost, and nothing of ours is open."""
+        bundle = policy(["deny: [umask]"]).bundle
+        done = self.start(bundle, "/bin/sh", "-c", 'cat; echo "$0 $1 $NAME"; ls /proc/self/fd | wc -l; exit 7', "a b", "--check",
+                          env={"NAME": "value", "PATH": "/usr/bin:/bin"}, input="in ", status=7)
+        self.assertEqual(done.stdout, "in a b --check value\n4\n")
+        self.assertEqual(done.stderr, "")
+        shown = dict(line.split(":\t") for line in self.start(bundle, "/bin/cat", "/proc/self/status").stdout.splitlines())
+        bare = dict(line.split(":\t") for line in support.run(["/bin/cat", "/proc/self/status"]).stdout.splitlines())
+        self.assertEqual((shown["NoNewPrivs"], shown["Seccomp"]), ("0", "2"))
+        # Not the mitigations that a filter brings otherwise.
+        for name in ("Speculation_Store_Bypass", "SpeculationIndirectBranch", "CapEff", "SigBlk", "SigIgn"):
+            self.assertEqual(shown.get(name), bare.get(name), name)
+
+    def test_nothing_else_is_applied(self):
+        text = BODY % ("6.1", "  deny: [umask]\n") + "management: none\nfirewall: { input: { policy: drop, rules: [] } }\n"
+        compiled = support.compile_policy(text)
+        host = self.namespace()
+        with host:
+            self.start(compiled.bundle, "/bin/true")
+        self.assertEqual(host.listing(), "")
+
+    def test_refused(self):
+        """Then no command runs."""
+        bundle = policy(["deny: [umask]"]).bundle
+        made = support.scratch() / "made"
+        command = ["/usr/bin/touch", made]
+        without = support.compile_policy('policy: nothing\nlanguage: 1\ntarget: { kernel: "6.1" }\n').bundle
+        self.assertIn("no filter of system calls", self.start(without, *command, status=1).stderr)
+        self.assertIn("SHA-256", self.start(bundle, *command, options=["--pin", "0" * 64], status=1).stderr)
+        self.assertIn("refused:", self.start("/nosuch.bundle", *command, status=1).stderr)
+        damaged = support.scratch() / "damaged.bundle"
+        damaged.write_bytes(bundle.read_bytes()[:-1] + b"x")
+        self.assertIn("refused:", self.start(damaged, *command, status=1).stderr)
+        damaged.chmod(0o666)
+        self.assertIn("refused:", self.start(damaged, *command, status=1).stderr)
+        # A filter without no_new_privs wants CAP_SYS_ADMIN.
+        self.assertIn("the filter of system calls is refused: EACCES", self.start(
+            bundle, *command, before=["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"], status=2).stderr)
+        self.assertFalse(made.exists())
+
+    def test_a_command_that_cannot_be_started(self):
+        bundle = policy(["deny: [umask]"]).bundle
+        self.assertIn("cannot be started: /nosuch: ENOENT", self.start(bundle, "/nosuch", status=2).stderr)
+        bundle = policy(["deny: [execve]"]).bundle
+        self.assertIn("cannot be started: /bin/true: EPERM", self.start(bundle, "/bin/true", status=2).stderr)
+
+    def test_usage(self):
+        bundle = policy(["deny: [umask]"]).bundle
+        for words in ([bundle, "--exec"], [bundle, "--exec", "--"], [bundle, "--", "/bin/true"], ["--exec", "--", "/bin/true"],
+                      [bundle, "--exec", "--check", "--", "/bin/true"], [bundle, "--exec", "--try", "60", "--", "/bin/true"],
+                      [bundle, "--exec", "--stage", "late", "--", "/bin/true"], ["--revert", "--exec", "--", "/bin/true"],
+                      [bundle, "--exec", "--only", "firewall", "--", "/bin/true"],
+                      ["--slots", "/run", "--exec", "--", "/bin/true"], [bundle, "--exec", "--healthy", "--", "/bin/true"]):
+            with self.subTest(words):
+                done = support.run([support.LOCKDOWN_APPLY, *words], check=False)
+                self.assertEqual(done.status, 64, done)
+                self.assertIn("usage:", done.stderr)
+
+
 if __name__ == "__main__":
     support.main()

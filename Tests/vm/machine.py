@@ -186,6 +186,17 @@ class Machine:
     def cut_power(self):
         """Ends the machine as it is, and starts it again with the same disk."""
         self.process.kill()
+        self.start_again()
+
+    def await_reboot(self, timeout=BOOT_SECONDS):
+        """Until the machine asks for a boot by itself, which it then gets, with the same disk."""
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise MachineFailure("no reboot in time\n%s" % self.logs()) from None
+        self.start_again()
+
+    def start_again(self):
         self.process.wait()
         self.channel.close()
         self.pending = b""

@@ -22,7 +22,7 @@ class Pins(unittest.TestCase):
         self.pin = next(pin for pin in inputs.pins() if pin["package"] == "netbase")
 
     def test_each_is_pinned(self):
-        for pin in inputs.pins(("inputs", "systemd", "initramfs")):
+        for pin in inputs.pins(("inputs", "systemd", "initramfs", "login")):
             self.assertEqual(set(pin), {"package", "version", "architecture", "sha256"})
             self.assertRegex(pin["sha256"], r"\A[0-9a-f]{64}\Z")
 

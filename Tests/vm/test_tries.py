@@ -1,5 +1,5 @@
-"""Tries on Debian's kernel: it goes back by itself with every process of ours killed, on the first start too; and what
-waits in a queue stays there while a policy is applied again."""
+"""Tries on Debian's kernel: it goes back by itself with every process of ours killed, on the first start too, and so does
+what is opened; and what waits in a queue stays there while a policy is applied again."""
 
 import json
 import time
@@ -166,6 +166,14 @@ class Tries(machine.MachineTestCase):
             self.assertIn("firewall: unchanged", self.machine.run(
                 "%s /etc/lockdown/old.bundle; %s /etc/lockdown/old.bundle" % (APPLY, APPLY)).stderr)
             self.assertNotIn("trying", self.machine.run("nft list ruleset").stdout)
+
+    def test_3c_opened_for_a_time(self):
+        """Recorded, with how long; and the kernel alone ends it."""
+        self.machine.run(APPLY + " --open 20; status=$?; ! pidof lockdown-apply && exit $status")
+        self.assertEqual(self.reached(), [1000, 2000])
+        self.assertIn("op=open seconds=20 exit=0 res=success", self.machine.run("dmesg").stdout)
+        self.waits_for([1000], 60)
+        self.assertIn("firewall: replaced", self.machine.run(APPLY + " /etc/lockdown/old.bundle").stderr)
 
     def test_4_what_waits_in_a_queue(self):
         """1,000 packets held by another program stay held over re-applies with the same base chains."""

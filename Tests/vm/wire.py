@@ -71,3 +71,26 @@ class Wire:
         # Until nothing more comes.
         take(3)
         return found, others
+
+    def greeting(self, target, port, seconds=10):
+        """The first bytes that a server sends behind the handshake of TCP; empty: it sends none in that time."""
+        source = socket.inet_ntoa(self.address)
+        self.port += 1
+
+        def say(flags, sequence, acknowledgement):
+            self.send(IPV4, packets.ip(source, target, packets.TCP, packets.tcp(
+                source, target, self.port, port, flags=flags, sequence=sequence, acknowledgement=acknowledgement)))
+
+        say(packets.SYN, 1000, 0)
+        for kind, payload in self.frames(seconds):
+            if kind != IPV4 or payload[9] != packets.TCP or payload[22:24] != struct.pack(">H", self.port):
+                continue
+            sequence, = struct.unpack_from(">I", payload, 24)
+            if payload[33] == packets.SYN | packets.ACK:
+                say(packets.ACK, 1001, sequence + 1)
+            data = payload[20 + 4 * (payload[32] >> 4):struct.unpack_from(">H", payload, 2)[0]]
+            if data:
+                # Nobody waits for the rest.
+                say(packets.RST, 1001, 0)
+                return data
+        return b""

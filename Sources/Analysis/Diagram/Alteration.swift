@@ -10,6 +10,21 @@ struct PacketAlteration: Hashable {
     /// That of its connection, as it came.
     case connection
     case value(UInt32)
+    /// The bits of a mask have a value; the others are as they came.
+    case bits(UInt32, mask: UInt32, of: MarkKind)
+
+    /// This one, with some bits set to a value.
+    func setting(_ value: UInt32, _ mask: UInt32) -> Mark {
+      func bits(_ value: UInt32, _ mask: UInt32, _ kind: MarkKind) -> Mark {
+        mask == .max ? .value(value) : mask == 0 ? self : .bits(value & mask, mask: mask, of: kind)
+      }
+      switch self {
+      case .packet: return bits(value, mask, .mark)
+      case .connection: return bits(value, mask, .connmark)
+      case .value(let old): return .value(old & ~mask | value & mask)
+      case .bits(let old, let known, let kind): return bits(old & ~mask | value & mask, known | mask, kind)
+      }
+    }
   }
 
   /// A field that has some value of a set, and which one is not known.
@@ -35,6 +50,8 @@ struct PacketAlteration: Hashable {
       case .packet: self.mark
       case .connection: connectionMark
       case .value: mark
+      case .bits(let bits, let mask, let kind):
+        (kind == .mark ? self.mark : connectionMark).setting(bits, mask)
       }
     }
     var result = PacketAlteration()
@@ -51,9 +68,11 @@ struct PacketAlteration: Hashable {
   init(_ changes: Changes, hasConnection: Bool) {
     // Without a connection nothing is restored, saved or kept with it.
     if changes.restoresMark, hasConnection { mark = .connection }
-    if let value = changes.connectionMark, hasConnection { connectionMark = .value(value) }
+    if let value = changes.connectionMark, hasConnection {
+      connectionMark = connectionMark.setting(value, changes.connectionMarkMask)
+    }
     dscp = changes.dscp
-    if let value = changes.mark { mark = .value(value) }
+    if let value = changes.mark { mark = mark.setting(value, changes.markMask) }
     if changes.savesMark, hasConnection { connectionMark = mark }
   }
 

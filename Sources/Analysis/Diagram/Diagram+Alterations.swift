@@ -84,10 +84,17 @@ extension Diagram {
     switch mark {
     case .value(let value):
       return replaced(number, alteration, value >> UInt32(31 - bit) & 1 == 1 ? high : low)
-    case .packet, .connection:
+    case .bits(let value, let mask, _) where mask >> UInt32(31 - bit) & 1 == 1:
+      return replaced(number, alteration, value >> UInt32(31 - bit) & 1 == 1 ? high : low)
+    case .packet, .connection, .bits:
       let low = replaced(number, alteration, low)
       let high = replaced(number, alteration, high)
-      return ordered(mark == .packet ? layout.markBit(bit) : layout.connectionMarkBit(bit), low, high)
+      let isOfPacket =
+        switch mark {
+        case .packet, .bits(_, _, .mark): true
+        default: false
+        }
+      return ordered(isOfPacket ? layout.markBit(bit) : layout.connectionMarkBit(bit), low, high)
     }
   }
 

@@ -10,7 +10,7 @@ enum DiagramField {
   static let output = input + 1
   private static let firstMembership = output + 1
   /// Sets that the policies at hand may ask, each for two addresses.
-  static let maximumSets = 16
+  static let maximumSets = 64
   private static let firstControlGroup = firstMembership + 2 * maximumSets
   /// Control groups that the policies at hand may ask for.
   static let maximumControlGroups = 64

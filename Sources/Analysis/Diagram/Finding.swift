@@ -8,6 +8,8 @@ struct Finding {
   var isRejected: Bool
   /// The rule that decides so, or nil for a chain's policy.
   var rule: Rule?
+  /// The rule that accepts it where it is accepted, if some of its ways are refused and others not.
+  var acceptingRule: Rule?
 }
 
 extension Meaning {
@@ -37,7 +39,8 @@ extension Meaning {
     let label = table.deciding(outcome, isAccepted: !acceptances.contains(.never)) ?? 0
     return Finding(
       box: box, acceptances: acceptances, isRejected: table.isRejecting(outcome),
-      rule: label == 0 ? nil : rules[Int(label)])
+      rule: label == 0 ? nil : rules[Int(label)],
+      acceptingRule: (table.deciding(outcome, isAccepted: true) ?? 0).nonzero.map { rules[Int($0)] })
   }
 
   func outcome(of box: PacketBox, on path: Diagram.Reference) -> UInt32 {
@@ -72,4 +75,9 @@ extension Meaning {
       return index >> UInt32(diagram.layout.bits[field] - 1 - bit) & 1 == 1
     }
   }
+}
+
+extension UInt32 {
+  /// Nil for the label of no rule.
+  fileprivate var nonzero: UInt32? { self == 0 ? nil : self }
 }

@@ -34,7 +34,7 @@ struct LimiterPairs {
     firewall?.forEachRule { rule in
       guard rule.isLimiting, rule.isEnabled, rule.families.contains(family) else { return }
       for limiter in rule.limiting(in: family).limiters {
-        let words = Meaning.words(of: limiter.withinLimit ?? limiter)
+        let words = Meaning.count(of: limiter.withinLimit ?? limiter)
         guard seen.insert(Key(policy: 0, rule: rule.id, words: words)).inserted else { continue }
         result[words, default: []].append(rule.id)
       }
@@ -43,7 +43,7 @@ struct LimiterPairs {
   }
 
   func key(_ policy: Int, _ rule: Rule) -> Key {
-    let own = Key(policy: policy, rule: rule.id, words: Meaning.words(of: rule))
+    let own = Key(policy: policy, rule: rule.id, words: Meaning.count(of: rule))
     return partners[own].map { Key(policy: 0, rule: $0, words: own.words) } ?? own
   }
 }

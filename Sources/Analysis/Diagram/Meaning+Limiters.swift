@@ -20,7 +20,23 @@ extension Meaning {
         "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key))
     }
     if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
+    if let set = rule.room { words.append("room in \(set)") }
     return words.joined(separator: ", ")
+  }
+
+  /// The same for all rules that the kernel meets as often. It counts the time that a packet takes, which is the unit by
+  /// the rate (`nft_limit_init`): 10 packets a second are 600 a minute. Of bytes the unit is also how many may come at
+  /// once, and a limit for each key is kept as long as it says.
+  static func count(of rule: Rule) -> String {
+    guard let limit = rule.limit, limit.key == nil, !limit.rate.isBytes, limit.rate.amount > 0 else {
+      return words(of: rule)
+    }
+    var rest = rule
+    rest.limit = nil
+    var (amount, seconds) = (limit.rate.amount, limit.rate.seconds)
+    while seconds > 0 { (amount, seconds) = (seconds, amount % seconds) }
+    let rate = "\(limit.rate.amount / amount) in \(limit.rate.seconds / amount)s burst \(limit.burst)"
+    return "\(words(of: rest)) limit \(limit.isOver ? "over " : "")\(rate)"
   }
 }
 
@@ -44,17 +60,22 @@ extension Rule {
     var rules: [Rule] = []
     if connections != nil {
       var rule = self
-      (rule.limit, rule.quota) = (nil, nil)
+      (rule.limit, rule.quota, rule.room) = (nil, nil, nil)
       rules.append(rule)
     }
     if limit != nil {
       var rule = self
-      (rule.connections, rule.quota) = (nil, nil)
+      (rule.connections, rule.quota, rule.room) = (nil, nil, nil)
       rules.append(rule)
     }
     if quota != nil {
       var rule = self
-      (rule.connections, rule.limit) = (nil, nil)
+      (rule.connections, rule.limit, rule.room) = (nil, nil, nil)
+      rules.append(rule)
+    }
+    if room != nil {
+      var rule = self
+      (rule.connections, rule.limit, rule.quota) = (nil, nil, nil)
       rules.append(rule)
     }
     return rules
@@ -62,7 +83,9 @@ extension Rule {
 
   /// Of a rule with one limiter, which holds for what is over it, the same with the limiter turned round; else nil.
   var withinLimit: Rule? {
-    guard [connections != nil, limit != nil, quota != nil].count(where: \.self) == 1 else { return nil }
+    guard room == nil, [connections != nil, limit != nil, quota != nil].count(where: \.self) == 1 else {
+      return nil
+    }
     guard connections?.isOver ?? limit?.isOver ?? quota?.isOver ?? false else { return nil }
     var rule = self
     rule.connections?.isOver = false

@@ -5,12 +5,14 @@ extension Meaning {
   /// lead to. Packets come to each base chain as they may to the first one. Nil: nodes ran out.
   func rulesMet(_ policy: Int) -> Set<UInt32>? {
     let firewall = firewalls[policy]
-    let all = firewall.baseChains.flatMap(\.rules) + firewall.regularChains.values.flatMap(\.rules)
-    var reach = Reach(
-      policy: policy, isPlain: all.allSatisfy { $0.rule.changes.isEmpty && $0.rule.verdict != .notrack })
+    var reach = Reach(policy: policy, isPlain: isPlain(policy))
     for (index, chain) in firewall.baseChains.enumerated() {
       if diagram.isExhausted { return nil }
       chainInWork = index
+      if !chain.isNAT, let duties = duties(policy, index) {
+        for (rule, isMet) in zip(chain.rules, duties.isMet) where isMet { reach.met.insert(rule.label) }
+        continue
+      }
       let everything = reach.isPlain ? Diagram.isTrue : Diagram.pass
       let nothing = reach.isPlain ? Diagram.isFalse : Diagram.impossible
       var start = everything

@@ -32,31 +32,32 @@ extension Meaning {
   ///
   /// - Parameters:
   ///   - packets: that come to it and meet it, at least one.
-  ///   - rest: what the rules behind it decide, with labels.
+  ///   - rest: what the rules behind it decide, with labels; where one may be there or not, either.
   ///   - isSilent: whether a rule may be left out, and may decide in place of another.
   func isRedundant(
     _ rule: Rule, _ packets: Diagram.Reference, before rest: Diagram.Reference, _ isSilent: (Rule) -> Bool
   ) -> Bool {
-    guard isSilent(rule), !rule.isLimiting, let own = Self.end(of: rule.verdict) else {
-      return false
-    }
-    let table = diagram.outcomes
-    return !diagram.leads(rest, from: packets) { number in
+    guard isSilent(rule), let own = Self.end(of: rule.verdict) else { return false }
+    let (table, rules) = (diagram.outcomes, rules)
+    func isOther(_ number: UInt32) -> Bool {
       let outcome = table[number]
-      if outcome.kind == .impossible { return false }
-      guard outcome.kind == own.kind, outcome.kind != .reject || outcome.detail == own.detail else {
-        return true
+      switch outcome.kind {
+      case .impossible: return false
+      case .branch where outcome.detail == Oracle.unknown:
+        return isOther(outcome.first) || isOther(outcome.second)
+      case own.kind where outcome.kind != .reject || outcome.detail == own.detail:
+        return outcome.first != OutcomeTable.unlabelled && !isSilent(rules[Int(outcome.first)])
+      default: return true
       }
-      return outcome.first != OutcomeTable.unlabelled && !isSilent(rules[Int(outcome.first)])
     }
+    return !diagram.leads(rest, from: packets, to: isOther)
   }
 
-  private static func end(of verdict: Verdict) -> OutcomeTable.Outcome? {
+  static func end(of verdict: Verdict) -> OutcomeTable.Outcome? {
     switch verdict {
     case .accept: OutcomeTable.Outcome(kind: .accept)
     case .drop: OutcomeTable.Outcome(kind: .drop)
-    case .reject(let kind):
-      OutcomeTable.Outcome(kind: .reject, detail: UInt32(RejectKind.allCases.firstIndex(of: kind) ?? 0))
+    case .reject(let kind): OutcomeTable.Outcome(kind: .reject, detail: number(of: kind))
     default: nil
     }
   }

@@ -11,6 +11,8 @@ final class Meaning {
   var diagram: Diagram
   /// By label; label 0 is none.
   let rules: [Rule]
+  /// Of rules that cannot be read, by their programs: the first label.
+  private var unreadPrograms: [String: UInt32] = [:]
   /// By oracle; oracle 0 is the unknown.
   private(set) var limiters: [Limiter?] = [nil]
   let firewalls: [CompiledFirewall]
@@ -29,8 +31,15 @@ final class Meaning {
   var chainInWork = 0
   /// By label, where a guard is asked for again and again.
   var conditions: [UInt32: Diagram.Reference] = [:]
+  var knownDuties: [ChainPlace: RuleDuties?] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
+
+  /// A base chain of a policy.
+  struct ChainPlace: Hashable {
+    var policy: Int
+    var chain: Int
+  }
 
   private struct ChainKey: Hashable {
     var policy: Int
@@ -54,6 +63,7 @@ final class Meaning {
     }
     self.firewalls = compiled
     self.rules = rules
+    unreadPrograms = Self.unreadPrograms(rules, firewalls)
     forms = compiler.kernelForms()
     self.regions = regions.map { compiler.form($0) }
     self.isLabelled = isLabelled
@@ -67,6 +77,25 @@ final class Meaning {
     }
     let order = attempt.order(for: atoms)
     diagram = Diagram(atoms, order: order, budget: isOverfull ? 0 : attempt.budget, ruleCount: ruleCount)
+  }
+
+  private static func unreadPrograms(_ rules: [Rule], _ firewalls: [Firewall?]) -> [String: UInt32] {
+    var programs: [String: UInt32] = [:]
+    for (label, rule) in rules.enumerated().dropFirst() where rule.unreadable != nil {
+      if let program = rule.unreadProgram, programs[program] == nil { programs[program] = UInt32(label) }
+    }
+    guard !programs.isEmpty else { return [:] }
+    // What packets have become before counts as well.
+    let changing = firewalls.map { firewall in
+      (firewall?.rules ?? []).filter { rule in
+        if case .translate = rule.verdict { return true }
+        return !rule.changes.isEmpty || rule.verdict == .notrack
+      }
+    }
+    let areAlike = changing.allSatisfy { rules in
+      rules.count == changing[0].count && zip(rules, changing[0]).allSatisfy { $0.isTheSame(as: $1) }
+    }
+    return areAlike ? programs : [:]
   }
 
   var family: Families { diagram.atoms.family }
@@ -373,10 +402,17 @@ final class Meaning {
     return hit
   }
 
+  /// The labels of all rules with the program of one that cannot be read.
+  func labels(like label: UInt32) -> [UInt32] {
+    guard let program = rules[Int(label)].unreadProgram else { return [label] }
+    return rules.indices.dropFirst().filter { rules[$0].unreadProgram == program }.map { UInt32($0) }
+  }
+
   /// Anything may become of the packets. That some of them may go on changed needs no word: whatever follows, what
   /// becomes of them is not known.
   private func unreadable(_ label: UInt32) -> Diagram.Reference {
-    let oracle = Oracle.unreadable(label)
+    // The same program lets through the same packets.
+    let oracle = Oracle.unreadable(rules[Int(label)].unreadProgram.flatMap { unreadPrograms[$0] } ?? label)
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: isLabelled ? label : 0))
     let drop = diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: isLabelled ? label : 0))
     return diagram.branch(oracle, accept, diagram.branch(oracle, drop, Diagram.pass))
@@ -388,10 +424,8 @@ final class Meaning {
     case .accept: return diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: label))
     case .drop: return diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: label))
     case .reject(let kind):
-      // What a bare `reject` sends says that the port cannot be reached.
-      let sent = kind == .portUnreachable ? .automatic : kind
-      let detail = UInt32(RejectKind.allCases.firstIndex(of: sent) ?? 0)
-      return diagram.terminal(OutcomeTable.Outcome(kind: .reject, detail: detail, first: label))
+      return diagram.terminal(
+        OutcomeTable.Outcome(kind: .reject, detail: Self.number(of: kind), first: label))
     case .return: return diagram.terminal(OutcomeTable.Outcome(kind: .returned))
     case .jump(let name):
       let chain = regular(policy, name)
@@ -400,6 +434,13 @@ final class Meaning {
     // INVARIANT: these are no single verdict of a map; a rule with them is seen to above.
     case .continue, .dispatch, .translate, .notrack: return Diagram.pass
     }
+  }
+
+  /// The number that stands in outcomes for what a rule sends.
+  static func number(of kind: RejectKind) -> UInt32 {
+    // What a bare `reject` sends says that the port cannot be reached.
+    let sent = kind == .portUnreachable ? .automatic : kind
+    return UInt32(RejectKind.allCases.firstIndex(of: sent) ?? 0)
   }
 
   /// A verdict map; the packets that have its fields are the rule's condition.

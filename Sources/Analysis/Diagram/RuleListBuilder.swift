@@ -6,7 +6,7 @@ import PolicyModel
 /// more there is a terminal. Nothing is combined that is thrown away again. Where rules overlap so much that the parts
 /// would be many more than the rules, the two halves are made and combined instead.
 struct RuleListBuilder: ~Copyable {
-  private struct Literal: BitwiseCopyable {
+  struct Literal: BitwiseCopyable {
     /// The first variable of its field, by which fields are in order.
     var variable: UInt32
     var field: UInt32
@@ -16,7 +16,7 @@ struct RuleListBuilder: ~Copyable {
   }
 
   /// A conjunction of a rule's guard; a rule that has several ways to be met has several, one behind the other.
-  private struct Entry: BitwiseCopyable {
+  struct Entry: BitwiseCopyable {
     var outcome: Diagram.Reference
     var rule: UInt32
     /// In the list of literals, which are in the order of their fields.
@@ -24,16 +24,18 @@ struct RuleListBuilder: ~Copyable {
     var end: UInt32
     /// Whether no packet that meets it goes on.
     var isFinal: Bool
+    /// Whether nothing is asked of the rules behind it where it is met.
+    var isLast: Bool
   }
 
   /// An entry, of whose literals those from `next` on are still to be asked.
-  private struct Item: BitwiseCopyable {
+  struct Item: BitwiseCopyable {
     var entry: UInt32
     var next: UInt32
   }
 
   /// Items of a list that was made before, and its diagram.
-  private struct Known: BitwiseCopyable {
+  struct Known: BitwiseCopyable {
     var hash: UInt64
     var start: Int
     var count: Int
@@ -47,13 +49,13 @@ struct RuleListBuilder: ~Copyable {
     var isNegated: Bool
   }
 
-  private var entries = FlatBuffer<Entry>()
-  private var literals = FlatBuffer<Literal>()
+  var entries = FlatBuffer<Entry>()
+  private(set) var literals = FlatBuffer<Literal>()
   private var runs: [ClassRun] = []
   private var terms: [Term] = []
-  private var ruleCount: UInt32 = 0
+  private(set) var ruleCount: UInt32 = 0
   /// All lists, one behind the other.
-  private var items = FlatBuffer<Item>()
+  private(set) var items = FlatBuffer<Item>()
   // Of power of two; a slot without items is free.
   private var known = FlatBuffer<Known>(
     repeating: Known(hash: 0, start: 0, count: 0, otherwise: 0, result: 0), count: 64)
@@ -167,8 +169,9 @@ struct RuleListBuilder: ~Copyable {
     }
     entries.append(
       Entry(
-        outcome: outcome, rule: ruleCount, start: UInt32(start), end: UInt32(literals.count), isFinal: isFinal
-      ))
+        outcome: outcome, rule: ruleCount, start: UInt32(start), end: UInt32(literals.count),
+        isFinal: isFinal,
+        isLast: isFinal))
   }
 
   // MARK: The diagram
@@ -191,12 +194,12 @@ struct RuleListBuilder: ~Copyable {
     return found.indices.filter { found[$0] }.map { UInt32($0) }
   }
 
-  private mutating func allItems() -> Range<Int> {
+  mutating func allItems() -> Range<Int> {
     let start = items.count
     for index in 0..<entries.count {
       let entry = entries[index]
       items.append(Item(entry: UInt32(index), next: entry.start))
-      if entry.isFinal, entry.start == entry.end { break }
+      if entry.isLast, entry.start == entry.end { break }
     }
     return start..<items.count
   }
@@ -217,16 +220,7 @@ struct RuleListBuilder: ~Copyable {
       return otherwise
     }
     if list.count == 1 { return single(items[list.lowerBound], &diagram, otherwise) }
-    var variable = UInt32.max
-    var hash = UInt64(otherwise)
-    for index in list {
-      let item = items[index]
-      hash = (hash ^ (UInt64(item.entry) << 32 | UInt64(item.next))) &* 0x9e37_79b9_7f4a_7c15
-      hash ^= hash >> 29
-      if item.next < entries[Int(item.entry)].end {
-        variable = min(variable, literals[Int(item.next)].variable)
-      }
-    }
+    let (variable, hash) = look(at: list, otherwise)
     if variable == .max {
       let result = decided(list, &diagram, otherwise)
       if isListing { reach(result) }
@@ -239,6 +233,21 @@ struct RuleListBuilder: ~Copyable {
     remember(
       Known(hash: hash, start: list.lowerBound, count: list.count, otherwise: otherwise, result: result))
     return result
+  }
+
+  /// The first variable that is asked for in a list, larger than any if none is, and a hash of the list.
+  func look(at list: Range<Int>, _ otherwise: Diagram.Reference) -> (variable: UInt32, hash: UInt64) {
+    var variable = UInt32.max
+    var hash = UInt64(otherwise)
+    for index in list {
+      let item = items[index]
+      hash = (hash ^ (UInt64(item.entry) << 32 | UInt64(item.next))) &* 0x9e37_79b9_7f4a_7c15
+      hash ^= hash >> 29
+      if item.next < entries[Int(item.entry)].end {
+        variable = min(variable, literals[Int(item.next)].variable)
+      }
+    }
+    return (variable, hash)
   }
 
   private mutating func single(_ item: Item, _ diagram: inout Diagram, _ otherwise: Diagram.Reference)
@@ -303,13 +312,30 @@ struct RuleListBuilder: ~Copyable {
   private mutating func parted(
     _ list: Range<Int>, by variable: UInt32, _ diagram: inout Diagram, _ otherwise: Diagram.Reference
   ) -> Diagram.Reference? {
+    guard let parts = parts(of: list, by: variable, diagram) else { return nil }
+    var results: [Diagram.Reference] = []
+    results.reserveCapacity(parts.lists.count)
+    for list in parts.lists { results.append(build(list, &diagram, otherwise)) }
+    if isListing { return otherwise }
+    return diagram.parted(parts.field, parts.starts, results)
+  }
+
+  /// What is left of a list for the classes of one field: `lists[n]` from the class `starts[n]` on.
+  struct Parts {
+    var field = 0
+    var starts: [UInt32] = []
+    var lists: [Range<Int>] = []
+  }
+
+  /// A list by the classes of one field; nil: the parts are too many.
+  mutating func parts(of list: Range<Int>, by variable: UInt32, _ diagram: borrowing Diagram) -> Parts? {
     // No list is ever given back, so that they can be compared; that must end somewhere.
     guard items.count <= Self.partsLimit * 4 * entries.count + 1 << 16 else { return nil }
     let limit = items.count + Self.partsLimit * list.count + 256
     var others: [UInt32] = []
     // The class where a run begins or ends, the place in the list, and 1 where it begins.
     var edges: [UInt64] = []
-    var field = 0
+    var result = Parts()
     for place in 0..<UInt32(list.count) {
       let item = items[list.lowerBound + Int(place)]
       guard item.next < entries[Int(item.entry)].end, literals[Int(item.next)].variable == variable else {
@@ -317,16 +343,14 @@ struct RuleListBuilder: ~Copyable {
         continue
       }
       let literal = literals[Int(item.next)]
-      field = Int(literal.field)
+      result.field = Int(literal.field)
       for run in runs[Int(literal.start)..<Int(literal.end)] {
         edges.append(UInt64(run.first) << 32 | UInt64(place) << 1 | 1)
         edges.append(UInt64(run.last + 1) << 32 | UInt64(place) << 1)
       }
     }
     edges.sort()
-    let count = UInt32(diagram.layout.classCount[field])
-    var starts: [UInt32] = []
-    var lists: [Range<Int>] = []
+    let count = UInt32(diagram.layout.classCount[result.field])
     var active: [UInt32] = []
     var rest: Range<Int>?
     var next = 0
@@ -338,12 +362,12 @@ struct RuleListBuilder: ~Copyable {
         if edges[next] & 1 == 1 { active.insert(place, at: index) } else { active.remove(at: index) }
         next += 1
       }
-      starts.append(start)
+      result.starts.append(start)
       if active.isEmpty, let rest {
-        lists.append(rest)
+        result.lists.append(rest)
       } else {
         let part = merge(list, others, active)
-        lists.append(part)
+        result.lists.append(part)
         if active.isEmpty { rest = part }
       }
       guard items.count <= limit else { return nil }
@@ -351,11 +375,7 @@ struct RuleListBuilder: ~Copyable {
       start = UInt32(edges[next] >> 32)
       if start >= count { break }
     }
-    var results: [Diagram.Reference] = []
-    results.reserveCapacity(lists.count)
-    for list in lists { results.append(build(list, &diagram, otherwise)) }
-    if isListing { return otherwise }
-    return diagram.parted(field, starts, results)
+    return result
   }
 
   /// Where a place is in an ascending list, or would be.
@@ -385,14 +405,14 @@ struct RuleListBuilder: ~Copyable {
       }
       items.append(item)
       let entry = entries[Int(item.entry)]
-      if entry.isFinal, item.next == entry.end { break }
+      if entry.isLast, item.next == entry.end { break }
     }
     return start..<items.count
   }
 
   // MARK: Known lists
 
-  private func lookUp(
+  func lookUp(
     _ list: Range<Int>, _ hash: UInt64, _ otherwise: Diagram.Reference
   ) -> Diagram.Reference? {
     var slot = Int(truncatingIfNeeded: hash >> 1) & (known.count - 1)
@@ -416,7 +436,7 @@ struct RuleListBuilder: ~Copyable {
     return true
   }
 
-  private mutating func remember(_ list: Known) {
+  mutating func remember(_ list: Known) {
     if (knownCount + 1) * 2 > known.count {
       var larger = FlatBuffer<Known>(
         repeating: Known(hash: 0, start: 0, count: 0, otherwise: 0, result: 0), count: known.count * 2)

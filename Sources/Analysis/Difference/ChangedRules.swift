@@ -127,6 +127,7 @@ enum ChangedRules {
     guard a.isEnabled == b.isEnabled else { return false }
     return !a.isEnabled
       || a.families == b.families && a.verdict == b.verdict && a.connections == b.connections
-        && a.limit == b.limit && a.quota == b.quota && a.changes == b.changes && a.matches == b.matches
+        && a.limit == b.limit && a.quota == b.quota && a.room == b.room && a.changes == b.changes
+        && a.matches == b.matches
   }
 }

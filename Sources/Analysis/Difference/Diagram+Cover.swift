@@ -35,13 +35,16 @@ extension Diagram {
       var others = Self.isFalse
       for other in cubes.indices where other != index { others = or(others, cubes[other].diagram) }
       others = or(others, impossible)
-      if subtract(cubes[index].diagram, others) == Self.isFalse {
+      let isNeedless = subtract(cubes[index].diagram, others) == Self.isFalse
+      // Without nodes nobody can tell.
+      if isExhausted { break }
+      if isNeedless {
         cubes.remove(at: index)
       } else {
         index += 1
       }
     }
-    return (cubes.map(\.cube), true)
+    return (cubes.map(\.cube), !isExhausted)
   }
 
   mutating func diagram(of cube: Cube) -> Reference {

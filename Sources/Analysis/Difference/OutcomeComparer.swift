@@ -32,7 +32,12 @@ struct OutcomeComparer {
   ) -> PacketDifference.Direction? {
     let (before, after) = (table.acceptances(old), table.acceptances(new))
     // No such packet: it is tracked in one of them only.
-    if before.isEmpty || after.isEmpty { return before == after ? nil : .incomparable }
+    if before.isEmpty || after.isEmpty {
+      if before == after { return nil }
+      // Dropped as it comes there, it is dropped otherwise too, or that is told of the packet as it comes there.
+      let own = leaves(before.isEmpty ? new : old, table)
+      return own.allSatisfy { $0.kind == .drop } ? nil : .incomparable
+    }
     if !table.isUnknown(old), !table.isUnknown(new) {
       order.table = table
       let (isLess, isMore) = (order.isAtMost(new, old), order.isAtMost(old, new))
@@ -65,9 +70,25 @@ struct OutcomeComparer {
       return before.kind == after.kind && before.detail == after.detail
     }
     guard let here = limiters[Int(before.detail)], let there = limiters[Int(after.detail)],
-      before.detail == after.detail || Meaning.words(of: here.rule) == Meaning.words(of: there.rule)
+      before.detail == after.detail || Meaning.count(of: here.rule) == Meaning.count(of: there.rule)
     else { return false }
     return asksAlike(before.first, after.first, table) && asksAlike(before.second, after.second, table)
+  }
+
+  /// Whether the same rules that nobody can read are asked, and all ends are the same behind each answer.
+  func leavesOpenAlike(_ old: UInt32, _ new: UInt32, _ table: OutcomeTable) -> Bool {
+    let (before, after) = (table[old], table[new])
+    guard before.kind == .branch, after.kind == .branch else {
+      return before.kind == after.kind && before.detail == after.detail
+    }
+    func words(_ oracle: UInt32) -> String? {
+      guard Oracle.unreadableLabel(oracle) == nil else { return nil }
+      return limiters[Int(oracle)].map { Meaning.words(of: $0.rule) }
+    }
+    guard before.detail == after.detail || words(before.detail).map({ $0 == words(after.detail) }) ?? false
+    else { return false }
+    return leavesOpenAlike(before.first, after.first, table)
+      && leavesOpenAlike(before.second, after.second, table)
   }
 
   /// All ends, without labels.
@@ -116,10 +137,18 @@ struct OutcomeComparer {
       switch alteration.mark {
       case .value(let value): words.append("mark 0x\(String(value, radix: 16))")
       case .connection: words.append("its connection's mark")
+      case .bits(let value, let mask, let kind):
+        words.append(
+          (kind == .mark ? "" : "its connection's mark and ")
+            + "mark 0x\(String(value, radix: 16))/0x\(String(mask, radix: 16))")
       case .packet: break
       }
       switch alteration.connectionMark {
       case .value(let value): words.append("connmark 0x\(String(value, radix: 16))")
+      case .bits(let value, let mask, let kind):
+        words.append(
+          (kind == .connmark ? "" : "its mark saved and ")
+            + "connmark 0x\(String(value, radix: 16))/0x\(String(mask, radix: 16))")
       case .packet: words.append("its mark saved")
       case .connection: break
       }

@@ -37,6 +37,8 @@ package struct PacketDifference: Sendable {
     /// Whether `regions` are all.
     package var isComplete: Bool
     package var witness: String
+    /// Why that packet cannot arrive on a host with the kernel's own settings; nil: it can.
+    package var cannotArrive: String?
     /// The packet that `witness` describes.
     package var sample: PacketSample
     /// Whether packets that open a flow are among them.
@@ -217,20 +219,31 @@ private struct DifferenceRun {
     }
   }
 
-  /// Rules that packets meet and nobody can read. What becomes of those packets is not compared.
+  /// Rules that packets meet and nobody can read. What becomes of those packets is not compared, unless both sides have
+  /// the same ones and leave the rest to the same.
   private mutating func tellUnreadable(_ place: Place, _ meaning: Meaning) {
     guard [old, new].contains(where: { $0.firewall?.containsRule { $0.unreadable != nil } ?? false }) else {
       return
     }
-    var labels: Set<UInt32> = []
-    for (policy, steps) in [place.old, place.new].enumerated() {
-      let outcomes = meaning.path(policy, steps, keepsAlterations: true)
+    let paths = [place.old, place.new].enumerated().map { meaning.path($0, $1, keepsAlterations: true) }
+    let count = old.firewall?.ruleCount ?? 0
+    for (policy, outcomes) in paths.enumerated() {
+      var met: Set<UInt32> = []
       _ = meaning.diagram.map(outcomes, meaning.diagram.newOperation()) { table, number in
-        labels.formUnion(table.unreadable(number))
+        met.formUnion(table.unreadable(number))
         return number
       }
+      unreadLabels.formUnion(met.flatMap(meaning.labels).filter { ($0 <= count) == (policy == 0) })
     }
-    unreadLabels.formUnion(labels)
+    var labels: Set<UInt32> = []
+    let comparer = OutcomeComparer(meaning)
+    _ = meaning.diagram.combine(
+      paths[0], paths[1], meaning.diagram.newOperation(), equal: Diagram.isFalse
+    ) { table, old, new in
+      let open = table.unreadable(old).union(table.unreadable(new))
+      if !open.isEmpty, !comparer.leavesOpenAlike(old, new, table) { labels.formUnion(open) }
+      return OutcomeTable.isFalse
+    }
     for label in labels.sorted() {
       let rule = meaning.rules[Int(label)]
       let told = PacketDifference.Unknown(place: place.name, reason: "\(rule.id): \(rule.unreadable ?? "")")
@@ -303,7 +316,7 @@ private struct DifferenceRun {
       // Of several pairs the one that decides about the example.
       let pair = meaning.diagram.outcomes[meaning.outcome(of: box, on: inside)].detail
       add(
-        list[number].key, pairs[Int(pair)].rules, others[number], place, box, cubes.map(text.text),
+        list[number].key, pairs[Int(pair)].rules, others[number], place, box, text.texts(of: cubes),
         isComplete: isComplete, meaning)
     }
   }
@@ -350,12 +363,17 @@ private struct DifferenceRun {
         change: Change(
           direction: key.direction, place: key.place, before: key.before, after: key.after, oldRule: oldRule,
           newRule: newRule, otherOldRules: others.old, otherNewRules: others.new, regions: [],
-          isComplete: true, witness: witness.text, sample: witness.sample, opensFlows: opensFlows))
+          isComplete: true, witness: witness.text, cannotArrive: witness.cannotArrive, sample: witness.sample,
+          opensFlows: opensFlows))
     if opensFlows, !entry.change.opensFlows {
       entry.change.opensFlows = true
-      entry.change.witness = witness.text
+      (entry.change.witness, entry.change.cannotArrive) = (witness.text, witness.cannotArrive)
       entry.change.sample = witness.sample
       entry.order = order
+    }
+    if entry.change.cannotArrive != nil, witness.cannotArrive == nil, opensFlows == entry.change.opensFlows {
+      (entry.change.witness, entry.change.cannotArrive) = (witness.text, nil)
+      entry.change.sample = witness.sample
     }
     entry.regions[meaning.family.rawValue, default: []] += regions
     entry.change.isComplete = entry.change.isComplete && isComplete

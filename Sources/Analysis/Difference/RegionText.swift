@@ -57,8 +57,50 @@ struct RegionText {
     return inside.sorted().map { "cgroup \($0.path)" } + outside.sorted().map { "not cgroup \($0.path)" }
   }
 
-  /// Clauses in the order of canonical text; empty for all packets.
-  func text(of cube: Cube) -> String {
+  /// Each cube in the words of the language. That a mark is not one value is a cube for each of its bits; these are
+  /// told as one, in the place of the first.
+  func texts(of cubes: [Cube]) -> [String] {
+    var others: [(words: [String], field: Int, mask: UInt32, value: UInt32, place: Int)] = []
+    var texts: [String] = []
+    for cube in cubes {
+      let words = words(of: cube)
+      guard let (field, mask, isSet) = onlyMarkBit(cube) else {
+        texts.append(words.joined(separator: " "))
+        continue
+      }
+      if let index = others.firstIndex(where: {
+        $0.words == words && $0.field == field && $0.mask & mask == 0
+      }) {
+        others[index].mask |= mask
+        if !isSet { others[index].value |= mask }
+        continue
+      }
+      others.append((words, field, mask, isSet ? 0 : mask, texts.count))
+      texts.append("")
+    }
+    for other in others {
+      let mark = Self.mark(other.field, isNegated: true, other.value, other.mask)
+      texts[other.place] = (other.words + [mark]).joined(separator: " ")
+    }
+    return texts
+  }
+
+  /// The one bit that a cube asks of marks, where it asks no more of them.
+  private func onlyMarkBit(_ cube: Cube) -> (field: Int, mask: UInt32, isSet: Bool)? {
+    guard cube.bits.count == 1, let literal = cube.bits.first else { return nil }
+    let (field, bit) = meaning.diagram.layout.meaning(literal.variable)
+    guard [DiagramLayout.mark, DiagramLayout.connectionMark].contains(field) else { return nil }
+    return (field, 1 << UInt32(31 - bit), literal.isSet)
+  }
+
+  private static func mark(_ field: Int, isNegated: Bool, _ value: UInt32, _ mask: UInt32) -> String {
+    (field == DiagramLayout.mark ? "mark" : "connmark") + (isNegated ? " not" : "")
+      + " 0x\(String(value, radix: 16))"
+      + (mask == .max ? "" : "/0x\(String(mask, radix: 16))")
+  }
+
+  /// Clauses in the order of canonical text but for those about marks, which stand behind; none for all packets.
+  private func words(of cube: Cube) -> [String] {
     var words: [String] = []
     var classes: [Int: [UInt32]] = [:]
     for literal in cube.members { classes[literal.field] = literal.classes }
@@ -135,16 +177,14 @@ struct RegionText {
     for (field, word) in [(PacketBox.Field.sourceLink, "from"), (.destinationLink, "to")] {
       clause(field) { values, isNegated in
         "ether \(word) \(isNegated ? "not " : "")"
-          + list(values) { range in
-            range.lower == PacketBox.absentLink ? "none" : Witness.link(range.lower)
-          }
+          + list(values, Self.links)
       }
     }
     for (field, word) in [(PacketBox.Field.fragment, "fragment"), (.spoofed, "spoofed"), (.ipsec, "ipsec")] {
       clause(field) { values, isNegated in values.contains(1) != isNegated ? word : "not \(word)" }
     }
-    words += marks(cube)
-    return words.joined(separator: " ")
+    if onlyMarkBit(cube) == nil { words += marks(cube) }
+    return words
   }
 
   /// The values of classes, or of the others if those are fewer.
@@ -180,9 +220,7 @@ struct RegionText {
         if literal.isSet { value |= 1 << UInt32(31 - meaning.bit) }
       }
       guard mask != 0 else { continue }
-      let word = field == DiagramLayout.mark ? "mark" : "connmark"
-      words.append(
-        "\(word) 0x\(String(value, radix: 16))" + (mask == .max ? "" : "/0x\(String(mask, radix: 16))"))
+      words.append(Self.mark(field, isNegated: false, value, mask))
     }
     let connection = cube.bits.first {
       meaning.diagram.layout.meaning($0.variable).field == DiagramLayout.hasConnection
@@ -203,6 +241,19 @@ struct RegionText {
 
   private static func range(_ range: AddressRange<UInt128>) -> String {
     range.lower == range.upper ? "\(range.lower)" : "\(range.lower)-\(range.upper)"
+  }
+
+  /// The language has no ranges of link-layer addresses: a few are told one by one.
+  private static func links(_ range: AddressRange<UInt128>) -> String {
+    let last = min(range.upper, PacketBox.absentLink - 1)
+    var words: [String] = []
+    if range.lower <= last {
+      words =
+        last - range.lower < 16
+        ? (range.lower...last).map(Witness.link) : ["\(Witness.link(range.lower))-\(Witness.link(last))"]
+    }
+    if range.upper == PacketBox.absentLink { words.append("none") }
+    return words.joined(separator: ", ")
   }
 
   private static func named(_ values: IntervalSet<UInt128>, _ names: [String]) -> String {
@@ -238,7 +289,7 @@ struct RegionText {
   }
 
   private static func status(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
-    let words = ["expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "dying"]
+    let words = PacketBox.statusNames
     let all = UInt128(1 << words.count)
     let set = Set((0..<all).filter { values.contains($0) })
     for isInside in [true, false] {
@@ -254,19 +305,26 @@ struct RegionText {
   }
 
   private static func flags(_ values: IntervalSet<UInt128>, _ isNegated: Bool) -> String {
-    let inside = (UInt128(0)...255).filter { values.contains($0) }
     func words(_ bits: UInt128) -> String {
       let names = TCPFlags(rawValue: UInt8(truncatingIfNeeded: bits)).words
       return names.isEmpty ? "none" : names.joined(separator: ", ")
     }
-    if let first = inside.first {
-      let same = inside.reduce(UInt128(0xff)) { $0 & ~($1 ^ first) }
-      if inside.count == 1 << (8 - same.nonzeroBitCount), !values.contains(PacketBox.absentFlags) {
-        return "flags \(isNegated ? "not " : "")\(words(first & same)) of \(words(same))"
-      }
+    /// `VALUE of MASK`, if that is what these are.
+    func test(_ flags: [UInt128]) -> String? {
+      guard let first = flags.first else { return nil }
+      let same = flags.reduce(UInt128(0xff)) { $0 & ~($1 ^ first) }
+      guard same != 0, flags.count == 1 << (8 - same.nonzeroBitCount) else { return nil }
+      return "\(words(first & same)) of \(words(same))"
     }
-    if inside.isEmpty { return isNegated ? "flags known" : "flags unknown" }
-    return "flags in \(isNegated ? 256 - inside.count : inside.count) of 256 combinations"
+    let known = (UInt128(0)...255).filter { values.contains($0) != isNegated }
+    let hasUnknown = values.contains(PacketBox.absentFlags) != isNegated
+    if let test = test(known) { return "flags \(test)" + (hasUnknown ? " or unknown" : "") }
+    if known.isEmpty { return "flags unknown" }
+    if known.count == 256 { return "flags known" }
+    if let test = test((UInt128(0)...255).filter { values.contains($0) == isNegated }) {
+      return "flags not \(test)" + (hasUnknown ? "" : " and known")
+    }
+    return "flags in \(known.count) of 256 combinations"
   }
 
   private static func protocolName(_ number: UInt128) -> String {

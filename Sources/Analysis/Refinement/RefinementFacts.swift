@@ -78,7 +78,8 @@ extension Rule {
   /// Whether another rule does the same to the same packets.
   func isTheSame(as other: Rule) -> Bool {
     families == other.families && matches == other.matches && connections == other.connections
-      && limit == other.limit && quota == other.quota && verdict == other.verdict && changes == other.changes
+      && limit == other.limit && quota == other.quota && room == other.room && verdict == other.verdict
+      && changes == other.changes
       && isEnabled == other.isEnabled && unreadable == nil && other.unreadable == nil
   }
 

@@ -85,7 +85,10 @@ extension Checker {
     guard !diagnostics.hasErrors else { return }
     for definition in definitions.all where !definition.isUsed && definition.span.source == file {
       if case .damaged? = definition.value { continue }
-      warning(.unusedDefinition, definition.span, "`\(definition.name)` is defined and not used")
+      let removal = ItemLines.removal(of: definition.span, in: sources[file])
+      warning(
+        .unusedDefinition, definition.span, "`\(definition.name)` is defined and not used",
+        fixIts: removal.map { [$0] } ?? [])
     }
   }
 

@@ -95,6 +95,29 @@ enum KernelParameter {
   /// Values from weakest to strongest; nil: the order of this parameter is not known.
   static func order(of name: String) -> [String]? { orders[name] }
 
+  /// The one of several spellings that ``order(of:)`` has: the kernel reads `y`, `yes`, `on` and `1` alike.
+  ///
+  /// Source: kstrtobool of lib/kstrtox.c.
+  static func normalized(_ value: String, of name: String) -> String {
+    guard switches.contains(name), let order = orders[name] else { return value }
+    let (off, on) = (order.first { ["0", "off"].contains($0) }, order.first { ["1", "on"].contains($0) })
+    let letters = value.lowercased().utf8.prefix(2)
+    switch letters.first {
+    case UInt8(ascii: "1"), UInt8(ascii: "y"), UInt8(ascii: "t"): return on ?? value
+    case UInt8(ascii: "0"), UInt8(ascii: "n"), UInt8(ascii: "f"): return off ?? value
+    case UInt8(ascii: "o"):
+      return letters.elementsEqual("on".utf8)
+        ? on ?? value : letters.elementsEqual("of".utf8) ? off ?? value : value
+    default: return value
+    }
+  }
+
+  /// Parameters that kstrtobool reads.
+  private static let switches: Set<String> = [
+    "module.sig_enforce", "init_on_alloc", "init_on_free", "randomize_kstack_offset", "page_alloc.shuffle",
+    "iommu.strict", "iommu.passthrough", "hardened_usercopy",
+  ]
+
   private static let orders: [String: [String]] = [
     "module.sig_enforce": ["0", "1"],
     "init_on_alloc": ["0", "1"],

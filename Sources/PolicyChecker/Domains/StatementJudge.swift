@@ -61,7 +61,11 @@ package struct StatementJudge {
       // Of two names for a setting, the one that is asked for.
       let name = place == key.canonical ? key.text : place.text
       guard let value = sysctls.value(at: place) else {
-        return .unknown("the policy does not set `\(name)`, and the kernel's own value is not known")
+        let isOfAll = place.interface == "*"
+        return .unknown(
+          isOfAll
+            ? "the policy does not set `\(name)`, and an interface that is there before has a value of its own"
+            : "the policy does not set `\(name)`, and the kernel's own value is not known")
       }
       let found =
         "`\(name)` is `\(value)`" + (sysctls.deciding(place).isEmpty ? ", the kernel's own value" : "")
@@ -98,11 +102,14 @@ package struct StatementJudge {
     guard let value else {
       return .unknown("the policy does not set `\(key)`, and the kernel's configuration decides")
     }
+    func normal(_ value: String) -> String { KernelParameter.normalized(value, of: name) }
     switch comparison {
     case .mentioned: return .holds
-    case .equal(let wanted): return value == wanted ? .holds : .fails("`\(key)` is `\(value)`")
+    case .equal(let wanted):
+      return normal(value) == normal(wanted) ? .holds : .fails("`\(key)` is `\(value)`")
     case .atLeast(let wanted):
-      guard let order, let found = order.firstIndex(of: value), let least = order.firstIndex(of: wanted)
+      guard let order, let found = order.firstIndex(of: normal(value)),
+        let least = order.firstIndex(of: normal(wanted))
       else {
         return .unknown("`\(key)` is `\(value)`, which is not to be compared with `\(wanted)`")
       }

@@ -2,8 +2,8 @@ import CanonicalJSON
 import PolicyModel
 import PolicySyntax
 
-/// The JSON Schema of `.cos` files, made from the table of keys: for editors and for generators, which write
-/// the same documents as JSON.
+/// The JSON Schemas of `.cos` files, of policies and of benchmarks, made from the tables of keys: for editors and for
+/// generators, which write the same documents as JSON.
 ///
 /// A document is read under the failsafe schema, where every scalar is text. So wherever the language has a
 /// number or a boolean, the schema takes the JSON type and the same as text. What a schema cannot say (names
@@ -11,8 +11,11 @@ import PolicySyntax
 ///
 /// JSON Schema, draft 2020-12.
 package enum PolicySchema {
-  /// The whole schema; ends in a line feed.
+  /// The whole schema of policies; ends in a line feed.
   package static func jsonText() -> String { String(decoding: schema.pretty(), as: UTF8.self) }
+
+  /// The same of benchmarks.
+  package static func benchmarkText() -> String { String(decoding: benchmarkSchema.pretty(), as: UTF8.self) }
 
   private static var schema: JSONValue {
     var root = object(PolicyKeys.root)
@@ -32,6 +35,20 @@ package enum PolicySchema {
       ))
     root.append(("then", ["required": JSONValue(rootOnly)]))
     root.append(("$defs", JSONValue.object(definitions)))
+    return .object(root)
+  }
+
+  private static var benchmarkSchema: JSONValue {
+    var root = object(BenchmarkKeys.root)
+    root.append(("$schema", "https://json-schema.org/draft/2020-12/schema"))
+    root.append(("$id", "urn:lockdown:schema:benchmark:1"))
+    root.append(("title", "A lockdown benchmark (language 1)"))
+    root.append(
+      (
+        "description",
+        "A .cos file that policies are held to. Values are text: where a number stands, its text may stand too."
+      ))
+    root.append(("$defs", JSONValue.object(commonDefinitions)))
     return .object(root)
   }
 
@@ -123,19 +140,25 @@ package enum PolicySchema {
 
   // MARK: Definitions
 
-  private static var definitions: [(String, JSONValue)] {
+  /// Of policies and benchmarks.
+  private static var commonDefinitions: [(String, JSONValue)] {
     [
       ("name", ["type": "string", "pattern": .string(Name.pattern), "maxLength": 40]),
-      ("bool", ["enum": [true, false, "true", "false"]]),
-      ("until", ["type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2}|never)$"]),
       ("number-or-text", ["type": ["integer", "string"]]),
-      ("rule", ["type": "string", "minLength": 1, "description": "A rule: a verdict and clauses."]),
-      (
-        "region", ["type": "string", "minLength": 1, "description": "Packets: clauses that match, or `any`."]
-      ),
       (
         "statement",
         ["type": "string", "minLength": 1, "description": "A statement about packets, or a fact."]
+      ),
+    ]
+  }
+
+  private static var definitions: [(String, JSONValue)] {
+    commonDefinitions + [
+      ("bool", ["enum": [true, false, "true", "false"]]),
+      ("until", ["type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2}|never)$"]),
+      ("rule", ["type": "string", "minLength": 1, "description": "A rule: a verdict and clauses."]),
+      (
+        "region", ["type": "string", "minLength": 1, "description": "Packets: clauses that match, or `any`."]
       ),
       ("named-statement", ["anyOf": [reference("statement"), named(reference("statement"))]]),
       ("rule-item", RuleItemSchema.anyForm(annotations: annotations, named: named)),

@@ -195,7 +195,8 @@ enum SysctlTable {
 
   private static let memoryRows: [SysctlRow] = [
     strong("vm.mmap_min_addr", .integer(0...Int.max), .more),
-    strong("vm.unprivileged_userfaultfd", flag, .less, default: "0", since: KernelVersion(5, 2)),
+    // The kernel's own value is 1 before 5.11.
+    strong("vm.unprivileged_userfaultfd", flag, .less, since: KernelVersion(5, 2)),
     neutral("vm.mmap_rnd_bits", .integer(8...33), unit: "bits"),
     neutral("vm.mmap_rnd_compat_bits", .integer(7...16), unit: "bits"),
     neutral("vm.overcommit_memory", .choice([0, 1, 2])),

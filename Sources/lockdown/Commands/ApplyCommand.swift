@@ -1,6 +1,7 @@
 import ArgumentParser
 import BundleFormat
 import CLinux
+import CanonicalJSON
 import Compiler
 import Glibc
 import NFTables
@@ -78,17 +79,46 @@ struct ApplyCommand: ParsableCommand {
           "established flows of which could not be told whether the policy denies them: \(flows.unknownCount)\n"
         )
       }
-      guard flows.deniedCount > 0 else { return true }
-      StandardOutput.write(
-        "established flows that the policy denies: \(flows.deniedCount)\n"
-          + flows.lines.joined(separator: "\n") + "\n")
-      guard cuts else { return true }
-      let cut = try flows.cut(&socket)
-      StandardOutput.write(cut.lines.joined(separator: "\n") + "\n")
-      return cut.isCertain
+      var cut: EstablishedFlows.Cut?
+      if flows.deniedCount > 0 {
+        StandardOutput.write(
+          "established flows that the policy denies: \(flows.deniedCount)\n" + Self.list(flows.lines))
+        if cuts {
+          let done = try flows.cut(&socket)
+          StandardOutput.write(Self.list(done.lines))
+          cut = done
+        }
+      }
+      note(flows, cut, digest)
+      return cut?.isCertain ?? true
     } catch {
       printError("lockdown: the established flows: \(error)")
       return !cuts
+    }
+  }
+
+  private static func list(_ lines: [String]) -> String { lines.map { "  \($0)\n" }.joined() }
+
+  /// Adds them to the status file that the applier has just written for this policy. As there, nothing depends on it.
+  private func note(_ flows: EstablishedFlows, _ cut: EstablishedFlows.Cut?, _ digest: [UInt8]) {
+    let named = arguments.lastIndex(of: "--status").flatMap { index in
+      index + 1 < arguments.count ? arguments[index + 1] : nil
+    }
+    let path = named ?? "/run/lockdown/status.json"
+    guard let bytes = try? FileBytes.read(path), let status = try? JSONValue(parsing: bytes),
+      case .object(var members) = status, status["digest"] == .string(String(decoding: digest, as: UTF8.self))
+    else { return }
+    members.append(
+      JSONValue.Member(
+        "flows",
+        .object(present: [
+          ("denied", JSONValue(flows.lines)), ("unknown", JSONValue(flows.unknownCount)),
+          ("cut", cut.map { JSONValue($0.lines) }), ("certain", cut.map { .bool($0.isCertain) }),
+        ])))
+    do throws(FileError) {
+      try ReplacedFile.write(path, JSONValue.object(members).canonical() + Array("\n".utf8))
+    } catch {
+      printError("lockdown: the established flows: \(error)")
     }
   }
 }

@@ -42,6 +42,12 @@ struct DiffCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Which tables count of a kernel, an .nft or iptables-save file: own, those of the applier; host, all of them.",
+      valueName: "tables"))
+  var scope = TableScope.host
+
+  @Option(
+    help: ArgumentHelp(
       "Also write an example of each changed packet to this file (pcapng), with what changes for it.",
       valueName: "file"))
   var pcap: String?
@@ -51,7 +57,7 @@ struct DiffCommand: ParsableCommand {
   }
 
   func run() throws {
-    let (before, after) = try CheckedSource.read(old, new)
+    let (before, after) = try CheckedSource.read(old, new, scope)
     guard let first = before.compared, let second = after.compared else { throw ExitCode(1) }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: first, to: second, listsInFull: format == .json)

@@ -158,7 +158,7 @@ struct EstablishedFlows {
 
   /// The denied flows, a line each.
   var lines: [String] {
-    denied.map { "  \(Self.text($0.connection)) (\($0.hook.rawValue)): \($0.reason)" }
+    denied.map { "\(Self.text($0.connection)) (\($0.hook.rawValue)): \($0.reason)" }
   }
 
   /// Makes the kernel forget the denied flows, these and no others, and looks whether they are gone.
@@ -171,15 +171,15 @@ struct EstablishedFlows {
       let text = Self.text(flow.connection)
       if left.contains(where: { $0.original == flow.connection.original && $0.zone == flow.connection.zone })
       {
-        cut.lines.append("  \(text): it is there again")
+        cut.lines.append("\(text): it is there again")
         cut.isCertain = false
       } else if flow.connection.original.protocolNumber == 6, takesUp {
         cut.lines.append(
-          "  \(text): cut, and not certain: net.netfilter.nf_conntrack_tcp_loose is not 0, so a segment from the inside brings it back"
+          "\(text): cut, and not certain: net.netfilter.nf_conntrack_tcp_loose is not 0, so a segment from the inside brings it back"
         )
         cut.isCertain = false
       } else {
-        cut.lines.append("  \(text): cut")
+        cut.lines.append("\(text): cut")
       }
     }
     return cut

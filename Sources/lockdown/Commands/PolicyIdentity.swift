@@ -58,7 +58,7 @@ struct PolicyIdentity {
 
   /// Reads a file and computes what can be computed; what is not what it says ends with exit code 1.
   init(_ path: String) throws {
-    if path != "-", Self.isDirectory(path) {
+    if path != "-", FileBytes.isDirectory(path) {
       self = try Self.directory(path)
       return
     }
@@ -77,11 +77,6 @@ struct PolicyIdentity {
     self.kind = kind
     self.name = name
     self.digest = digest
-  }
-
-  private static func isDirectory(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
   private static func bundle(_ bytes: [UInt8], _ path: String) throws -> PolicyIdentity {

@@ -26,13 +26,13 @@ struct QueryReport {
     case .setting(let statement, let failure):
       return "\(statement.text): \(verdict)" + (failure.map { ": \($0)" } ?? "") + "\n"
     case .packets(let statement, let answer):
-      var lines = ["\(statement.text): \(verdict)"]
-      if answer.holds != nil {
+      var lines = ["\(statement.text): \(verdict)" + (answer.reason.map { ": \($0)" } ?? "")]
+      if let share = answer.share {
         let limit = answer.isLimited ? ", up to a limit for some" : ""
-        lines.append("accepted: \(answer.share.rawValue) of the packets\(limit)")
-        if let yes = answer.yes { lines += example("yes", yes) }
-        if let no = answer.no { lines += example("no", no) }
+        lines.append("accepted: \(share.rawValue) of the packets\(limit)")
       }
+      if let yes = answer.yes { lines += example("yes", yes) }
+      if let no = answer.no { lines += example("no", no) }
       return lines.joined(separator: "\n") + "\n"
     }
   }
@@ -88,8 +88,9 @@ struct QueryReport {
       ])
     case .packets(let statement, let answer):
       return .object([
-        .init("accepted", .string(answer.share.rawValue)), .init("holds", holds),
+        .init("accepted", answer.share.map { .string($0.rawValue) } ?? .null), .init("holds", holds),
         .init("limited", .bool(answer.isLimited)), .init("no", json(answer.no)),
+        .init("reason", answer.reason.map(JSONValue.string) ?? .null),
         .init("statement", .string(statement.text)), .init("yes", json(answer.yes)),
       ])
     }

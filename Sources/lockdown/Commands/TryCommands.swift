@@ -22,11 +22,11 @@ struct ConfirmCommand: ParsableCommand {
 struct RevertCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "revert",
-    abstract: "End a try at once: the firewall from before rules again.",
+    abstract: "End a try at once, or an opening: the firewall from before rules again.",
     discussion: """
-      Without it the kernel does the same when the time of the try is over.
+      Without it the kernel does the same when the time of the try, or of `lockdown open`, is over.
 
-      Exit codes: 0 reverted; 1 nothing is tried; 2 could not tell; 75 another applier is at work.
+      Exit codes: 0 reverted; 1 nothing is tried or open; 2 could not tell; 75 another applier is at work.
       """)
 
   func run() throws { try Applier.become(["--revert"]) }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Compiler
 import Diagnostics
-import NFTables
 import PolicyModel
 import SideThread
 
@@ -15,14 +14,18 @@ struct CheckedSource {
 
   /// Reads and checks two of them, side by side; findings are told. A bundle's chains and sets get the names that the
   /// other side gives them.
-  static func read(_ first: String, _ second: String) throws -> (CheckedSource, CheckedSource) {
+  ///
+  /// - Parameter scope: the tables that are read of a kernel, and of a file that one has loaded.
+  static func read(
+    _ first: String, _ second: String, _ scope: TableScope = .host
+  ) throws -> (CheckedSource, CheckedSource) {
     // What is loaded in a namespace of its own goes first: a process makes one only while it has one thread.
-    let loaded = try (KernelSource.tables(first), KernelSource.tables(second))
-    let beside = SideThread { [tables = loaded.1] in
-      Result { () throws(FileError) in try Read(second, tables) }
-    }
-    let one = try Read(first, loaded.0)
-    let other = try beside.wait().get()
+    let opened = try (Opened(first, scope), Opened(second, scope))
+    let room = HeapRoom.take(forInputOf: max(opened.0.bytes.count, opened.1.bytes.count))
+    let beside = SideThread { [opened] in opened.1.read() }
+    let one = opened.0.read()
+    let other = beside.wait()
+    room?.wait()
     return (try one.source(like: other.policy), try other.source(like: one.policy))
   }
 
@@ -30,29 +33,28 @@ struct CheckedSource {
   static func read(_ path: String) throws -> CheckedSource { try Opened(path).checked() }
 
   /// One that was read, so that another can be before it is checked.
-  struct Opened {
+  struct Opened: Sendable {
     private let path: String
     /// Nil: it is a file.
-    private let tables: [DumpedTable]?
-    private let bytes: [UInt8]
+    private let contents: KernelSource.Contents?
+    fileprivate let bytes: [UInt8]
 
     /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
-    init(_ path: String) throws {
+    init(_ path: String, _ scope: TableScope = .host) throws {
       self.path = path
-      tables = try KernelSource.tables(path)
-      bytes = tables == nil ? try FileBytes.readSource(path) : []
+      contents = try KernelSource.contents(path, scope)
+      bytes = contents == nil ? try FileBytes.readSource(path) : []
     }
 
     /// Nil: it is no policy.
     var policy: (path: String, bytes: [UInt8])? {
-      tables == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
+      contents == nil && !BundleFile.isBundle(bytes) ? (CheckedSource.name(path), bytes) : nil
     }
 
     /// - Parameter other: gives chains and sets their names, where a source has none of the language.
-    func checked(like other: HostPolicy? = nil) throws -> CheckedSource {
-      let read = tables.map { Read.kernel(path, $0) } ?? Read(path, bytes)
-      return try read.source(like: other)
-    }
+    func checked(like other: HostPolicy? = nil) throws -> CheckedSource { try read().source(like: other) }
+
+    fileprivate func read() -> Read { contents.map { Read.kernel(path, $0) } ?? Read(path, bytes) }
   }
 
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
@@ -61,19 +63,10 @@ struct CheckedSource {
   }
 
   /// A file as it was read: a policy is checked then, a bundle when the other side is known.
-  private enum Read {
+  fileprivate enum Read {
     case policy(CheckedPolicy)
     case bundle(String, [UInt8])
-    case kernel(String, [DumpedTable])
-
-    /// - Parameter tables: nil: it is a file.
-    init(_ path: String, _ tables: [DumpedTable]?) throws(FileError) {
-      if let tables {
-        self = .kernel(path, tables)
-        return
-      }
-      self.init(path, try FileBytes.readSource(path))
-    }
+    case kernel(String, KernelSource.Contents)
 
     init(_ path: String, _ bytes: [UInt8]) {
       self =
@@ -92,8 +85,8 @@ struct CheckedSource {
       case .bundle(let path, let bytes):
         let bundle = try BundleFile.policy(bytes, path: path, like: other)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
-      case .kernel(let name, let tables):
-        let lifted = try KernelSource.policy(name, tables, like: other)
+      case .kernel(let name, let contents):
+        let lifted = try KernelSource.policy(name, contents, like: other)
         return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
       }
     }

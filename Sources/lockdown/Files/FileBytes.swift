@@ -60,6 +60,12 @@ enum FileBytes {
     return try body(file)
   }
 
+  /// Whether there is a directory of that path, or a link to one.
+  static func isDirectory(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// The first bytes of a file, by which it is told; nil: it cannot be read.
   static func start(of path: String) -> [UInt8]? {
     let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

@@ -22,8 +22,7 @@ struct CompiledDirectory {
 
   /// - Parameter path: the directory, or the bundle in it.
   init(_ path: String) throws {
-    var status = stat()
-    let isDirectory = stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    let isDirectory = FileBytes.isDirectory(path)
     let directory =
       isDirectory ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
     bundlePath = isDirectory ? "\(path)/policy.bundle" : path

@@ -93,12 +93,54 @@ enum Sandbox {
     }
   }
 
+  /// Where a program's words go.
+  enum Output {
+    case inherited
+    /// All to standard error.
+    case error
+    /// All to a new file.
+    case file(String)
+    /// Those to standard output to one end of a pipe; the program does not get the other end.
+    case pipe(Int32, from: Int32)
+  }
+
+  /// What a program prints that is found along PATH.
+  static func output(of words: [String]) throws(SandboxError) -> [UInt8] {
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { throw SandboxError(doing: "making a pipe", code: errno) }
+    defer { close(ends[0]) }
+    let child: pid_t
+    do {
+      defer { close(ends[1]) }
+      child = try start(words, output: .pipe(ends[1], from: ends[0]))
+    }
+    let bytes = Result { () throws(FileError) in try FileBytes.read(ends[0], words[0]) }
+    guard try wait(for: child, words) == 0, case .success(let read) = bytes else {
+      throw SandboxError(doing: "running \(words[0])", code: 0)
+    }
+    return read
+  }
+
   /// Runs a program found along PATH and returns its exit code, 128 + N for signal N.
-  static func spawn(_ words: [String], outputToError: Bool = false) throws(SandboxError) -> Int32 {
+  static func spawn(_ words: [String], output: Output = .inherited) throws(SandboxError) -> Int32 {
+    try wait(for: try start(words, output: output), words)
+  }
+
+  private static func start(_ words: [String], output: Output) throws(SandboxError) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    if outputToError { posix_spawn_file_actions_adddup2(&actions, 2, 1) }
+    switch output {
+    case .inherited: break
+    case .error: posix_spawn_file_actions_adddup2(&actions, 2, 1)
+    case .file(let path):
+      posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
+      posix_spawn_file_actions_adddup2(&actions, 1, 2)
+    case .pipe(let end, let other):
+      posix_spawn_file_actions_addclose(&actions, other)
+      posix_spawn_file_actions_adddup2(&actions, end, 1)
+      posix_spawn_file_actions_addclose(&actions, end)
+    }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
     defer { for argument in arguments { free(argument) } }
     arguments.append(nil)
@@ -106,6 +148,10 @@ enum Sandbox {
     fflush(nil)
     let code = posix_spawnp(&child, words[0], &actions, nil, arguments, environ)
     guard code == 0 else { throw SandboxError(doing: "running \(words[0])", code: code) }
+    return child
+  }
+
+  private static func wait(for child: pid_t, _ words: [String]) throws(SandboxError) -> Int32 {
     let status = lockdown_wait(child)
     guard status >= 0 else { throw SandboxError(doing: "waiting for \(words[0])", code: errno) }
     return status

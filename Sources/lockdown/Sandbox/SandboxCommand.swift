@@ -119,6 +119,6 @@ struct SandboxCommand: ParsableCommand {
     try Sandbox.writeFile(path, contents.encoded(), flags: O_WRONLY | O_CREAT | O_EXCL)
     var words = [program, path, "--status", "\(Sandbox.directory)/status.json"]
     if !contents.isManagementProved { words.append("--force") }
-    return try Sandbox.spawn(words, outputToError: true)
+    return try Sandbox.spawn(words, output: .error)
   }
 }

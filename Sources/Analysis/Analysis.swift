@@ -145,7 +145,7 @@ struct Prover {
 
   /// Whether some packets are tracked no more on their way.
   let hasNotrack: Bool
-  private var isEmpty: [Int: Bool] = [:]
+  private(set) var isEmpty: [Int: Bool] = [:]
   private(set) var boxes: [[PacketBox]]
 
   static func key(_ kind: Kind, _ region: Region) -> RegionKey {

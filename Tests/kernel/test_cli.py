@@ -205,7 +205,7 @@ class ExitCodes(CommandLine):
 
 class Findings(CommandLine):
     BAD = 'policy: bad\nlanguage: 1\ntarget: { kernel: "6.1" }\nfirewall:\n  input:\n    policy: drop\n    rules:\n' \
-          "      - accept tcp htps\n      - acept tcp 22\n"
+          "      - accept tcp www\n      - acept tcp 22\n"
 
     def test_text_and_json_say_the_same(self):
         path = self.write("bad.cos", self.BAD)
@@ -221,7 +221,7 @@ class Findings(CommandLine):
         source = self.BAD.encode()
         for finding in findings:
             place = finding["place"]
-            self.assertIn(source[place["start-offset"]:place["end-offset"]].decode(), ("htps", "acept"))
+            self.assertIn(source[place["start-offset"]:place["end-offset"]].decode(), ("www", "acept"))
             # Applying the fix-it cures the finding.
             fix = finding["fix-its"][0]
             start, end = fix["place"]["start-offset"], fix["place"]["end-offset"]

@@ -253,7 +253,7 @@ class SavedRules(support.KernelTestCase):
         share = "%d of the %d (some packet meets 1 of the others) of odd" % (rules - 1, rules)
         self.assertIn("\nrules that could be read: %s, %s\n" % (share, share), done.stdout)
         self.call("query", "odd", "input accept tcp 1500 new")
-        self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1", status=2).stdout)
+        self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1 new", status=2).stdout)
         # Chunks of SCTP too.
         self.write("chunks", SAVED.replace("--dport 9899", "--dport 9899 --chunk-types any INIT"))
         self.assertIn("`sctp` of iptables", self.call("diff", "chunks", "saved", status=2).stdout)

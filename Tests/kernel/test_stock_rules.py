@@ -124,7 +124,7 @@ DOUBTS = [
     ("ip6 nexthdr tcp accept", ["drop ipv4 tcp", "drop ipv6 udp"], "accept ipv6 tcp"),
     ("ct direction original accept", ["accept new", "drop invalid, untracked"], "accept established"),
     ("ct direction reply accept", ["drop new, invalid, untracked"], "accept related"),
-    ("fib daddr type unicast accept", ["drop to local", "drop to multicast"], "accept to 192.0.2.1"),
+    ("fib daddr type unicast accept", ["drop to local", "drop to multicast"], "drop to 192.0.2.1"),
     ("ip saddr 10.0.0.0/8 ct helper \"ftp\" tcp dport 22 accept",
      ["drop udp", "drop tcp 23", "drop ipv4 from 192.0.2.1"], "accept ipv4 tcp 22 from 10.0.0.1 new"),
     ("tcp window 0 tcp dport 22 accept", ["drop udp", "drop tcp 23"], "accept tcp 22"),

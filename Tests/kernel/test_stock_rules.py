@@ -49,6 +49,8 @@ PAIRS = [
     ("drop", "", "ip ttl < 64 accept", "ip ttl 0-63 accept"),
     ("drop", "", "ip ttl > 64 accept", "ip ttl 65-255 accept"),
     ("drop", "", "ip saddr > 10.1.0.128 accept", "ip saddr 10.1.0.129-255.255.255.255 accept"),
+    ("drop", "", "ip saddr & 255.255.0.255 == 10.1.0.1 accept",
+     "ip saddr { %s } accept" % ", ".join("10.1.%d.1" % byte for byte in range(256))),
     ("drop", "", "meta length > 80 accept", "meta length 81-4294967295 accept"),
     ("drop", "", "ip dscp > af11 accept", "ip dscp 11-63 accept"),
     ("drop", "", "ip dscp <= af11 accept", "ip dscp 0-10 accept"),

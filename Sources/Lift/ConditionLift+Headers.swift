@@ -89,6 +89,10 @@ extension ConditionLift {
     for span in spans {
       // Fewer bytes are a prefix, and so is a mask of leading ones.
       var (lower, upper) = span
+      if !isStrict, lower == upper, let mask = field.mask, Self.hostBits(mask) == nil {
+        ranges += try Self.ranges(lower, under: mask, width)
+        continue
+      }
       if let mask = field.mask {
         guard lower == upper, let host = Self.hostBits(mask) else {
           throw LiftError("an address under a mask with gaps")
@@ -106,6 +110,25 @@ extension ConditionLift {
           IPv4Range(UInt32(truncatingIfNeeded: $0.lower), UInt32(truncatingIfNeeded: $0.upper))
         }) : AddressSet(ipv6: ranges)
     matches.append(Match(.addresses(side, AddressMatch(addresses: set)), isNegated: isNegated))
+  }
+
+  /// The addresses that have a value under a mask with gaps: a range for each value of the bits in the gaps.
+  private static func ranges(
+    _ value: [UInt8], under mask: [UInt8], _ width: Int
+  ) throws(LiftError) -> [AddressRange<UInt128>] {
+    let free = ~number(mask) & (value.count == 16 ? .max : (1 << UInt128(8 * value.count)) - 1)
+    let host = UInt128(free.trailingZeroBitCount == 0 ? (~free).trailingZeroBitCount : 0)
+    let last: UInt128 = (1 << host) - 1
+    let gaps = (0..<128).filter { free >> UInt128($0) & 1 == 1 && UInt128($0) >= host }
+    guard gaps.count <= 10 else { throw LiftError("an address under a mask with large gaps") }
+    let behind = UInt128(8 * (width - value.count))
+    return (0..<(1 << gaps.count)).map { choice in
+      let bits = gaps.enumerated().reduce(UInt128(0)) {
+        $0 | (UInt128(choice >> $1.offset & 1) << UInt128($1.element))
+      }
+      let first = number(value) | bits
+      return AddressRange(first << behind, (first | last) << behind | ((1 << behind) - 1))
+    }
   }
 
   /// A look-up in a set of addresses of the packet's family.

@@ -80,7 +80,9 @@ extension ConditionLift {
     case ("multiport", 1): try ports(match)
     case ("recent", 1): try recent(match, keys)
     case ("sctp", 0): try associationPorts(match)
+    case ("dccp", 0): try datagramPorts(match)
     case ("length", 0): try length(match)
+    case ("policy", 0): try ipsec(match)
     case ("icmp", 0), ("icmp6", 0): try icmp(match)
     case ("addrtype", 1): try addressTypes(match)
     case ("connmark", 1): try connectionMark(match)
@@ -281,6 +283,27 @@ extension ConditionLift {
         [(try match.port(offset), try match.port(offset + 2))], isSource: bit == 1,
         isNegated: inverted & bit != 0, match)
     }
+  }
+
+  /// struct xt_dccp_info: ranges of destination and source ports, what is asked and what of it is inverted.
+  private mutating func datagramPorts(_ match: RuleExtension) throws(LiftError) {
+    let (asked, inverted) = (try match.number(8, 2), try match.number(10, 2))
+    // XT_DCCP_SRC_PORTS, _DEST_PORTS; of types and options nothing is known.
+    guard asked & ~3 == 0, inverted & ~asked == 0 else { throw match.unknown }
+    for (bit, offset) in [(UInt32(1), 4), (2, 0)] where asked & bit != 0 {
+      // Ports of this structure are in host order.
+      try ports(
+        [(try match.port(offset), try match.port(offset + 2))], isSource: bit == 1,
+        isNegated: inverted & bit != 0, match)
+    }
+  }
+
+  /// struct xt_policy_info: four elements, of which the first may ask nothing; flags; how many they are.
+  private mutating func ipsec(_ match: RuleExtension) throws(LiftError) {
+    let (flags, length) = (try match.number(304, 2), try match.number(306, 2))
+    // XT_POLICY_MATCH_IN, _MATCH_NONE; what elements ask for stands in bits of their byte 74.
+    guard flags & ~4 == 1, length <= 1, try match.byte(74) == 0 else { throw match.unknown }
+    matches.append(Match(.ipsec, isNegated: flags & 4 != 0))
   }
 
   /// struct xt_length_info: the least and the largest length, and whether it must be another.

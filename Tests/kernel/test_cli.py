@@ -1193,7 +1193,9 @@ accepted
         # What nobody can read is named, and decides nothing.
         self.write("odd.nft", "table inet odd {\n chain in {\n  type filter hook input priority 0; policy drop;\n"
                               "  tcp dport 22 accept\n  tcp dport 23 numgen random mod 2 0 accept\n }\n}\n")
-        done = self.call("diff", "odd.nft", "odd.nft", status=2)
+        self.assertIn("mean the same\n", self.call("diff", "odd.nft", "odd.nft").stdout)
+        self.write("odder.nft", (self.directory / "odd.nft").read_text().replace("mod 2", "mod 3"))
+        done = self.call("diff", "odd.nft", "odder.nft", status=2)
         self.assertIn("unknown: input: could not tell: inet odd in#2: rule 2 of chain `inet odd in`: the expression `numgen`",
                       done.stdout)
         self.call("query", "odd.nft", "input accept tcp 22")

@@ -111,6 +111,11 @@ PAIRS = [
     ("INPUT -m conntrack --ctstatus ASSURED,CONFIRMED -j ACCEPT", "ct status assured,confirmed accept"),
     ("INPUT -m conntrack ! --ctstate INVALID,UNTRACKED,DNAT -j ACCEPT",
      "ct state != { invalid, untracked } ct status & dnat == 0 accept"),
+    ("INPUT -s 10.0.1.1/255.255.63.255 -j ACCEPT",
+     "ip saddr { 10.0.1.1, 10.0.65.1, 10.0.129.1, 10.0.193.1 } accept"),
+    ("INPUT -p dccp -m dccp --dport 80:90 ! --sport 5 -j ACCEPT", "dccp dport 80-90 dccp sport != 5 accept"),
+    ("INPUT -m policy --dir in --pol ipsec -j ACCEPT", "meta ipsec exists accept"),
+    ("INPUT -m policy --dir in --pol none -j ACCEPT", "meta ipsec missing accept"),
     ("INPUT -p tcp -m connlimit --connlimit-above 10 --connlimit-mask 0 --connlimit-saddr -j DROP", None),
     ("INPUT -j REJECT --reject-with icmp-host-prohibited", "reject with icmp type host-prohibited"),
     ("INPUT -j REJECT --reject-with icmp-net-prohibited", "reject with icmp type net-prohibited"),
@@ -253,7 +258,7 @@ class SavedRules(support.KernelTestCase):
         share = "%d of the %d (some packet meets 1 of the others) of odd" % (rules - 1, rules)
         self.assertIn("\nrules that could be read: %s, %s\n" % (share, share), done.stdout)
         self.call("query", "odd", "input accept tcp 1500 new")
-        self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1", status=2).stdout)
+        self.assertIn("could not tell", self.call("query", "odd", "input reject ipv4 udp 500 from port 1 new", status=2).stdout)
         # Chunks of SCTP too.
         self.write("chunks", SAVED.replace("--dport 9899", "--dport 9899 --chunk-types any INIT"))
         self.assertIn("`sctp` of iptables", self.call("diff", "chunks", "saved", status=2).stdout)

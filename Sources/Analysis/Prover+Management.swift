@@ -51,7 +51,12 @@ extension Prover {
   private mutating func isReachable(
     _ kind: Kind, _ region: Region, _ diagnostics: inout DiagnosticList
   ) -> Bool {
-    switch ask(kind, region, at: region.hook, { $0.acceptances($1).contains(.never) }) {
+    // What the connection's first packet was translated to, nobody knows of those that follow.
+    let isFollowing = kind == .following
+    let closed = ask(kind, region, at: region.hook, isWhole: !isFollowing) {
+      isFollowing ? $0.acceptances($1) == .never : $0.acceptances($1).contains(.never)
+    }
+    switch closed {
     case .none: break
     case .unknown:
       diagnostics.report(
@@ -62,7 +67,7 @@ extension Prover {
         unreachable(
           region,
           "`\(region.text)` must stay reachable, and `\(region.hook.rawValue)` refuses "
-            + (kind == .following ? "what follows the first packet" : "some of it"),
+            + (isFollowing ? "what follows the first packet" : "some of it"),
           closed, region.hook))
       return false
     }

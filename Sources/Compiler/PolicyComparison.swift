@@ -73,6 +73,12 @@ package struct PolicyComparison: Sendable {
         text: change.text, oldSpan: change.oldSpan, newSpan: change.newSpan)
     }
     settings += Self.sets(old, new)
+    let fills = FillComparison(from: old, to: new, listsInFull: listsInFull)
+    settings += fills.settings
+    for unknown in fills.unknown
+    where !packets.unknown.contains(where: { $0.place == unknown.place && $0.reason == unknown.reason }) {
+      packets.unknown.append(unknown)
+    }
     if comparesTold { settings += Self.actions(old, new) }
   }
 
@@ -142,6 +148,7 @@ package struct PolicyComparison: Sendable {
   private struct Told {
     var counter: Counter?
     var log: Log?
+    var segmentSize: Changes.SegmentSize?
     var updates: [String] = []
     var span: SourceSpan
 
@@ -164,6 +171,11 @@ package struct PolicyComparison: Sendable {
       case .named(let name): words.append("count \(name)")
       case nil: break
       }
+      switch segmentSize {
+      case .pathMTU: words.append("set mss pmtu")
+      case .bytes(let bytes): words.append("set mss \(bytes)")
+      case nil: break
+      }
       if let log {
         var text = "log \"\(log.prefix)\""
         // A log without a level has level 4, warning.
@@ -184,13 +196,15 @@ package struct PolicyComparison: Sendable {
     var order: [String] = []
     // Most rules say nothing.
     firewall?.forEachRule { rule in
-      guard rule.isEnabled, rule.counter != nil || rule.log != nil || !rule.changes.setUpdates.isEmpty else {
-        return
-      }
+      guard rule.isEnabled,
+        rule.counter != nil || rule.log != nil || !rule.changes.setUpdates.isEmpty
+          || rule.changes.segmentSize != nil
+      else { return }
       if all[rule.id] == nil { order.append(rule.id) }
       var one = all[rule.id] ?? Told(span: rule.span)
       one.counter = one.counter ?? rule.counter
       one.log = one.log ?? rule.log
+      one.segmentSize = one.segmentSize ?? rule.changes.segmentSize
       one.add(rule)
       all[rule.id] = one
     }

@@ -129,6 +129,14 @@ extension Prover {
       case .unknown: return unknown
       case .none: break
       }
+      // What nobody knows may be that it is accepted.
+      let perhaps = ask(.certain, region, at: region.hook) { table, number in
+        table.isUnknown(number) && !table.acceptances(number).isSubset(of: .never)
+      }
+      if case .found(let finding) = perhaps {
+        let packet = Witness(from: finding.box, hook: region.hook).text
+        return .unknown("it is not known what becomes of some of these packets, for example \(packet)")
+      }
     }
     func isViolation(_ table: OutcomeTable, _ number: UInt32) -> Bool {
       Self.isViolation(mode, outcome, table, number)

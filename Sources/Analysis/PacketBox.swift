@@ -115,6 +115,8 @@ struct PacketBox: Sendable, Hashable {
     .expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying,
   ]
 
+  /// The bit of a connection whose destination was translated (IPS_DST_NAT).
+  static let destinationTranslated: UInt128 = 1 << UInt128(statusBits.firstIndex(of: .dnat) ?? 5)
   /// The same in the words of the language.
   static let statusNames = ["expected", "seen-reply", "assured", "confirmed", "snat", "dnat", "dying"]
 

@@ -194,6 +194,14 @@ struct PathTracer {
       case .ipv6(let range): range.lower
       }
     }
+    let (address, port) = (box[.destinationAddress], box[.destinationPort])
+    defer {
+      // The kernel notes that of a connection whose destination is another one then.
+      let isRedirected = if case .redirect = translation { true } else { false }
+      if isRedirected || box[.destinationAddress] != address || box[.destinationPort] != port {
+        box[.status] = point(PacketBox.destinationTranslated)
+      }
+    }
     switch translation {
     case .masquerade: break
     case .redirect(let port):

@@ -162,6 +162,28 @@ func outcomes(port: UInt16, mode: Statement.Mode, outcome: Statement.Outcome, ho
   #expect(proved(subject).diagnostics.map(\.id) == [.expectEmptyRegion])
 }
 
+@Test func whatIsTranslatedSaysSoBehindIt() {
+  var subject = policy(input: [rule("input/published", .accept, Match(.status(.dnat)))])
+  let nat = BaseChain(
+    name: "nat.prerouting", hook: .prerouting, isNAT: true, priority: -105, policy: .accept,
+    rules: [
+      rule(
+        "nat.prerouting/web",
+        .translate(
+          .destinationByPort([
+            PortTarget(port: 80, address: .ipv4(IPv4Range(0x0a00_0001, 0x0a00_0001)), targetPort: 8080)
+          ])), tcp(80))
+    ], span: nowhere)
+  subject.firewall?.baseChains.insert(nat, at: 0)
+  subject.management = .none
+  subject.expectations = [
+    Statement(
+      name: nil, body: .packets(region(.input, "tcp 80 new", tcp(80), Match(.states(.new))), .may, .accept),
+      text: "", span: span(50))
+  ]
+  #expect(proved(subject).diagnostics.isEmpty)
+}
+
 @Test func openingsAreThoseOfTheChainWhateverIsTranslated() {
   var subject = policy(input: [rule("input/ssh", .accept, tcp(22))])
   let nat = BaseChain(

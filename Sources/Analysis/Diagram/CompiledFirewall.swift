@@ -141,6 +141,16 @@ extension GuardCompiler {
     return alteration
   }
 
+  /// The status of a connection that begins, behind a translation of its destination: IPS_DST_NAT, and whether it was
+  /// expected. The kernel sets that where the destination is another one then (`nf_nat_setup_info`).
+  ///
+  /// - Parameter isOther: else it may be the same.
+  private mutating func translatedStatus(isOther: Bool) -> PacketAlteration.Written {
+    let bit = PacketBox.destinationTranslated
+    let without = isOther ? [] : [AddressRange<UInt128>(0, 1)]
+    return written(.status, IntervalSet(without + [AddressRange(bit, bit + 1)]))
+  }
+
   private mutating func translated(_ translation: Translation) -> [CompiledFirewall.Translated] {
     func range(_ ports: AddressRange<UInt16>) -> IntervalSet<UInt128> {
       IntervalSet([AddressRange(UInt128(ports.lower), UInt128(ports.upper))])
@@ -160,18 +170,23 @@ extension GuardCompiler {
       alteration.written =
         (port.map { [written(.destinationPort, range(AddressRange($0, $0)))] } ?? [])
         + Self.unknown(.destinationAddress)
-        + [written(.destinationType, IntervalSet([AddressRange(0, 0)]))]
+        + [
+          written(.destinationType, IntervalSet([AddressRange(0, 0)])), translatedStatus(isOther: false),
+        ]
     case .destination(let target):
       var fields = [written(.destinationAddress, Self.values(of: target.addresses))]
       if let ports = target.ports { fields.append(written(.destinationPort, range(ports))) }
+      let same = unchanged(by: target)
+      fields.append(translatedStatus(isOther: same != nil))
       let elsewhere = CompiledFirewall.Translated(condition: nil, alteration: Self.route(fields))
-      guard let same = unchanged(by: target) else { return [elsewhere] }
+      guard let same else { return [elsewhere] }
       return [CompiledFirewall.Translated(condition: same, alteration: PacketAlteration()), elsewhere]
     case .destinationByPort(let targets):
       return targets.map { target in
         let fields = [
           written(.destinationAddress, Self.values(of: target.address)),
           written(.destinationPort, range(AddressRange(target.targetPort, target.targetPort))),
+          translatedStatus(isOther: target.targetPort != target.port),
         ]
         return CompiledFirewall.Translated(
           condition: member(.destinationPort, range(AddressRange(target.port, target.port))),

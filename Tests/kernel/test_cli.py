@@ -1202,6 +1202,11 @@ accepted
         self.assertIn("could not tell", self.call("query", "odd.nft", "input accept tcp 23", status=2).stdout)
         self.call("query", "odd.nft", "input drop tcp 24")
         self.assertIn("could not tell: rule 2", self.call("explain", "odd.nft", "input tcp 23", status=2).stdout)
+        # What nobody knows may be that it is accepted.
+        self.write("perhaps.nft", "table inet perhaps {\n chain in {\n  type filter hook input priority 0; policy drop;\n"
+                                  "  tcp dport 23 numgen random mod 2 0 accept\n }\n}\n")
+        self.assertIn("could not tell", self.call("query", "perhaps.nft", "input may accept tcp 23", status=2).stdout)
+        self.call("query", "perhaps.nft", "input may accept tcp 24", status=1)
         self.write("bad.nft", "table inet bad { chain")
         self.assertIn("nft refuses `bad.nft`", self.call("diff", "old.cos", "bad.nft", status=3).stderr)
         self.call("diff", "old.cos", "absent.nft", status=3)

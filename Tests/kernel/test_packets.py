@@ -467,6 +467,23 @@ class Containers(support.KernelTestCase):
             "container to container of another network"})
         support.note("%d of %d exchanges pass" % (len(working), len(everything)))
 
+    def test_without_the_item(self):
+        """The compiler says what is cut, by the policy's own expectations; without these too, nothing is forwarded."""
+        text = COS.read_text().replace("- docker: containers docker", "- replies: accept established, related")
+        self.assertNotIn("containers docker\n", text)
+        path = support.scratch() / "no-containers.cos"
+        path.write_text(text)
+        done = support.run([support.LOCKDOWN, "check", path], check=False)
+        self.assertEqual(done.status, 1, done)
+        self.assertRegex(done.stderr, r"error\[expect/failed\](.*\n)+.*published-ports: forward accept .* status dnat")
+        lines = [line for line in text.splitlines() if "forward accept" not in line]
+        working, everything = self.reachable()
+        self.assertEqual(working, everything, "control: all must work without a policy")
+        support.compile_policy("\n".join(lines) + "\n").apply(self.host)
+        nftables.forget_connections(self.host)
+        working, _ = self.reachable()
+        self.assertEqual({name for name in working if "published" in name or "container" in name}, set())
+
 
 def connected(near, far, family, address, port, *, listen=None, timeout=0.5):
     """A TCP connection from `near` to `address`; the server side listens in `far`. (server side, client side)"""

@@ -153,7 +153,7 @@ final class ApplyRun {
   // MARK: The journal
 
   private func writeJournal() {
-    guard !options.isCheck, options.trySeconds == 0, var journal else { return }
+    guard !options.isCheck, options.trySeconds == 0, let journal else { return }
     // Also where lossy keys are written alone.
     let isSealing = seal != nil || options.isLate
     journal.add("sysctl", keys, isSealing: isSealing)

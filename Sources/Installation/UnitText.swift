@@ -38,8 +38,9 @@ enum UnitText {
 
   /// What configures networks on Debian and its kin. A drop-in for a unit that is not there means nothing.
   static let networkUnits = [
-    "NetworkManager.service", "connman.service", "dhcpcd.service", "dhcpcd@.service", "ifup@.service",
-    "networking.service", "systemd-networkd.service", "wicked.service", "wpa_supplicant.service",
+    "NetworkManager.service", "cloud-init-local.service", "connman.service", "dhcpcd.service",
+    "dhcpcd@.service", "ifup@.service", "iwd.service", "network.service", "networking.service",
+    "systemd-networkd.service", "wicked.service", "wickedd.service", "wpa_supplicant.service",
     "wpa_supplicant@.service",
   ]
 

@@ -186,7 +186,7 @@ extension ApplyRun {
     if isDefault { Runtime.makeFolder() }
     let place: Literal = options.isLate ? "/run/lockdown/late.json" : "/run/lockdown/status.json"
     let path = isDefault ? Array(place).terminated() : options.statusPath
-    let errorNumber = StatusFile.write(status(code), to: path)
+    let errorNumber = StatusFile.write(status(code), to: path, isShared: true)
     guard errorNumber != 0 else { return }
     var line = Line("note: the status file is not written: ")
     line.text.add(errorNumber: errorNumber)

@@ -275,7 +275,7 @@ final class SysctlStage {
         keys[index].refuse("it cannot be written", errorNumber)
         // The interface has gone meanwhile, or so it seems: a value can be refused with the same number, as a
         // congestion control that is not there is (net/ipv4/tcp_cong.c).
-        if errorNumber == ErrorNumber.notFound, isWanted(index) == nil { keys[index].result = .absent }
+        if errorNumber == ErrorNumber.notFound, isWanted(index) == nil { vanish(index) }
         return
       }
     }
@@ -286,6 +286,12 @@ final class SysctlStage {
   @inline(never)
   private static func put(_ value: [UInt8], _ range: Range<Int>, into path: [UInt8]) -> Int {
     SmallFile.write(value.copy(range), to: path)
+  }
+
+  /// A link of `*` that has gone meanwhile has nothing that could differ; one that the policy names is missing.
+  private func vanish(_ index: Int) {
+    let isOfAll = reader.bytes.index(of: 0x2a, in: setting(index).path) != nil
+    keys[index].result = isOfAll ? .equal : .absent
   }
 
   private func verify() -> Bool {
@@ -302,8 +308,9 @@ final class SysctlStage {
         } else {
           keys[index].refuse("it reads back otherwise", keys[index].errorNumber)
         }
-      // A vanished interface is no difference.
-      case nil: failToRead(index, path(index))
+      case nil:
+        failToRead(index, path(index))
+        if keys[index].result == .absent { vanish(index) }
       }
     }
     return keys.count(.refused) == 0

@@ -211,6 +211,12 @@ class Keys(RollbackTestCase):
         self.assertEqual(self.keys(), keys)
 
 
+    def test_a_link_that_goes_meanwhile(self):
+        """Of `*`: as if it had never been."""
+        self.run_in([*self.key("net/ipv4/conf/lo/rp_filter", "openat:error=ENOENT", "5+"), *self.call(NEW)], 0)
+        self.assertEqual(self.status()["exit"], 0)
+
+
 class Journal(RollbackTestCase):
     def kill(self, bundle=None):
         """At its first write of a key."""

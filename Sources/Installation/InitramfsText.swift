@@ -8,6 +8,7 @@ enum InitramfsText {
     if [ "$1" = prereqs ]; then exit 0; fi
     . /usr/share/initramfs-tools/hook-functions
 
+    [ -f /\(InstalledPath.slots) ] || exit 0
     name=$(sed -n 's/^current //p' /\(InstalledPath.slots))
     [ -n "$name" ] || exit 0
     copy_exec /\(InstalledPath.applier) /sbin/lockdown-apply

@@ -5,6 +5,8 @@ package enum InstalledPath {
   package static let state = "var/lib/lockdown"
   package static let bundles = "var/lib/lockdown/bundles"
   package static let slots = "var/lib/lockdown/slots"
+  /// Root's alone, so that nobody else can hold it.
+  package static let lock = "var/lib/lockdown/lock"
   /// What the applier keeps where it is told a bundle and not slots.
   package static let lastGood = "var/lib/lockdown/last-good.bundle"
   /// Certificate of the key that must have signed each bundle, where there is one.

@@ -36,10 +36,12 @@ enum UnitText {
     """
   }
 
-  /// What configures networks on Debian and its kin. A drop-in for a unit that is not there means nothing.
+  /// What configures networks on the usual distributions, cloud-init's first unit too, which itself comes before
+  /// network-pre.target and brings a link up for its metadata. A drop-in for a unit that is not there means nothing.
   static let networkUnits = [
-    "NetworkManager.service", "connman.service", "dhcpcd.service", "dhcpcd@.service", "ifup@.service",
-    "networking.service", "systemd-networkd.service", "wicked.service", "wpa_supplicant.service",
+    "NetworkManager.service", "cloud-init-local.service", "connman.service", "dhcpcd.service",
+    "dhcpcd@.service", "ifup@.service", "iwd.service", "network.service", "networking.service",
+    "systemd-networkd.service", "wicked.service", "wickedd.service", "wpa_supplicant.service",
     "wpa_supplicant@.service",
   ]
 
@@ -133,10 +135,10 @@ enum UnitText {
 
     [Service]
     Type=oneshot
-    # 0: nothing new was tried. 4: the slot from before is live.
+    # 0: nothing new was tried. 4: the slot from before is live. 1: the slots cannot be read, and no boot mends that.
     ExecStart=/bin/sh -c 'test -e /run/lockdown/sealed || grep -q "^Seccomp:.[12]" /proc/self/status; open=$$?; \\
       /\(InstalledPath.applier) --slots /\(InstalledPath.state) --sick\(options); \\
-      case $$?/$$open in 0/*|4/[12]) exit 0;; esac; \\
+      case $$?/$$open in 0/*|4/[12]) exit 0;; 1/*) exit 1;; esac; \\
       echo "only a boot takes back what the policy has done, and comes now"; \\
       exec systemctl --no-block reboot'
     TimeoutStartSec=120

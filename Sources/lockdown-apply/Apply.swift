@@ -8,6 +8,7 @@ import CLinux
 public func applyMain(
   _ count: CInt, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) -> CInt {
+  lockdown_prepare_process()
   var arguments: [[UInt8]] = []
   for index in 1..<max(Int(count), 1) {
     guard let text = unsafe words?[index] else { break }

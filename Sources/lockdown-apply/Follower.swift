@@ -37,6 +37,7 @@ struct Follower {
     unsafe Self.groups = Int32(folders)
     var attempts = 0
     while true {
+      lockdown_collect()
       // What comes meanwhile waits.
       let code = Supervisor(options).run()
       // Another applier was at work for ten seconds, and what had come is still to be done.

@@ -33,7 +33,7 @@ final class MountStage {
   }
 
   /// What is mounted there; read again each time, for mounts pull at each other.
-  private func entry(_ index: Int) -> MountTable.Entry? { MountTable()?.entry(at: places[index].name) }
+  private func entry(_ index: Int) -> MountTable.Entry? { MountTable.entry(at: places[index].name) }
 
   private func look(_ index: Int) {
     let descriptor = open(index)
@@ -44,10 +44,15 @@ final class MountStage {
       }
       return
     }
+    var status = lockdown_file_status()
+    _ = unsafe lockdown_status_of(Int32(descriptor), &status)
     close(Int32(descriptor))
     guard let entry = entry(index) else {
+      let isSelfBind = setting(index).isSelfBind
+      // mount(2) would bind what it leads to.
+      if isSelfBind, status.isSymbolicLink { return places[index].refuse("it is a symbolic link", 0) }
       places[index].reason = "not a mount point"
-      places[index].result = setting(index).isSelfBind ? .different : .absent
+      places[index].result = isSelfBind ? .different : .absent
       return
     }
     places[index].flagsBefore = MountFlags.attributes(entry.options)

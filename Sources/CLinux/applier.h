@@ -348,11 +348,11 @@ static inline long lockdown_watch_folder(int descriptor, const uint8_t *path) {
 }
 
 // Waits until one of four is ready: 1, 2 and 4 added up for those that are read, 8 for a change of a mountinfo file, which
-// poll tells as an exception (proc(5)). Negative descriptors are left out.
-static inline long lockdown_wait_for_events(int first, int second, int third, int mounts) {
+// poll tells as an exception (proc(5)); 0: the time is over, in milliseconds, -1 for none. Negative descriptors are left out.
+static inline long lockdown_wait_for_events(int first, int second, int third, int mounts, int milliseconds) {
     struct pollfd entries[4] = {{first, POLLIN, 0}, {second, POLLIN, 0}, {third, POLLIN, 0}, {mounts, POLLPRI, 0}};
     long ready = 0;
-    while (poll(entries, 4, -1) < 0) if (errno != EINTR) return -errno;
+    while (poll(entries, 4, milliseconds) < 0) if (errno != EINTR) return -errno;
     for (int index = 0; index < 4; index++) if (entries[index].revents) ready |= 1 << index;
     return ready;
 }

@@ -11,7 +11,8 @@ enum UnitText {
   /// Of the applier, where bundles must be signed.
   static let signed = " --key /\(InstalledPath.key)"
 
-  /// Where no initramfs has done it. It does nothing where a firewall of ours is there.
+  /// Where no initramfs has done it. It does nothing where a firewall of ours is there. Without slots it fails, and is not
+  /// left out: a unit that is left out is no failure to what requires it.
   static func closed(_ options: String) -> String {
     """
     [Unit]
@@ -20,7 +21,8 @@ enum UnitText {
     Wants=network-pre.target
     Before=network-pre.target \(policyName) sysinit.target
     RequiresMountsFor=/\(InstalledPath.state)
-    ConditionPathExists=/\(InstalledPath.slots)
+    # What configures networks requires it, and would be stopped with it.
+    RefuseManualStop=yes
 
     [Service]
     Type=oneshot
@@ -65,7 +67,6 @@ enum UnitText {
     After=local-fs.target \(closedName) systemd-modules-load.service systemd-sysctl.service
     Before=network-pre.target sysinit.target
     RequiresMountsFor=/\(InstalledPath.state)
-    ConditionPathExists=/\(InstalledPath.slots)
 
     [Service]
     Type=oneshot
@@ -135,10 +136,11 @@ enum UnitText {
 
     [Service]
     Type=oneshot
-    # 0: nothing new was tried. 4: the slot from before is live. 1: the slots cannot be read, and no boot mends that.
+    # 0: nothing new was tried. 4: the slot from before is live. 1, 75: the slots cannot be read, or are not free, and
+    # nothing was given up; a boot mends neither.
     ExecStart=/bin/sh -c 'test -e /run/lockdown/sealed || grep -q "^Seccomp:.[12]" /proc/self/status; open=$$?; \\
       /\(InstalledPath.applier) --slots /\(InstalledPath.state) --sick\(options); \\
-      case $$?/$$open in 0/*|4/[12]) exit 0;; 1/*) exit 1;; esac; \\
+      case $$?/$$open in 0/*|4/[12]) exit 0;; 1/*|75/*) exit 1;; esac; \\
       echo "only a boot takes back what the policy has done, and comes now"; \\
       exec systemctl --no-block reboot'
     TimeoutStartSec=120

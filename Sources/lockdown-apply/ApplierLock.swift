@@ -67,7 +67,8 @@ struct ApplierLock: ~Copyable {
         // empties when its owner ends. Whose it is cannot be seen.
         deafAttempts += 1
         if -connected == ErrorNumber.connectionRefused ? deafAttempts > 10 : lockdown_milliseconds() >= end {
-          warn("the name of the lock is held by a process that does not answer: it is ignored", errorNumber: 0)
+          warn(
+            "the name of the lock is held by a process that does not answer: it is ignored", errorNumber: 0)
           return -1
         }
         lockdown_sleep(pause)

@@ -62,8 +62,10 @@ struct SlotBoot {
     state.giveUp()
     let code = fallBackFromFailed(state)
     // Not as if nothing were known: the next boot begins with that slot, whatever keeps it away now.
-    if case .refused = code { return .unknown }
-    return code
+    switch code {
+    case .refused, .busy: return .unknown
+    default: return code
+    }
   }
 
   private func sayNothingNew() -> ExitCode {

@@ -274,6 +274,25 @@ mounts:
                     """).format(**where))
                 self.assertEqual(text.split("\n")[:-1], ["status 0", "programs run"])
 
+    def test_options_that_are_shown_otherwise(self):
+        """What the kernel does not show, for it is the default, or in its own way, is equal; the rest is a gap that is named."""
+        policy = self.POLICY[:self.POLICY.index("  %")]
+        command = "{} {} --only mounts --status {} && echo status 0 || echo status $?"
+
+        def run(options):
+            bundle = support.compile_policy(policy + "  %s/shm: { flags: [noexec], options: [%s] }\n" % (self.place, options)).bundle
+            line = command.format(support.LOCKDOWN_APPLY, bundle, support.scratch() / "mounts-status.json")
+            text, mounts, outcome = self.in_namespace("\n".join([line] * 2))
+            self.assertIn("noexec", self.flags(mounts, "shm"), outcome)
+            return text.split(), outcome.stderr
+
+        for options in ("size=16m, mode=1777", "size=1048577", "size=1m, uid=0, gid=0, huge=never"):
+            with self.subTest(options):
+                self.assertEqual(run(options)[0], ["status", "0"] * 2)
+        text, said = run("size=10%")
+        self.assertEqual(text, ["status", "3"] * 2)
+        self.assertIn("shm: not enforced, its file system shows other options", said)
+
     def test_a_link_on_the_way(self):
         """Where a folder of the path is a link the mount is the one it leads to; a link that would be bound is refused before."""
         link = self.place / "link"

@@ -193,6 +193,26 @@ class Said(FailureTestCase):
                 self.assertEqual((folder / place).lstat().st_ino, before.st_ino)
 
 
+class Container(FailureTestCase):
+    def test_its_first_process(self):
+        """It is none that a kernel starts: it does what it is told, and starts no init. There is none here, whatever happens."""
+        folder = support.scratch() / "container"
+        (folder / "proc").mkdir(parents=True)
+        (folder / "apply").write_bytes(pathlib.Path(support.LOCKDOWN_APPLY).read_bytes())
+        (folder / "apply").chmod(0o755)
+        (folder / "policy.bundle").write_bytes(support.compile_policy(NEW + KEY).bundle.read_bytes())
+        for name, mount in (("its own", "mount -t proc proc"), ("another one's", "mount --bind /proc")):
+            for options, status in (("--check", 1), ("--only firewall", 0)):
+                with self.subTest(proc=name, options=options):
+                    done = self.host.run(
+                        ["unshare", "-mpf", "--kill-child", "sh", "-c",
+                         'mount --make-rprivate / && %s "$0/proc" && exec chroot "$0" /apply /policy.bundle %s' % (mount, options),
+                         folder], check=False, timeout=30)
+                    self.assertEqual(done.status, status, done)
+                    self.assertNotIn("process 1", done.stderr)
+        self.assertIn("dport 443", self.host.listing())
+
+
 class Kernel(FailureTestCase):
     """What the kernel, or somebody else, does meanwhile."""
 

@@ -482,7 +482,7 @@ class Slots(InstallTestCase):
         (folder / "systemctl").chmod(0o755)
         for code, sealed, boots, status in ((0, False, False, 0), (0, True, False, 0), (4, False, False, 0), (4, True, True, 0),
                                             (1, False, False, 1), (1, True, False, 1), (2, False, True, 0), (5, False, True, 0),
-                                            (75, False, True, 0)):
+                                            (75, False, False, 1)):
             with self.subTest(code=code, sealed=sealed):
                 applier = folder / "applier"
                 applier.write_text("#!/bin/sh\nexit %d\n" % code)

@@ -9,6 +9,8 @@ package enum InstalledPath {
   package static let lock = "var/lib/lockdown/lock"
   /// What the applier keeps where it is told a bundle and not slots.
   package static let lastGood = "var/lib/lockdown/last-good.bundle"
+  /// Behind the name of a file that the applier replaces: what it was writing when the host lost its power.
+  package static let unfinished = ".new"
   /// Certificate of the key that must have signed each bundle, where there is one.
   package static let key = "etc/lockdown/key.x509"
   package static let manifest = "var/lib/lockdown/manifest"

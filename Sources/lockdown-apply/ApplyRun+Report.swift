@@ -193,7 +193,7 @@ extension ApplyRun {
       line.text.add("what is there is not a file")
       return line.print()
     }
-    let errorNumber = StatusFile.write(status(code), to: path)
+    let errorNumber = StatusFile.write(status(code), to: path, isShared: true)
     guard errorNumber != 0 else { return }
     line.text.add(errorNumber: errorNumber)
     line.print()

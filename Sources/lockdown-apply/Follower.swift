@@ -35,7 +35,8 @@ struct Follower {
       lockdown_here, literal("/proc/self/mountinfo"), lockdown_open_key, 0)
     guard mounts >= 0 else { return fail(mounts) }
     let folders = lockdown_folder_events()
-    guard folders >= 0 else { return fail(folders) }
+    // Without them what becomes of control groups waits for another event.
+    if folders < 0 { _ = fail(folders) }
     unsafe Self.groups = Int32(folders)
     var attempts = 0
     var isSettled = false

@@ -137,6 +137,12 @@ class Tree(InstallTestCase):
         before = tree(self.root)
         self.install()
         self.call("stage", "--root", self.root, support.compile_policy(SECOND).bundle)
+        # The power went while a boot was counted.
+        applied = [support.LOCKDOWN_APPLY, "--slots", self.root / STATE, "--status", support.scratch() / "s.json"]
+        with self.namespace():
+            support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", self.root / STATE / "slots.new", "-e",
+                         "inject=rename,renameat,renameat2:signal=KILL:when=1", *applied], check=False)
+        self.assertTrue((self.root / STATE / "slots.new").exists())
         self.uninstall()
         self.assertEqual(tree(self.root), before)
         self.assertIn("nothing is installed", self.uninstall().stdout)

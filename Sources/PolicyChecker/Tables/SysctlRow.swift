@@ -11,6 +11,10 @@ struct SysctlRow: Sendable {
     case text
     /// `A-B,C`: port lists.
     case portList
+    /// 0 or a power of two, up to this one: the kernel rounds up what is none.
+    case powerOfTwo(Int)
+    /// As many times this, at least once: the kernel rounds up what is none.
+    case multiple(Int)
   }
 
   /// Which of two values is the stronger (LANGUAGE.md §8).

@@ -223,8 +223,10 @@ struct InstalledHost: ~Copyable {
     for name in try root.names(InstalledPath.bundles) where Self.isBundle(name) {
       try root.remove("\(InstalledPath.bundles)/\(name)")
     }
-    try root.remove(InstalledPath.lastGood)
-    try root.remove(InstalledPath.slots)
+    for path in [InstalledPath.lastGood, InstalledPath.slots] {
+      try root.remove(path + InstalledPath.unfinished)
+      try root.remove(path)
+    }
     done.removed.append(InstalledPath.slots)
     // Last of the files: until now a second try finds what the first one left.
     try root.remove(InstalledPath.manifest)

@@ -13,6 +13,9 @@ package enum InstalledPath {
   package static let unfinished = ".new"
   /// Certificate of the key that must have signed each bundle, where there is one.
   package static let key = "etc/lockdown/key.x509"
+  /// The kernel's command line, as a drop-in of GRUB and as it is.
+  package static let grub = "etc/default/grub.d/lockdown.cfg"
+  package static let commandLine = "etc/lockdown/cmdline"
   package static let manifest = "var/lib/lockdown/manifest"
 
   package static func bundle(_ name: SlotState.Name) -> String {
@@ -91,8 +94,8 @@ package struct InstalledFiles {
     // Behind the distribution's and most others': the last file that names a key wins (sysctl.d(5)).
     items.append(InstalledItem(path: "etc/sysctl.d/90-lockdown.conf", sysctl))
     if !commandLine.isEmpty {
-      items.append(InstalledItem("etc/default/grub.d/lockdown.cfg", GrubText.print(commandLine)))
-      items.append(InstalledItem("etc/lockdown/cmdline", commandLine + "\n"))
+      items.append(InstalledItem(InstalledPath.grub, GrubText.print(commandLine)))
+      items.append(InstalledItem(InstalledPath.commandLine, commandLine + "\n"))
     }
     return items.sorted { $0.path < $1.path }
   }

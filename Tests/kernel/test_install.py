@@ -248,7 +248,27 @@ class NetworkRoot(InstallTestCase):
         "etc/default/grub": ('GRUB_CMDLINE_LINUX="%s"\n' % LINE, "# %s\nGRUB_CMDLINE_LINUX='root=/dev/sda1 quiet'\n" % LINE),
         "etc/kernel/cmdline": (LINE, "root=UUID=1 net.ifnames=0"),
         "boot/cmdline.txt": ("root=iscsi:10.0.0.1::::iqn.x", "root=LABEL=nfs"),
+        "etc/default/grub.d/50-cloudimg-settings.cfg": (
+            'GRUB_CMDLINE_LINUX="${GRUB_CMDLINE_LINUX:+$GRUB_CMDLINE_LINUX }root=/dev/nfs"\n',
+            'GRUB_CMDLINE_LINUX_DEFAULT="console=tty1 console=ttyS0" # or root=/dev/nfs\n'),
+        "etc/grub.d/40_custom": ("menuentry net {\n  linux /vmlinuz root=nbd:10.0.0.1:root\n}\n", "exec tail -n +3 $0\n"),
+        "boot/grub/grub.cfg": ("  linux /vmlinuz root=dhcp ro\n", "search --no-floppy --set=root\n linux /vmlinuz root=/dev/sda1\n"),
+        "boot/grub2/grubenv": ("# GRUB\nkernelopts=root=nfs:10.0.0.1:/ ro\n", "kernelopts=root=/dev/mapper/nfs ro\n"),
+        "boot/loader/entries/a.conf": ("title A\noptions %s\n" % LINE, "title A\noptions root=UUID=1 ro $tuned_params\n"),
+        "boot/extlinux/extlinux.conf": ("label l0\n\tappend root=/dev/nbd0 ro\n", "label l0\n\tappend root=UUID=1 ro\n"),
+        "etc/default/u-boot": ("U_BOOT_PARAMETERS=root=/dev/nfs\n", "#U_BOOT_ROOT=\"root=/dev/nfs\"\nU_BOOT_PARAMETERS='ro quiet'\n"),
+        "etc/dracut.conf.d/net.conf": ('kernel_cmdline+=" netroot=iscsi:10.0.0.1::::iqn.x "\n', 'add_dracutmodules+=" nfs "\n'),
+        "etc/initramfs-tools/initramfs.conf": ("BOOT=nfs\nNFSROOT=auto\n", "MODULES=most\nDEVICE=\nNFSROOT=auto\nBOOT=local\n"),
+        "etc/iscsi/iscsi.initramfs": ("ISCSI_TARGET_IP=10.0.0.1\n", "# ISCSI_TARGET_IP=10.0.0.1\nISCSI_INITIATOR=iqn.x\n"),
     }
+    # What an initramfs mounts, and what looks like it and comes over no network, or later.
+    OVER_THE_NETWORK = (
+        "/dev/nbd0 / ext4 defaults", "/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.x-lun-0 / ext4 defaults", "UUID=1 / ext4 _netdev",
+        "10.0.0.1:/x /usr nfs ro", "10.0.0.1:/x /etc nfs x-initrd.mount", "10.0.0.1:/x / fuse.glusterfs defaults",
+        "host / 9p trans=tcp,ro")
+    LOCAL = (
+        "tag / virtiofs defaults", "tag / 9p trans=virtio,version=9p2000.L", "10.0.0.1:/x /srv nfs _netdev",
+        "/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part1 / ext4 defaults", "/dev/rbdisk / ext4 defaults" "\n# 10.0.0.1:/x / nfs")
 
     def test_refused_and_declared(self):
         declared = FIRST.replace("management:", "boot: { root: network }\nmanagement:")
@@ -272,6 +292,30 @@ class NetworkRoot(InstallTestCase):
             else:
                 path.write_text(before)
 
+    def test_what_an_initramfs_mounts(self):
+        path = self.root / "etc/fstab"
+        for line in self.OVER_THE_NETWORK:
+            path.write_text(line + " 0 0\n")
+            self.assertIn("boot/network-root", self.install(FIRST, status=1).stderr, line)
+        for line in self.LOCAL:
+            path.write_text(line + " 0 0\n")
+            self.install(FIRST)
+
+    def test_a_link(self):
+        """Followed, below the same root."""
+        for target in ("/etc/static/fstab", "static/fstab"):
+            (self.root / "etc/static").mkdir(exist_ok=True)
+            (self.root / "etc/static/fstab").write_text("10.0.0.1:/srv / nfs4 ro 0 0\n")
+            (self.root / "etc/fstab").unlink()
+            (self.root / "etc/fstab").symlink_to(target)
+            self.assertIn("boot/network-root", self.install(FIRST, status=1).stderr)
+
+    def test_what_is_left_beside_a_file(self):
+        for name in ("etc/grub.d/40_custom.dpkg-old", "etc/default/grub.d/x.cfg~", "boot/loader/entries/a.conf.rpmsave"):
+            (self.root / name).parent.mkdir(parents=True)
+            (self.root / name).write_text(self.LINE + "\n")
+        self.install(FIRST)
+
     def test_of_this_host(self):
         """/proc/cmdline counts where the root is this host's own."""
         line = support.scratch() / "cmdline"
@@ -281,6 +325,63 @@ class NetworkRoot(InstallTestCase):
             mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /etc/systemd && mount --bind %s /proc/cmdline && exec "$@"
             """ % line, "sh"))
         self.assertIn("boot/network-root", done.stderr)
+
+
+class ModuleDenylist(InstallTestCase):
+    """The kernel keeps the last `module_blacklist=` only: none but the policy's may stand in a boot loader's files."""
+
+    POLICY = FIRST + "modules: { deny: [floppy, usb_storage] }\n"
+    OTHER = FIRST + "modules: { deny: [sctp] }\n"
+    LINE = "root=UUID=1 module_blacklist=%s ro"
+    OWN = "floppy,usb_storage"
+    FILES = {
+        "etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet %s\"\n",
+        "etc/default/grub.d/zz.cfg": "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX %s\"\n",
+        "etc/kernel/cmdline": "%s\n",
+        "boot/firmware/cmdline.txt": "%s",
+        "boot/loader/entries/a.conf": "title A\noptions %s\n",
+        "boot/grub/grub.cfg": "menuentry A {\n  linux /vmlinuz %s\n}\n",
+        "etc/grub.d/40_custom": "menuentry A {\n  linux /vmlinuz %s\n}\n",
+    }
+
+    def test_another(self):
+        for name, text in self.FILES.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for line in (self.LINE % "floppy", (self.LINE % "sctp").replace("_", "-"), self.LINE % "floppy" + " module_blacklist=" + self.OWN):
+                path.write_text(text % line)
+                before = tree(self.root)
+                done = self.install(self.POLICY, status=1)
+                self.assertIn("kernel/derived-parameter: %s/%s has another `module_blacklist=`" % (self.root, name), done.stderr)
+                self.assertEqual(tree(self.root), before)
+            # A policy that denies no module has nothing to lose.
+            self.install(FIRST)
+            # Fedora's grub-mkconfig reads no drop-ins: there the line of the policy stands in such files.
+            path.write_text(text % self.LINE % self.OWN)
+            self.assertNotIn("installed before", self.install(self.POLICY).stdout)
+            self.uninstall()
+            path.unlink()
+
+    def test_what_tools_write_anew(self):
+        """update-grub is left to do in any case."""
+        for name in ("boot/grub/grub.cfg", "etc/grub.d/00_header"):
+            (self.root / name).parent.mkdir(parents=True)
+        (self.root / "boot/grub/grub.cfg").write_text("linux /vmlinuz %s\n" % self.LINE % "sctp")
+        (self.root / "etc/grub.d/00_header").write_text("set -e\n")
+        self.install(self.POLICY)
+
+    def test_of_the_policy_before(self):
+        """It is to be replaced by hand, and no reason to refuse the new one."""
+        path = self.root / "etc/kernel/cmdline"
+        path.parent.mkdir()
+        self.install(self.POLICY)
+        path.write_text(self.LINE % self.OWN)
+        for text in (self.OTHER, FIRST):
+            self.assertIn("to do: %s: it has the `module_blacklist=` of the policy that was installed before\n" % path,
+                          self.install(text).stdout)
+            self.install(self.POLICY)
+        self.install(self.OTHER)
+        self.assertIn("kernel/derived-parameter", self.install(self.OTHER.replace("sctp", "dccp"), status=1).stderr)
 
 
 class StockTools(InstallTestCase):

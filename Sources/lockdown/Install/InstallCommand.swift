@@ -15,7 +15,8 @@ struct InstallCommand: ParsableCommand {
       to the host's own tools.
 
       Refused where the root file system comes over the network, by DIR/etc/fstab, the boot loader's files or, for /, \
-      the kernel's command line, and `boot.root` does not say so.
+      the kernel's command line, and `boot.root` does not say so; and where a boot loader's file has a \
+      `module_blacklist=` that is not the policy's, for the kernel keeps only the last one.
 
       With --key the bundle's signature stands beside it, as `sign` has written it, and is put beside it on the host; \
       so must be those that `stage` adds.
@@ -57,9 +58,12 @@ struct InstallCommand: ParsableCommand {
       modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
       applier: program, staysUnprotected: compiled.contents.staysUnprotected, key: certificate)
     let host = try InstalledHost(RootDirectory(root))
+    let bootLines = try BootLoaderLine.all(of: host.root)
     if !compiled.contents.closed.isEmpty, !compiled.contents.hasNetworkRoot {
-      try NetworkRootCheck.check(host.root)
+      try NetworkRootCheck.check(host.root, bootLines)
     }
+    let stale = try ModuleDenylistCheck.check(host.root, bootLines, compiled.commandLine)
+    let toDo = Self.leftToDo(compiled, stale)
     let done = try host.install(
       files.items, compiled.bundle, closed: compiled.contents.closedStage.encoded(), signature: signature)
     if geteuid() != 0 {
@@ -75,26 +79,27 @@ struct InstallCommand: ParsableCommand {
       lines.append(
         "policy \(compiled.policyName) is the current slot, \(String(decoding: compiled.name, as: UTF8.self))"
       )
-      lines += Self.leftToDo(compiled).map { "to do: \($0)" }
+      lines += toDo.map { "to do: \($0)" }
       StandardOutput.write(lines.joined(separator: "\n") + "\n")
     case .json:
       StandardOutput.write([
         "current": .string(String(decoding: compiled.name, as: UTF8.self)),
         "policy": .string(compiled.policyName),
-        "removed": JSONValue(done.removed), "to-do": JSONValue(Self.leftToDo(compiled)),
+        "removed": JSONValue(done.removed), "to-do": JSONValue(toDo),
         "unchanged": JSONValue(done.unchanged), "written": JSONValue(done.written),
       ])
     }
   }
 
   /// Only the host's own tools know its initramfs and its boot loader.
-  private static func leftToDo(_ compiled: CompiledDirectory) -> [String] {
+  private static func leftToDo(_ compiled: CompiledDirectory, _ stale: [String]) -> [String] {
     var lines = ["update-initramfs -u, or dracut --force: the initramfs carries the closed firewall"]
     if !compiled.commandLine.isEmpty {
       lines.append(
         "update-grub, or the boot loader's own way: /etc/lockdown/cmdline is the kernel's command line")
     }
     return lines
+      + stale.map { "\($0): it has the `module_blacklist=` of the policy that was installed before" }
   }
 }
 

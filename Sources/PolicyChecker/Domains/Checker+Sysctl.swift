@@ -139,7 +139,8 @@ extension SysctlRow {
     case .choice(let choices): SysctlRow.integer(text).flatMap { choices.contains($0) ? String($0) : nil }
     case .integers(let count, let range):
       SysctlRow.integers(text, count, range)
-    case .text: text
+    case .portRange: SysctlRow.portRange(text)
+    case .text: text.utf8.count <= maximumLength ? text : nil
     case .portList: SysctlRow.isPortList(text) ? text : nil
     }
   }
@@ -157,6 +158,12 @@ extension SysctlRow {
     }
     // proc_dointvec prints tabs; readers compare fields.
     return numbers.map(String.init).joined(separator: " ")
+  }
+
+  private static func portRange(_ text: String) -> String? {
+    guard let ends = integers(text, 2, 1...65535) else { return nil }
+    let numbers = ends.split(separator: " ").compactMap { Int($0) }
+    return numbers[0] <= numbers[1] ? ends : nil
   }
 
   private static func isPortList(_ text: String) -> Bool {
@@ -183,7 +190,8 @@ extension SysctlRow {
       return words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
     case .integers(let count, let range):
       return "\(count) integers of \(range.lowerBound) to \(range.upperBound)\(unit)"
-    case .text: return "text"
+    case .portRange: return "two ports, of which the second is not the lower"
+    case .text: return "text of at most \(maximumLength) bytes"
     case .portList: return "ports and ranges of ports with commas between them"
     }
   }

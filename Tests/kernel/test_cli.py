@@ -800,6 +800,30 @@ class Sandbox(CommandLine):
             self.assertEqual(self.count(family["udp"]), 65535)
         self.assertEqual((ipv4["echo"], ipv6["echo"]), ("dropped", "open"))
 
+    def test_redirected(self):
+        """A port that a rule redirects is what becomes of the packets to it."""
+        policy = self.write("redirected.cos", """policy: redirected
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  input:
+    policy: drop
+    rules:
+      - accept tcp, udp 8080
+      - accept icmpv6 neighbour-discovery
+  nat:
+    prerouting:
+      - redirect to 8080 ipv4 tcp, udp 80
+      - redirect to 8080 ipv6 tcp, udp 80
+      - redirect to 9999 ipv4 tcp, udp 81
+      - redirect to 9999 ipv6 tcp, udp 81
+""")
+        for family in self.report(policy, "--probe")["probe"]["families"]:
+            for protocol in ("tcp", "udp"):
+                self.assertEqual(family[protocol]["open"], ["80", "8080"])
+                self.assertEqual(family[protocol]["rejected"] + family[protocol]["unanswered"], [])
+
     def test_other_sources_and_interfaces(self):
         policy = self.write("fates.cos", FATES)
         ipv4, ipv6 = self.report(

@@ -72,9 +72,9 @@ extension Prover {
       return false
     }
     if case .found = ask(kind, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }),
-      !summary.limitedManagement.contains(region.text)
+      !summary.limitedManagement.contains(region.placedText)
     {
-      summary.limitedManagement.append(region.text)
+      summary.limitedManagement.append(region.placedText)
     }
     return true
   }

@@ -801,6 +801,8 @@ func refinementIsTransitive(seed: Int) {
   let visible = [
     "id", "name", "text", "counter", "log", "comment", "owner", "because", "until", "controls", "origin",
     "span",
+    // Why it is not enabled.
+    "hasEmptyList",
     // Which doubt about packets another one is: of a rule that cannot be read, and nobody says more.
     "unreadProgram",
   ]

@@ -168,7 +168,9 @@ extension Prover {
   /// Whether some packet is refused by the end of one base chain; nil: could not tell.
   fileprivate func refusesAtEnd(_ chain: Int, _ family: Families) -> Bool? {
     let meaning = meaning(family)
-    let outcomes = meaning.path(0, [.chain(chain)])
+    let path = meaning.path(0, [.chain(chain)])
+    let possible = meaning.possible(at: firewall.baseChains[chain].hook)
+    let outcomes = meaning.diagram.choose(possible, path, Diagram.impossible)
     if meaning.diagram.isExhausted { return nil }
     let table = meaning.diagram.outcomes
     let closing = firewall.baseChains[chain].closingRules(family)

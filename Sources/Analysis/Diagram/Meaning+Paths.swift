@@ -18,18 +18,26 @@ extension Meaning {
   }
 
   /// What becomes of a packet on a path of base chains.
+  ///
+  /// - Parameter hook: whose packets take the path; nil: it is a part of several.
   func path(
-    _ policy: Int, _ steps: [Step], elsewhere: Elsewhere? = nil, keepsAlterations: Bool = false
+    _ policy: Int, _ steps: [Step], at hook: Hook? = nil, elsewhere: Elsewhere? = nil,
+    keepsAlterations: Bool = false
   ) -> Diagram.Reference {
+    func composed(_ steps: ArraySlice<Step>, at hook: Hook?) -> Diagram.Reference {
+      let result = self.composed(policy, steps)
+      return hook.map { arrived(result, at: $0) } ?? result
+    }
     guard let elsewhere else {
-      let path = composed(policy, steps[...])
+      let path = composed(steps[...], at: hook)
       return keepsAlterations ? path : withoutAlterations(path)
     }
-    let before = composed(policy, steps[..<elsewhere.after])
-    let onPath = diagram.compose(before, composed(policy, steps[elsewhere.after...]), .accept)
+    let before = composed(steps[..<elsewhere.after], at: nil)
+    let onPath = diagram.compose(before, composed(steps[elsewhere.after...], at: hook), .accept)
     let isElsewhere = mayBeElsewhere(before)
     guard isElsewhere != Diagram.isFalse else { return withoutAlterations(onPath) }
-    let other = diagram.compose(before, composed(policy, elsewhere.steps[...]), .accept)
+    let others = composed(elsewhere.steps[...], at: hook == .input ? .forward : .input)
+    let other = diagram.compose(before, others, .accept)
     let both = diagram.branch(Oracle.unknown, withoutAlterations(onPath), withoutAlterations(other))
     return diagram.choose(isElsewhere, both, withoutAlterations(onPath))
   }

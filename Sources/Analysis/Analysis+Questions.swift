@@ -117,7 +117,12 @@ extension Analysis {
     case .always: outcome = "accepted"
     case .never: outcome = finding.isRejected ? "rejected" : "dropped"
     case .sometimes: outcome = "accepted up to a limit, else \(finding.isRejected ? "rejected" : "dropped")"
-    default: outcome = "accepted or not: it depends on what a translation makes of it"
+    default:
+      let isOrdered = !firewall.path(of: region.hook).contains { $0.chains.count > 1 }
+      outcome =
+        "accepted or not: it depends on "
+        + (isOrdered
+          ? "what a translation makes of it" : "which of the chains of one priority comes first")
     }
     return PacketPath(
       packet: packet, hook: region.hook, steps: tracer.steps, outcome: outcome,

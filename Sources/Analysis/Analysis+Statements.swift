@@ -147,7 +147,8 @@ extension Prover {
     case .unknown: return unknown
     case .none: break
     }
-    switch ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty }) {
+    // Whatever they do, nothing may come of it that breaks the statement.
+    switch ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty && isViolation($0, $1) }) {
     case .none: return .holds
     case .unknown: return unknown
     case .found(let finding):

@@ -51,8 +51,7 @@ struct PathTracer {
   }
 
   mutating func follow(_ steps: [Meaning.Step]) {
-    for step in steps {
-      guard case .chain(let index) = step else { continue }
+    for index in steps.flatMap(\.chains) {
       let chain = firewall.baseChains[index]
       let noted = self.steps.count
       let goesOn = walk(chain)

@@ -65,8 +65,9 @@ extension Prover {
   private mutating func outcomes(of region: Int, at hook: Hook, _ meaning: Meaning) -> [UInt32]? {
     // As packets come to the rules, of whatever translation: a way back at its end decides nothing.
     let whole = firewall.pathToEnd(of: hook)
-    let steps = whole.filter { step in
-      if case .chain(let index) = step { !firewall.baseChains[index].isNAT } else { false }
+    let steps = whole.compactMap { step -> Meaning.Step? in
+      let chains = step.chains.filter { !firewall.baseChains[$0].isNAT }
+      return chains.count > 1 ? .together(chains) : chains.first.map { .chain($0) }
     }
     let possible = meaning.possible(at: hook)
     if steps.count == 1, possible == Diagram.isTrue,

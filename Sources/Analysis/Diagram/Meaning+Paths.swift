@@ -6,8 +6,19 @@ extension Meaning {
   enum Step: Hashable {
     /// In the policy's list of base chains.
     case chain(Int)
+    /// Several of one priority: nobody can tell in which order.
+    case together([Int])
     /// Translation without rules: of what other hooks have translated.
     case translation(Hook)
+
+    /// Base chains of the policy; none of a translation without rules.
+    var chains: [Int] {
+      switch self {
+      case .chain(let index): [index]
+      case .together(let indices): indices
+      case .translation: []
+      }
+    }
   }
 
   /// Where packets go whose destination was translated, beside the path of those that were not.
@@ -46,10 +57,43 @@ extension Meaning {
   private func composed(_ policy: Int, _ steps: ArraySlice<Step>) -> Diagram.Reference {
     var result: Diagram.Reference?
     for step in steps.reversed() {
+      if case .together(let chains) = step {
+        result = inAnyOrder(policy, chains, before: result)
+        continue
+      }
       let chain = chain(policy, step)
       result = result.map { diagram.compose(chain, $0, .accept) } ?? chain
     }
     return result ?? diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+  }
+
+  /// Base chains that nobody knows the order of: only where the order decides, is what becomes of a packet not known.
+  func inAnyOrder(
+    _ policy: Int, _ chains: [Int], before behind: Diagram.Reference?
+  ) -> Diagram.Reference {
+    var result: Diagram.Reference?
+    for order in Self.orders(chains) {
+      let steps = order.map { Step.chain($0) }
+      let path = composed(policy, steps[...])
+      let whole = behind.map { diagram.compose(path, $0, .accept) } ?? path
+      guard let known = result, known != whole else {
+        result = whole
+        continue
+      }
+      result = diagram.combine(known, whole, diagram.newOperation()) { table, one, other in
+        table.isAlike(one, other) ? one : table.branch(Oracle.unknown, one, other)
+      }
+    }
+    return result ?? diagram.terminal(OutcomeTable.Outcome(kind: .accept))
+  }
+
+  private static func orders(_ chains: [Int]) -> [[Int]] {
+    guard chains.count > 1 else { return [chains] }
+    return chains.indices.flatMap { first in
+      var others = chains
+      let chain = others.remove(at: first)
+      return orders(others).map { [chain] + $0 }
+    }
   }
 
   private func mayBeElsewhere(_ a: Diagram.Reference) -> Diagram.Reference {

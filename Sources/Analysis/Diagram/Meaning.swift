@@ -156,6 +156,7 @@ final class Meaning {
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     switch step {
     case .translation(let hook): return translating(policy, hook, accept)
+    case .together(let chains): return inAnyOrder(policy, chains, before: nil)
     case .chain(let index):
       let key = ChainKey(policy: policy, name: "\(index)")
       if let known = chains[key] { return known }

@@ -218,7 +218,7 @@ struct Comparison {
       case .input, .forward, .output: return Diagram.isFalse
       }
       func isPlace(_ step: Meaning.Step) -> Bool {
-        if case .chain(let index) = step { places.contains(baseChains[index].hook) } else { false }
+        step.chains.contains { places.contains(baseChains[$0].hook) }
       }
       guard steps.contains(where: isPlace) else { return Diagram.isFalse }
       let others = steps.filter { !isPlace($0) }

@@ -6,10 +6,17 @@ internal import TextBackends
 /// What a policy states and the applier does not do, with the reason: nothing is left out in silence.
 enum NotEnforced {
   /// One line each, in the order of the policy's domains.
-  static func list(_ policy: HostPolicy) -> [String] {
+  ///
+  /// - Parameter ruleset: what became of its rules.
+  static func list(_ policy: HostPolicy, _ ruleset: Ruleset) -> [String] {
     var list: [String] = []
+    let made = Set(ruleset.tables.flatMap(\.chains).flatMap(\.rules).map(\.id))
     policy.firewall?.forEachRule { rule in
-      if !rule.isEnabled { list.append("rule `\(rule.id)`: `enabled: false`") }
+      if !rule.isEnabled {
+        list.append("rule `\(rule.id)`: `enabled: false`")
+      } else if !made.contains(rule.id) {
+        list.append("rule `\(rule.id)`: no packet is what it asks for, so the kernel has no rule of it")
+      }
     }
     list += modules(policy.modules)
     if !CommandLineText.parameters(of: policy).isEmpty {

@@ -317,9 +317,11 @@ package struct ComparisonReport {
   private func json(_ setting: PolicyComparison.Setting) -> JSONValue {
     .object([
       .init("direction", .string(setting.direction.rawValue)), .init("domain", .string(setting.domain)),
+      .init("key", .string(setting.key)), .init("new", .string(setting.new)),
       .init("new-line", place(setting.newSpan, new.sources).map(JSONValue.string) ?? .null),
+      .init("old", .string(setting.old)),
       .init("old-line", place(setting.oldSpan, old.sources).map(JSONValue.string) ?? .null),
-      .init("text", .string(setting.text)),
+      .init("packets", setting.packets.map(JSONValue.string) ?? .null), .init("text", .string(setting.text)),
     ])
   }
 }

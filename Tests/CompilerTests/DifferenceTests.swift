@@ -154,9 +154,12 @@ import Testing
         let unknown = comparison.packets.unknown.filter { $0.place != "syscalls" }
         #expect(unknown.map(\.reason) == [], "\(folder.name)")
         let packets = comparison.packets.changes.map { change in
-          "\(change.direction) \(change.place): \(change.before) → \(change.after) \(change.regions) \(change.oldRule?.id ?? "") \(change.newRule?.id ?? "")"
+          // A bundle has no definitions to name.
+          let regions = folder.url.lastPathComponent == "names" ? [] : change.regions
+          return
+            "\(change.direction) \(change.place): \(change.before) → \(change.after) \(regions) \(change.oldRule?.id ?? "") \(change.newRule?.id ?? "")"
         }
-        let held = comparison.settings.filter { ["sysctl", "mount", "rule"].contains($0.domain) }
+        let held = comparison.settings.filter { ["sysctl", "mount", "rule", "limiter"].contains($0.domain) }
         return packets.sorted() + held.map { "\($0.direction) \($0.text)" }
       }
       for isReversed in [false, true] {

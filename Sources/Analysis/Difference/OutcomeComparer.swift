@@ -4,6 +4,9 @@ import PolicyModel
 struct OutcomeComparer {
   private var order: LimiterOrder
   private let limiters: [Meaning.Limiter?]
+  /// By alteration, what a translation writes; none, where that is not told.
+  private var translations: [[String]] = []
+  private let asksEffect: Bool
   private var known: [Pair: PacketDifference.Direction?] = [:]
 
   private struct Pair: Hashable {
@@ -11,9 +14,13 @@ struct OutcomeComparer {
     var new: UInt32
   }
 
-  init(_ meaning: Meaning) {
+  init(_ meaning: Meaning, tellsTranslations: Bool = false) {
+    asksEffect = meaning.sideEffect != nil
     limiters = meaning.limiters
     order = LimiterOrder(meaning.diagram.outcomes, meaning.limiters, comparesRules: true)
+    if tellsTranslations {
+      translations = meaning.diagram.outcomes.alterations.map { TranslationText.words($0.written, meaning) }
+    }
   }
 
   /// Nil: they do not differ.
@@ -109,7 +116,7 @@ struct OutcomeComparer {
     let acceptances = table.acceptances(number)
     if acceptances.isEmpty { return "not tracked so" }
     let ends = leaves(number, table).sorted { ($0.kind.rawValue, $0.detail) < ($1.kind.rawValue, $1.detail) }
-    let texts = ends.map { Self.text($0, table) }
+    let texts = ends.map { text($0, table) }
     let all = texts.enumerated().filter { !texts[..<$0.offset].contains($0.element) }.map(\.element)
       .joined(separator: " or ")
     let asked = oracles(number, table)
@@ -125,9 +132,10 @@ struct OutcomeComparer {
     return all.filter { seen.insert($0).inserted }
   }
 
-  private static func text(_ outcome: OutcomeTable.Outcome, _ table: OutcomeTable) -> String {
+  private func text(_ outcome: OutcomeTable.Outcome, _ table: OutcomeTable) -> String {
     switch outcome.kind {
-    case .drop: return "dropped"
+    case .effect: return "each"
+    case .drop: return asksEffect ? "none" : "dropped"
     case .reject:
       let kind = RejectKind.allCases[Int(outcome.detail)]
       return kind == .automatic ? "rejected" : "rejected with \(kind.rawValue)"
@@ -153,7 +161,7 @@ struct OutcomeComparer {
       case .connection: break
       }
       if let dscp = alteration.dscp { words.append("dscp \(dscp)") }
-      if !alteration.written.isEmpty { words.append("other addresses") }
+      words += translations[Int(outcome.detail)]
       return words.isEmpty ? "accepted" : "accepted with " + words.joined(separator: ", ")
     default: return "undecided"
     }

@@ -1,6 +1,6 @@
 import PolicyModel
 
-/// Rules that nobody can read.
+/// Rules that cannot be read.
 extension Meaning {
   /// Of such rules, by their programs: the first label. None where what packets have become before is not the same.
   static func unreadPrograms(_ rules: [Rule], _ firewalls: [Firewall?]) -> [String: UInt32] {
@@ -26,5 +26,15 @@ extension Meaning {
   func labels(like label: UInt32) -> [UInt32] {
     guard let program = rules[Int(label)].unreadProgram else { return [label] }
     return rules.indices.dropFirst().filter { rules[$0].unreadProgram == program }.map { UInt32($0) }
+  }
+
+  /// Anything may become of the packets. That some of them may go on changed needs no word: whatever follows, what
+  /// becomes of them is not known.
+  func unreadable(_ label: UInt32) -> Diagram.Reference {
+    // The same program lets through the same packets.
+    let oracle = Oracle.unreadable(rules[Int(label)].unreadProgram.flatMap { unreadPrograms[$0] } ?? label)
+    let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: isLabelled ? label : 0))
+    let drop = diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: isLabelled ? label : 0))
+    return diagram.branch(oracle, accept, diagram.branch(oracle, drop, Diagram.pass))
   }
 }

@@ -98,8 +98,10 @@ final class Journal {
     let journal = Journal(
       bundlePath: bytes.terminated(bundle), checksum: bytes.copy(checksum),
       domains: Options.Domains(digit: bytes[domains.lowerBound]))
-    journal.isEmpty = rest.count <= 1
-    journal.items.add(bytes, rest)
+    if rest.count > 1 {
+      journal.isEmpty = false
+      journal.items.add(bytes, (rest.lowerBound + 1)..<rest.upperBound)
+    }
     return journal
   }
 

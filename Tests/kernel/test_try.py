@@ -164,10 +164,11 @@ class Expiry(TryTestCase):
         self.apply(OLD)
         self.attempt(NEW, 3)
         self.wait_for("old", 10)
-        self.attempt(NEW, 30)
+        self.assertNotIn("an earlier run", self.attempt(NEW, 30).stderr)
         self.ruled_by("new")
         self.end("--revert", 0, ["reverted"])
         self.ruled_by("old")
+        self.assertNotIn("an earlier run", self.apply(OLD).stderr)
 
     def test_keys_wait(self):
         """Nothing but the firewall before the confirmation."""

@@ -38,9 +38,9 @@ struct InstalledHost: ~Copyable {
       if let state = SlotState(bytes) { return state }
     case .link, .other: break
     }
+    let name = root.name(InstalledPath.slots)
     throw refused(
-      "`\(root.name(InstalledPath.slots))` is no list of slots of ours: nothing is changed; `lockdown install` makes a new one"
-    )
+      "`\(name)` is no list of slots of ours: nothing is changed; `lockdown install` makes a new one")
   }
 
   /// For who writes them anew or takes them away: a damaged list of an installation counts as none.

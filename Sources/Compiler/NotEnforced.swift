@@ -9,7 +9,9 @@ enum NotEnforced {
   static func list(_ policy: HostPolicy) -> [String] {
     var list: [String] = []
     policy.firewall?.forEachRule { rule in
-      if !rule.isEnabled { list.append("rule `\(rule.id)`: `enabled: false`") }
+      guard !rule.isEnabled else { return }
+      let reason = rule.hasEmptyList ? "a list of it is empty, so that it never holds" : "`enabled: false`"
+      list.append("rule `\(rule.id)`: \(reason)")
     }
     list += modules(policy.modules)
     if !CommandLineText.parameters(of: policy).isEmpty {
@@ -18,7 +20,7 @@ enum NotEnforced {
     list += systemCalls(policy)
     if ClosedStage(policy) != nil {
       for (region, reason) in ClosedStage.regionsLeftOut(of: policy) {
-        list.append("management `\(region.text)`: the closed firewall never lets it in: \(reason)")
+        list.append("management `\(region.placedText)`: the closed firewall never lets it in: \(reason)")
       }
     }
     return list

@@ -5,8 +5,12 @@ package enum InstalledPath {
   package static let state = "var/lib/lockdown"
   package static let bundles = "var/lib/lockdown/bundles"
   package static let slots = "var/lib/lockdown/slots"
+  /// Root's alone, so that nobody else can hold it.
+  package static let lock = "var/lib/lockdown/lock"
   /// What the applier keeps where it is told a bundle and not slots.
   package static let lastGood = "var/lib/lockdown/last-good.bundle"
+  /// Behind the name of a file that the applier replaces: what it was writing when the host lost its power.
+  package static let unfinished = ".new"
   /// Certificate of the key that must have signed each bundle, where there is one.
   package static let key = "etc/lockdown/key.x509"
   /// The kernel's command line, as a drop-in of GRUB and as it is.

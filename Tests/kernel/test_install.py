@@ -4,6 +4,7 @@ Stock tools read what was installed. Killed at any system call, each file is the
 slots name bundles that are there, and a second try ends as a first one would have.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -104,7 +105,7 @@ class Tree(InstallTestCase):
         self.assertEqual(slots(self.root), {"current": sha256(compiled.bundle)})
         # These name what differs from one build to another.
         listed = found.pop(STATE + "/manifest")[1].decode().splitlines()
-        del found[STATE + "/slots"], found["etc/fstab"]
+        del found[STATE + "/slots"], found[STATE + "/lock"], found["etc/fstab"]
         text = ""
         for name, (kind, contents) in found.items():
             text += "=== %s, %s\n" % (name, kind)
@@ -124,7 +125,7 @@ class Tree(InstallTestCase):
         self.install(before=("sh", "-c", 'umask 0; exec "$0" "$@"'))
         for name, (kind, _) in tree(self.root).items():
             if kind != "link":
-                self.assertIn(kind.split()[1], ("755", "644"), name)
+                self.assertIn(kind.split()[1], ("600",) if name == STATE + "/lock" else ("755", "644"), name)
         self.assertEqual(stat.S_IMODE((self.root / "usr/sbin/lockdown-apply").stat().st_mode), 0o755)
 
     def test_no_unit_opens_the_host(self):
@@ -136,6 +137,12 @@ class Tree(InstallTestCase):
         before = tree(self.root)
         self.install()
         self.call("stage", "--root", self.root, support.compile_policy(SECOND).bundle)
+        # The power went while a boot was counted.
+        applied = [support.LOCKDOWN_APPLY, "--slots", self.root / STATE, "--status", support.scratch() / "s.json"]
+        with self.namespace():
+            support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", self.root / STATE / "slots.new", "-e",
+                         "inject=rename,renameat,renameat2:signal=KILL:when=1", *applied], check=False)
+        self.assertTrue((self.root / STATE / "slots.new").exists())
         self.uninstall()
         self.assertEqual(tree(self.root), before)
         self.assertIn("nothing is installed", self.uninstall().stdout)
@@ -598,6 +605,45 @@ class Slots(InstallTestCase):
         self.assertIn("tried nothing new", self.boot(host, "--sick", boot=4, check=0).stderr)
         self.assertEqual(slots(self.root)["next"], self.names[SECOND])
         self.boot(host, "--sick", "--healthy", boot=3, check=4)
+
+    def test_a_lock_that_is_held(self):
+        """Nobody but root can hold it; one of root's own is waited for ten seconds, here and by the command line."""
+        host = self.namespace()
+        self.boot(host, boot=1, check=0)
+        lock = self.root / STATE / "lock"
+        self.assertEqual(stat.S_IMODE(lock.lstat().st_mode), 0o600)
+        folder = os.open(self.root / STATE, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.boot(host, boot=2, check=0)
+        self.stage(SECOND)
+        with open(lock, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.assertIn("busy: another applier holds", self.boot(host, boot=3, check=75).stderr)
+            self.assertIn("another program is at work", self.call(
+                "stage", "--root", self.root, support.compile_policy(THIRD).bundle, status=3).stderr)
+        self.assertEqual(self.loaded(host), "first")
+
+    def test_what_the_unit_makes_of_it(self):
+        """The shell of lockdown-fallback.service: when it lets the host boot again."""
+        unit = (self.root / "etc/systemd/system/lockdown-fallback.service").read_text()
+        script = re.search(r"ExecStart=/bin/sh -c '(.*?)'\n", unit, re.S).group(1).replace("\\\n", "\n").replace("$$", "$")
+        folder = self.root / "stubs"
+        folder.mkdir()
+        (folder / "systemctl").write_text("#!/bin/sh\necho systemctl $*\n")
+        (folder / "systemctl").chmod(0o755)
+        for code, sealed, boots, status in ((0, False, False, 0), (0, True, False, 0), (4, False, False, 0), (4, True, True, 0),
+                                            (1, False, False, 1), (1, True, False, 1), (2, False, True, 0), (5, False, True, 0),
+                                            (75, False, False, 1)):
+            with self.subTest(code=code, sealed=sealed):
+                applier = folder / "applier"
+                applier.write_text("#!/bin/sh\nexit %d\n" % code)
+                applier.chmod(0o755)
+                text = script.replace("/usr/sbin/lockdown-apply", str(applier)).replace(
+                    "/run/lockdown/sealed", "/proc/self" if sealed else "/nowhere").replace("/proc/self/status", "/dev/null")
+                done = support.run(["/bin/sh", "-c", text], check=False,
+                                   env={"PATH": "%s:/usr/bin:/bin" % folder})
+                self.assertEqual(("systemctl --no-block reboot" in done.stdout, done.status), (boots, status), done)
 
     def test_a_refused_slot_falls_back_in_the_same_boot(self):
         host = self.namespace()

@@ -33,6 +33,13 @@ final class Meaning {
   var conditions: [UInt32: Diagram.Reference] = [:]
   var knownDuties: [ChainPlace: RuleDuties?] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
+  /// What fields say of each other, and the hooks that no fragment comes to.
+  let possibleForms: [GuardForm]
+  let wholeHooks: Set<Hook>
+  var knownPossible: [Hook: Diagram.Reference] = [:]
+  /// Whether a regular chain asks for what packets of a hook lack that leads to it: then a rule may meet others than its
+  /// guard names.
+  private(set) lazy var asksElsewise = firewalls.contains(where: Self.asksElsewise)
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
 
   /// A base chain of a policy.
@@ -66,6 +73,11 @@ final class Meaning {
     unreadPrograms = Self.unreadPrograms(rules, firewalls)
     forms = compiler.kernelForms()
     self.regions = regions.map { compiler.form($0) }
+    possibleForms = compiler.possibleForms()
+    wholeHooks = Set(
+      Hook.allCases.filter { hook in
+        firewalls.allSatisfy { $0?.meetsWhole(hook, family) ?? (hook == .input && family == .ipv4) }
+      })
     self.isLabelled = isLabelled
     limiterPairs = comparesLimiters ? LimiterPairs(firewalls, family) : nil
     let isOverfull = compiler.isOverfull
@@ -77,25 +89,6 @@ final class Meaning {
     }
     let order = attempt.order(for: atoms)
     diagram = Diagram(atoms, order: order, budget: isOverfull ? 0 : attempt.budget, ruleCount: ruleCount)
-  }
-
-  private static func unreadPrograms(_ rules: [Rule], _ firewalls: [Firewall?]) -> [String: UInt32] {
-    var programs: [String: UInt32] = [:]
-    for (label, rule) in rules.enumerated().dropFirst() where rule.unreadable != nil {
-      if let program = rule.unreadProgram, programs[program] == nil { programs[program] = UInt32(label) }
-    }
-    guard !programs.isEmpty else { return [:] }
-    // What packets have become before counts as well.
-    let changing = firewalls.map { firewall in
-      (firewall?.rules ?? []).filter { rule in
-        if case .translate = rule.verdict { return true }
-        return !rule.changes.isEmpty || rule.verdict == .notrack
-      }
-    }
-    let areAlike = changing.allSatisfy { rules in
-      rules.count == changing[0].count && zip(rules, changing[0]).allSatisfy { $0.isTheSame(as: $1) }
-    }
-    return areAlike ? programs : [:]
   }
 
   var family: Families { diagram.atoms.family }
@@ -110,7 +103,7 @@ final class Meaning {
       if case .translate = rule.verdict { return true }
       return !rule.changes.isEmpty
     }
-    self.scope = isChanging ? nil : scope
+    self.scope = isChanging || asksElsewise ? nil : scope
     chains = [:]
   }
 
@@ -118,6 +111,7 @@ final class Meaning {
   ///
   /// - Returns: the packets of those guards: truth values.
   func restrict(to labels: Set<UInt32>) -> Diagram.Reference {
+    if asksElsewise { return Diagram.isTrue }
     var packets = Diagram.isFalse
     var classes: [Int: [ClassRun]]?
     for firewall in firewalls {
@@ -162,11 +156,16 @@ final class Meaning {
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     switch step {
     case .translation(let hook): return translating(policy, hook, accept)
+    case .together(let chains): return inAnyOrder(policy, chains, before: nil)
     case .chain(let index):
       let key = ChainKey(policy: policy, name: "\(index)")
       if let known = chains[key] { return known }
       let chain = firewalls[policy].baseChains[index]
       var result = decisions(policy, chain.rules, endedBy: chain.policy ?? .accept)
+      // What a regular chain asks for is not known to be asked for here.
+      if let hook = chain.hook, chain.rules.contains(where: { !$0.rule.verdict.targets.isEmpty }) {
+        result = arrived(result, at: hook)
+      }
       if chain.isNAT, let hook = chain.hook { result = translating(policy, hook, result) }
       if let delivered = chain.delivered {
         let isDelivered = diagram.condition(delivered)
@@ -400,12 +399,6 @@ final class Meaning {
         ?? diagram.branch(oracle(policy, limiter), hit, Diagram.pass)
     }
     return hit
-  }
-
-  /// The labels of all rules with the program of one that cannot be read.
-  func labels(like label: UInt32) -> [UInt32] {
-    guard let program = rules[Int(label)].unreadProgram else { return [label] }
-    return rules.indices.dropFirst().filter { rules[$0].unreadProgram == program }.map { UInt32($0) }
   }
 
   /// Anything may become of the packets. That some of them may go on changed needs no word: whatever follows, what

@@ -137,7 +137,10 @@ private struct DifferenceRun {
     for place in places {
       tellUnreadable(place, meaning)
       let differing = differing(place, meaning)
-      let packets = meaning.diagram.and(scope, differing)
+      var packets = meaning.diagram.and(scope, differing)
+      if packets != Diagram.isFalse {
+        packets = meaning.diagram.and(packets, meaning.possible(at: place.hook))
+      }
       if meaning.diagram.isExhausted { break }
       if packets != Diagram.isFalse { changed.append((place, packets)) }
     }
@@ -207,10 +210,15 @@ private struct DifferenceRun {
 
   // MARK: Comparison
 
+  /// What one side does with the packets of a place.
+  private func outcomes(_ side: Int, _ place: Place, _ meaning: Meaning) -> Diagram.Reference {
+    meaning.path(side, side == 0 ? place.old : place.new, at: place.hook, keepsAlterations: true)
+  }
+
   /// Truth values: packets with another outcome.
   private func differing(_ place: Place, _ meaning: Meaning) -> Diagram.Reference {
-    let before = meaning.path(0, place.old, keepsAlterations: true)
-    let after = meaning.path(1, place.new, keepsAlterations: true)
+    let before = outcomes(0, place, meaning)
+    let after = outcomes(1, place, meaning)
     var order = OutcomeComparer(meaning)
     return meaning.diagram.combine(
       before, after, meaning.diagram.newOperation(), equal: Diagram.isFalse
@@ -225,7 +233,10 @@ private struct DifferenceRun {
     guard [old, new].contains(where: { $0.firewall?.containsRule { $0.unreadable != nil } ?? false }) else {
       return
     }
-    let paths = [place.old, place.new].enumerated().map { meaning.path($0, $1, keepsAlterations: true) }
+    let paths = [0, 1].map { side in
+      let packets = meaning.possible(at: place.hook)
+      return meaning.diagram.choose(packets, outcomes(side, place, meaning), Diagram.impossible)
+    }
     let count = old.firewall?.ruleCount ?? 0
     for (policy, outcomes) in paths.enumerated() {
       var met: Set<UInt32> = []
@@ -266,8 +277,8 @@ private struct DifferenceRun {
   }
 
   private mutating func explain(_ place: Place, _ packets: Diagram.Reference, _ meaning: Meaning) {
-    let before = meaning.path(0, place.old, keepsAlterations: true)
-    let after = meaning.path(1, place.new, keepsAlterations: true)
+    let before = outcomes(0, place, meaning)
+    let after = outcomes(1, place, meaning)
     var comparer = OutcomeComparer(meaning)
     var kinds: [ChangeKey: Int] = [:]
     var list: [ChangePair] = []
@@ -307,10 +318,10 @@ private struct DifferenceRun {
     }
     let limit = min(PacketDifference.regionLimit, max(Self.cubeLimit / max(list.count, 1), 8))
     let text = RegionText(meaning, old.addressSets + new.addressSets, listsInFull: listsInFull)
-    let real = meaning.diagram.realSenders()
+    let real = meaning.possible(at: place.hook)
     for (number, every) in regions(of: merged, 0..<list.count, meaning).enumerated() {
       let region = meaning.diagram.and(every, real)
-      guard let box = meaning.representative(of: region) else { continue }
+      guard let box = meaning.representative(of: region, at: place.hook) else { continue }
       let (cubes, isComplete) = meaning.diagram.cover(
         of: region, among: real, limit: limit)
       // Of several pairs the one that decides about the example.

@@ -13,7 +13,8 @@ struct QueryCommand: ParsableCommand {
       `sysctl kernel.kptr_restrict at least 1`. Definitions and zones are those of the policy. Without a state it is \
       about packets that open a flow. A bundle is asked what its messages to the kernel mean; it holds no definitions.
 
-      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run.
+      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run, or the policy or the statement has \
+      errors.
       """)
 
   @Argument(
@@ -37,7 +38,8 @@ struct QueryCommand: ParsableCommand {
         statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
       CheckedSource.report(answered.diagnostics, answered.sources)
-      throw ExitCode(1)
+      // Not what says that it does not hold.
+      throw ExitCode(3)
     }
     let report = QueryReport(answer: answer, sources: answered.sources)
     switch format {

@@ -108,9 +108,14 @@ enum KernelSource {
     }
   }
 
-  /// Nil: it is another kind of source.
+  /// Nil: it is another kind of source. Of what it holds and nobody looks at, a line tells.
   static func policy(_ path: String) throws -> LiftedPolicy? {
-    try contents(path).map { try policy(path, $0, like: nil) }
+    guard let contents = try contents(path) else { return nil }
+    let lifted = try policy(path, contents, like: nil)
+    if !lifted.leftOut.isEmpty {
+      printError("lockdown: `\(path)`: not looked at: \(lifted.leftOut.joined(separator: ", "))")
+    }
+    return lifted
   }
 
   static func policy(

@@ -239,6 +239,51 @@ class Others(InstallTestCase):
         self.assertEqual(tree(self.root), before)
 
 
+class Places(InstallTestCase):
+    """What the applier would refuse at each boot is refused here."""
+
+    def test_directories_that_it_does_not_trust(self):
+        for name, change, back, reason in (
+                ("var/lib", lambda path: path.chmod(0o775), lambda path: path.chmod(0o755), "others than root can write it"),
+                ("", lambda path: path.chmod(0o707), lambda path: path.chmod(0o755), "others than root can write it"),
+                ("var", lambda path: os.chown(path, 65534, 0), lambda path: os.chown(path, 0, 0), "it does not belong to root")):
+            path = self.root / name
+            change(path)
+            before = tree(self.root)
+            done = self.install(FIRST, status=1)
+            self.assertIn("will not trust `%s/%s`: %s\n" % (self.root, name, reason), done.stderr)
+            self.assertEqual(tree(self.root), before)
+            back(path)
+        # Nothing that the applier trusts lies there.
+        (self.root / "etc").chmod(0o777)
+        self.install(FIRST)
+
+    def test_another_program(self):
+        script = support.scratch() / "script"
+        script.write_text("usage: lockdown-apply BUNDLE\n")
+        script.chmod(0o755)
+        before = tree(self.root)
+        for program in ("/bin/true", script):
+            done = self.call("install", "--root", self.root, "--applier", program, support.compile_policy(FIRST).directory, status=1)
+            self.assertIn("`%s` is not lockdown-apply: nothing is installed" % program, done.stderr)
+        self.assertEqual(tree(self.root), before)
+
+    def test_a_damaged_list_of_slots(self):
+        """Nobody can tell what it named: an installation begins anew, and can be taken away."""
+        before = tree(self.root)
+        path = self.root / STATE / "slots"
+        self.install(FIRST)
+        path.write_text(path.read_text() + "x")
+        for command in (("stage", "--root", self.root, support.compile_policy(SECOND).bundle), ("rollback", "--root", self.root)):
+            self.assertIn("`lockdown install` makes a new one", self.call(*command, status=1).stderr)
+        done = self.install(SECOND)
+        self.assertIn("%s` is damaged: what it named is not kept" % path, done.stderr)
+        self.assertEqual(slots(self.root), {"current": sha256(support.compile_policy(SECOND).bundle)})
+        path.write_bytes(b"")
+        self.uninstall()
+        self.assertEqual(tree(self.root), before)
+
+
 class NetworkRoot(InstallTestCase):
     """A root file system over the network that the policy does not name, by each file that may say so."""
 
@@ -322,7 +367,7 @@ class NetworkRoot(InstallTestCase):
         line.write_text(self.LINE + "\n")
         done = self.call("install", "--root", "/", "--applier", support.LOCKDOWN_APPLY, support.compile_policy(FIRST).directory,
                          status=1, before=("unshare", "-m", "sh", "-c", """
-            mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /etc/systemd && mount --bind %s /proc/cmdline && exec "$@"
+            mount -t tmpfs -o mode=755 tmpfs /var/lib && mount -t tmpfs tmpfs /etc/systemd && mount --bind %s /proc/cmdline && exec "$@"
             """ % line, "sh"))
         self.assertIn("boot/network-root", done.stderr)
 

@@ -21,6 +21,9 @@ struct InstallCommand: ParsableCommand {
       With --key the bundle's signature stands beside it, as `sign` has written it, and is put beside it on the host; \
       so must be those that `stage` adds.
 
+      Refused, too, where the applier would trust nothing: it wants each directory down to the slots to be root's, and \
+      nobody else's to write.
+
       What is there and not of an earlier installation, or was changed since, is not replaced: all of it is named, and \
       nothing is installed. No symbolic link leads out of the root.
 
@@ -49,7 +52,12 @@ struct InstallCommand: ParsableCommand {
 
   func run() throws {
     let compiled = try CompiledDirectory(bundle)
-    let program = try FileBytes.read(try Applier.locate(applier))
+    let programPath = try Applier.locate(applier)
+    let program = try FileBytes.read(programPath)
+    guard Self.isApplier(program) else {
+      printError("lockdown: `\(programPath)` is not lockdown-apply: nothing is installed")
+      throw ExitCode(1)
+    }
     let certificate = try key.map(FileBytes.read)
     let signature = try certificate.map {
       try BundleSignature.read(beside: compiled.bundlePath, of: compiled.bundle, by: $0, named: key ?? "")
@@ -58,6 +66,7 @@ struct InstallCommand: ParsableCommand {
       modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
       applier: program, staysUnprotected: compiled.contents.staysUnprotected, key: certificate)
     let host = try InstalledHost(RootDirectory(root))
+    try TrustedPlaceCheck.check(host.root, hasKey: certificate != nil)
     let bootLines = try BootLoaderLine.all(of: host.root)
     if !compiled.contents.closed.isEmpty, !compiled.contents.hasNetworkRoot {
       try NetworkRootCheck.check(host.root, bootLines)
@@ -88,6 +97,20 @@ struct InstallCommand: ParsableCommand {
         "removed": JSONValue(done.removed), "to-do": JSONValue(toDo),
         "unchanged": JSONValue(done.unchanged), "written": JSONValue(done.written),
       ])
+    }
+  }
+
+  /// By the first words of its help.
+  private static func isApplier(_ program: [UInt8]) -> Bool {
+    let words = Array("usage: lockdown-apply BUNDLE".utf8)
+    guard program.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else { return false }
+    return program.withUnsafeBufferPointer { bytes in
+      var index = 0
+      while index + words.count <= bytes.count {
+        if bytes[index] == words[0], bytes[index..<(index + words.count)].elementsEqual(words) { return true }
+        index += 1
+      }
+      return false
     }
   }
 

@@ -38,7 +38,18 @@ struct InstalledHost: ~Copyable {
       if let state = SlotState(bytes) { return state }
     case .link, .other: break
     }
-    throw refused("`\(root.name(InstalledPath.slots))` is no list of slots of ours: nothing is changed")
+    let name = root.name(InstalledPath.slots)
+    throw refused(
+      "`\(name)` is no list of slots of ours: nothing is changed; `lockdown install` makes a new one")
+  }
+
+  /// For who writes them anew or takes them away: a damaged list of an installation counts as none.
+  private func slotsOrNone() throws -> SlotState {
+    guard case .file(let bytes) = try root.look(InstalledPath.slots), SlotState(bytes) == nil,
+      try manifest() != nil
+    else { return try slots() }
+    printError("lockdown: `\(root.name(InstalledPath.slots))` is damaged: what it named is not kept")
+    return SlotState()
   }
 
   private func mark(_ found: RootDirectory.Found) -> Manifest.Mark? {
@@ -67,7 +78,7 @@ struct InstalledHost: ~Copyable {
     _ items: [InstalledItem], _ bundle: [UInt8], closed: [UInt8], signature: [UInt8]?
   ) throws -> Installed {
     let old = try manifest() ?? Manifest()
-    var state = try slots()
+    var state = try slotsOrNone()
     var wanted = Manifest(items)
     try refuseConflicts(items, old)
     for directory in try missingDirectories(for: items) + old.directories { wanted.add(directory: directory) }
@@ -207,7 +218,7 @@ struct InstalledHost: ~Copyable {
       try root.remove(InstalledPath.lock)
       return nil
     }
-    _ = try slots()
+    _ = try slotsOrNone()
     var done = Uninstalled()
     for (path, _) in manifest.marks {
       let found = try root.look(path)

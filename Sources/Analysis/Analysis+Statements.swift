@@ -170,7 +170,7 @@ extension Prover {
   fileprivate func refusesAtEnd(_ chain: Int, _ family: Families) -> Bool? {
     let meaning = meaning(family)
     let path = meaning.path(0, [.chain(chain)])
-    let possible = meaning.possible(at: firewall.baseChains[chain].hook)
+    let possible = meaning.existing(at: firewall.baseChains[chain].hook)
     let outcomes = meaning.diagram.choose(possible, path, Diagram.impossible)
     if meaning.diagram.isExhausted { return nil }
     let table = meaning.diagram.outcomes

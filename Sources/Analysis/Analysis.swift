@@ -164,7 +164,7 @@ struct Prover {
   mutating func hasPackets(_ region: Region) -> Bool {
     guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else { return false }
     let canBe = [ipv4, ipv6].contains { meaning in
-      let possible = meaning.possible(at: region.hook)
+      let possible = meaning.existing(at: region.hook)
       return possible == Diagram.isTrue
         || meaning.diagram.and(meaning.region(index), possible) != Diagram.isFalse
         || meaning.diagram.isExhausted

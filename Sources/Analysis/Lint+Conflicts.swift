@@ -225,7 +225,7 @@ private struct Sides {
 extension Meaning {
   /// Those of the regions of ``Lint/regions(_:)``.
   fileprivate func openings(at hook: Hook) -> Diagram.Reference {
-    diagram.and(region(Hook.allCases.firstIndex(of: hook) ?? 0), possible(at: hook))
+    diagram.and(region(Hook.allCases.firstIndex(of: hook) ?? 0), existing(at: hook))
   }
 
   fileprivate func openings(

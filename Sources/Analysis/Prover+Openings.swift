@@ -69,7 +69,7 @@ extension Prover {
       let chains = step.chains.filter { !firewall.baseChains[$0].isNAT }
       return chains.count > 1 ? .together(chains) : chains.first.map { .chain($0) }
     }
-    let possible = meaning.possible(at: hook)
+    let possible = meaning.existing(at: hook)
     if steps.count == 1, possible == Diagram.isTrue,
       let outcomes = meaning.outcomes(0, steps[0], of: region)
     {

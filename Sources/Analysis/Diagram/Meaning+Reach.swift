@@ -13,7 +13,7 @@ extension Meaning {
         for (rule, isMet) in zip(chain.rules, duties.isMet) where isMet { reach.met.insert(rule.label) }
         continue
       }
-      var start = chain.hook.map { possible(at: $0) } ?? Diagram.isTrue
+      var start = chain.hook.map { existing(at: $0) } ?? Diagram.isTrue
       if chain.isNAT {
         let isNew = diagram.condition(forms.new)
         start = diagram.and(start, isNew)

@@ -12,7 +12,7 @@ extension Meaning {
   func packetsMet(_ policy: Int, _ chain: Int) -> [UInt32: Diagram.Reference] {
     var result: [UInt32: Diagram.Reference] = [:]
     let base = firewalls[policy].baseChains[chain]
-    let arriving = base.hook.map { possible(at: $0) } ?? Diagram.isTrue
+    let arriving = base.hook.map { existing(at: $0) } ?? Diagram.isTrue
     eachMet(policy, base.rules, from: arriving) { rule, hit in
       result[rule.label] = hit
     }

@@ -40,9 +40,11 @@ final class Meaning {
   var knownDuties: [ChainPlace: RuleDuties?] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
   /// What fields say of each other, and the hooks that no fragment comes to.
-  let possibleForms: [GuardForm]
+  let stateForms: [GuardForm]
+  let spellingForms: [GuardForm]
   let wholeHooks: Set<Hook>
   var knownPossible: [Hook: Diagram.Reference] = [:]
+  var knownExisting: [Hook: Diagram.Reference] = [:]
   /// Whether a regular chain asks for what packets of a hook lack that leads to it: then a rule may meet others than its
   /// guard names.
   private(set) lazy var asksElsewise = firewalls.contains(where: Self.asksElsewise)
@@ -79,7 +81,8 @@ final class Meaning {
     unreadPrograms = Self.unreadPrograms(rules, firewalls)
     forms = compiler.kernelForms()
     self.regions = regions.map { compiler.form($0) }
-    possibleForms = compiler.possibleForms()
+    stateForms = compiler.stateForms()
+    spellingForms = compiler.spellingForms()
     wholeHooks = Set(
       Hook.allCases.filter { hook in
         firewalls.allSatisfy { $0?.meetsWhole(hook, family) ?? (hook == .input && family == .ipv4) }

@@ -124,7 +124,7 @@ extension Rule {
 
 extension GuardCompiler {
   /// What of the fields that are asked for one says about another; none where nobody asks.
-  mutating func possibleForms() -> [GuardForm] {
+  mutating func stateForms() -> [GuardForm] {
     var forms: [GuardForm] = []
     if atoms.setCount(PacketBox.Field.status.rawValue) > 0 {
       for (index, state) in PacketBox.states.enumerated() where state != .related {
@@ -133,12 +133,17 @@ extension GuardCompiler {
         forms.append(.any([isOther, member(.status, PacketBox.statuses(of: state))]))
       }
     }
+    return forms
+  }
+
+  /// Of packets that are alike for every rule, which fields say what is not there: one spelling of each.
+  mutating func spellingForms() -> [GuardForm] {
+    var forms: [GuardForm] = []
     if atoms.setCount(PacketBox.Field.fragment.rawValue) > 0 {
       let isWhole = GuardForm.not(member(.fragment, IntervalSet([AddressRange(1, 1)])))
       forms.append(.any([isWhole, form(Match(.fragment))]))
     }
     if asksConnectionMark {
-      // Who has none has no other one either: one spelling of each packet.
       forms.append(.any([tracked(), .mark(.connmark, MarkValues([AddressRange(0, 0)]))]))
     }
     return forms
@@ -146,21 +151,32 @@ extension GuardCompiler {
 }
 
 extension Meaning {
-  /// The packets that the kernel can have on the way to a hook: truth values. What no rule and no region asks for is not
-  /// looked at.
+  /// The packets that the kernel can have on the way to a hook, each in one spelling: truth values. What no rule and no
+  /// region asks for is not looked at.
   func possible(at hook: Hook) -> Diagram.Reference {
     if let known = knownPossible[hook] { return known }
-    var result = diagram.realSenders()
-    for form in possibleForms {
-      let condition = diagram.condition(form)
-      result = diagram.and(result, condition)
-    }
+    let result = meeting(spellingForms, existing(at: hook))
+    knownPossible[hook] = result
+    return result
+  }
+
+  /// The same, in whatever spelling: enough where it is asked which rules are met.
+  func existing(at hook: Hook) -> Diagram.Reference {
+    if let known = knownExisting[hook] { return known }
+    var result = meeting(stateForms, diagram.realSenders())
     if wholeHooks.contains(hook) { keep(0, of: PacketBox.Field.fragment.rawValue, &result) }
     if hook == .forward {
       for (field, absent) in hook.lacking { keep(absent, of: field, &result) }
     }
-    knownPossible[hook] = result
+    knownExisting[hook] = result
     return result
+  }
+
+  private func meeting(_ forms: [GuardForm], _ packets: Diagram.Reference) -> Diagram.Reference {
+    forms.reduce(packets) { packets, form in
+      let condition = diagram.condition(form)
+      return diagram.and(packets, condition)
+    }
   }
 
   private func keep(_ value: UInt128, of field: Int, _ packets: inout Diagram.Reference) {

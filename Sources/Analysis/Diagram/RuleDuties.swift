@@ -295,7 +295,7 @@ extension Meaning {
     let hook = firewalls[policy].baseChains[chain].hook
     let chain = (rules: firewalls[policy].baseChains[chain].rules, end: end(policy, chain))
     // Packets that there are not would be met.
-    guard isPlain(policy), hook.map({ possible(at: $0) == Diagram.isTrue }) ?? true,
+    guard isPlain(policy), hook.map({ existing(at: $0) == Diagram.isTrue }) ?? true,
       chain.rules.allSatisfy({ Self.isAlone($0.rule.verdict) }),
       let end = Self.ends(of: diagram.outcomes[Diagram.outcome(chain.end)])
     else { return nil }

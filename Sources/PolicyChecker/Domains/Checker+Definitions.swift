@@ -342,6 +342,9 @@ extension Checker {
     if let port = ServiceNames.port(of: name) {
       return ("the service of port \(port)", ", or the number \(port)")
     }
+    // As other languages write them.
+    let number = name.lowercased().replacing("_", with: "")
+    if number != name, Integer.parse(number) != nil { return ("a number", ", or the number \(number)") }
     return nil
   }
 

@@ -29,15 +29,19 @@ struct QueryCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    let loaded = try KernelSource.policy(policy)
-    let bytes = loaded == nil ? try FileBytes.readSource(policy) : []
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
+    let read = try KernelSource.read(policy)
+    let loaded = try read.contents.map { try KernelSource.policy(policy, $0, like: nil) }
+    let bytes = read.bytes
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.query(statement, of: $0) }
       ?? PolicyCompiler.query(
         statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
-      CheckedSource.report(answered.diagnostics, answered.sources)
-      throw ExitCode(1)
+      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)])
     }
     let report = QueryReport(answer: answer, sources: answered.sources)
     switch format {

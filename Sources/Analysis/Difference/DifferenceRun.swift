@@ -13,6 +13,8 @@ struct DifferenceRun {
   /// Whether some rules with limiters are others.
   private let hasOtherLimiters: Bool
   private(set) var sharing = LimiterSharing()
+  /// Marks that some rule of either policy asks.
+  private let askedMarks: Set<MarkKind>
   /// Pairs of rules that are told one by one in one place.
   private static let pairLimit = 256
   /// Regions of all changes of one place; each has some.
@@ -36,6 +38,11 @@ struct DifferenceRun {
     self.new = new
     self.listsInFull = listsInFull
     self.sideEffect = sideEffect
+    var askedMarks: Set<MarkKind> = []
+    for policy in [old, new] {
+      policy.firewall?.forEachRule { askedMarks.formUnion(Self.askedMarks($0)) }
+    }
+    self.askedMarks = askedMarks
     hasOtherLimiters = sideEffect == nil && LimiterSharing.mayDiffer(old.firewall, new.firewall)
     self.budget = budget
   }
@@ -44,6 +51,8 @@ struct DifferenceRun {
   private struct Place {
     var name: String
     var hook: Hook
+    /// One chain of a path.
+    var isSingle: Bool
     var old: [Meaning.Step]
     var new: [Meaning.Step]
   }
@@ -119,7 +128,7 @@ struct DifferenceRun {
       if isWhole {
         places.append(
           Place(
-            name: hook.rawValue, hook: hook, old: old.firewall?.path(of: hook) ?? [],
+            name: hook.rawValue, hook: hook, isSingle: false, old: old.firewall?.path(of: hook) ?? [],
             new: new.firewall?.path(of: hook) ?? []))
         continue
       }
@@ -150,10 +159,25 @@ struct DifferenceRun {
         func step(_ chains: [BaseChain]) -> [Meaning.Step] {
           chains.firstIndex { $0.hook == hook && $0.place == name }.map { [.chain($0)] } ?? []
         }
-        places.append(Place(name: "chain \(name)", hook: hook, old: step(before), new: step(after)))
+        places.append(
+          Place(name: "chain \(name)", hook: hook, isSingle: true, old: step(before), new: step(after)))
       }
     }
     return places
+  }
+
+  /// A connection's mark is asked of its later packets, a packet's in later chains.
+  private func laterMarks(_ place: Place) -> Set<MarkKind> {
+    place.isSingle ? askedMarks : askedMarks.intersection([.connmark])
+  }
+
+  private static func askedMarks(_ rule: Rule) -> Set<MarkKind> {
+    guard rule.isEnabled else { return [] }
+    var kinds: Set<MarkKind> = rule.changes.restoresMark ? [.connmark] : []
+    if rule.changes.savesMark { kinds.insert(.mark) }
+    for match in rule.matches { if case .mark(let kind, _) = match.condition { kinds.insert(kind) } }
+    if case .dispatch(let map) = rule.verdict, map.fields.contains(.mark) { kinds.insert(.mark) }
+    return kinds
   }
 
   // MARK: Comparison
@@ -169,7 +193,7 @@ struct DifferenceRun {
   private mutating func differing(_ place: Place, _ meaning: Meaning) -> Diagram.Reference {
     let (before, after) = outcomes(place, meaning)
     if hasOtherLimiters { sharing.relate(before, after, meaning) }
-    var order = OutcomeComparer(meaning)
+    var order = OutcomeComparer(meaning, laterMarks: laterMarks(place))
     return meaning.diagram.combine(
       before, after, meaning.diagram.newOperation(), equal: Diagram.isFalse
     ) { table, old, new in
@@ -228,7 +252,7 @@ struct DifferenceRun {
 
   private mutating func explain(_ place: Place, _ packets: Diagram.Reference, _ meaning: Meaning) {
     let (before, after) = outcomes(place, meaning)
-    var comparer = OutcomeComparer(meaning, tellsTranslations: true)
+    var comparer = OutcomeComparer(meaning, laterMarks: laterMarks(place), tellsTranslations: true)
     var kinds: [ChangeKey: Int] = [:]
     var list: [ChangePair] = []
     let groups = meaning.diagram.combine(before, after, meaning.diagram.newOperation()) { table, old, new in

@@ -7,6 +7,8 @@ struct OutcomeComparer {
   /// By alteration, what a translation writes; none, where that is not told.
   private var translations: [[String]] = []
   private let asksEffect: Bool
+  /// Marks that other chains ask, or rules that later packets meet.
+  private let laterMarks: Set<MarkKind>
   private var known: [Pair: PacketDifference.Direction?] = [:]
 
   private struct Pair: Hashable {
@@ -14,7 +16,8 @@ struct OutcomeComparer {
     var new: UInt32
   }
 
-  init(_ meaning: Meaning, tellsTranslations: Bool = false) {
+  init(_ meaning: Meaning, laterMarks: Set<MarkKind> = [], tellsTranslations: Bool = false) {
+    self.laterMarks = laterMarks
     asksEffect = meaning.sideEffect != nil
     limiters = meaning.limiters
     order = LimiterOrder(meaning.diagram.outcomes, meaning.limiters, comparesRules: true)
@@ -58,7 +61,21 @@ struct OutcomeComparer {
     let isKnown = !table.isUnknown(old) && !table.isUnknown(new)
     if first == second, !isKnown || asksAlike(old, new, table) { return nil }
     // Packets that are delivered with other addresses are others for whoever gets them.
-    return translations(first, table) == translations(second, table) ? .visible : .incomparable
+    guard translations(first, table) == translations(second, table) else { return .incomparable }
+    // What asks a mark then, may let by more or less.
+    return laterMarks.allSatisfy { marks($0, first, table) == marks($0, second, table) }
+      ? .visible : .incomparable
+  }
+
+  private func marks(
+    _ kind: MarkKind, _ leaves: Set<OutcomeTable.Outcome>, _ table: OutcomeTable
+  ) -> Set<PacketAlteration.Mark> {
+    Set(
+      leaves.compactMap { outcome in
+        guard outcome.kind == .accept else { return nil }
+        let alteration = table.alterations[Int(outcome.detail)]
+        return kind == .mark ? alteration.mark : alteration.connectionMark
+      })
   }
 
   private func translations(

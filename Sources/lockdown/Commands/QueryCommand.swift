@@ -30,16 +30,20 @@ struct QueryCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    let loaded = try KernelSource.policy(policy)
-    let bytes = loaded == nil ? try FileBytes.readSource(policy) : []
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
+    let read = try KernelSource.read(policy)
+    let loaded = try read.contents.map { try KernelSource.toldPolicy(policy, $0) }
+    let bytes = read.bytes
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.query(statement, of: $0) }
       ?? PolicyCompiler.query(
         statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
-      CheckedSource.report(answered.diagnostics, answered.sources)
       // Not what says that it does not hold.
-      throw ExitCode(3)
+      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)], code: 3)
     }
     let report = QueryReport(answer: answer, sources: answered.sources)
     switch format {

@@ -30,8 +30,14 @@ struct RefinesCommand: ParsableCommand {
   }
 
   func run() throws {
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
     let (wider, narrower) = try CheckedSource.read(other, policy)
-    guard let base = wider.compared, let asked = narrower.compared else { throw ExitCode(3) }
+    guard let base = wider.compared, let asked = narrower.compared else {
+      throw NoAnswer([wider, narrower].compactMap(\.failed), code: 3)
+    }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: base, to: asked, listsInFull: format == .json).widening
     }

@@ -14,6 +14,8 @@ package enum ComparedSource: Sendable {
     }
   }
 
+  var leftOut: [String] { if case .lifted(let lifted) = self { lifted.leftOut } else { [] } }
+
   /// What it does not hold, in the words of the language.
   var absent: [String] {
     guard case .lifted(let lifted) = self else { return [] }
@@ -49,19 +51,21 @@ extension PolicyComparison {
     }
     // So that nothing is said of what one side does not hold.
     (before.modules, before.kernel, before.boot) = (after.modules, after.kernel, after.boot)
+    before.management = after.management
     if absent.contains("sysctl") { before.sysctls = after.sysctls }
     if absent.contains("mounts") { before.mounts = after.mounts }
     let filters = absent.contains("syscalls") ? nil : FilterComparison(old, new)
     (before.systemCalls, after.systemCalls) = (nil, nil)
     self.init(from: before, to: after, listsInFull: listsInFull, comparesTold: !absent.contains("log"))
     notCompared = absent
+    leftOut = (old.leftOut, new.leftOut)
     read = (
       old.read(packets.unreadRulesMet.old), new.read(packets.unreadRulesMet.new)
     )
     switch filters {
     case .same?, nil: break
-    case .opened?: settings.append(.filter(.widened, "filtered → not filtered", old.policy, new.policy))
-    case .closed?: settings.append(.filter(.narrowed, "not filtered → filtered", old.policy, new.policy))
+    case .opened?: settings.append(.filter(.widened, "filtered", "not filtered", old.policy, new.policy))
+    case .closed?: settings.append(.filter(.narrowed, "not filtered", "filtered", old.policy, new.policy))
     case .different?:
       packets.unknown.append(
         PacketDifference.Unknown(
@@ -77,10 +81,12 @@ extension PolicyComparison {
 
 extension PolicyComparison.Setting {
   fileprivate static func filter(
-    _ direction: PolicyComparison.Direction, _ text: String, _ old: HostPolicy, _ new: HostPolicy
+    _ direction: PolicyComparison.Direction, _ was: String, _ isNow: String, _ old: HostPolicy,
+    _ new: HostPolicy
   ) -> PolicyComparison.Setting {
     PolicyComparison.Setting(
-      direction: direction, domain: "syscall", text: text, oldSpan: old.systemCalls?.span,
+      direction: direction, domain: "syscall", key: "filter", old: was, new: isNow,
+      oldSpan: old.systemCalls?.span,
       newSpan: new.systemCalls?.span)
   }
 }

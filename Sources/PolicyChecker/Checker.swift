@@ -43,6 +43,10 @@ struct Checker {
   var comparedPolicies: [String: HostPolicy?] = [:]
   /// Another policy is compared with this one.
   var isComparedWith = false
+  /// Whether what the policy claims of its settings is judged. Who only asks it does not ask that.
+  var judgesFacts = true
+  /// Claims that do not hold: errors, and nothing of the policy is lost to them.
+  var failedFacts = 0
   /// The length from which on the halves of a list are worked on side by side; 2 at least.
   var longList = 1_000
 
@@ -217,7 +221,7 @@ struct Checker {
 
   /// The finding about a file in a later language than 1; nothing else in it can be judged.
   static func newerLanguage(_ root: SyntaxNode) -> Diagnostic? {
-    guard let scalar = root.entry("language")?.value.scalar, let number = Int(scalar.text), number > 1,
+    guard let scalar = root.entry("language")?.value.scalar, !["", "1"].contains(scalar.text),
       scalar.text.utf8.first != UInt8(ascii: "0"), scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
     return Diagnostic(

@@ -54,6 +54,12 @@ final class Options {
   /// Whether firewall, keys and mounts are only read.
   var looksOnly: Bool { isCheck || isSeal }
 
+  /// Whether it is to apply a policy, and for good: process 1 does nothing else, for its filter cannot be lifted.
+  var appliesPolicy: Bool {
+    guard case .none = verdict else { return false }
+    return !looksOnly && !isClosedStage && !isLate && !isHealthy && trySeconds == 0
+  }
+
   struct Domains {
     var firewall: Bool
     var sysctl: Bool

@@ -28,6 +28,7 @@ struct SysctlTableKernelTests {
       ["\(max(range.lowerBound, 2000)) \(min(range.upperBound, 60_000))"]
     case .powerOfTwo: ["0", "1", "32768"]
     case .multiple(let factor): ["\(factor)", "\(196 * factor)"]
+    case .portRange: ["2000 60000"]
     case .integers, .text, .portList: []
     }
   }

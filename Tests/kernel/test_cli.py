@@ -179,7 +179,8 @@ class ExitCodes(CommandLine):
         for arguments in (["check", "-"], ["compile", "-", "-o", "out"], ["fmt", "-"], ["query", "-", "input drop any"],
                           ["explain", "-", "input tcp 22"], ["diff", "-", "cos.cos"], ["audit", "cos.cos", "--against", "-"]):
             with self.subTest(arguments=arguments):
-                self.assertIn("error[syntax/limit]", self.call(*arguments, input=long, status=1).stderr)
+                status = 3 if arguments[0] == "query" else 1
+                self.assertIn("error[syntax/limit]", self.call(*arguments, input=long, status=status).stderr)
         for name in ("pipe", "/dev/zero", "folder"):
             path = os.path.relpath(self.directory / name, self.directory)
             for text in ("include: [%s]\n", "define: { x: { file: %s } }\n"):
@@ -799,6 +800,30 @@ class Sandbox(CommandLine):
             self.assertEqual(self.count(family["udp"]), 65535)
         self.assertEqual((ipv4["echo"], ipv6["echo"]), ("dropped", "open"))
 
+    def test_redirected(self):
+        """A port that a rule redirects is what becomes of the packets to it."""
+        policy = self.write("redirected.cos", """policy: redirected
+language: 1
+target: { kernel: "6.1" }
+management: none
+firewall:
+  input:
+    policy: drop
+    rules:
+      - accept tcp, udp 8080
+      - accept icmpv6 neighbour-discovery
+  nat:
+    prerouting:
+      - redirect to 8080 ipv4 tcp, udp 80
+      - redirect to 8080 ipv6 tcp, udp 80
+      - redirect to 9999 ipv4 tcp, udp 81
+      - redirect to 9999 ipv6 tcp, udp 81
+""")
+        for family in self.report(policy, "--probe")["probe"]["families"]:
+            for protocol in ("tcp", "udp"):
+                self.assertEqual(family[protocol]["open"], ["80", "8080"])
+                self.assertEqual(family[protocol]["rejected"] + family[protocol]["unanswered"], [])
+
     def test_other_sources_and_interfaces(self):
         policy = self.write("fates.cos", FATES)
         ipv4, ipv6 = self.report(
@@ -963,7 +988,7 @@ sysctl:
                                            status=2).stdout)["refines"], None)
         self.call("refines", "new.cos", "held/policy.bundle", status=1)
         self.call("refines", "old.cos", "missing.cos", status=3)
-        self.assertIn("tpc", self.call("refines", "broken.cos", "old.cos", status=1).stderr)
+        self.assertIn("tpc", self.call("refines", "broken.cos", "old.cos", status=3).stderr)
         self.call("refines", "old.cos", status=64)
         self.call("refines", "-", "-", status=64)
 
@@ -1080,10 +1105,12 @@ tests.cos: 1 of 2 expectations hold of %s
         rules = ["accept tcp 8080 from 10.20.0.0/16", "accept ipv6 udp 53 in wg0", "accept icmpv6 echo-request",
                  "accept icmp 3/1", "accept sctp 99", "accept dccp 5", "accept gre", "accept ipv6 esp",
                  "accept udp 9 length 999 ttl 3 dscp 46", "accept udp 10 days tue hours 08:00-09:00",
-                 "accept tcp 77 ether from 02:aa:bb:cc:dd:ee", "accept ipv4 fragment",
+                 "accept tcp 77 ether from 02:aa:bb:cc:dd:ee",
                  "accept tcp 81 flags fin, syn of fin, syn, ack"]
+        # Only what a program cuts itself is a fragment where connections are tracked.
+        sent = "  output:\n    policy: accept\n    rules:\n      - drop ipv4 fragment\nsysctl:"
         self.write("many.cos", self.OLD.replace("      - ssh:", "".join(
-            "      - '%s'\n" % rule for rule in rules) + "      - ssh:"))
+            "      - '%s'\n" % rule for rule in rules) + "      - ssh:").replace("sysctl:", sent))
         self.call("diff", "old.cos", "many.cos", "--pcap", "seen.pcapng", status=1)
         read = support.run(["tcpdump", "-r", self.directory / "seen.pcapng", "-nn", "-vv", "-e", "-tttt"],
                            env={"TZ": "UTC", "PATH": os.environ["PATH"]})
@@ -1163,11 +1190,13 @@ accepted
                 self.call("diff", "-", "-", status=64)
                 continue
             self.call(*command, "missing.cos", *rest, status=3)
-            self.assertIn("tpc", self.call(*command, "broken.cos", *rest, status=1).stderr)
+            # Of a question 1 says that it does not hold.
+            status = 3 if command[0] == "query" else 1
+            self.assertIn("tpc", self.call(*command, "broken.cos", *rest, status=status).stderr)
             self.call(*command, "old.cos", status=64)
-        self.assertIn("<question>:1:", self.call("query", "old.cos", "input accept tpc 22", status=1).stderr)
+        self.assertIn("<question>:1:", self.call("query", "old.cos", "input accept tpc 22", status=3).stderr)
         self.assertIn("expect/empty-region", self.call("query", "old.cos", "input drop tcp 22 from $none",
-                                                       status=1).stderr)
+                                                       status=3).stderr)
         self.assertIn("define/", self.call("explain", "old.cos", "input from $nobody", status=1).stderr)
         self.call("compile", "old.cos", "-o", "out")
         damaged = bytearray((self.directory / "out" / "policy.bundle").read_bytes())
@@ -1177,6 +1206,86 @@ accepted
                           ["query", "damaged.bundle", "input drop udp"], ["explain", "damaged.bundle", "input udp"]):
             self.assertIn("`damaged.bundle`: refused as a bundle: its checksum is wrong",
                           self.call(*arguments, status=3).stderr)
+
+    def test_no_answer(self):
+        """Where there is none, a program gets a document that says why."""
+        chain = "table %s {\n chain c {\n  type filter hook %s priority 0\n  %s\n }\n}\n"
+        self.write("two.nft", chain % ("inet a", "input", "tcp dport 22 meta mark set 1")
+                   + chain % ("ip b", "input", "meta mark 1 drop") + chain % ("netdev n", "ingress device lo", "drop"))
+        asked = {
+            "diff": ["old.cos"], "refines": ["old.cos"], "query": ["input drop udp"], "explain": ["input udp 1"],
+        }
+        for command, rest in asked.items():
+            for source, code in (("two.nft", 2), ("missing.cos", 3), ("broken.cos", 1)):
+                if (command, source) == ("explain", "two.nft"):
+                    continue
+                done = lockdown(command, source, *rest, "--format", "json", cwd=self.directory)
+                with self.subTest(command=command, source=source):
+                    value = json.loads(done.stdout)
+                    if source == "two.nft" and "exit-code" not in value:
+                        continue
+                    self.assertEqual((done.status, value["exit-code"]), (code, code), str(done))
+                    self.assertEqual(bool(value["findings"]), code == 1)
+                    self.assertEqual(bool(value["unknown"]), code != 1)
+        run = json.loads(self.call("diff", "old.cos", "broken.cos", "--format", "sarif", status=1).stdout)["runs"][0]
+        self.assertTrue(run["results"])
+        run = json.loads(self.call("diff", "old.cos", "missing.cos", "--format", "sarif", status=3).stdout)["runs"][0]
+        self.assertEqual([result["ruleId"] for result in run["results"]], ["source/no-answer"])
+        value = json.loads(self.call("diff", "old.cos", self.write(
+            "weak.cos", self.OLD.replace("restrict: 2", "restrict: 1")), "--format", "json", status=1).stdout)
+        self.assertEqual([(one["key"], one["old"], one["new"]) for one in value["settings"]],
+                         [("kernel.kptr_restrict", "2", "1")])
+
+    def test_standard_input(self):
+        """What it is, its first lines say."""
+        save = "# Generated by iptables-save\n*filter\n:INPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n"
+        rules = "table inet t {\n\tchain in { type filter hook input priority filter; policy drop;\n" \
+                "\t\ttcp dport 22 accept\n\t}\n}\n"
+        for text in (save, rules, "#!/usr/sbin/nft -f\nflush ruleset\n" + rules):
+            self.call("query", "-", "input accept ipv4 tcp 22", input=text)
+            self.call("query", "-", "input accept ipv4 tcp 23", input=text, status=1)
+        self.write("list", rules)
+        self.write("list.nft", rules)
+        self.assertIn("mean the same\n", self.call("diff", "-", "list.nft", input=rules).stdout)
+        found = self.call("diff", "list", "-", input=rules.replace("22", "23"), status=1).stdout
+        self.assertIn("old: list:3: inet t in#1: tcp dport 22 accept\n", found)
+        self.assertIn("accepted: every", self.call("query", "-", "input accept tcp 22 from $admin", input=self.OLD).stdout)
+        done = self.call("diff", "-", "list.nft", input="table inet t { chain \x1b[31m", status=3)
+        self.assertIn("nft refuses `<stdin>`", done.stderr)
+        self.assertNotIn("\x1b", done.stderr)
+
+    def test_words_of_others(self):
+        """Nothing of them moves a terminal's cursor, and nothing of them is markup."""
+        self.write("one.nft", "table inet t {\n chain c {\n  type filter hook input priority 0; policy accept;\n"
+                              "  tcp dport 22 drop comment \"\x1b[31m<b>|x\"\n }\n}\n")
+        self.write("none.nft", "table inet t { }\n")
+        done = self.call("diff", "one.nft", "none.nft", status=1).stdout
+        self.assertNotIn("\x1b", done)
+        self.assertIn("<U+001B>", done)
+        done = self.call("diff", "one.nft", "none.nft", "--format", "markdown", status=1).stdout
+        self.assertNotIn("\x1b", done)
+        self.assertIn("&lt;b&gt;\\|x", done)
+        self.write("\x1bname.cos", self.OLD)
+        self.assertNotIn("\x1b", self.call("diff", "\x1bname.cos", "old.cos").stdout)
+        self.assertNotIn("\x1b", self.call("diff", "\x1bmissing.cos", "old.cos", status=3).stderr)
+
+    def test_claims_that_fail(self):
+        """A policy whose own claims do not hold can be asked; a compile tells all of them."""
+        self.write("claims.cos", self.OLD.replace("restrict: 2", "restrict: 1")
+                   + "expect:\n  - sysctl kernel.kptr_restrict at least 2\n  - input accept tcp 23\n")
+        self.call("query", "claims.cos", "input accept tcp 22 from $admin")
+        self.call("explain", "claims.cos", "input tcp 22")
+        self.call("diff", "claims.cos", "claims.cos")
+        self.call("test", "claims.cos", "--against", "old.cos", status=1)
+        found = self.call("check", "claims.cos", status=1).stderr
+        self.assertIn("2 errors", found)
+
+    def test_live_needs_a_capability(self):
+        if os.geteuid() == 0:
+            done = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", support.LOCKDOWN, "query", "live",
+                                   "input drop udp"], cwd="/", capture_output=True, text=True)
+            self.assertEqual(done.returncode, 3, done.stderr)
+            self.assertIn("CAP_NET_ADMIN", done.stderr)
 
     def test_kernel_rules(self):
         """Rules of an nft file, and of this network namespace."""
@@ -1188,7 +1297,7 @@ accepted
         self.assertRegex(done, r"^old.cos and old/nftables.nft mean the same\nrules that could be read: all [0-9]+ of "
                                r"old/nftables.nft\n%s$" % absent)
         found = self.call("diff", other, "new.cos", status=1).stdout
-        self.assertIn("widened: input: dropped → accepted\n  ipv4 tcp 8080 not established, related from $admin\n", found)
+        self.assertIn("widened: input: dropped → accepted\n  ipv4 tcp 8080 not established, related from $admin (new)\n", found)
         self.assertIn("accepted: every", self.call("query", other, "input accept tcp 22 from 10.20.0.0/16").stdout)
         # What nobody can read is named, and decides nothing.
         self.write("odd.nft", "table inet odd {\n chain in {\n  type filter hook input priority 0; policy drop;\n"
@@ -1226,6 +1335,8 @@ accepted
             self.assertEqual(self.call("diff", one, other).stdout, "%s and %s mean the same\n%s" % (one, other, absent))
         expected = self.call("diff", "old.cos", "new.cos", status=1).stdout
         found = self.call("diff", "old.cos", "new/policy.bundle", status=1).stdout
+        # A bundle has no definitions.
+        expected = expected.replace("related from $admin\n", "related from $admin (old)\n")
         self.assertEqual(found, expected.replace("input/ssh: accept tcp 22, 8080 from $admin", "input/ssh") + absent)
         value = json.loads(self.call("diff", "old/policy.bundle", "new/policy.bundle", "--format", "json", status=1).stdout)
         self.assertEqual([change["direction"] for change in value["changes"]], ["widened"])
@@ -1238,7 +1349,7 @@ accepted
         self.call("query", "old/policy.bundle", "sysctl kernel.kptr_restrict at least 1")
         self.assertIn("could not tell: a bundle does not hold it",
                       self.call("query", "old/policy.bundle", "module usb-storage denied", status=2).stdout)
-        self.assertIn("define/", self.call("query", "old/policy.bundle", "input accept from $admin", status=1).stderr)
+        self.assertIn("define/", self.call("query", "old/policy.bundle", "input accept from $admin", status=3).stderr)
         self.assertEqual(
             self.call("explain", "old/policy.bundle", "input tcp 22 from 10.20.1.2 in eth0").stdout,
             self.call("explain", "old.cos", "input tcp 22 from 10.20.1.2 in eth0").stdout.replace(

@@ -23,6 +23,8 @@ struct OutcomeTable {
     case accept
     case drop
     case reject
+    /// A rule has done what is asked for beside that; what becomes of the packet then is not asked.
+    case effect
     /// No rule of the chain has decided: the next one is asked.
     case pass
     /// The chain is left, and its caller goes on.
@@ -39,7 +41,7 @@ struct OutcomeTable {
     var kind: Kind
     /// accept, pass, returned: the number of the alteration. reject: its kind. branch: the oracle.
     var detail: UInt32 = 0
-    /// accept, drop, reject: the deciding rule, if labels are kept. branch: if the answer is yes.
+    /// accept, drop, reject, effect: the deciding rule, if labels are kept. branch: if the answer is yes.
     var first: UInt32 = 0
     /// branch: if the answer is no.
     var second: UInt32 = 0
@@ -156,6 +158,33 @@ struct OutcomeTable {
     case .pass: outcome.detail != 0
     default: false
     }
+  }
+
+  /// Whether two outcomes are the same whatever limiters answer, and whichever rules decide.
+  mutating func isAlike(_ a: UInt32, _ b: UInt32) -> Bool {
+    if a == b { return true }
+    let (one, other) = (self[a], self[b])
+    func asked(_ outcome: Outcome) -> UInt32? {
+      // The unknown answers each time for itself.
+      outcome.kind == .branch && outcome.detail != Oracle.unknown ? outcome.detail : nil
+    }
+    guard let oracle = asked(one) ?? asked(other) else {
+      guard one.kind == other.kind, one.detail == other.detail else { return false }
+      return one.kind != .branch || isAlike(one.first, other.first) && isAlike(one.second, other.second)
+    }
+    return [true, false].allSatisfy { answer in
+      let (left, right) = (answered(a, oracle, answer), answered(b, oracle, answer))
+      return isAlike(left, right)
+    }
+  }
+
+  /// An outcome, once a limiter has answered.
+  private mutating func answered(_ number: UInt32, _ oracle: UInt32, _ answer: Bool) -> UInt32 {
+    let outcome = self[number]
+    guard outcome.kind == .branch else { return number }
+    if outcome.detail == oracle { return answered(answer ? outcome.first : outcome.second, oracle, answer) }
+    let (first, second) = (answered(outcome.first, oracle, answer), answered(outcome.second, oracle, answer))
+    return branch(outcome.detail, first, second)
   }
 
   /// An outcome that is met only after an alteration.

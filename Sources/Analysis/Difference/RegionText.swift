@@ -222,10 +222,6 @@ struct RegionText {
       guard mask != 0 else { continue }
       words.append(Self.mark(field, isNegated: false, value, mask))
     }
-    let connection = cube.bits.first {
-      meaning.diagram.layout.meaning($0.variable).field == DiagramLayout.hasConnection
-    }
-    if let connection, !connection.isSet { words.append("without a connection") }
     return words
   }
 
@@ -239,7 +235,7 @@ struct RegionText {
     return ranges.count > shown ? text + " … and \(ranges.count - shown) more" : text
   }
 
-  private static func range(_ range: AddressRange<UInt128>) -> String {
+  static func range(_ range: AddressRange<UInt128>) -> String {
     range.lower == range.upper ? "\(range.lower)" : "\(range.lower)-\(range.upper)"
   }
 
@@ -365,7 +361,7 @@ struct RegionText {
   }
 
   /// As prefixes where those are few, else as a range.
-  private static func prefixes(_ range: AddressRange<UInt128>, _ family: Families) -> [String] {
+  static func prefixes(_ range: AddressRange<UInt128>, _ family: Families) -> [String] {
     let width: UInt128 = family == .ipv4 ? 32 : 128
     var result: [String] = []
     var start = range.lower

@@ -139,7 +139,8 @@ extension SysctlRow {
     case .choice(let choices): SysctlRow.integer(text).flatMap { choices.contains($0) ? String($0) : nil }
     case .integers(let count, let range):
       SysctlRow.integers(text, count, range)
-    case .text: text
+    case .portRange: SysctlRow.portRange(text)
+    case .text: text.utf8.count <= maximumLength ? text : nil
     case .portList: SysctlRow.portList(text)
     case .powerOfTwo, .multiple:
       SysctlRow.integer(text).flatMap { rounded($0) == $0 ? String($0) : nil }
@@ -155,7 +156,7 @@ extension SysctlRow {
     case .multiple(let unit):
       guard (1...Int(Int32.max) / unit * unit).contains(value) else { return nil }
       return (value + unit - 1) / unit * unit
-    case .integer, .choice, .integers, .text, .portList: return value
+    case .integer, .choice, .integers, .portRange, .text, .portList: return value
     }
   }
 
@@ -172,6 +173,12 @@ extension SysctlRow {
     }
     // proc_dointvec prints tabs; readers compare fields.
     return numbers.map(String.init).joined(separator: " ")
+  }
+
+  private static func portRange(_ text: String) -> String? {
+    guard let ends = integers(text, 2, 1...65535) else { return nil }
+    let numbers = ends.split(separator: " ").compactMap { Int($0) }
+    return numbers[0] <= numbers[1] ? ends : nil
   }
 
   /// Sorted, and what touches as one range: as proc_do_large_bitmap() prints it.
@@ -210,7 +217,8 @@ extension SysctlRow {
       return words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
     case .integers(let count, let range):
       return "\(count) integers of \(range.lowerBound) to \(range.upperBound)\(unit)"
-    case .text: return "text"
+    case .portRange: return "two ports, of which the second is not the lower"
+    case .text: return "text of at most \(maximumLength) bytes"
     case .portList: return "ports and ranges of ports with commas between them"
     case .powerOfTwo(let largest): return "0 or a power of two up to \(largest)\(unit)"
     case .multiple(let factor): return "a multiple of \(factor)\(unit)"

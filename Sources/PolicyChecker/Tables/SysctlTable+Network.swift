@@ -54,7 +54,7 @@ extension SysctlTable {
       neutral("net.ipv4.icmp_ratelimit", count, unit: "milliseconds"),
       neutral("net.ipv4.icmp_ratemask", count),
       neutral("net.ipv4.icmp_errors_use_inbound_ifaddr", flag),
-      neutral("net.ipv4.ip_local_port_range", .integers(2, 1...65535)),
+      neutral("net.ipv4.ip_local_port_range", .portRange),
       neutral("net.ipv4.ip_local_reserved_ports", .portList),
       neutral("net.ipv4.ip_unprivileged_port_start", .integer(0...65535), since: KernelVersion(4, 11)),
       neutral("net.ipv4.ip_nonlocal_bind", flag),

@@ -37,7 +37,7 @@ class Failures(unittest.TestCase):
             cells = [cell.strip() for cell in row.strip("|").split(" | ")]
             with self.subTest(cells[0]):
                 self.assertEqual(len(cells), 5)
-                self.assertRegex(cells[3], r"^(\d+( or \d+)?|–|none)$")
+                self.assertRegex(cells[3], r"^(\d+( or \d+)?|as else|–|none)$")
                 named = re.findall(r"`([^`]+)`", cells[4])
                 self.assertTrue(named)
                 self.assertEqual(set(named) - known, set())

@@ -187,8 +187,10 @@ package enum Lint {
     }
     // What is before it in its own chain is not all: whoever leads here may send other packets.
     let reason =
-      related.isEmpty
-      ? "what leads to its chain and stands before it leaves none" : "rules before it decide all"
+      rule.neverMatches
+      ? "none is what it asks for"
+      : related.isEmpty
+        ? "what leads to its chain and stands before it leaves none" : "rules before it decide all"
     return Diagnostic(
       .lintShadowed, .warning, at: rule.span, "no packet comes to `\(rule.text)`: \(reason)",
       related: Array(related.prefix(6)),

@@ -49,6 +49,7 @@ extension PolicyComparison {
     }
     // So that nothing is said of what one side does not hold.
     (before.modules, before.kernel, before.boot) = (after.modules, after.kernel, after.boot)
+    before.management = after.management
     if absent.contains("sysctl") { before.sysctls = after.sysctls }
     if absent.contains("mounts") { before.mounts = after.mounts }
     let filters = absent.contains("syscalls") ? nil : FilterComparison(old, new)
@@ -60,8 +61,8 @@ extension PolicyComparison {
     )
     switch filters {
     case .same?, nil: break
-    case .opened?: settings.append(.filter(.widened, "filtered → not filtered", old.policy, new.policy))
-    case .closed?: settings.append(.filter(.narrowed, "not filtered → filtered", old.policy, new.policy))
+    case .opened?: settings.append(.filter(.widened, "filtered", "not filtered", old.policy, new.policy))
+    case .closed?: settings.append(.filter(.narrowed, "not filtered", "filtered", old.policy, new.policy))
     case .different?:
       packets.unknown.append(
         PacketDifference.Unknown(
@@ -77,10 +78,12 @@ extension PolicyComparison {
 
 extension PolicyComparison.Setting {
   fileprivate static func filter(
-    _ direction: PolicyComparison.Direction, _ text: String, _ old: HostPolicy, _ new: HostPolicy
+    _ direction: PolicyComparison.Direction, _ was: String, _ isNow: String, _ old: HostPolicy,
+    _ new: HostPolicy
   ) -> PolicyComparison.Setting {
     PolicyComparison.Setting(
-      direction: direction, domain: "syscall", text: text, oldSpan: old.systemCalls?.span,
+      direction: direction, domain: "syscall", key: "filter", old: was, new: isNow,
+      oldSpan: old.systemCalls?.span,
       newSpan: new.systemCalls?.span)
   }
 }

@@ -163,11 +163,15 @@ package struct ComparisonReport {
   // MARK: Markdown
 
   package var markdown: String {
-    let last = last.map { "\n\($0.prefix(1).uppercased() + $0.dropFirst()).\n" }.joined()
-    if comparison.isEmpty { return "**\(sameness).**\n" + last }
+    let last = last.map { "\n\(MarkdownText.plain($0.prefix(1).uppercased() + $0.dropFirst())).\n" }.joined()
+    if comparison.isEmpty { return "**\(MarkdownText.plain(sameness)).**\n" + last }
     var lines = ["**\(summary)**", ""]
     if !comparison.packets.unknown.isEmpty {
-      lines += comparison.packets.unknown.map { "- could not tell: \($0.place): \($0.reason)" } + [""]
+      lines +=
+        comparison.packets.unknown.map {
+          "- could not tell: " + MarkdownText.plain("\($0.place): \($0.reason)")
+        }
+        + [""]
     }
     if !comparison.packets.changes.isEmpty {
       lines += [
@@ -175,12 +179,14 @@ package struct ComparisonReport {
       ]
       for change in comparison.packets.changes.prefix(Self.shownChanges) {
         let cells = [
-          change.direction.rawValue, change.place, change.before, change.after,
-          regions(change).map { "`\($0)`" }.joined(separator: "<br>"),
-          (["`\(change.witness)`"] + [label(change)].compactMap { $0 }).joined(separator: "<br>"),
-          decisions(change).map { String($0.dropFirst("old: ".count)) }.joined(separator: "<br>"),
+          change.direction.rawValue, MarkdownText.plain(change.place), MarkdownText.plain(change.before),
+          MarkdownText.plain(change.after), regions(change).map(MarkdownText.code).joined(separator: "<br>"),
+          ([MarkdownText.code(change.witness)] + [label(change)].compactMap { $0.map(MarkdownText.plain) })
+            .joined(separator: "<br>"),
+          decisions(change).map { MarkdownText.plain(String($0.dropFirst("old: ".count))) }
+            .joined(separator: "<br>"),
         ]
-        lines.append("| " + cells.map(Self.escaped).joined(separator: " | ") + " |")
+        lines.append("| " + cells.joined(separator: " | ") + " |")
       }
       let rest = comparison.packets.changes.count - Self.shownChanges
       if rest > 0 { lines += ["", "… and \(rest) more changes of packets"] }
@@ -190,15 +196,11 @@ package struct ComparisonReport {
       lines += ["| | domain | change |", "|---|---|---|"]
       for direction in PolicyComparison.Direction.allCases {
         for setting in comparison.settings where setting.direction == direction {
-          lines.append("| \(direction.rawValue) | \(setting.domain) | \(Self.escaped(setting.text)) |")
+          lines.append("| \(direction.rawValue) | \(setting.domain) | \(MarkdownText.plain(setting.text)) |")
         }
       }
     }
     return lines.joined(separator: "\n") + "\n" + last
-  }
-
-  private static func escaped(_ text: String) -> String {
-    String(text.flatMap { $0 == "|" ? "\\|" : String($0) })
   }
 
   // MARK: Other formats
@@ -302,9 +304,11 @@ package struct ComparisonReport {
   private func json(_ setting: PolicyComparison.Setting) -> JSONValue {
     .object([
       .init("direction", .string(setting.direction.rawValue)), .init("domain", .string(setting.domain)),
+      .init("key", .string(setting.key)), .init("new", .string(setting.new)),
       .init("new-line", place(setting.newSpan, new.sources).map(JSONValue.string) ?? .null),
+      .init("old", .string(setting.old)),
       .init("old-line", place(setting.oldSpan, old.sources).map(JSONValue.string) ?? .null),
-      .init("text", .string(setting.text)),
+      .init("packets", setting.packets.map(JSONValue.string) ?? .null), .init("text", .string(setting.text)),
     ])
   }
 }

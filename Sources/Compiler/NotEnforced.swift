@@ -6,12 +6,18 @@ internal import TextBackends
 /// What a policy states and the applier does not do, with the reason: nothing is left out in silence.
 enum NotEnforced {
   /// One line each, in the order of the policy's domains.
-  static func list(_ policy: HostPolicy) -> [String] {
+  ///
+  /// - Parameter ruleset: what became of its rules.
+  static func list(_ policy: HostPolicy, _ ruleset: Ruleset) -> [String] {
     var list: [String] = []
+    let made = Set(ruleset.tables.flatMap(\.chains).flatMap(\.rules).map(\.id))
     policy.firewall?.forEachRule { rule in
-      guard !rule.isEnabled else { return }
-      let reason = rule.hasEmptyList ? "a list of it is empty, so that it never holds" : "`enabled: false`"
-      list.append("rule `\(rule.id)`: \(reason)")
+      if !rule.isEnabled {
+        let reason = rule.hasEmptyList ? "a list of it is empty, so that it never holds" : "`enabled: false`"
+        list.append("rule `\(rule.id)`: \(reason)")
+      } else if !made.contains(rule.id) {
+        list.append("rule `\(rule.id)`: no packet is what it asks for, so the kernel has no rule of it")
+      }
     }
     list += modules(policy.modules)
     if !CommandLineText.parameters(of: policy).isEmpty {

@@ -19,7 +19,8 @@ extension PolicyCompiler {
     var sources = SourceFiles()
     var diagnostics = DiagnosticList()
     let file = sources.add(path: path, bytes: bytes)
-    let policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics)
+    let policy = PolicyChecker.check(
+      file, in: &sources, reader: reader, judgesFacts: false, diagnostics: &diagnostics)
     diagnostics.sortByPlace()
     return CheckedPolicy(
       sources: sources, diagnostics: diagnostics, policy: diagnostics.hasErrors ? nil : policy)
@@ -39,9 +40,15 @@ package struct PolicyComparison: Sendable {
   package struct Setting: Sendable {
     package var direction: Direction
     package var domain: String
-    package var text: String
+    package var key: String
+    package var old: String
+    package var new: String
+    /// Which packets it is about, with an example.
+    package var packets: String?
     package var oldSpan: SourceSpan?
     package var newSpan: SourceSpan?
+
+    package var text: String { "\(key): \(old) → \(new)" + (packets.map { ", \($0)" } ?? "") }
   }
 
   package var packets: PacketDifference
@@ -70,16 +77,21 @@ package struct PolicyComparison: Sendable {
     settings = SettingsDifference(from: old, to: new).changes.map { change in
       Setting(
         direction: Direction(rawValue: change.direction.rawValue) ?? .incomparable, domain: change.domain,
-        text: change.text, oldSpan: change.oldSpan, newSpan: change.newSpan)
+        key: change.key, old: change.old, new: change.new, oldSpan: change.oldSpan, newSpan: change.newSpan)
     }
+    settings += packets.sharings.map(Setting.init)
     settings += Self.sets(old, new)
-    let fills = FillComparison(from: old, to: new, listsInFull: listsInFull)
-    settings += fills.settings
-    for unknown in fills.unknown
+    add(SideEffectComparison(fillsFrom: old, to: new, listsInFull: listsInFull))
+    add(SideEffectComparison(closedStageFrom: old, to: new, listsInFull: listsInFull))
+    if comparesTold { add(SideEffectComparison(toldFrom: old, to: new, listsInFull: listsInFull)) }
+  }
+
+  private mutating func add(_ compared: SideEffectComparison) {
+    settings += compared.settings
+    for unknown in compared.unknown
     where !packets.unknown.contains(where: { $0.place == unknown.place && $0.reason == unknown.reason }) {
       packets.unknown.append(unknown)
     }
-    if comparesTold { settings += Self.actions(old, new) }
   }
 
   /// Changes of some directions were left out, so that none of them is no word about the rest.
@@ -122,94 +134,7 @@ package struct PolicyComparison: Sendable {
       else { return nil }
       return Setting(
         direction: .incomparable, domain: "set",
-        text: "\(later.name): \(words(earlier)) → \(words(later))", oldSpan: earlier.span, newSpan: later.span
-      )
+        key: later.name, old: words(earlier), new: words(later), oldSpan: earlier.span, newSpan: later.span)
     }
-  }
-
-  /// What rules of both say of the packets they meet.
-  private static func actions(_ old: HostPolicy, _ new: HostPolicy) -> [Setting] {
-    let (before, after) = (told(old.firewall), told(new.firewall))
-    var result: [Setting] = []
-    func add(_ id: String, _ earlier: Told?, _ later: Told?) {
-      let texts = (earlier?.text ?? "nothing", later?.text ?? "nothing")
-      guard texts.0 != texts.1 else { return }
-      result.append(
-        Setting(
-          direction: .visible, domain: "rule", text: "\(id): \(texts.0) → \(texts.1)",
-          oldSpan: earlier?.span ?? before.spans[id], newSpan: later?.span ?? after.spans[id]))
-    }
-    for (id, one) in after.list { add(id, before.all[id], one) }
-    for (id, one) in before.list where after.all[id] == nil { add(id, one, nil) }
-    return result
-  }
-
-  /// What one rule says, which several may be that were read back from a kernel's.
-  private struct Told {
-    var counter: Counter?
-    var log: Log?
-    var segmentSize: Changes.SegmentSize?
-    var updates: [String] = []
-    var span: SourceSpan
-
-    /// A rule that was read back from a kernel's is one of each family; the bits that count are those of the set.
-    mutating func add(_ rule: Rule) {
-      for update in rule.changes.setUpdates.map(Self.text) where !updates.contains(update) {
-        updates.append(update)
-      }
-    }
-
-    private static func text(_ update: SetUpdate) -> String {
-      let timeout = update.timeout.map { " timeout \($0)s" } ?? ""
-      return "\(update.operation.rawValue) \(update.key.side.rawValue) $\(update.set)\(timeout)"
-    }
-
-    var text: String {
-      var words = updates
-      switch counter {
-      case .anonymous: words.append("count")
-      case .named(let name): words.append("count \(name)")
-      case nil: break
-      }
-      switch segmentSize {
-      case .pathMTU: words.append("set mss pmtu")
-      case .bytes(let bytes): words.append("set mss \(bytes)")
-      case nil: break
-      }
-      if let log {
-        var text = "log \"\(log.prefix)\""
-        // A log without a level has level 4, warning.
-        if let level = log.level, level != 4 { text += " level \(level)" }
-        if let group = log.group { text += " nflog \(group)" }
-        if let rate = log.atMost { text += " at most \(rate.amount) in \(rate.seconds)s" }
-        words.append(text)
-      }
-      return words.joined(separator: " ")
-    }
-  }
-
-  /// The rules that say something, in their order, and where the others stand that are written.
-  private static func told(
-    _ firewall: Firewall?
-  ) -> (list: [(String, Told)], all: [String: Told], spans: [String: SourceSpan]) {
-    var all: [String: Told] = [:]
-    var order: [String] = []
-    // Most rules say nothing.
-    firewall?.forEachRule { rule in
-      guard rule.isEnabled,
-        rule.counter != nil || rule.log != nil || !rule.changes.setUpdates.isEmpty
-          || rule.changes.segmentSize != nil
-      else { return }
-      if all[rule.id] == nil { order.append(rule.id) }
-      var one = all[rule.id] ?? Told(span: rule.span)
-      one.counter = one.counter ?? rule.counter
-      one.log = one.log ?? rule.log
-      one.segmentSize = one.segmentSize ?? rule.changes.segmentSize
-      one.add(rule)
-      all[rule.id] = one
-    }
-    var spans: [String: SourceSpan] = [:]
-    firewall?.forEachRule { rule in spans[rule.id] = spans[rule.id] ?? rule.span }
-    return (order.compactMap { id in all[id].map { (id, $0) } }, all, spans)
   }
 }

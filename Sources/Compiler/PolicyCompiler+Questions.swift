@@ -54,7 +54,10 @@ extension PolicyCompiler {
       return .setting(statement, failure: judgement.failure)
     }
     if case .refines(_, let other) = statement.body {
-      return .setting(statement, failure: packetsWidened(policy, over: other)?.message)
+      guard let finding = beyond(policy, over: other) else { return .setting(statement, failure: nil) }
+      if finding.isUnknown { return .unknown(statement, reason: finding.message) }
+      let example = finding.example.map { ", for example \($0)" } ?? ""
+      return .setting(statement, failure: finding.message + example)
     }
     guard let answer = Analysis.answer(statement, for: policy) else {
       diagnostics.report(emptyRegion(statement.span))

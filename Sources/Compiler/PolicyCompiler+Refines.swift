@@ -3,19 +3,35 @@ internal import Diagnostics
 internal import PolicyChecker
 internal import PolicyModel
 
-/// `refines FILE`: LANGUAGE.md §5.7 without delegations and exceptions (§6.7).
+/// `refines FILE`: without delegations and exceptions (LANGUAGE.md §6.7).
 extension PolicyCompiler {
-  /// Where a policy accepts packets that another does not: how it is said, with a witness. Nil: nowhere.
-  ///
-  /// What settings are weaker is for ``StatementJudge`` to say.
-  static func packetsWidened(_ policy: HostPolicy, over other: HostPolicy) -> Diagnostic? {
-    var (asked, base) = (policy, other)
-    asked.delegations = []
-    asked.exceptions = []
-    base.delegations = []
-    var findings = DiagnosticList()
-    Refinement.check(&asked, from: base, diagnostics: &findings)
-    return findings.all.first { $0.id == .extendsWidened || $0.id == .extendsUnproved }
+  /// What a policy permits beyond another, or of which nobody can tell: by the comparison that `lockdown refines` makes.
+  struct Beyond {
+    /// As the end of a sentence.
+    var message: String
+    /// Where the policy says so.
+    var span: SourceSpan?
+    var example: String?
+    /// It was not found; it could not be told.
+    var isUnknown = false
+  }
+
+  /// Nil: nothing. What settings are weaker is for ``StatementJudge`` to say first.
+  static func beyond(_ policy: HostPolicy, over other: HostPolicy) -> Beyond? {
+    let comparison = PolicyComparison(from: other, to: policy, comparesTold: false).widening
+    if let change = comparison.packets.changes.first {
+      let region = change.regions.first.map { $0.isEmpty ? "all packets" : "`\($0)`" } ?? ""
+      return Beyond(
+        message: "in \(change.place) \(region): \(change.before) → \(change.after)",
+        span: change.newRule?.span,
+        example: change.witness)
+    }
+    if let setting = comparison.settings.first {
+      return Beyond(message: "\(setting.domain) \(setting.text)", span: setting.newSpan)
+    }
+    return comparison.packets.unknown.first.map {
+      Beyond(message: "could not tell: \($0.place): \($0.reason)", isUnknown: true)
+    }
   }
 
   /// Reports each comparison of a policy that does not hold, and an exception from one that does.
@@ -32,7 +48,7 @@ extension PolicyCompiler {
         let guarantee = policy.guarantees.first(where: { $0.name == name }),
         case .refines(_, let other) = guarantee.body
       else { continue }
-      if let finding = packetsWidened(policy, over: other) {
+      if let finding = beyond(policy, over: other) {
         policy.exceptions[index].loosened.append("`\(guarantee.text)`: \(finding.message)")
       } else {
         diagnostics.report(
@@ -48,14 +64,14 @@ extension PolicyCompiler {
     _ statement: Statement, _ policy: HostPolicy, failure: DiagnosticID, what: String,
     _ diagnostics: inout DiagnosticList
   ) {
-    guard case .refines(_, let other) = statement.body,
-      let finding = packetsWidened(policy, over: other)
+    // Of settings it was judged where the policy was checked.
+    guard case .refines(_, let other) = statement.body, StatementJudge(policy).judge(statement.body) == nil,
+      let finding = beyond(policy, over: other)
     else { return }
     diagnostics.report(
       Diagnostic(
         failure, at: statement.span, "this \(what) does not hold: \(finding.message)",
         related: finding.span.map { [Diagnostic.Label($0, "by this")] } ?? [],
-        // Other advice is about a base that is extended.
-        help: finding.help.filter { $0.hasPrefix("for example: ") }))
+        help: finding.example.map { ["for example: \($0)"] } ?? []))
   }
 }

@@ -41,10 +41,11 @@ extension PolicyCompiler {
       }
       // What it says of settings holds.
       guard case .refines(_, let other) = statement.body,
-        let finding = packetsWidened(policy, over: other)
+        let finding = beyond(policy, over: other)
       else { return .holds }
-      return finding.id == .extendsUnproved
-        ? .unknown(finding.message) : .fails(StatementDecision.Failure(reason: finding.message))
+      return finding.isUnknown
+        ? .unknown(finding.message)
+        : .fails(StatementDecision.Failure(reason: finding.message, packet: finding.example))
     }
   }
 }

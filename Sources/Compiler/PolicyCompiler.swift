@@ -47,8 +47,8 @@ package enum PolicyCompiler {
     diagnostics: inout DiagnosticList, lint: (([Diagnostic]) -> Void)?, _ outputs: OutputCollection
   ) -> CompiledPolicy? {
     guard
-      var policy = PolicyChecker.check(file, in: &sources, reader: reader, diagnostics: &diagnostics),
-      !diagnostics.hasErrors
+      var policy = PolicyChecker.check(
+        file, in: &sources, reader: reader, keepsRefuted: true, diagnostics: &diagnostics)
     else { return nil }
     // It takes longer than the rest, and needs nothing of it.
     let wantsLint = lint != nil
@@ -123,7 +123,7 @@ package enum PolicyCompiler {
       return nil
     }
 
-    let notEnforced = NotEnforced.list(policy)
+    let notEnforced = NotEnforced.list(policy, ruleset)
     let bundle = BundleAssembly.bundle(
       policy, digest: digest, messages, items: items, filter: filter,
       isManagementProved: proofs.isManagementProved, notEnforced: notEnforced, sourceMap: sourceMap)

@@ -70,6 +70,8 @@ struct DisplayLine {
     }
   }
 
+  static func isSpelt(_ scalar: Unicode.Scalar) -> Bool { spelling(of: scalar) != nil }
+
   private static func hexadecimal(_ value: UInt32, digits: Int) -> String {
     let text = String(value, radix: 16, uppercase: true)
     return String(repeating: "0", count: max(0, digits - text.utf8.count)) + text

@@ -43,6 +43,10 @@ struct Checker {
   var comparedPolicies: [String: HostPolicy?] = [:]
   /// Another policy is compared with this one.
   var isComparedWith = false
+  /// Whether what the policy claims of its settings is judged. Who only asks it does not ask that.
+  var judgesFacts = true
+  /// Claims that do not hold: errors, and nothing of the policy is lost to them.
+  var failedFacts = 0
   /// The length from which on the halves of a list are worked on side by side; 2 at least.
   var longList = 1_000
 

@@ -25,6 +25,7 @@ extension PolicyChecker {
     reader: any SourceReader, diagnostics: inout DiagnosticList
   ) -> (policy: HostPolicy, question: PolicyQuestion)? {
     var checker = Checker(diagnostics: diagnostics, sources: sources, reader: reader)
+    checker.judgesFacts = false
     let policy = checker.policy(file)
     let answer = policy == nil ? nil : checker.question(question, kind)
     diagnostics = checker.diagnostics

@@ -49,6 +49,11 @@ package struct ClosedStage: Sendable {
   /// All of them have ids.
   package var rules: [Rule] { input + forward + management }
 
+  /// What decides about the host's own packets, with those of `management` in place or as long as they wait.
+  package func inputRules(withManagement: Bool) -> [Rule] {
+    input.flatMap { rule in rule.id != Self.managementID ? [rule] : withManagement ? management : [] }
+  }
+
   /// Regions that it cannot let in, and why.
   package static func regionsLeftOut(of policy: HostPolicy) -> [(region: Region, reason: String)] {
     regions(of: policy).outside

@@ -25,6 +25,9 @@ struct Lockdown: ParsableCommand {
     do {
       var command = try parseAsRoot()
       try command.run()
+    } catch let error as NoAnswer {
+      error.tell()
+      exit(withError: ExitCode(error.code))
     } catch let error as FileError {
       printError("lockdown: \(error)")
       exit(withError: ExitCode(3))

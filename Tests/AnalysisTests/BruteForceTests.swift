@@ -412,7 +412,7 @@ func leaves(_ number: UInt32, _ table: OutcomeTable) -> Set<ChainPolicy>? {
   case .reject: return [.reject]
   case .impossible: return nil
   case .branch: return leaves(outcome.first, table)?.union(leaves(outcome.second, table) ?? [])
-  case .pass, .returned, .miss: return []
+  case .pass, .returned, .miss, .effect: return []
   }
 }
 

@@ -91,6 +91,33 @@ import Testing
     }
   }
 
+  /// A mark of a connection is asked of its later packets: another one may let those by.
+  @Test func marksAreAskedLater() throws {
+    func policy(_ mark: String, asked: String) throws -> HostPolicy {
+      let source = """
+        policy: marks
+        language: 1
+        target: { kernel: "6.1" }
+        management: none
+        firewall:
+          input:
+            policy: drop
+            rules: ["continue \(mark) set connmark 0x1", "\(asked)", "accept tcp 22, 23 new"]
+
+        """
+      return try #require(PolicyCompiler.check(path: "policy.cos", bytes: Array(source.utf8)).policy)
+    }
+    for (asked, direction) in [
+      ("accept established connmark 0x1", PacketDifference.Direction.incomparable),
+      ("accept established", .visible),
+    ] {
+      let comparison = PolicyComparison(
+        from: try policy("tcp 22 new", asked: asked), to: try policy("tcp new", asked: asked))
+      #expect(comparison.packets.changes.map(\.direction) == [direction])
+      #expect(comparison.refines == (direction == .visible))
+    }
+  }
+
   /// The clauses of a few rules, which are the same otherwise.
   private struct Clauses {
     static let count = 4
@@ -154,9 +181,12 @@ import Testing
         let unknown = comparison.packets.unknown.filter { $0.place != "syscalls" }
         #expect(unknown.map(\.reason) == [], "\(folder.name)")
         let packets = comparison.packets.changes.map { change in
-          "\(change.direction) \(change.place): \(change.before) → \(change.after) \(change.regions) \(change.oldRule?.id ?? "") \(change.newRule?.id ?? "")"
+          // A bundle has no definitions to name.
+          let regions = folder.url.lastPathComponent == "names" ? [] : change.regions
+          return
+            "\(change.direction) \(change.place): \(change.before) → \(change.after) \(regions) \(change.oldRule?.id ?? "") \(change.newRule?.id ?? "")"
         }
-        let held = comparison.settings.filter { ["sysctl", "mount", "rule"].contains($0.domain) }
+        let held = comparison.settings.filter { ["sysctl", "mount", "rule", "limiter"].contains($0.domain) }
         return packets.sorted() + held.map { "\($0.direction) \($0.text)" }
       }
       for isReversed in [false, true] {

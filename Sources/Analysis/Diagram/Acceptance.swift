@@ -19,7 +19,7 @@ extension OutcomeTable {
   func acceptances(_ number: UInt32) -> Acceptances {
     let outcome = self[number]
     switch outcome.kind {
-    case .accept, .pass, .returned: return .always
+    case .accept, .pass, .returned, .effect: return .always
     case .drop, .reject: return .never
     case .impossible, .miss: return []
     case .branch:
@@ -81,7 +81,7 @@ extension OutcomeTable {
   func deciding(_ number: UInt32, isAccepted: Bool) -> UInt32? {
     let outcome = self[number]
     switch outcome.kind {
-    case .accept: return isAccepted ? outcome.first : nil
+    case .accept, .effect: return isAccepted ? outcome.first : nil
     case .drop, .reject: return isAccepted ? nil : outcome.first
     case .branch:
       return deciding(outcome.second, isAccepted: isAccepted)

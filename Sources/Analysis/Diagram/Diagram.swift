@@ -169,7 +169,7 @@ struct Diagram: ~Copyable {
       case .branch:
         alteredByOutcome.append(
           min(alteredByOutcome[Int(outcome.first)], alteredByOutcome[Int(outcome.second)]))
-      case .drop, .reject, .impossible, .miss: alteredByOutcome.append(.max)
+      case .drop, .reject, .effect, .impossible, .miss: alteredByOutcome.append(.max)
       }
     }
   }

@@ -24,6 +24,10 @@ enum DiagramField {
   /// 1: a clause with the group holds.
   static func controlGroup(_ slot: Int) -> Int { firstControlGroup + slot }
 
+  static func isMembership(_ field: Int) -> Bool {
+    (firstMembership..<firstControlGroup).contains(field)
+  }
+
   static func memberships(_ side: AddressSide) -> [Int] {
     (0..<maximumSets).map { membership($0, side) }
   }

@@ -6,13 +6,17 @@ final class Meaning {
   struct Limiter {
     var policy: Int
     var rule: Rule
+    /// That of the other policy, where both are one.
+    var other: Rule?
+
+    func rule(of policy: Int) -> Rule? { policy == self.policy ? rule : other }
   }
 
   var diagram: Diagram
   /// By label; label 0 is none.
   let rules: [Rule]
   /// Of rules that cannot be read, by their programs: the first label.
-  private var unreadPrograms: [String: UInt32] = [:]
+  private(set) var unreadPrograms: [String: UInt32] = [:]
   /// By oracle; oracle 0 is the unknown.
   private(set) var limiters: [Limiter?] = [nil]
   let firewalls: [CompiledFirewall]
@@ -26,6 +30,8 @@ final class Meaning {
   private var scopeClasses: [Int: [ClassRun]] = [:]
   /// Which limiters of two policies are one; nil: each is that of its rule.
   private let limiterPairs: LimiterPairs?
+  /// What is asked for in place of what becomes of packets; nil: nothing is.
+  private(set) var sideEffect: SideEffect?
   private var oracles: [LimiterPairs.Key: UInt32] = [:]
   /// The base chain that `rulesMet` was at last in: where nodes run out, the first whose rules are not told.
   var chainInWork = 0
@@ -79,26 +85,13 @@ final class Meaning {
     diagram = Diagram(atoms, order: order, budget: isOverfull ? 0 : attempt.budget, ruleCount: ruleCount)
   }
 
-  private static func unreadPrograms(_ rules: [Rule], _ firewalls: [Firewall?]) -> [String: UInt32] {
-    var programs: [String: UInt32] = [:]
-    for (label, rule) in rules.enumerated().dropFirst() where rule.unreadable != nil {
-      if let program = rule.unreadProgram, programs[program] == nil { programs[program] = UInt32(label) }
-    }
-    guard !programs.isEmpty else { return [:] }
-    // What packets have become before counts as well.
-    let changing = firewalls.map { firewall in
-      (firewall?.rules ?? []).filter { rule in
-        if case .translate = rule.verdict { return true }
-        return !rule.changes.isEmpty || rule.verdict == .notrack
-      }
-    }
-    let areAlike = changing.allSatisfy { rules in
-      rules.count == changing[0].count && zip(rules, changing[0]).allSatisfy { $0.isTheSame(as: $1) }
-    }
-    return areAlike ? programs : [:]
-  }
-
   var family: Families { diagram.atoms.family }
+
+  /// From now on the way of packets ends where a rule has a side effect; nil: where one decides.
+  func ask(for sideEffect: SideEffect?) {
+    self.sideEffect = sideEffect
+    chains = [:]
+  }
 
   /// From now on leaves say which rule decides, and what is outside of a region may be anything.
   ///
@@ -377,6 +370,11 @@ final class Meaning {
   func hit(_ policy: Int, _ compiled: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     let rule = compiled.rule
     if rule.unreadable != nil { return unreadable(compiled.label) }
+    if let sideEffect, sideEffect.isDone(by: rule) {
+      let effect = OutcomeTable.Outcome(
+        kind: .effect, first: isLabelled ? compiled.label : OutcomeTable.unlabelled)
+      return limited(policy, rule, diagram.terminal(effect))
+    }
     if rule.onlyDecides {
       switch rule.verdict {
       case .dispatch, .translate, .notrack: break
@@ -391,7 +389,13 @@ final class Meaning {
     default: hit = decision(policy, rule.verdict, compiled.label)
     }
     if !rule.changes.isEmpty { hit = changed(rule.changes, hit) }
+    return limited(policy, rule, hit)
+  }
+
+  /// What a rule does with what its limiters let by.
+  private func limited(_ policy: Int, _ rule: Rule, _ hit: Diagram.Reference) -> Diagram.Reference {
     guard rule.isLimiting else { return hit }
+    var hit = hit
     guard limiterPairs != nil else { return diagram.branch(oracle(policy, rule), hit, Diagram.pass) }
     for limiter in rule.limiting(in: family).limiters.reversed() {
       // What is over a limit is what is not within it.
@@ -400,22 +404,6 @@ final class Meaning {
         ?? diagram.branch(oracle(policy, limiter), hit, Diagram.pass)
     }
     return hit
-  }
-
-  /// The labels of all rules with the program of one that cannot be read.
-  func labels(like label: UInt32) -> [UInt32] {
-    guard let program = rules[Int(label)].unreadProgram else { return [label] }
-    return rules.indices.dropFirst().filter { rules[$0].unreadProgram == program }.map { UInt32($0) }
-  }
-
-  /// Anything may become of the packets. That some of them may go on changed needs no word: whatever follows, what
-  /// becomes of them is not known.
-  private func unreadable(_ label: UInt32) -> Diagram.Reference {
-    // The same program lets through the same packets.
-    let oracle = Oracle.unreadable(rules[Int(label)].unreadProgram.flatMap { unreadPrograms[$0] } ?? label)
-    let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept, first: isLabelled ? label : 0))
-    let drop = diagram.terminal(OutcomeTable.Outcome(kind: .drop, first: isLabelled ? label : 0))
-    return diagram.branch(oracle, accept, diagram.branch(oracle, drop, Diagram.pass))
   }
 
   private func decision(_ policy: Int, _ verdict: Verdict, _ label: UInt32) -> Diagram.Reference {
@@ -481,7 +469,12 @@ final class Meaning {
   private func oracle(_ policy: Int, _ rule: Rule) -> UInt32 {
     let key =
       limiterPairs.map { $0.key(policy, rule) } ?? LimiterPairs.Key(policy: policy, rule: rule.id, words: "")
-    if let known = oracles[key] { return known }
+    if let known = oracles[key] {
+      if let limiter = limiters[Int(known)], limiter.policy != policy, limiter.other == nil {
+        limiters[Int(known)]?.other = rule
+      }
+      return known
+    }
     let oracle = UInt32(limiters.count)
     limiters.append(Limiter(policy: policy, rule: rule))
     oracles[key] = oracle

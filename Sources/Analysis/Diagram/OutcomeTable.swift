@@ -23,6 +23,8 @@ struct OutcomeTable {
     case accept
     case drop
     case reject
+    /// A rule has done what is asked for beside that; what becomes of the packet then is not asked.
+    case effect
     /// No rule of the chain has decided: the next one is asked.
     case pass
     /// The chain is left, and its caller goes on.
@@ -39,7 +41,7 @@ struct OutcomeTable {
     var kind: Kind
     /// accept, pass, returned: the number of the alteration. reject: its kind. branch: the oracle.
     var detail: UInt32 = 0
-    /// accept, drop, reject: the deciding rule, if labels are kept. branch: if the answer is yes.
+    /// accept, drop, reject, effect: the deciding rule, if labels are kept. branch: if the answer is yes.
     var first: UInt32 = 0
     /// branch: if the answer is no.
     var second: UInt32 = 0

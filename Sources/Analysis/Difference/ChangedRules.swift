@@ -9,7 +9,11 @@ enum ChangedRules {
   private static let limit = 64
 
   /// Labels as in a meaning of both firewalls; nil: they differ in more than a few rules.
-  static func labels(_ old: Firewall?, _ new: Firewall?) -> Set<UInt32>? {
+  ///
+  /// - Parameter telling: what of a rule counts beside what it does with packets.
+  static func labels(
+    _ old: Firewall?, _ new: Firewall?, telling: (Rule) -> String = { _ in "" }
+  ) -> Set<UInt32>? {
     guard let old, let new, isPlain(old), isPlain(new), old.baseChains.count == new.baseChains.count,
       zip(old.baseChains, new.baseChains).allSatisfy(isAlike)
     else { return nil }
@@ -17,7 +21,7 @@ enum ChangedRules {
     let (before, after) = (starts(of: old, from: 1), starts(of: new, from: 1 + old.ruleCount))
     var labels: Set<UInt32> = []
     func compare(_ first: [Rule], _ firstStart: Int, _ second: [Rule], _ secondStart: Int) -> Bool {
-      let (left, right) = changes(first, second)
+      let (left, right) = changes(first, second, telling)
       guard labels.count + left.count + right.count <= limit else { return false }
       labels.formUnion(left.map { UInt32(firstStart + $0) })
       labels.formUnion(right.map { UInt32(secondStart + $0) })
@@ -74,7 +78,12 @@ enum ChangedRules {
 
   /// The places of the rules outside of a common part of both lists: what stands alike at both ends, and in between the
   /// longest ascending row of rules whose text each list has once.
-  private static func changes(_ old: [Rule], _ new: [Rule]) -> (old: [Int], new: [Int]) {
+  private static func changes(
+    _ old: [Rule], _ new: [Rule], _ telling: (Rule) -> String
+  ) -> (old: [Int], new: [Int]) {
+    func isSame(_ a: Rule, _ b: Rule) -> Bool {
+      Self.isSame(a, b) && (!a.isEnabled || telling(a) == telling(b))
+    }
     var start = 0
     while start < min(old.count, new.count), isSame(old[start], new[start]) { start += 1 }
     var (oldEnd, newEnd) = (old.count, new.count)
@@ -129,5 +138,29 @@ enum ChangedRules {
       || a.families == b.families && a.verdict == b.verdict && a.connections == b.connections
         && a.limit == b.limit && a.quota == b.quota && a.room == b.room && a.changes == b.changes
         && a.matches == b.matches
+  }
+
+  // MARK: Touched rules
+
+  /// Of some rules, the ids of those that packets may meet which meet changed rules; others are met by the same packets
+  /// in both.
+  static func touched(_ ids: Set<String>, _ old: Firewall?, _ new: Firewall?) -> Set<String> {
+    guard !ids.isEmpty, let labels = labels(old, new, telling: { ids.contains($0.id) ? $0.id : "" }) else {
+      return ids
+    }
+    var result: Set<String> = []
+    for family in [Families.ipv4, .ipv6] where !labels.isEmpty {
+      let meaning = Meaning(family, [old, new], regions: [], isLabelled: false)
+      let scope = meaning.restrict(to: labels)
+      for firewall in meaning.firewalls {
+        let rules = firewall.baseChains.flatMap(\.rules) + firewall.regularChains.values.flatMap(\.rules)
+        for rule in rules where ids.contains(rule.rule.id) && !result.contains(rule.rule.id) {
+          let condition = meaning.diagram.condition(rule.condition)
+          if meaning.diagram.and(scope, condition) != Diagram.isFalse { result.insert(rule.rule.id) }
+        }
+      }
+      if meaning.diagram.isExhausted { return ids }
+    }
+    return result
   }
 }

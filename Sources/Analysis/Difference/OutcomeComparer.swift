@@ -4,6 +4,11 @@ import PolicyModel
 struct OutcomeComparer {
   private var order: LimiterOrder
   private let limiters: [Meaning.Limiter?]
+  /// By alteration, what a translation writes; none, where that is not told.
+  private var translations: [[String]] = []
+  private let asksEffect: Bool
+  /// Marks that other chains ask, or rules that later packets meet.
+  private let laterMarks: Set<MarkKind>
   private var known: [Pair: PacketDifference.Direction?] = [:]
 
   private struct Pair: Hashable {
@@ -11,9 +16,14 @@ struct OutcomeComparer {
     var new: UInt32
   }
 
-  init(_ meaning: Meaning) {
+  init(_ meaning: Meaning, laterMarks: Set<MarkKind> = [], tellsTranslations: Bool = false) {
+    self.laterMarks = laterMarks
+    asksEffect = meaning.sideEffect != nil
     limiters = meaning.limiters
     order = LimiterOrder(meaning.diagram.outcomes, meaning.limiters, comparesRules: true)
+    if tellsTranslations {
+      translations = meaning.diagram.outcomes.alterations.map { TranslationText.words($0.written, meaning) }
+    }
   }
 
   /// Nil: they do not differ.
@@ -51,7 +61,21 @@ struct OutcomeComparer {
     let isKnown = !table.isUnknown(old) && !table.isUnknown(new)
     if first == second, !isKnown || asksAlike(old, new, table) { return nil }
     // Packets that are delivered with other addresses are others for whoever gets them.
-    return translations(first, table) == translations(second, table) ? .visible : .incomparable
+    guard translations(first, table) == translations(second, table) else { return .incomparable }
+    // What asks a mark then, may let by more or less.
+    return laterMarks.allSatisfy { marks($0, first, table) == marks($0, second, table) }
+      ? .visible : .incomparable
+  }
+
+  private func marks(
+    _ kind: MarkKind, _ leaves: Set<OutcomeTable.Outcome>, _ table: OutcomeTable
+  ) -> Set<PacketAlteration.Mark> {
+    Set(
+      leaves.compactMap { outcome in
+        guard outcome.kind == .accept else { return nil }
+        let alteration = table.alterations[Int(outcome.detail)]
+        return kind == .mark ? alteration.mark : alteration.connectionMark
+      })
   }
 
   private func translations(
@@ -109,7 +133,7 @@ struct OutcomeComparer {
     let acceptances = table.acceptances(number)
     if acceptances.isEmpty { return "not tracked so" }
     let ends = leaves(number, table).sorted { ($0.kind.rawValue, $0.detail) < ($1.kind.rawValue, $1.detail) }
-    let texts = ends.map { Self.text($0, table) }
+    let texts = ends.map { text($0, table) }
     let all = texts.enumerated().filter { !texts[..<$0.offset].contains($0.element) }.map(\.element)
       .joined(separator: " or ")
     let asked = oracles(number, table)
@@ -125,9 +149,10 @@ struct OutcomeComparer {
     return all.filter { seen.insert($0).inserted }
   }
 
-  private static func text(_ outcome: OutcomeTable.Outcome, _ table: OutcomeTable) -> String {
+  private func text(_ outcome: OutcomeTable.Outcome, _ table: OutcomeTable) -> String {
     switch outcome.kind {
-    case .drop: return "dropped"
+    case .effect: return "each"
+    case .drop: return asksEffect ? "none" : "dropped"
     case .reject:
       let kind = RejectKind.allCases[Int(outcome.detail)]
       return kind == .automatic ? "rejected" : "rejected with \(kind.rawValue)"
@@ -153,7 +178,7 @@ struct OutcomeComparer {
       case .connection: break
       }
       if let dscp = alteration.dscp { words.append("dscp \(dscp)") }
-      if !alteration.written.isEmpty { words.append("other addresses") }
+      words += translations[Int(outcome.detail)]
       return words.isEmpty ? "accepted" : "accepted with " + words.joined(separator: ", ")
     default: return "undecided"
     }

@@ -239,7 +239,7 @@ struct RegionText {
     return ranges.count > shown ? text + " … and \(ranges.count - shown) more" : text
   }
 
-  private static func range(_ range: AddressRange<UInt128>) -> String {
+  static func range(_ range: AddressRange<UInt128>) -> String {
     range.lower == range.upper ? "\(range.lower)" : "\(range.lower)-\(range.upper)"
   }
 
@@ -365,7 +365,7 @@ struct RegionText {
   }
 
   /// As prefixes where those are few, else as a range.
-  private static func prefixes(_ range: AddressRange<UInt128>, _ family: Families) -> [String] {
+  static func prefixes(_ range: AddressRange<UInt128>, _ family: Families) -> [String] {
     let width: UInt128 = family == .ipv4 ? 32 : 128
     var result: [String] = []
     var start = range.lower

@@ -98,6 +98,11 @@ extension Rule {
   }
 }
 
+extension Rule {
+  /// Whether no packet is what it asks for, wherever it stands.
+  package var neverMatches: Bool { allBoxes.isEmpty }
+}
+
 extension PacketBox {
   /// Those that no translation has changed.
   var untranslated: PacketBox {

@@ -1,7 +1,7 @@
 package import Diagnostics
 package import PolicyModel
 
-/// What two policies set otherwise, outside of the firewall, by effective values (LANGUAGE.md §8).
+/// What two policies set otherwise, outside of the firewalls, by effective values (LANGUAGE.md §8).
 package struct SettingsDifference: Sendable {
   package enum Direction: String, Sendable, CaseIterable {
     case widened
@@ -16,7 +16,10 @@ package struct SettingsDifference: Sendable {
     package var direction: Direction
     /// `sysctl`, `mount`, `module`, `kernel`, `syscall` or `boot`.
     package var domain: String
-    package var text: String
+    /// What is set; with the values on both sides, in words.
+    package var key: String
+    package var old: String
+    package var new: String
     package var oldSpan: SourceSpan?
     package var newSpan: SourceSpan?
   }
@@ -41,11 +44,13 @@ package struct SettingsDifference: Sendable {
   }
 
   private mutating func add(
-    _ direction: Direction, _ domain: String, _ text: String, _ oldSpan: SourceSpan? = nil,
-    _ newSpan: SourceSpan? = nil
+    _ direction: Direction, _ domain: String, _ key: String, _ old: String, _ new: String,
+    _ oldSpan: SourceSpan? = nil, _ newSpan: SourceSpan? = nil
   ) {
     changes.append(
-      Change(direction: direction, domain: domain, text: text, oldSpan: oldSpan, newSpan: newSpan))
+      Change(
+        direction: direction, domain: domain, key: key, old: old, new: new, oldSpan: oldSpan,
+        newSpan: newSpan))
   }
 
   private static func direction(isWeaker: Bool, isStronger: Bool) -> Direction {
@@ -82,7 +87,7 @@ package struct SettingsDifference: Sendable {
         isWeaker: !weakened.isDisjoint(with: here), isStronger: !strengthened.isDisjoint(with: here))
       add(
         direction, "sysctl",
-        "\(setting.key): \(oldLine?.value ?? "not set") → \(newLine?.value ?? "not set")", oldLine?.span,
+        setting.key, oldLine?.value ?? "not set", newLine?.value ?? "not set", oldLine?.span,
         newLine?.span)
     }
   }
@@ -104,7 +109,7 @@ package struct SettingsDifference: Sendable {
           default: .incomparable
           }
         let texts = [first, second].map { $0?.flag.rawValue ?? "as the system has it" }
-        add(direction, "mount", "\(path): \(texts[0]) → \(texts[1])", first?.mount.span, second?.mount.span)
+        add(direction, "mount", path, texts[0], texts[1], first?.mount.span, second?.mount.span)
       }
       let (first, second) = (
         old.mounts.first { $0.path == path }, new.mounts.first { $0.path == path }
@@ -115,11 +120,12 @@ package struct SettingsDifference: Sendable {
         let isNeutral = changed.allSatisfy { $0.hasPrefix("size=") || $0.hasPrefix("nr_") }
         add(
           isNeutral ? .visible : .incomparable, "mount",
-          "\(path): options \(Self.list(options.0)) → \(Self.list(options.1))", first?.span, second?.span)
+          "\(path) options", Self.list(options.0), Self.list(options.1), first?.span, second?.span)
       }
       if (first?.isSelfBind ?? false) != (second?.isSelfBind ?? false) {
         add(
-          .visible, "mount", "\(path): \(second?.isSelfBind == true ? "now" : "no longer") bound onto itself",
+          .visible, "mount", "\(path) bind", first?.isSelfBind == true ? "self" : "none",
+          second?.isSelfBind == true ? "self" : "none",
           first?.span, second?.span)
       }
     }
@@ -141,28 +147,29 @@ package struct SettingsDifference: Sendable {
     }
     func name(_ pattern: String) -> String { pattern == "*" ? "modules that no list names" : pattern }
     for (pattern, span) in opened(weaker) {
-      add(.widened, "module", "\(name(pattern)): denied → allowed", span)
+      add(.widened, "module", name(pattern), "denied", "allowed", span)
     }
     for (pattern, span) in opened(stronger) {
-      add(.narrowed, "module", "\(name(pattern)): allowed → denied", nil, span)
+      add(.narrowed, "module", name(pattern), "allowed", "denied", nil, span)
     }
     let required = (Set(old.modules.required.map(\.pattern)), Set(new.modules.required.map(\.pattern)))
     for pattern in required.1.subtracting(required.0).sorted() {
-      add(.visible, "module", "\(pattern): now loaded before the seal")
+      add(.visible, "module", pattern, "not required", "loaded before the seal")
     }
     for pattern in required.0.subtracting(required.1).sorted() {
-      add(.visible, "module", "\(pattern): no longer loaded before the seal")
+      add(.visible, "module", pattern, "loaded before the seal", "not required")
     }
     if old.modules.seal != new.modules.seal {
       add(
         new.modules.seal == .never ? .widened : .narrowed, "module",
-        "seal: \(old.modules.seal.rawValue) → \(new.modules.seal.rawValue)")
+        "seal", old.modules.seal.rawValue,
+        new.modules.seal.rawValue)
     }
     if old.modules.deniesCompressed != new.modules.deniesCompressed {
       add(
         new.modules.deniesCompressed ? .narrowed : .widened, "module",
-        "compressed: \(old.modules.deniesCompressed ? "deny" : "pass") → \(new.modules.deniesCompressed ? "deny" : "pass")"
-      )
+        "compressed", old.modules.deniesCompressed ? "deny" : "pass",
+        new.modules.deniesCompressed ? "deny" : "pass")
     }
   }
 
@@ -176,7 +183,8 @@ package struct SettingsDifference: Sendable {
     if rank(old) != rank(new) {
       add(
         rank(new) < rank(old) ? .widened : .narrowed, "kernel",
-        "lockdown: \(order[rank(old)].rawValue) → \(order[rank(new)].rawValue)")
+        "lockdown", order[rank(old)].rawValue,
+        order[rank(new)].rawValue)
     }
     var seen: Set<String> = []
     for parameter in old.kernel.commandLine + new.kernel.commandLine {
@@ -205,7 +213,7 @@ package struct SettingsDifference: Sendable {
       }
       add(
         direction, "kernel",
-        "\(name): \(Self.values(before)) → \(Self.values(after))", before.first?.span, after.first?.span)
+        name, Self.values(before), Self.values(after), before.first?.span, after.first?.span)
     }
   }
 
@@ -223,10 +231,10 @@ package struct SettingsDifference: Sendable {
     switch (old.systemCalls, new.systemCalls) {
     case (nil, nil): return
     case (.some, nil):
-      add(.widened, "syscall", "filtered → not filtered", spans.0)
+      add(.widened, "syscall", "filter", "filtered", "not filtered", spans.0)
       return
     case (nil, .some):
-      add(.narrowed, "syscall", "not filtered → filtered", nil, spans.1)
+      add(.narrowed, "syscall", "filter", "not filtered", "filtered", nil, spans.1)
       return
     case (let before?, let after?):
       func calls(_ widenings: [KeyedRefinement.Widening]) -> [String] {
@@ -234,19 +242,20 @@ package struct SettingsDifference: Sendable {
       }
       let (opened, closed) = (calls(weaker), calls(stronger))
       let both = Set(opened).intersection(closed)
-      for (direction, names, change) in [
-        (Direction.widened, opened.filter { !both.contains($0) }, "refused → let through"),
-        (.narrowed, closed.filter { !both.contains($0) }, "let through → refused"),
-        (.incomparable, opened.filter(both.contains), "let through with other arguments"),
+      for (direction, names, was, isNow) in [
+        (Direction.widened, opened.filter { !both.contains($0) }, "refused", "let through"),
+        (.narrowed, closed.filter { !both.contains($0) }, "let through", "refused"),
+        (.incomparable, opened.filter(both.contains), "let through", "let through with other arguments"),
       ] where !names.isEmpty {
         let shown = names.prefix(6).joined(separator: ", ")
         let rest = names.count > 6 ? " … and \(names.count - 6) more" : ""
-        add(direction, "syscall", "\(shown)\(rest): \(change)", spans.0, spans.1)
+        add(direction, "syscall", shown + rest, was, isNow, spans.0, spans.1)
       }
       if before.scope != after.scope {
         add(
           after.scope == .services ? .widened : .narrowed, "syscall",
-          "scope: \(before.scope.rawValue) → \(after.scope.rawValue)", spans.0, spans.1)
+          "scope", before.scope.rawValue,
+          after.scope.rawValue, spans.0, spans.1)
       }
       for (word, first, second) in [
         ("on-deny", before.onDeny, after.onDeny), ("on-unknown", before.onUnknown, after.onUnknown),
@@ -255,7 +264,7 @@ package struct SettingsDifference: Sendable {
         let direction: Direction =
           word == "on-deny" || first != .log && second != .log
           ? .visible : second == .log ? .widened : .narrowed
-        add(direction, "syscall", "\(word): \(first.rawValue) → \(second.rawValue)", spans.0, spans.1)
+        add(direction, "syscall", word, first.rawValue, second.rawValue, spans.0, spans.1)
       }
     }
   }
@@ -267,26 +276,19 @@ package struct SettingsDifference: Sendable {
     if before.stage != after.stage {
       add(
         after.stage == .none ? .widened : .narrowed, "boot",
-        "stage: \(before.stage.rawValue) → \(after.stage.rawValue)")
+        "stage", before.stage.rawValue, after.stage.rawValue)
     }
     if before.unprotected != after.unprotected {
       add(
         after.unprotected == .continue ? .widened : .narrowed, "boot",
-        "unprotected: \(before.unprotected.rawValue) → \(after.unprotected.rawValue)")
+        "unprotected", before.unprotected.rawValue,
+        after.unprotected.rawValue)
     }
     for (word, first, second) in [
       ("root", before.root.rawValue, after.root.rawValue),
       ("on-failure", before.onFailure.rawValue, after.onFailure.rawValue),
-      ("management-after", "\(before.managementAfter)s", "\(after.managementAfter)s"),
     ] where first != second {
-      add(.visible, "boot", "\(word): \(first) → \(second)")
-    }
-    let inputs = (before.input.filter(\.isEnabled), after.input.filter(\.isEnabled))
-    for rule in inputs.1 where !inputs.0.contains(where: { $0.text == rule.text }) {
-      add(.widened, "boot", "the closed stage also has `\(rule.text)`", nil, rule.span)
-    }
-    for rule in inputs.0 where !inputs.1.contains(where: { $0.text == rule.text }) {
-      add(.narrowed, "boot", "the closed stage no longer has `\(rule.text)`", rule.span)
+      add(.visible, "boot", word, first, second, before.span, after.span)
     }
   }
 }

@@ -212,9 +212,11 @@ extension Checker {
   mutating func judgeFacts(
     _ statements: [Statement], failure: DiagnosticID, what: String, _ policy: HostPolicy
   ) {
+    guard judgesFacts else { return }
     let judge = StatementJudge(policy)
     for statement in statements {
       guard let reason = judge.judge(statement.body)?.failure else { continue }
+      failedFacts += 1
       error(failure, statement.span, "this \(what) does not hold: \(reason)")
     }
   }

@@ -17,6 +17,7 @@ extension PolicyChecker {
     diagnostics: inout DiagnosticList
   ) -> Expectations? {
     var checker = Checker(diagnostics: DiagnosticList(), sources: sources, reader: reader)
+    checker.judgesFacts = false
     if let asked {
       guard checker.policy(asked) != nil else { return nil }
       // They were told where it was checked.
@@ -28,6 +29,7 @@ extension PolicyChecker {
       case .fragment: result = checker.expectations(loaded)
       case .policy:
         checker = Checker(diagnostics: DiagnosticList(), sources: sources, reader: reader)
+        checker.judgesFacts = false
         result = checker.policy(file).map {
           Expectations(statements: $0.expectations + $0.guarantees, policy: $0)
         }

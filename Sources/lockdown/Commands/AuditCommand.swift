@@ -45,18 +45,23 @@ struct AuditCommand: ParsableCommand {
   }
 
   func run() throws {
+    try NoAnswer.answering(in: format == .json ? .json : format == .sarif ? .sarif : nil) { try answer() }
+  }
+
+  private func answer() throws {
     let asked = try CheckedSource.read(policy)
     let read = PolicyCompiler.benchmark(
       path: CheckedSource.name(against), bytes: try FileBytes.readSource(against), reader: FileSystemReader())
+    guard let source = asked.compared, let benchmark = read.benchmark else {
+      throw NoAnswer([asked].compactMap(\.failed) + [(against, read.sources, read.diagnostics)])
+    }
     if !read.diagnostics.all.isEmpty { CheckedSource.report(read.diagnostics, read.sources) }
-    guard let source = asked.compared, let benchmark = read.benchmark else { throw ExitCode(1) }
     var diagnostics = DiagnosticList()
     let audit = Terminal.whileAnnouncing("auditing") {
       Audit(of: source, against: benchmark, diagnostics: &diagnostics)
     }
     guard let audit else {
-      CheckedSource.report(diagnostics, read.sources)
-      throw ExitCode(1)
+      throw NoAnswer([(against, read.sources, diagnostics)])
     }
     let report = AuditReport(
       audit, of: (CheckedSource.name(policy), asked.sources), against: (against, read.sources))

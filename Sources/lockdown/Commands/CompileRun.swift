@@ -62,7 +62,7 @@ enum CompileRun {
     let all = diagnostics.all
     guard !all.isEmpty else { return }
     let renderer = PlainRenderer(files: sources, isColored: Terminal.hasColor)
-    printError(renderer.render(all))
+    printRendered(renderer.render(all))
     let errors = all.count { $0.severity == .error }
     let warnings = all.count { $0.severity == .warning }
     if errors > 0 {

@@ -8,8 +8,9 @@ struct DiffCommand: ParsableCommand {
     discussion: """
       Compares what two policies or bundles mean, not how they are written: packets by region with an example and the rules that \
       decide on both sides, then sysctls, mounts, modules, kernel parameters and system calls. Policies that mean the \
-      same are told so in one line. Of a bundle, the rules are read back from its messages to the kernel. A \
-      file named .nft is loaded by stock nft in a network namespace of its own; `live` is the rules of this one.
+      same are told so in one line. Of a bundle, the rules are read back from its messages to the kernel. \
+      Rules that nft or iptables-restore read are told by their first words, and loaded by these in a network namespace \
+      of their own; `live` is the rules of this one.
 
       Exit codes: 0 nothing of the kind that --fail-on names, 1 something, 2 could not tell, 3 could not run.
       """)
@@ -57,8 +58,14 @@ struct DiffCommand: ParsableCommand {
   }
 
   func run() throws {
+    try NoAnswer.answering(in: format == .json ? .json : format == .sarif ? .sarif : nil) { try answer() }
+  }
+
+  private func answer() throws {
     let (before, after) = try CheckedSource.read(old, new, scope)
-    guard let first = before.compared, let second = after.compared else { throw ExitCode(1) }
+    guard let first = before.compared, let second = after.compared else {
+      throw NoAnswer([before, after].compactMap(\.failed))
+    }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: first, to: second, listsInFull: format == .json)
     }

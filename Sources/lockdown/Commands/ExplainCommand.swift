@@ -30,15 +30,19 @@ struct ExplainCommand: ParsableCommand {
   var format = OutputFormat.text
 
   func run() throws {
-    let loaded = try KernelSource.policy(policy)
-    let bytes = loaded == nil ? try FileBytes.readSource(policy) : []
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
+    let read = try KernelSource.read(policy)
+    let loaded = try read.contents.map { try KernelSource.policy(policy, $0, like: nil) }
+    let bytes = read.bytes
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.explain(packet, of: $0) }
       ?? PolicyCompiler.explain(
         packet, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let path = answered.answer else {
-      CheckedSource.report(answered.diagnostics, answered.sources)
-      throw ExitCode(1)
+      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)])
     }
     func place(_ span: SourceSpan?) -> String? {
       guard let span else { return nil }

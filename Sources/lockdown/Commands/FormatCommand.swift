@@ -81,7 +81,8 @@ struct FormatCommand: ParsableCommand {
     for result in results {
       CompileRun.report(result.diagnostics, in: result.sources)
       if diff {
-        StandardOutput.write(result.difference)
+        // For whoever applies it: the bytes of the file.
+        StandardOutput.write(Array(result.difference.utf8))
       } else if isWriting, result.path == "-" {
         StandardOutput.write(result.formatted ?? [])
       } else if isWriting || check, result.isChanged {

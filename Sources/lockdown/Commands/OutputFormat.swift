@@ -1,6 +1,7 @@
 import ArgumentParser
 import CLinux
 import CanonicalJSON
+import Diagnostics
 import Glibc
 
 enum OutputFormat: String, CaseIterable, ExpressibleByArgument {
@@ -43,7 +44,8 @@ enum StandardOutput {
     }
   }
 
-  static func write(_ text: String) { write(Array(text.utf8)) }
+  /// Text for people, in which names and comments of others may stand.
+  static func write(_ text: String) { write(Array(PrintableText.lines(text).utf8)) }
 
   static func write(_ value: JSONValue) { write(value.pretty()) }
 }

@@ -37,6 +37,10 @@ struct TestCommand: ParsableCommand {
   }
 
   func run() throws {
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
     // A kernel's rules are read first: a namespace of its own is made only while there is one thread.
     let opened = try CheckedSource.Opened(against)
     var tests: [ExpectationFile] = []
@@ -47,16 +51,16 @@ struct TestCommand: ParsableCommand {
           reader: FileSystemReader()))
     }
     let asked = try opened.checked(like: tests.lazy.compactMap(\.expectations?.policy).first)
-    guard let source = asked.compared else { throw ExitCode(1) }
+    guard let source = asked.compared else { throw NoAnswer([asked].compactMap(\.failed)) }
     let run = Terminal.whileAnnouncing("testing") { [tests] in
       var tests = tests
       let run = ExpectationRun(&tests, of: source, withCoverage: coverage)
       return (run, tests)
     }
+    guard let result = run.0 else { throw NoAnswer(run.1.map { ($0.name, $0.sources, $0.diagnostics) }) }
     for test in run.1 where !test.diagnostics.all.isEmpty {
       CheckedSource.report(test.diagnostics, test.sources)
     }
-    guard let result = run.0 else { throw ExitCode(1) }
     let report = ExpectationReport(result, of: (CheckedSource.name(against), asked.sources))
     switch format {
     case .text: StandardOutput.write(report.text)

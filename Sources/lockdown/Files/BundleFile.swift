@@ -1,4 +1,3 @@
-import ArgumentParser
 import BundleFormat
 import Compiler
 import PolicyModel
@@ -8,8 +7,7 @@ enum BundleFile {
   static func decodePolicy(_ bytes: [UInt8], path: String) throws -> BundleContents {
     let contents = try decode(bytes, path: path)
     guard !contents.isClosedStageAlone else {
-      printError("lockdown: \(path): refused: it holds the closed firewall alone, and no policy")
-      throw ExitCode(1)
+      throw NoAnswer(1, path, "refused: it holds the closed firewall alone, and no policy")
     }
     return contents
   }
@@ -19,10 +17,8 @@ enum BundleFile {
     do throws(BundleError) {
       return try BundleContents.read(bytes)
     } catch {
-      printError(
-        "lockdown: \(path): refused as a bundle: \(error.reason.text) (\(error.section.name), byte \(error.offset))"
-      )
-      throw ExitCode(1)
+      throw NoAnswer(
+        1, path, "refused as a bundle: \(error.reason.text) (\(error.section.name), byte \(error.offset))")
     }
   }
 
@@ -40,8 +36,7 @@ enum BundleFile {
     } catch .damaged(let reason) {
       throw FileError("`\(path)`: \(reason)")
     } catch .unreadable(let error) {
-      printError("lockdown: `\(path)`: could not tell: \(error)")
-      throw ExitCode(2)
+      throw NoAnswer.unknown(path, "\(error)")
     }
   }
 }

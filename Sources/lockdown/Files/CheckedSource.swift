@@ -9,10 +9,12 @@ struct CheckedSource {
   var sources: SourceFiles
   /// Nil: it has errors.
   var compared: ComparedSource?
+  /// Its errors; nil: it has none.
+  var failed: (path: String, sources: SourceFiles, diagnostics: DiagnosticList)?
 
   static func name(_ path: String) -> String { path == "-" ? "<stdin>" : path }
 
-  /// Reads and checks two of them, side by side; findings are told. A bundle's chains and sets get the names that the
+  /// Reads and checks two of them, side by side. A bundle's chains and sets get the names that the
   /// other side gives them.
   ///
   /// - Parameter scope: the tables that are read of a kernel, and of a file that one has loaded.
@@ -29,7 +31,7 @@ struct CheckedSource {
     return (try one.source(like: other.policy), try other.source(like: one.policy))
   }
 
-  /// Reads and checks one; findings are told.
+  /// Reads and checks one.
   static func read(_ path: String) throws -> CheckedSource { try Opened(path).checked() }
 
   /// One that was read, so that another can be before it is checked.
@@ -42,8 +44,8 @@ struct CheckedSource {
     /// Rules of a kernel are loaded now: a process makes a namespace only while it has one thread.
     init(_ path: String, _ scope: TableScope = .host) throws {
       self.path = path
-      contents = try KernelSource.contents(path, scope)
-      bytes = contents == nil ? try FileBytes.readSource(path) : []
+      let read = try KernelSource.read(path, scope)
+      (contents, bytes) = (read.contents, read.bytes)
     }
 
     /// Nil: it is no policy.
@@ -59,12 +61,12 @@ struct CheckedSource {
 
   static func report(_ diagnostics: DiagnosticList, _ sources: SourceFiles) {
     let renderer = PlainRenderer(files: sources, isColored: Terminal.hasColor)
-    printError(renderer.render(diagnostics.all))
+    printRendered(renderer.render(diagnostics.all))
   }
 
   /// A file as it was read: a policy is checked then, a bundle when the other side is known.
   fileprivate enum Read {
-    case policy(CheckedPolicy)
+    case policy(String, CheckedPolicy)
     case bundle(String, [UInt8])
     case kernel(String, KernelSource.Contents)
 
@@ -73,15 +75,17 @@ struct CheckedSource {
         BundleFile.isBundle(bytes)
         ? .bundle(path, bytes)
         : .policy(
+          CheckedSource.name(path),
           PolicyCompiler.check(path: CheckedSource.name(path), bytes: bytes, reader: FileSystemReader()))
     }
 
     /// - Parameter other: gives chains and sets their names.
     func source(like other: HostPolicy?) throws -> CheckedSource {
       switch self {
-      case .policy(let checked):
-        if checked.policy == nil { CheckedSource.report(checked.diagnostics, checked.sources) }
-        return CheckedSource(sources: checked.sources, compared: checked.policy.map { .policy($0) })
+      case .policy(let path, let checked):
+        return CheckedSource(
+          sources: checked.sources, compared: checked.policy.map { .policy($0) },
+          failed: checked.policy == nil ? (path, checked.sources, checked.diagnostics) : nil)
       case .bundle(let path, let bytes):
         let bundle = try BundleFile.policy(bytes, path: path, like: other)
         return CheckedSource(sources: bundle.sources, compared: .lifted(bundle))
@@ -92,7 +96,7 @@ struct CheckedSource {
     }
 
     var policy: HostPolicy? {
-      if case .policy(let checked) = self { checked.policy } else { nil }
+      if case .policy(_, let checked) = self { checked.policy } else { nil }
     }
   }
 }

@@ -51,6 +51,37 @@ enum FileBytes {
     }
   }
 
+  /// The bytes of what can be read once, whole where they are rules or a bundle: see ``readSource(_:)``.
+  static func readRules(_ path: String) throws(FileError) -> [UInt8] {
+    try opened(path) { (file) throws(FileError) in
+      let start = try read(file, path, upTo: PolicyCompiler.longestPolicy + 1)
+      guard start.count > PolicyCompiler.longestPolicy else { return start }
+      let isWhole = BundleFile.isBundle(start) || SavedRules.family(start) != nil || NFTWords.begin(start)
+      return isWhole ? start + (try read(file, path)) : start
+    }
+  }
+
+  /// A file with these bytes that no directory has, open for a program that is started.
+  static func reopened(_ bytes: [UInt8]) throws(FileError) -> Int32 {
+    var path = Array("/tmp/lockdown.XXXXXX".utf8CString)
+    let file = mkstemp(&path)
+    guard file >= 0 else { throw FileError(doing: "cannot make a file", path: "/tmp", code: errno) }
+    unlink(path)
+    var offset = 0
+    while offset < bytes.count {
+      let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else {
+        close(file)
+        throw FileError(doing: "cannot write a file", path: "/tmp", code: errno)
+      }
+      offset += count
+    }
+    return file
+  }
+
+  static func close(_ file: Int32) { Glibc.close(file) }
+
   private static func opened(
     _ path: String, _ body: (Int32) throws(FileError) -> [UInt8]
   ) throws(FileError) -> [UInt8] {

@@ -38,79 +38,116 @@ enum KernelSource {
     var texts: [Lift.RulePlace: KernelRuleText] = [:]
   }
 
-  /// Nil: it is another kind of source.
-  static func contents(_ path: String, _ scope: TableScope = .host) throws -> Contents? {
+  /// A source as it was read: rules of a kernel, or the bytes of another file.
+  struct Read: Sendable {
+    /// Nil: it is none of a kernel.
+    var contents: Contents?
+    var bytes: [UInt8] = []
+  }
+
+  /// Rules are told by their content, and by the name `.nft`.
+  static func read(_ path: String, _ scope: TableScope = .host) throws -> Read {
     if path == live {
       if scope == .host { try refuseLegacyTables() }
-      return try read(path, scope)
+      return Read(contents: try rules(of: path, scope))
     }
-    guard let loader = try loader(of: path) else { return nil }
+    if let start = path == "-" ? nil : FileBytes.start(of: path) {
+      guard let loader = Loader(path, start) else { return Read(bytes: try FileBytes.readSource(path)) }
+      return Read(contents: try load(path, try FileBytes.read(path), from: path, loader, scope))
+    }
+    // Standard input and pipes can be read once.
+    let bytes = try FileBytes.readRules(path)
+    guard let loader = Loader(path, bytes) else { return Read(bytes: bytes) }
+    let copy = try FileBytes.reopened(bytes)
+    defer { FileBytes.close(copy) }
+    return Read(
+      contents: try load(CheckedSource.name(path), bytes, from: "/dev/fd/\(copy)", loader, scope))
+  }
+
+  /// Who loads a file into the kernel.
+  private enum Loader {
+    case nft
+    case iptables(Families)
+
+    /// Nil: it is no file of rules for the kernel.
+    init?(_ path: String, _ start: [UInt8]) {
+      if let family = SavedRules.family(start) {
+        self = .iptables(family)
+      } else if path.hasSuffix(".nft") || NFTWords.begin(start) {
+        self = .nft
+      } else {
+        return nil
+      }
+    }
+
+    var command: [String] {
+      switch self {
+      case .nft: ["nft", "-f"]
+      case .iptables(let family): [family == .ipv4 ? "iptables-nft-restore" : "ip6tables-nft-restore"]
+      }
+    }
+  }
+
+  /// - Parameter file: where the program finds the bytes.
+  private static func load(
+    _ name: String, _ bytes: [UInt8], from file: String, _ loader: Loader, _ scope: TableScope
+  ) throws -> Contents {
     let command = loader.command
     do throws(SandboxError) {
       try Sandbox.enterNetwork()
-      guard try Sandbox.spawn(command + [path], output: .error) == 0 else {
-        throw SandboxError(doing: "\(command[0]) refuses `\(path)`", code: 0)
-      }
+      let (code, words) = try Sandbox.words(of: command + [file], isWhole: true)
+      if !words.isEmpty { printError(said(words, of: file, name)) }
+      guard code == 0 else { throw SandboxError(doing: "\(command[0]) refuses `\(name)`", code: 0) }
     } catch {
       throw FileError("\(error)")
     }
-    var contents = try read(path, scope)
-    contents.texts = try texts(of: path, loader.family)
+    var contents = try rules(of: name, scope)
+    switch loader {
+    case .iptables(let family): contents.texts = RuleTexts.ofSavedRules(bytes, isIPv6: family == .ipv6)
+    case .nft:
+      do throws(SandboxError) {
+        contents.texts = RuleTexts.ofFile(
+          bytes, listing: try Sandbox.output(of: ["nft", "-s", "list", "ruleset"]))
+      } catch {
+        throw FileError("\(error)")
+      }
+    }
     return contents
   }
 
-  /// - Parameter family: of a file of iptables; nil: it is one of nft.
-  private static func texts(
-    of path: String, _ family: Families?
-  ) throws(FileError) -> [Lift.RulePlace: KernelRuleText] {
-    let bytes = try FileBytes.read(path)
-    if let family { return RuleTexts.ofSavedRules(bytes, isIPv6: family == .ipv6) }
-    do throws(SandboxError) {
-      return RuleTexts.ofFile(bytes, listing: try Sandbox.output(of: ["nft", "-s", "list", "ruleset"]))
-    } catch {
-      throw FileError("\(error)")
-    }
-  }
-
-  /// Who loads a file into the kernel, and how; nil: it is no file of rules for the kernel.
-  private static func loader(of path: String) throws -> (command: [String], family: Families?)? {
-    if path.hasSuffix(".nft") {
-      // Whoever cannot read it learns it from us and not from nft.
-      _ = try FileBytes.read(path)
-      return (["nft", "-f"], nil)
-    }
-    guard path != "-", let start = FileBytes.start(of: path) else { return nil }
-    return SavedRules.family(start).map { family in
-      ([family == .ipv4 ? "iptables-nft-restore" : "ip6tables-nft-restore"], family)
-    }
+  /// A program's words about a file, which it may know by another name.
+  private static func said(_ words: [UInt8], of file: String, _ name: String) -> String {
+    var text = String(decoding: words, as: UTF8.self)
+    if text.hasSuffix("\n") { text.removeLast() }
+    return file == name ? text : text.replacing(file, with: name)
   }
 
   /// Rules of iptables-legacy stand beside those of nf_tables, and nobody reads them here.
   private static func refuseLegacyTables() throws {
+    let legacy: String
     do throws(HostStateError) {
       let tables = try HostState.legacyTables()
       guard !tables.isEmpty else { return }
       let names = tables.map { "`\($0)`" }.joined(separator: ", ")
-      printError("lockdown: `\(live)`: could not tell: iptables-legacy has \(names) here, which is not read")
+      legacy = names
     } catch {
       throw FileError("\(error)")
     }
-    throw ExitCode(2)
+    throw NoAnswer.unknown(live, "iptables-legacy has \(legacy) here, which is not read")
   }
 
-  private static func read(_ path: String, _ scope: TableScope) throws(FileError) -> Contents {
+  private static func rules(of path: String, _ scope: TableScope) throws(FileError) -> Contents {
     do throws(NFTablesError) {
       var socket = try NetlinkSocket()
       return Contents(
         tables: try LiveRuleset.read(&socket, isOwn: scope.holds).tables, interfaces: HostState.interfaces())
+    } catch .refused(errorNumber: EPERM, _, _) {
+      throw FileError(
+        "cannot read the rules of `\(path)`: that needs CAP_NET_ADMIN in this network namespace, which root has"
+      )
     } catch {
       throw FileError("cannot read the rules of `\(path)`: \(error)")
     }
-  }
-
-  /// Nil: it is another kind of source.
-  static func policy(_ path: String) throws -> LiftedPolicy? {
-    try contents(path).map { try policy(path, $0, like: nil) }
   }
 
   static func policy(
@@ -123,8 +160,7 @@ enum KernelSource {
     } catch .damaged(let reason) {
       throw FileError("`\(name)`: \(reason)")
     } catch .unreadable(let error) {
-      printError("lockdown: `\(name)`: could not tell: \(error)")
-      throw ExitCode(2)
+      throw NoAnswer.unknown(name, "\(error)")
     }
   }
 }

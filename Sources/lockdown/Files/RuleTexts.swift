@@ -80,7 +80,8 @@ enum RuleTexts {
         inside += Self.depth(line)
       } else if words.first == "table", line.hasSuffix("{") {
         table = name(words)
-      } else if let table, words.first == "chain", words.count >= 3, line.hasSuffix("{") {
+      } else if let table, words.first == "chain", words.count >= 3, words[2] == "{", Self.depth(line) == 1 {
+        // What else the line says is of the chain.
         chain = Chain(family: table.family, table: table.name, name: words[1])
         if let chain, found[chain] == nil { found[chain] = [] }
       } else if line == "}" {

@@ -19,3 +19,26 @@ enum SavedRules {
     return nil
   }
 }
+
+/// What nft reads, told by its first words: a command, or the name of nft behind `#!`. No policy begins like that, for it
+/// is a mapping.
+enum NFTWords {
+  private static let commands: Set<String> = [
+    "table", "flush", "add", "create", "delete", "destroy", "define", "redefine", "include", "insert",
+  ]
+
+  static func begin(_ start: [UInt8]) -> Bool {
+    for (number, line) in start.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      .enumerated()
+    {
+      let text = String(decoding: line, as: UTF8.self)
+      if number == 0, text.hasPrefix("#!") {
+        return text.split(separator: "/").last?.contains("nft") ?? false
+      }
+      let words = text.split { $0 == " " || $0 == "\t" || $0 == "\r" }
+      guard let first = words.first, !first.hasPrefix("#") else { continue }
+      return commands.contains(String(first)) && words.count > 1 && !words[1].hasPrefix(":")
+    }
+    return false
+  }
+}

@@ -102,23 +102,34 @@ enum Sandbox {
     case file(String)
     /// Those to standard output to one end of a pipe; the program does not get the other end.
     case pipe(Int32, from: Int32)
+    /// The same of all words.
+    case wholePipe(Int32, from: Int32)
   }
 
   /// What a program prints that is found along PATH.
   static func output(of words: [String]) throws(SandboxError) -> [UInt8] {
+    let (code, bytes) = try Self.words(of: words, isWhole: false)
+    guard code == 0 else { throw SandboxError(doing: "running \(words[0])", code: 0) }
+    return bytes
+  }
+
+  /// Runs a program found along PATH; its exit code and what it prints.
+  ///
+  /// - Parameter isWhole: to standard error as well.
+  static func words(of words: [String], isWhole: Bool) throws(SandboxError) -> (code: Int32, bytes: [UInt8]) {
     var ends: [Int32] = [-1, -1]
     guard pipe(&ends) == 0 else { throw SandboxError(doing: "making a pipe", code: errno) }
     defer { close(ends[0]) }
     let child: pid_t
     do {
       defer { close(ends[1]) }
-      child = try start(words, output: .pipe(ends[1], from: ends[0]))
+      child = try start(
+        words, output: isWhole ? .wholePipe(ends[1], from: ends[0]) : .pipe(ends[1], from: ends[0]))
     }
     let bytes = Result { () throws(FileError) in try FileBytes.read(ends[0], words[0]) }
-    guard try wait(for: child, words) == 0, case .success(let read) = bytes else {
-      throw SandboxError(doing: "running \(words[0])", code: 0)
-    }
-    return read
+    let code = try wait(for: child, words)
+    guard case .success(let read) = bytes else { throw SandboxError(doing: "running \(words[0])", code: 0) }
+    return (code, read)
   }
 
   /// Runs a program found along PATH and returns its exit code, 128 + N for signal N.
@@ -136,9 +147,10 @@ enum Sandbox {
     case .file(let path):
       posix_spawn_file_actions_addopen(&actions, 1, path, O_WRONLY | O_CREAT | O_EXCL, 0o600)
       posix_spawn_file_actions_adddup2(&actions, 1, 2)
-    case .pipe(let end, let other):
+    case .pipe(let end, let other), .wholePipe(let end, let other):
       posix_spawn_file_actions_addclose(&actions, other)
       posix_spawn_file_actions_adddup2(&actions, end, 1)
+      if case .wholePipe = output { posix_spawn_file_actions_adddup2(&actions, end, 2) }
       posix_spawn_file_actions_addclose(&actions, end)
     }
     var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }

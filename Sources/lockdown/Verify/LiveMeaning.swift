@@ -10,7 +10,8 @@ enum LiveMeaning {
   case unknown(String)
 
   init(_ policy: CheckedSource, _ scope: TableScope) throws {
-    guard let wanted = policy.compared, let contents = try KernelSource.contents(KernelSource.live, scope)
+    guard let wanted = policy.compared,
+      let contents = try KernelSource.read(KernelSource.live, scope).contents
     else {
       self = .unknown("there is nothing to compare with")
       return

@@ -1,4 +1,3 @@
-import ArgumentParser
 import BundleFormat
 import Compiler
 import Diagnostics
@@ -24,10 +23,14 @@ struct VerifiedPolicy {
       return
     }
     let compilation = CompileRun.run(path, bytes)
-    CompileRun.report(compilation)
     guard let policy = compilation.policy,
       let output = policy.files.first(where: { $0.name == "policy.bundle" })
-    else { throw ExitCode(CompileRun.exitCode(compilation)) }
+    else {
+      var none = NoAnswer([(name, compilation.sources, compilation.diagnostics)])
+      none.code = CompileRun.exitCode(compilation)
+      throw none
+    }
+    CompileRun.report(compilation)
     bundle = output.bytes
     contents = try BundleFile.decodePolicy(bundle, path: name)
     compared = CheckedSource(sources: compilation.sources, compared: .policy(policy.policy))

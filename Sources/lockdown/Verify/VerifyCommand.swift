@@ -50,6 +50,10 @@ struct VerifyCommand: ParsableCommand {
   }
 
   func run() throws {
+    try NoAnswer.answering(in: format.document) { try answer() }
+  }
+
+  private func answer() throws {
     let policy = try VerifiedPolicy(source)
     let now = Clock.now()
     let check = try HostCheck(of: policy.bundle, domains: asked)

@@ -15,9 +15,9 @@ struct NoAnswer: Error {
     (self.code, reason) = (code, (place, text))
   }
 
-  /// Policies have errors.
+  /// Policies have errors, or what is asked of them.
   ///
-  /// - Parameter code: 3 where 1 is an answer.
+  /// - Parameter code: 3 of what is asked.
   init(_ findings: [(path: String, sources: SourceFiles, diagnostics: DiagnosticList)], code: Int32 = 1) {
     self.code = code
     self.findings = findings

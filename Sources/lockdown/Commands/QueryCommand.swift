@@ -2,6 +2,7 @@ import Analysis
 import ArgumentParser
 import CanonicalJSON
 import Compiler
+import Diagnostics
 import PolicyModel
 
 struct QueryCommand: ParsableCommand {
@@ -13,8 +14,7 @@ struct QueryCommand: ParsableCommand {
       `sysctl kernel.kptr_restrict at least 1`. Definitions and zones are those of the policy. Without a state it is \
       about packets that open a flow. A bundle is asked what its messages to the kernel mean; it holds no definitions.
 
-      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run, or the policy or the statement has \
-      errors.
+      Exit codes: 0 holds, 1 does not hold or the policy has errors, 2 could not tell, 3 could not run, or the statement has errors.
       """)
 
   @Argument(
@@ -42,8 +42,13 @@ struct QueryCommand: ParsableCommand {
       ?? PolicyCompiler.query(
         statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
-      // Not what says that it does not hold.
-      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)], code: 3)
+      // A statement that is none does not fail to hold.
+      let errors = answered.diagnostics.all.filter { $0.severity == .error }
+      let isUnasked = errors.allSatisfy {
+        $0.span.map { answered.sources[$0.source].path == PolicyCompiler.questionName } ?? false
+      }
+      throw NoAnswer(
+        [(CheckedSource.name(policy), answered.sources, answered.diagnostics)], code: isUnasked ? 3 : 1)
     }
     let report = QueryReport(answer: answer, sources: answered.sources)
     switch format {

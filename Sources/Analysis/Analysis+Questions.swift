@@ -44,7 +44,7 @@ extension Analysis {
     let firewall = prover.firewall
     let policy = prover.policy
     func example(_ finding: Finding, isAccepted: Bool) -> PacketAnswer.Example {
-      var tracer = PathTracer(firewall, finding.box.point(policy))
+      var tracer = PathTracer(firewall, finding.box.point(policy, at: region.hook))
       if [.always, .never].contains(finding.acceptances) { tracer.follow(firewall.path(of: region.hook)) }
       return PacketAnswer.Example(
         packet: Witness(from: finding.box, hook: region.hook).text,
@@ -102,7 +102,7 @@ extension Analysis {
       return (finding, prover.isExhausted)
     }
     guard let finding = found else { return nil }
-    let point = finding.box.point(policy)
+    let point = finding.box.point(policy, at: region.hook)
     let firewall = policy.firewall ?? Firewall(baseChains: [], span: policy.span)
     var tracer = PathTracer(firewall, point)
     tracer.follow(firewall.path(of: region.hook))
@@ -117,7 +117,12 @@ extension Analysis {
     case .always: outcome = "accepted"
     case .never: outcome = finding.isRejected ? "rejected" : "dropped"
     case .sometimes: outcome = "accepted up to a limit, else \(finding.isRejected ? "rejected" : "dropped")"
-    default: outcome = "accepted or not: it depends on what a translation makes of it"
+    default:
+      let isOrdered = !firewall.path(of: region.hook).contains { $0.chains.count > 1 }
+      outcome =
+        "accepted or not: it depends on "
+        + (isOrdered
+          ? "what a translation makes of it" : "which of the chains of one priority comes first")
     }
     return PacketPath(
       packet: packet, hook: region.hook, steps: tracer.steps, outcome: outcome,
@@ -128,13 +133,15 @@ extension Analysis {
 extension PacketBox {
   /// One packet of the box: the one that ``Witness`` names.
   ///
-  /// - Parameter policy: its sets hold none of the addresses, and its control groups not the sender, that the box does
-  ///   not say so of.
-  func point(_ policy: HostPolicy) -> PacketBox {
+  /// - Parameters:
+  ///   - policy: its sets hold none of the addresses, and its control groups not the sender, that the box does not say so
+  ///     of.
+  ///   - hook: where it is met; what no packet of its path has is not there.
+  func point(_ policy: HostPolicy, at hook: Hook) -> PacketBox {
     func point(_ value: UInt128) -> IntervalSet<UInt128> { IntervalSet([AddressRange(value, value)]) }
     var result = self
     for field in Field.allCases {
-      let usual = Witness.usual(field, family)
+      let usual = Witness.usual(field, family, at: hook)
       let value = usual.first { self[field].contains($0) } ?? self[field].ranges.first?.lower ?? 0
       result[field] = point(value)
     }
@@ -148,9 +155,10 @@ extension PacketBox {
       result.outputInterface = .exactly(name)
     }
     if let value = mark.sample { result.mark = MarkSet(MarkValues([AddressRange(value, value)])) }
-    if connectionMark.includesAbsent {
+    if result[.state].intersection(Self.trackedStates).isEmpty {
       result.connectionMark = .absent
-    } else if let value = connectionMark.sample {
+    } else {
+      let value = connectionMark.sample ?? 0
       result.connectionMark = MarkSet(MarkValues([AddressRange(value, value)]))
     }
     for group in policy.firewall?.controlGroups ?? [] {
@@ -162,6 +170,6 @@ extension PacketBox {
         result.memberships[question] = result.memberships[question] ?? false
       }
     }
-    return result
+    return result.seen(at: hook)
   }
 }

@@ -147,7 +147,8 @@ extension Prover {
     case .unknown: return unknown
     case .none: break
     }
-    switch ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty }) {
+    // Whatever they do, nothing may come of it that breaks the statement.
+    switch ask(.stated, region, at: region.hook, { !$0.unreadable($1).isEmpty && isViolation($0, $1) }) {
     case .none: return .holds
     case .unknown: return unknown
     case .found(let finding):
@@ -168,7 +169,9 @@ extension Prover {
   /// Whether some packet is refused by the end of one base chain; nil: could not tell.
   fileprivate func refusesAtEnd(_ chain: Int, _ family: Families) -> Bool? {
     let meaning = meaning(family)
-    let outcomes = meaning.path(0, [.chain(chain)])
+    let path = meaning.path(0, [.chain(chain)])
+    let possible = meaning.existing(at: firewall.baseChains[chain].hook)
+    let outcomes = meaning.diagram.choose(possible, path, Diagram.impossible)
     if meaning.diagram.isExhausted { return nil }
     let table = meaning.diagram.outcomes
     let closing = firewall.baseChains[chain].closingRules(family)

@@ -163,6 +163,13 @@ struct Prover {
   /// Whether a stated region is about any packet.
   mutating func hasPackets(_ region: Region) -> Bool {
     guard let index = regions[Self.key(.stated, region)], isEmpty[index] == false else { return false }
+    let canBe = [ipv4, ipv6].contains { meaning in
+      let possible = meaning.existing(at: region.hook)
+      return possible == Diagram.isTrue
+        || meaning.diagram.and(meaning.region(index), possible) != Diagram.isFalse
+        || meaning.diagram.isExhausted
+    }
+    guard canBe else { return false }
     // Those of a state that no packet has behind a rule without tracking are none.
     return !hasNotrack || ask(.stated, region, at: region.hook, { !$0.acceptances($1).isEmpty }).isPossible
   }
@@ -189,7 +196,7 @@ struct Prover {
         if !outcomes.contains(where: { holds(meaning.diagram.outcomes, $0) }) { continue }
       }
       let path = path(of: meaning, at: hook, isWhole: isWhole)
-      let finding = meaning.finding(in: meaning.region(index), on: path, holds)
+      let finding = meaning.finding(in: meaning.region(index), on: path, at: hook, holds)
       if isExhausted { return .unknown }
       if let finding { return .found(finding) }
     }
@@ -223,7 +230,8 @@ struct Prover {
     else { return nil }
     let meaning = meaning(family)
     let path = path(of: meaning, at: region.hook, isWhole: true)
-    let outcomes = meaning.diagram.choose(meaning.region(index), path, Diagram.impossible)
+    let packets = meaning.diagram.and(meaning.region(index), meaning.possible(at: region.hook))
+    let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
     return meaning.diagram.isExhausted ? nil : outcomes
   }
 
@@ -232,8 +240,8 @@ struct Prover {
     if let known = paths[key] { return known }
     let path =
       isWhole
-      ? meaning.path(0, firewall.path(of: hook), elsewhere: firewall.elsewhere(than: hook))
-      : meaning.path(0, firewall.pathToEnd(of: hook))
+      ? meaning.path(0, firewall.path(of: hook), at: hook, elsewhere: firewall.elsewhere(than: hook))
+      : meaning.path(0, firewall.pathToEnd(of: hook), at: hook)
     paths[key] = path
     return path
   }

@@ -63,7 +63,7 @@ extension Lint {
         guard !later.isEmpty else { continue }
         steps += last - index
         guard steps <= mostSteps else { return nil }
-        let openings = scope ?? meaning.region(Hook.allCases.firstIndex(of: hook) ?? 0)
+        let openings = scope ?? meaning.openings(at: hook)
         scope = openings
         let packets = met ?? meaning.packetsMet(0, chain)
         met = packets
@@ -74,7 +74,7 @@ extension Lint {
           guard let isCrossing = later[compiled.label] else { return }
           let other = meaning.openings(of: compiled, openings)
           guard meaning.exceeds(condition, other), meaning.exceeds(other, condition),
-            let example = meaning.representative(of: hit)
+            let example = meaning.representative(of: hit, at: hook)
           else { return }
           let rule = compiled.rule
           var conflict = found[rule.id] ?? Conflict(rule: rule, earlier: [], example: example)
@@ -223,6 +223,11 @@ private struct Sides {
 }
 
 extension Meaning {
+  /// Those of the regions of ``Lint/regions(_:)``.
+  fileprivate func openings(at hook: Hook) -> Diagram.Reference {
+    diagram.and(region(Hook.allCases.firstIndex(of: hook) ?? 0), existing(at: hook))
+  }
+
   fileprivate func openings(
     of rule: CompiledFirewall.CompiledRule, _ openings: Diagram.Reference
   ) -> Diagram.Reference {

@@ -33,6 +33,9 @@ package enum Lint {
     }
     let redundant = redundantRules(meanings, met)
     let entered = entered(firewall)
+    let labels = meanings.map { meaning in
+      Dictionary(meaning.rules.enumerated().dropFirst().map { ($1.id, UInt32($0)) }) { first, _ in first }
+    }
     var findings: [Diagnostic] = []
     // Of an item that stands for several rules, one is enough.
     var items: Set<String> = []
@@ -43,12 +46,22 @@ package enum Lint {
       if case .closing = rule.origin { continue }
       if case .expanded(let item) = rule.origin, items.contains(item) { continue }
       if !met.contains(rule.id) {
-        findings.append(shadowed(rule, meanings, sources))
+        findings.append(shadowed(rule, meanings, labels, sources))
+      } else if rule.verdict == .continue, rule.changes.isEmpty, isSilent(rule) {
+        findings.append(idle(rule, sources))
       } else if redundant.contains(rule.id) {
         findings.append(needless(rule, sources))
       }
     }
     return findings + conflictFindings(policy, meanings, sources)
+  }
+
+  private static func idle(_ rule: Rule, _ sources: SourceFiles) -> Diagnostic {
+    Diagnostic(
+      .lintRedundant, .warning, at: rule.span,
+      "`\(rule.text)` does nothing: `continue` decides nothing, and no clause is there that acts",
+      help: ["write the verdict that is meant, or what it is to do: `count`, `log`, `set mark 1`"],
+      fixIts: removal(of: rule, sources))
   }
 
   private static func needless(_ rule: Rule, _ sources: SourceFiles) -> Diagnostic {
@@ -161,14 +174,12 @@ package enum Lint {
   static func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
 
   private static func shadowed(
-    _ rule: Rule, _ meanings: [Meaning], _ sources: SourceFiles
+    _ rule: Rule, _ meanings: [Meaning], _ labels: [[String: UInt32]], _ sources: SourceFiles
   ) -> Diagnostic {
     var related: [Diagnostic.Label] = []
     var seen: Set<String> = []
-    for meaning in meanings {
-      guard let label = meaning.rules.indices.dropFirst().first(where: { meaning.rules[$0].id == rule.id }),
-        let covering = meaning.covering(0, UInt32(label))
-      else { continue }
+    for (meaning, labels) in zip(meanings, labels) {
+      guard let label = labels[rule.id], let covering = meaning.covering(0, label) else { continue }
       for cover in covering where seen.insert(meaning.rules[Int(cover)].id).inserted {
         let other = meaning.rules[Int(cover)]
         related.append(Diagnostic.Label(other.span, "`\(other.id)` decides here"))

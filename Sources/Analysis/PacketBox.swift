@@ -111,6 +111,9 @@ struct PacketBox: Sendable, Hashable {
   }
 
   static let states: [ConntrackStates] = [.invalid, .established, .related, .new, .untracked]
+  /// Established, related, new: of a packet that has an entry of connection tracking. Without one it is invalid or
+  /// untracked (`nft_ct_get_eval`), and has no status and no mark of a connection.
+  static let trackedStates = IntervalSet<UInt128>([AddressRange(1, 3)])
   static let statusBits: [ConntrackStatus] = [
     .expected, .seenReply, .assured, .confirmed, .snat, .dnat, .dying,
   ]
@@ -133,7 +136,15 @@ struct PacketBox: Sendable, Hashable {
 
   var isEmpty: Bool {
     numbers.indices.contains { isNarrowed($0) && numbers[$0].isEmpty } || inputInterface.isEmpty
-      || outputInterface.isEmpty || mark.isEmpty || connectionMark.isEmpty
+      || outputInterface.isEmpty || mark.isEmpty || connectionMark.isEmpty || isOfAnotherState
+  }
+
+  /// Whether no packet of the states has such a mark of a connection, or lacks one.
+  private var isOfAnotherState: Bool {
+    guard connectionMark != .all, isNarrowed(Field.state.rawValue) else { return false }
+    let tracked = self[.state].intersection(Self.trackedStates)
+    return tracked.isEmpty
+      ? !connectionMark.includesAbsent : connectionMark.cubes.isEmpty && tracked == self[.state]
   }
 
   /// Nil if nothing is in both.

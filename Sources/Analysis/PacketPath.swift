@@ -51,8 +51,7 @@ struct PathTracer {
   }
 
   mutating func follow(_ steps: [Meaning.Step]) {
-    for step in steps {
-      guard case .chain(let index) = step else { continue }
+    for index in steps.flatMap(\.chains) {
       let chain = firewall.baseChains[index]
       let noted = self.steps.count
       let goesOn = walk(chain)
@@ -66,6 +65,12 @@ struct PathTracer {
 
   /// Whether the packet goes on to the next base chain.
   private mutating func walk(_ chain: BaseChain) -> Bool {
+    let whole = box
+    box = box.seen(at: chain.hook)
+    defer {
+      (box.inputInterface, box.outputInterface) = (whole.inputInterface, whole.outputInterface)
+      for field in [PacketBox.Field.user, .group] { box[field] = whole[field] }
+    }
     guard chain.families.contains(box.family) else { return true }
     let isElsewhere = chain.devices.allSatisfy { box.inputInterface.intersection(.exactly($0)).isEmpty }
     if !chain.devices.isEmpty, isElsewhere { return true }

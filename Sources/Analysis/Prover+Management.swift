@@ -72,9 +72,9 @@ extension Prover {
       return false
     }
     if case .found = ask(kind, region, at: region.hook, { $0.acceptances($1).contains(.sometimes) }),
-      !summary.limitedManagement.contains(region.text)
+      !summary.limitedManagement.contains(region.placedText)
     {
-      summary.limitedManagement.append(region.text)
+      summary.limitedManagement.append(region.placedText)
     }
     return true
   }
@@ -105,13 +105,32 @@ extension Prover {
       .filter { !$0.isEmpty }
   }
 
+  /// Addresses that no host answers from: what has another meaning, and the metadata service that clouds put beside
+  /// every host (Amazon EC2, Azure, Google Compute Engine), which an anti-spoofing rule of `output` may well name.
+  private static func foreignToHosts(_ family: Families) -> IntervalSet<UInt128> {
+    let alone: (UInt128) -> AddressRange<UInt128> = { AddressRange($0, $0) }
+    guard family == .ipv4 else {
+      return IntervalSet([
+        alone(0), alone(0xfd00_0ec2 << 96 | 0x254), alone(0xfd20_00ce << 96 | 0x254),
+        AddressRange(0xff << 120, .max),
+      ])
+    }
+    return IntervalSet([
+      AddressRange(0, 0x00ff_ffff), alone(0xa9fe_a9fe), AddressRange(0xe000_0000, 0xefff_ffff),
+      alone(0xffff_ffff),
+    ])
+  }
+
   /// The packets of some states that answer those of the box.
+  ///
+  /// What a host cannot answer from is left out, but where the box names nothing else.
   static func reply(to box: PacketBox, _ states: ConntrackStates) -> PacketBox {
     var reply = PacketBox(all: box.family)
     reply[.transportProtocol] = box[.transportProtocol]
     reply[.sourcePort] = box[.destinationPort]
     reply[.destinationPort] = box[.sourcePort]
-    reply[.sourceAddress] = box[.destinationAddress]
+    let own = box[.destinationAddress].subtracting(foreignToHosts(box.family))
+    reply[.sourceAddress] = own.isEmpty ? box[.destinationAddress] : own
     reply[.destinationAddress] = box[.sourceAddress]
     reply.outputInterface = box.inputInterface
     reply[.state] = IntervalSet(

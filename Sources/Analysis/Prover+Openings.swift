@@ -65,12 +65,19 @@ extension Prover {
   private mutating func outcomes(of region: Int, at hook: Hook, _ meaning: Meaning) -> [UInt32]? {
     // As packets come to the rules, of whatever translation: a way back at its end decides nothing.
     let whole = firewall.pathToEnd(of: hook)
-    let steps = whole.filter { step in
-      if case .chain(let index) = step { !firewall.baseChains[index].isNAT } else { false }
+    let steps = whole.compactMap { step -> Meaning.Step? in
+      let chains = step.chains.filter { !firewall.baseChains[$0].isNAT }
+      return chains.count > 1 ? .together(chains) : chains.first.map { .chain($0) }
     }
-    if steps.count == 1, let outcomes = meaning.outcomes(0, steps[0], of: region) { return outcomes }
-    let path = steps == whole ? path(of: meaning, at: hook, isWhole: false) : meaning.path(0, steps)
-    let packets = meaning.region(region)
+    let possible = meaning.existing(at: hook)
+    if steps.count == 1, possible == Diagram.isTrue,
+      let outcomes = meaning.outcomes(0, steps[0], of: region)
+    {
+      return outcomes
+    }
+    let path =
+      steps == whole ? path(of: meaning, at: hook, isWhole: false) : meaning.path(0, steps, at: hook)
+    let packets = meaning.diagram.and(meaning.region(region), possible)
     let outcomes = meaning.diagram.choose(packets, path, Diagram.impossible)
     if meaning.diagram.isExhausted { return nil }
     return meaning.diagram.terminals(outcomes).map { Diagram.outcome($0) }

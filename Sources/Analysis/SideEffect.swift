@@ -65,9 +65,9 @@ extension OutcomeTable {
 }
 
 extension Meaning {
-  /// The outcomes of a path; where a side effect is asked for, whether it is there.
-  func outcomes(_ policy: Int, _ steps: [Step]) -> Diagram.Reference {
-    let path = path(policy, steps, keepsAlterations: true)
+  /// The outcomes of a path of a hook's packets; where a side effect is asked for, whether it is there.
+  func outcomes(_ policy: Int, _ steps: [Step], at hook: Hook) -> Diagram.Reference {
+    let path = path(policy, steps, at: hook, keepsAlterations: true)
     guard sideEffect != nil else { return path }
     var memo: [UInt32: UInt32] = [:]
     return diagram.map(path, diagram.newOperation()) { table, number in table.effects(number, &memo) }

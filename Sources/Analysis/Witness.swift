@@ -24,7 +24,8 @@ struct Witness {
     if let name = sample.inputInterface { words.append("in \(name)") }
     if let name = sample.outputInterface { words.append("out \(name)") }
     for (field, word) in [(PacketBox.Field.user, "user"), (.group, "group")] {
-      guard !box[field].contains(0), let id = box[field].ranges.first?.lower else { continue }
+      let usual = Self.usual(field, box.family, at: hook)[0]
+      guard !box[field].contains(usual), let id = box[field].ranges.first?.lower else { continue }
       let text = id == PacketBox.absentID ? "without a socket" : "\(word) \(id)"
       if !words.contains(text) { words.append(text) }
     }
@@ -105,8 +106,13 @@ struct Witness {
   }
 
   /// The values of a field that a reader would expect, the first one first.
-  static func usual(_ field: PacketBox.Field, _ family: Families) -> [UInt128] {
+  ///
+  /// - Parameter hook: where it is met; what comes in has no socket yet, or one that delivery has found.
+  static func usual(
+    _ field: PacketBox.Field, _ family: Families, at hook: Hook = .input
+  ) -> [UInt128] {
     switch field {
+    case .user, .group: hook.isOfSocket ? [0, PacketBox.absentID] : [PacketBox.absentID, 0]
     case .transportProtocol: [6, 17, family == .ipv4 ? 1 : 58]
     case .sourceAddress: outside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }
     case .destinationAddress: inside.filter { ($0 > UInt128(UInt32.max)) == (family == .ipv6) }

@@ -125,8 +125,6 @@ static inline long lockdown_make_folder(const uint8_t *path, uint32_t mode) {
     return lockdown_result(mkdir((const char *)path, (mode_t)mode));
 }
 
-static inline void lockdown_lock_and_wait(int descriptor) { (void)flock(descriptor, LOCK_EX); }
-
 static inline long lockdown_lock_file(int descriptor) { return lockdown_result(flock(descriptor, LOCK_EX | LOCK_NB)); }
 
 // getdents64(2) has no declaration in libc; readdir(3) would bring the library's allocator. The entries are
@@ -306,6 +304,27 @@ static inline long lockdown_wait_for(int descriptor, int milliseconds) {
     return lockdown_result(poll(&entry, 1, milliseconds));
 }
 
+// Whether text can be written now, or within a second: then a pipe takes 4,096 bytes at once. A reader that is gone or
+// asleep is not waited for again.
+static inline _Bool lockdown_takes_text(int descriptor) {
+    static int patience = 1000;
+    struct pollfd entry = {.fd = descriptor, .events = POLLOUT, .revents = 0};
+    if (poll(&entry, 1, patience) > 0 && entry.revents == POLLOUT) return 1;
+    patience = 0;
+    return 0;
+}
+
+// What a parent may have left otherwise. Descriptors 0 to 2 that are closed would be those of the next files, and hear what is
+// said; the root folder takes no text. Where SIGCHLD is ignored, nobody learns how a child ended.
+static inline void lockdown_prepare_process(void) {
+    static const uint64_t usual[4]; // The kernel's struct sigaction, with SIG_DFL.
+    syscall(SYS_rt_sigaction, SIGCHLD, usual, NULL, 8);
+    int descriptor;
+    do descriptor = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (descriptor >= 0 && descriptor <= 2);
+    close(descriptor);
+}
+
 // Events
 
 // A socket that gets the kernel's own messages of group 1: of NETLINK_ROUTE (0) those about links, of
@@ -329,11 +348,11 @@ static inline long lockdown_watch_folder(int descriptor, const uint8_t *path) {
 }
 
 // Waits until one of four is ready: 1, 2 and 4 added up for those that are read, 8 for a change of a mountinfo file, which
-// poll tells as an exception (proc(5)). Negative descriptors are left out.
-static inline long lockdown_wait_for_events(int first, int second, int third, int mounts) {
+// poll tells as an exception (proc(5)); 0: the time is over, in milliseconds, -1 for none. Negative descriptors are left out.
+static inline long lockdown_wait_for_events(int first, int second, int third, int mounts, int milliseconds) {
     struct pollfd entries[4] = {{first, POLLIN, 0}, {second, POLLIN, 0}, {third, POLLIN, 0}, {mounts, POLLPRI, 0}};
     long ready = 0;
-    while (poll(entries, 4, -1) < 0) if (errno != EINTR) return -errno;
+    while (poll(entries, 4, milliseconds) < 0) if (errno != EINTR) return -errno;
     for (int index = 0; index < 4; index++) if (entries[index].revents) ready |= 1 << index;
     return ready;
 }
@@ -346,6 +365,11 @@ static inline long lockdown_end_of(int32_t child) {
     while (result < 0 && errno == EINTR);
     if (result < 0) return -errno;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+// Children that have ended and that nobody waited for.
+static inline void lockdown_collect(void) {
+    while (waitpid(-1, NULL, WNOHANG) > 0) {}
 }
 
 static inline long lockdown_kill(int32_t process) { return lockdown_result(kill(process, SIGKILL)); }
@@ -526,6 +550,16 @@ static inline long lockdown_mount(const uint8_t *source, const uint8_t *target, 
 }
 
 static inline long lockdown_unmount(const uint8_t *path) { return lockdown_result(syscall(SYS_umount2, path, 0)); }
+
+// The number that mountinfo has for the mount a descriptor is in, and whether it is the root of that mount; negative: the error
+// number, or ENODATA before Linux 5.8. struct statx, linux/stat.h: 16 bytes of a mask and more, then what is read here.
+static inline long lockdown_mount_of(int descriptor, _Bool *is_root) {
+    uint64_t found[32];
+    if (syscall(SYS_statx, descriptor, "", 0x1000 /* AT_EMPTY_PATH */, 0x1000 /* STATX_MNT_ID */, found) < 0) return -errno;
+    if (!(found[0] & 0x1000)) return -ENODATA;
+    *is_root = (found[1] & 0x2000 /* STATX_ATTR_MOUNT_ROOT */) != 0;
+    return (long)found[18];
+}
 
 // fspick(2), fsconfig(2): calls 433 and 431, from 5.2 on; they leave the flags of the mount alone.
 static inline long lockdown_pick_filesystem(int descriptor) {

@@ -15,7 +15,7 @@
 static inline int lockdown_open_below(int root, const char *path, int flags, int is_system_root) {
     struct { uint64_t flags; uint64_t mode; uint64_t resolve; } how;
     how.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC);
-    how.mode = 0;
+    how.mode = flags & O_CREAT ? 0600 : 0;
     how.resolve = 0x02 /* RESOLVE_NO_MAGICLINKS */ | (is_system_root ? 0x10 /* RESOLVE_IN_ROOT */ : 0x08 /* RESOLVE_BENEATH */);
     long result;
     do result = syscall(437 /* SYS_openat2, one number everywhere */, root, path, &how, sizeof how);

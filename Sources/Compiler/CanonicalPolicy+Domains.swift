@@ -90,9 +90,10 @@ extension CanonicalPolicy {
     case .none: json.member("management", "none")
     // Regions and statements have no order; their texts give them one.
     case .regions(let regions):
-      let sorted = regions.sorted { a, b in
-        "\(a.hook.rawValue) \(a.text)".utf8.lexicographicallyPrecedes("\(b.hook.rawValue) \(b.text)".utf8)
+      func order(_ region: Region) -> String.UTF8View {
+        "\(region.hook.rawValue) \(region.text) \(region.place ?? "")".utf8
       }
+      let sorted = regions.sorted { order($0).lexicographicallyPrecedes(order($1)) }
       json.list("management") { json in
         for region in sorted { json.element { self.region(region, &sets, to: &$0) } }
       }

@@ -14,6 +14,8 @@ package enum ComparedSource: Sendable {
     }
   }
 
+  var leftOut: [String] { if case .lifted(let lifted) = self { lifted.leftOut } else { [] } }
+
   /// What it does not hold, in the words of the language.
   var absent: [String] {
     guard case .lifted(let lifted) = self else { return [] }
@@ -56,6 +58,7 @@ extension PolicyComparison {
     (before.systemCalls, after.systemCalls) = (nil, nil)
     self.init(from: before, to: after, listsInFull: listsInFull, comparesTold: !absent.contains("log"))
     notCompared = absent
+    leftOut = (old.leftOut, new.leftOut)
     read = (
       old.read(packets.unreadRulesMet.old), new.read(packets.unreadRulesMet.new)
     )

@@ -63,6 +63,13 @@ package struct ComparisonReport {
     comparison.isPart
       ? "nothing was found that \(new.name) permits and \(old.name) does not"
       : "\(old.name) and \(new.name) mean the same"
+        + (leftOut.isEmpty ? "" : ", but for what was not looked at")
+  }
+
+  /// What was not looked at, of which side.
+  private var leftOut: [String] {
+    let sides = [(old.name, comparison.leftOut.old), (new.name, comparison.leftOut.new)]
+    return sides.flatMap { name, parts in parts.map { "\($0) of \(name)" } }
   }
 
   /// Sentences behind everything.
@@ -77,7 +84,13 @@ package struct ComparisonReport {
     if !parts.isEmpty {
       lines.append("not compared, for one side does not hold it: \(parts.joined(separator: ", "))")
     }
+    if let notLookedAt { lines.append(notLookedAt) }
     return lines
+  }
+
+  /// Nil: all was looked at.
+  package var notLookedAt: String? {
+    leftOut.isEmpty ? nil : "not looked at: \(leftOut.joined(separator: ", "))"
   }
 
   private func read(_ share: PolicyComparison.ReadShare) -> String {
@@ -254,9 +267,11 @@ package struct ComparisonReport {
     .object([
       .init("changes", .array(comparison.packets.changes.map(json))),
       .init("new", .string(new.name)),
-      .init("not-compared", .array(comparison.notCompared.map(JSONValue.string))),
+      .init("not-compared", .array((comparison.notCompared + leftOut).map(JSONValue.string))),
       .init("old", .string(old.name)), .init("read", read),
-      .init("same", comparison.isPart ? .null : .bool(comparison.isEmpty)),
+      .init(
+        "same",
+        comparison.isPart || comparison.isEmpty && !leftOut.isEmpty ? .null : .bool(comparison.isEmpty)),
       .init("settings", .array(comparison.settings.map(json))),
       .init(
         "unknown",

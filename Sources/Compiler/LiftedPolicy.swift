@@ -21,6 +21,8 @@ package struct LiftedPolicy: Sendable {
   /// Its filter of system calls, `struct sock_filter` one behind the other; nil: none.
   package var filter: [UInt8]?
   package var filterIsForServices = false
+  /// What a kernel holds beside the rules that were read and nobody looked at, in words.
+  package var leftOut: [String] = []
 
   package enum Failure: Error {
     case damaged(String)
@@ -85,6 +87,7 @@ package struct LiftedPolicy: Sendable {
     }
     do throws(LiftError) {
       let result = try lift.firewall(of: tables, own: KernelName.table, namedLike: other?.firewall)
+      leftOut = result.leftOut
       policy.firewall = result.firewall.baseChains.isEmpty ? nil : result.firewall
       policy.dynamicSets = result.dynamicSets
     } catch {

@@ -13,7 +13,8 @@ enum NotEnforced {
     let made = Set(ruleset.tables.flatMap(\.chains).flatMap(\.rules).map(\.id))
     policy.firewall?.forEachRule { rule in
       if !rule.isEnabled {
-        list.append("rule `\(rule.id)`: `enabled: false`")
+        let reason = rule.hasEmptyList ? "a list of it is empty, so that it never holds" : "`enabled: false`"
+        list.append("rule `\(rule.id)`: \(reason)")
       } else if !made.contains(rule.id) {
         list.append("rule `\(rule.id)`: no packet is what it asks for, so the kernel has no rule of it")
       }
@@ -25,7 +26,7 @@ enum NotEnforced {
     list += systemCalls(policy)
     if ClosedStage(policy) != nil {
       for (region, reason) in ClosedStage.regionsLeftOut(of: policy) {
-        list.append("management `\(region.text)`: the closed firewall never lets it in: \(reason)")
+        list.append("management `\(region.placedText)`: the closed firewall never lets it in: \(reason)")
       }
     }
     return list

@@ -56,6 +56,8 @@ package struct PolicyComparison: Sendable {
   package var settings: [Setting]
   /// Parts of a policy that one side does not hold.
   package var notCompared: [String] = []
+  /// What each side holds that may decide about packets and that nobody looked at, in words.
+  package var leftOut: (old: [String], new: [String]) = ([], [])
   /// How much could be read of each side that was loaded by other means than ours; nil: it was not.
   package var read: (old: ReadShare?, new: ReadShare?)
 
@@ -118,7 +120,8 @@ package struct PolicyComparison: Sendable {
   package var refines: Bool? {
     let beyond = widening
     if !beyond.packets.changes.isEmpty || !beyond.settings.isEmpty { return false }
-    return packets.unknown.isEmpty && notCompared.isEmpty ? true : nil
+    let isAll = notCompared.isEmpty && leftOut.old.isEmpty && leftOut.new.isEmpty
+    return packets.unknown.isEmpty && isAll ? true : nil
   }
 
   /// How much the sets hold that are filled while they are there, and how long: rules that ask them are met by others then.

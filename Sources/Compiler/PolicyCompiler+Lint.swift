@@ -2,8 +2,8 @@ internal import Analysis
 package import Diagnostics
 
 extension PolicyCompiler {
-  /// Warnings about rules that do nothing; a compile does not need them.
+  /// What is said of rules that do nothing, conflict, or forget what they need; a compile does not need them.
   package static func lint(_ policy: CompiledPolicy, in sources: SourceFiles) -> [Diagnostic] {
-    Lint.check(policy.policy, in: sources)
+    Lint.check(policy.policy, in: sources) + Lint.neighbours(policy.policy)
   }
 }

@@ -160,6 +160,8 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case moduleBlocksPolicy = "modules/blocks-policy"
   case kernelDerivedParameter = "kernel/derived-parameter"
   case kernelBadParameter = "kernel/bad-parameter"
+  case kernelUnknownParameter = "kernel/unknown-parameter"
+  case kernelUnknownValue = "kernel/unknown-value"
   case syscallUnknownName = "syscalls/unknown-name"
   case syscallBadCondition = "syscalls/bad-condition"
   case syscallConflict = "syscalls/conflict"
@@ -187,4 +189,5 @@ package enum DiagnosticID: String, CaseIterable, Sendable {
   case lintRedundant = "lint/redundant"
   case lintConflicting = "lint/conflicting"
   case lintUntold = "lint/untold"
+  case lintNeighbours = "lint/neighbour-discovery"
 }

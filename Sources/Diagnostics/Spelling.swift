@@ -43,6 +43,16 @@ package enum Spelling {
     return (0...bound).flatMap { distance in near.filter { $0.distance == distance }.map(\.candidate) }
   }
 
+  /// The known name that an unknown one differs from by one letter, or two in the wrong order, the first by its bytes; nil
+  /// if there is none. Of names of up to three bytes, almost any two are as near.
+  package static func oneOff(_ name: String, of known: Set<String>) -> String? {
+    guard name.utf8.count > 3, !known.contains(name) else { return nil }
+    let bytes = Array(name.utf8)
+    return known.filter { other in
+      abs(other.utf8.count - bytes.count) <= 1 && distance(bytes, Array(other.utf8), limit: 1) == 1
+    }.min()
+  }
+
   /// The largest distance that is near, of a word of so many bytes.
   private static func bound(_ count: Int) -> Int { min(3, max(1, count / 3)) }
 

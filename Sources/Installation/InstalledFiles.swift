@@ -5,10 +5,17 @@ package enum InstalledPath {
   package static let state = "var/lib/lockdown"
   package static let bundles = "var/lib/lockdown/bundles"
   package static let slots = "var/lib/lockdown/slots"
+  /// Root's alone, so that nobody else can hold it.
+  package static let lock = "var/lib/lockdown/lock"
   /// What the applier keeps where it is told a bundle and not slots.
   package static let lastGood = "var/lib/lockdown/last-good.bundle"
+  /// Behind the name of a file that the applier replaces: what it was writing when the host lost its power.
+  package static let unfinished = ".new"
   /// Certificate of the key that must have signed each bundle, where there is one.
   package static let key = "etc/lockdown/key.x509"
+  /// The kernel's command line, as a drop-in of GRUB and as it is.
+  package static let grub = "etc/default/grub.d/lockdown.cfg"
+  package static let commandLine = "etc/lockdown/cmdline"
   package static let manifest = "var/lib/lockdown/manifest"
 
   package static func bundle(_ name: SlotState.Name) -> String {
@@ -87,8 +94,8 @@ package struct InstalledFiles {
     // Behind the distribution's and most others': the last file that names a key wins (sysctl.d(5)).
     items.append(InstalledItem(path: "etc/sysctl.d/90-lockdown.conf", sysctl))
     if !commandLine.isEmpty {
-      items.append(InstalledItem("etc/default/grub.d/lockdown.cfg", GrubText.print(commandLine)))
-      items.append(InstalledItem("etc/lockdown/cmdline", commandLine + "\n"))
+      items.append(InstalledItem(InstalledPath.grub, GrubText.print(commandLine)))
+      items.append(InstalledItem(InstalledPath.commandLine, commandLine + "\n"))
     }
     return items.sorted { $0.path < $1.path }
   }

@@ -11,7 +11,8 @@ enum UnitText {
   /// Of the applier, where bundles must be signed.
   static let signed = " --key /\(InstalledPath.key)"
 
-  /// Where no initramfs has done it. It does nothing where a firewall of ours is there.
+  /// Where no initramfs has done it. It does nothing where a firewall of ours is there. Without slots it fails, and is not
+  /// left out: a unit that is left out is no failure to what requires it.
   static func closed(_ options: String) -> String {
     """
     [Unit]
@@ -20,7 +21,8 @@ enum UnitText {
     Wants=network-pre.target
     Before=network-pre.target \(policyName) sysinit.target
     RequiresMountsFor=/\(InstalledPath.state)
-    ConditionPathExists=/\(InstalledPath.slots)
+    # What configures networks requires it, and would be stopped with it.
+    RefuseManualStop=yes
 
     [Service]
     Type=oneshot
@@ -36,10 +38,12 @@ enum UnitText {
     """
   }
 
-  /// What configures networks on Debian and its kin. A drop-in for a unit that is not there means nothing.
+  /// What configures networks on the usual distributions, cloud-init's first unit too, which itself comes before
+  /// network-pre.target and brings a link up for its metadata. A drop-in for a unit that is not there means nothing.
   static let networkUnits = [
-    "NetworkManager.service", "connman.service", "dhcpcd.service", "dhcpcd@.service", "ifup@.service",
-    "networking.service", "systemd-networkd.service", "wicked.service", "wpa_supplicant.service",
+    "NetworkManager.service", "cloud-init-local.service", "connman.service", "dhcpcd.service",
+    "dhcpcd@.service", "ifup@.service", "iwd.service", "network.service", "networking.service",
+    "systemd-networkd.service", "wicked.service", "wickedd.service", "wpa_supplicant.service",
     "wpa_supplicant@.service",
   ]
 
@@ -63,7 +67,6 @@ enum UnitText {
     After=local-fs.target \(closedName) systemd-modules-load.service systemd-sysctl.service
     Before=network-pre.target sysinit.target
     RequiresMountsFor=/\(InstalledPath.state)
-    ConditionPathExists=/\(InstalledPath.slots)
 
     [Service]
     Type=oneshot
@@ -133,10 +136,11 @@ enum UnitText {
 
     [Service]
     Type=oneshot
-    # 0: nothing new was tried. 4: the slot from before is live.
+    # 0: nothing new was tried. 4: the slot from before is live. 1, 75: the slots cannot be read, or are not free, and
+    # nothing was given up; a boot mends neither.
     ExecStart=/bin/sh -c 'test -e /run/lockdown/sealed || grep -q "^Seccomp:.[12]" /proc/self/status; open=$$?; \\
       /\(InstalledPath.applier) --slots /\(InstalledPath.state) --sick\(options); \\
-      case $$?/$$open in 0/*|4/[12]) exit 0;; esac; \\
+      case $$?/$$open in 0/*|4/[12]) exit 0;; 1/*|75/*) exit 1;; esac; \\
       echo "only a boot takes back what the policy has done, and comes now"; \\
       exec systemctl --no-block reboot'
     TimeoutStartSec=120

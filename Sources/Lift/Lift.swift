@@ -9,7 +9,7 @@ package import Ruleset
 /// were read before, and it says why (`Rule.unreadable`).
 package struct Lift {
   /// Where findings about a rule are shown.
-  private let span: SourceSpan
+  let span: SourceSpan
   private var identify: (DumpedRule) -> (id: String, span: SourceSpan)? = { _ in nil }
   private var names: [String: String] = [:]
   private var controlGroups: [String: [ControlGroup]] = [:]
@@ -36,6 +36,8 @@ package struct Lift {
     package var firewall: Firewall
     /// The sets that are filled while they are there, sorted by name, without those of limiters.
     package var dynamicSets: [DynamicSet]
+    /// What the kernel holds beside it that may decide about packets and was not looked at, in words.
+    package var leftOut: [String] = []
   }
 
   // linux/netfilter.h NF_INET_*.
@@ -85,7 +87,8 @@ package struct Lift {
   /// All tables of a network namespace. Chains and sets are named `FAMILY TABLE NAME`, but those of one table.
   ///
   /// Tables of family arp see no packet of IP, and those of bridges see frames before there are hosts: they are left
-  /// out. Two chains of one place would be asked in an order that nobody can tell.
+  /// out, and named. A chain of family netdev sees what comes by its device or leaves by it, and nobody can tell what
+  /// becomes of that.
   ///
   /// What others' rules count, log and mark for others is nothing to ask, and of a condition that has no word nobody
   /// can tell: of the packets that meet the other ones.
@@ -98,7 +101,11 @@ package struct Lift {
   ) throws(LiftError) -> Result {
     var firewall = Firewall(baseChains: [], span: span)
     var sets: [DynamicSet] = []
-    for table in tables where table.flags & 1 == 0 && table.family != .arp && table.family != .bridge {
+    var leftOut: [String] = []
+    let hasOwn = tables.contains { $0.family == .inet && $0.name == own }
+    for table in tables where table.flags & 1 == 0 {
+      leftOut += Self.leftOut(of: table, own)
+      if table.family == .arp || table.family == .bridge { continue }
       let prefix = table.family == .inet && table.name == own ? "" : "\(table.family) \(table.name) "
       var context = context(of: table)
       switch table.family {
@@ -108,26 +115,29 @@ package struct Lift {
       }
       context.setPrefix = prefix
       context.isStrict = false
-      try add(
-        table, context, prefix: prefix, to: &firewall, namedLike: table.family == .inet ? other : nil)
+      let isNamed = table.family == .inet && (!hasOwn || prefix.isEmpty)
+      try add(table, context, prefix: prefix, to: &firewall, namedLike: isNamed ? other : nil)
       sets += dynamicSets(context)
     }
-    for (index, chain) in firewall.baseChains.enumerated() {
-      let twin = firewall.baseChains[..<index].first {
-        $0.hook == chain.hook && $0.priority == chain.priority && $0.devices == chain.devices
+    for chain in firewall.baseChains {
+      let twins = firewall.baseChains.filter {
+        $0.hook == chain.hook && $0.priority == chain.priority
           && !$0.families.isDisjoint(with: chain.families)
       }
-      if let twin {
+      if twins.count > Self.mostTwins {
         throw LiftError(
-          "`\(twin.place)` and `\(chain.place)` have one hook and one priority, and which comes first nobody can tell"
-        )
+          "\(twins.count) chains of one hook and one priority, and which comes first nobody can tell",
+          chain: chain.place)
       }
     }
     firewall.regularChains.sort { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
     try Self.checkTargets(of: firewall)
     Self.joinDevices(&firewall)
-    return Result(firewall: firewall, dynamicSets: sets)
+    return Result(firewall: firewall, dynamicSets: sets, leftOut: leftOut)
   }
+
+  /// Chains of one hook and one priority: each order of them is asked.
+  private static let mostTwins = 4
 
   private func context(of table: DumpedTable) -> LiftContext {
     var context = LiftContext()
@@ -144,6 +154,10 @@ package struct Lift {
     _ table: DumpedTable, _ context: LiftContext, prefix: String, to firewall: inout Firewall,
     namedLike other: Firewall?
   ) throws(LiftError) {
+    guard table.family != .netdev else {
+      for chain in table.chains { firewall.baseChains += doubted(chain, prefix) }
+      return
+    }
     for chain in table.chains {
       var rules: [Rule] = []
       for (index, source) in chain.rules.enumerated() {
@@ -156,12 +170,12 @@ package struct Lift {
         firewall.regularChains.append(RegularChain(name: prefix + chain.name, rules: rules, span: span))
         continue
       }
-      guard table.family != .netdev, let base = chain.base, let hook = Self.hooks[base.hook] else {
+      guard let base = chain.base, let hook = Self.hooks[base.hook] else {
         throw LiftError("a base chain on a hook that the model has not", chain: prefix + chain.name)
       }
       let place = other?.baseChains.first {
         $0.hook == hook && $0.isNAT == (base.type == .nat) && $0.priority == base.priority
-      }
+      }.flatMap { place in firewall.baseChains.contains { $0.place == place.place } ? nil : place }
       var lifted = BaseChain(
         name: place.map(\.name) ?? prefix + chain.name, hook: hook, isNAT: base.type == .nat,
         priority: base.priority,

@@ -221,7 +221,7 @@ struct Checker {
 
   /// The finding about a file in a later language than 1; nothing else in it can be judged.
   static func newerLanguage(_ root: SyntaxNode) -> Diagnostic? {
-    guard let scalar = root.entry("language")?.value.scalar, let number = Int(scalar.text), number > 1,
+    guard let scalar = root.entry("language")?.value.scalar, !["", "1"].contains(scalar.text),
       scalar.text.utf8.first != UInt8(ascii: "0"), scalar.text.utf8.allSatisfy({ (0x30...0x39).contains($0) })
     else { return nil }
     return Diagnostic(

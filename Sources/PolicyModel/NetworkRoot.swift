@@ -3,8 +3,9 @@
 package enum NetworkRoot {
   /// Beginnings of words, each ended by a blank.
   private static let beginnings: StaticString = """
-    root=/dev/nfs root=nfs root=nbd root=iscsi root=fcoe root=cifs root=nvmf root=http root=live:http netroot= \
-    nfsroot= nbdroot= iscsi_target_ip= rd.iscsi.firmware rd.nvmf. boot=nfs \
+    root=/dev/nfs root=nfs root=/dev/nbd root=nbd root=/dev/rbd root=/dev/cifs root=iscsi root=fcoe root=cifs \
+    root=nvmf root=http root=live:http root=dhcp netroot= nfsroot= nbdroot= cifsroot= iscsi_target_ip= iscsi_auto \
+    rd.iscsi.firmware rd.iscsi.ibft ip=ibft rd.nvmf. boot=nfs \
 
     """
 

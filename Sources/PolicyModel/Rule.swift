@@ -22,6 +22,7 @@ package struct Rule: Sendable {
     var matches: [Match] = []
     var verdict: Verdict
     var isEnabled = true
+    var hasEmptyList = false
     var origin: Origin = .written
     var span: SourceSpan
     /// Nil: all of them are as a rule has them that says nothing of them.
@@ -232,6 +233,15 @@ package struct Rule: Sendable {
     _modify {
       makeOwn()
       yield &storage.parts.isEnabled
+    }
+  }
+
+  /// Whether it is left out because a list that it asks is empty, so that it never holds (LANGUAGE.md §4.8).
+  package var hasEmptyList: Bool {
+    get { storage.parts.hasEmptyList }
+    _modify {
+      makeOwn()
+      yield &storage.parts.hasEmptyList
     }
   }
 

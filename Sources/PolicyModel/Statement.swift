@@ -12,6 +12,8 @@ package struct Region: Sendable {
   /// What sets are taken to hold, other than anything.
   package var assumptions: [Assumption] = []
   package var text: String
+  /// The place of a region that must stay reachable, where it is not `input`: a hook or a pair of zones.
+  package var place: String?
   package var span: SourceSpan
 
   package init(
@@ -26,6 +28,9 @@ package struct Region: Sendable {
     self.text = text
     self.span = span
   }
+
+  /// With its place, where one is written.
+  package var placedText: String { place.map { "\($0) \(text)" } ?? text }
 }
 
 /// What a statement takes a dynamic or external set to hold when the packet comes.

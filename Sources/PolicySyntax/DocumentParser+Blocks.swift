@@ -185,6 +185,22 @@ extension DocumentParser {
           .map { SyntaxEntry(key: key, value: $0) }
       }
     }
+    let first = key.text.split(separator: " ").first.map(String.init)
+    if key.style == .plain, first != key.text, RuleKeyword.verdicts.contains(first ?? "") {
+      // An address that ends in `::` keeps its colon.
+      let quoted = "'" + key.text.replacing("'", with: "''") + ":'"
+      let isAddress = key.text.utf8.last == UInt8(ascii: ":")
+      let whole = span(start, extent.colon + 1)
+      report(
+        .accidentalMapping, start, extent.colon + 1, "the colon makes a key of `\(key.text)`",
+        help: ["put the whole text in single quotes" + (isAddress ? "" : ", or leave the colon out")],
+        fixIts: [
+          isAddress
+            ? FixIt("quote it", replace: whole, with: quoted)
+            : FixIt("leave the colon out", replace: span(extent.colon, extent.colon + 1), with: "")
+        ])
+      return nil
+    }
     report(
       .emptyValue, start, extent.colon + 1, "the key `\(key.text)` has no value",
       help: ["write `[]`, `{}` or `\"\"` if that is what is meant"])

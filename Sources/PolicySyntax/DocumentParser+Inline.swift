@@ -95,6 +95,8 @@ extension DocumentParser {
             isItem ? "indent it like its neighbours" : "add a dash", replace: span(lineStart, position),
             with: spaces(dash) + (isItem ? "" : "- "))
         ]
+      } else if isPlain, !isItem, case .key(_, let name) = owner, Self.keysOfTexts.contains(name) {
+        fixIts = [FixIt("add a dash", replace: span(position, position), with: "- ")]
       } else if isPlain, !isItem, case .key = owner, isOneBreak(contentEnd, position) {
         fixIts = [FixIt("join the lines", replace: span(contentEnd, position), with: " ")]
       }
@@ -114,6 +116,9 @@ extension DocumentParser {
       skipLine()
     }
   }
+
+  /// Keys of lists of rules, statements and regions, of which each is a line.
+  private static let keysOfTexts: Set<String> = ["rules", "expect", "guarantee", "delegate", "management"]
 
   /// Whether there is nothing but one line end and blanks between two offsets.
   func isOneBreak(_ start: Int, _ end: Int) -> Bool {

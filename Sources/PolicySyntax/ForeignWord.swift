@@ -24,6 +24,11 @@ struct ForeignWord: Sendable {
       "obrport": ("bridge matches", "match the bridge itself: `out br0`"),
       "physdev": ("bridge matches", "match the bridge itself: `in br0`"),
       "inner": ("matches inside tunnels", "match the tunnel's own interface: `in wg0`"),
+      "tunnel": ("matches inside tunnels", "match the tunnel's own interface: `in wg0`"),
+      ".": (
+        "set keys other than addresses",
+        "clauses hold together: `tcp 22 from 10.0.0.1`, and pairs are a verdict map's"
+      ),
       "vxlan": ("matches inside tunnels", "match the tunnel's own interface: `in vxlan0`"),
       "geneve": ("matches inside tunnels", "match the tunnel's own interface"),
       "gretap": ("matches inside tunnels", "match the tunnel's own interface"),
@@ -75,6 +80,7 @@ struct ForeignWord: Sendable {
       "fib": ("the routing table is asked by `to local`, `to broadcast` and `spoofed`", nil),
       "ratelimit": ("rates are written `limit 10/minute`", "limit"),
       "limit-rate": ("rates are written `limit 10/minute`", "limit"),
+      "service": ("a service stands behind its protocol, `tcp ssh`, or is a definition: `$web`", nil),
       "comment": ("a comment is a key of the item: `{name: …, rule: …, comment: …}`", nil),
       "frag": ("fragments but the first are matched by `fragment`", "fragment"),
       "weekday": ("days are written `days monday, tuesday`", "days"),
@@ -86,6 +92,31 @@ struct ForeignWord: Sendable {
       "or": ("alternatives are lists, `tcp 80, 443`, or two rules", nil),
       "on": ("interfaces are written `in eth0` or `out eth0`", nil),
       "if": ("clauses follow the verdict: `accept tcp 22 from $admin`", nil),
+    ])
+
+  /// Words behind `ct`, `meta` and `set` that have a meaning of their own elsewhere.
+  static let fields: [String: ForeignWord] = table(
+    notInLanguage: [
+      "timeout": (
+        "conntrack timeouts", "`net.netfilter.nf_conntrack_tcp_timeout_established` and its like set them"
+      ),
+      "label": ("conntrack labels", "`connmark` keeps a number with each connection"),
+      "direction": ("the direction of a connection", "match the other side: `from port 22`"),
+      "original": ("addresses of connections", "match those of the packet, by `from` and `to`"),
+      "reply": ("addresses of connections", "match those of the packet, by `from` and `to`"),
+      "ttl": ("changes of the time to live", "the host's own is `net.ipv4.ip_default_ttl`"),
+    ],
+    elsewhere: [
+      "mark": ("the mark of a connection is `connmark 1`, that of a packet `mark 1`", nil),
+      "status": ("the status of a connection is written `status dnat`", nil),
+      "count": ("connections are counted by `connections over 10 per source`", nil),
+      "l4proto": ("protocols stand alone: `tcp 22`, `esp`, `protocol 47`", nil),
+      "protocol": ("families stand alone, `ipv4`, and so do protocols: `tcp 22`, `esp`, `protocol 47`", nil),
+      "length": ("lengths are written `length 0-1500`", nil),
+      "pkttype": ("types of packets are written `type broadcast`", nil),
+      "cgroup": ("control groups are written by their paths: `cgroup system.slice/a.service`", nil),
+      "hour": ("hours are written `hours 06:00-22:00`", nil),
+      "day": ("days are written `days monday, tuesday`", nil),
     ])
 
   /// Words of clauses that are also names of services, and so are foreign only where no port can stand.

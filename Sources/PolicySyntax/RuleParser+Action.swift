@@ -66,21 +66,29 @@ extension RuleParser {
 
   private mutating func limit() throws(Refused) -> ClauseSyntax {
     let over = take(.over) != nil
-    if let token = current, token.isReference || token.kind == .string {
-      throw refuse(
-        .languageNotIn1, at: span(token), "limits shared by rules are not in language 1",
-        label: "expected a rate", help: ["each rule has a limit of its own: `limit 10/minute`"])
+    if let token = current, token.isReference || token.kind == .string || token.text == "name" {
+      throw sharedLimit(at: span(token))
     }
     let rate = try rate(after: over ? "over" : "limit")
     var burst: Spanned<UInt32>?
     if take(.burst) != nil { burst = try count32("a number", after: "burst") }
     let per = try perKey()
+    if let name = current, name.isPlainWord, name.text == "name" {
+      index += 1
+      throw sharedLimit(at: span(name))
+    }
     if per != nil, let late = current, late.keyword == .burst {
       throw refuse(
         .ruleUnexpected, at: span(late), "`burst` stands before `per`", label: "too late",
         help: ["as in `limit 10/minute burst 5 per source`"])
     }
     return .limit(over: over, rate: rate, burst: burst, per: per)
+  }
+
+  private mutating func sharedLimit(at span: SourceSpan) -> Refused {
+    refuse(
+      .languageNotIn1, at: span, "limits shared by rules are not in language 1", label: "the name of a limit",
+      help: ["each rule has a limit of its own: `limit 10/minute`"])
   }
 
   private mutating func rate(after: String) throws(Refused) -> Spanned<RateSyntax> {
@@ -181,6 +189,11 @@ extension RuleParser {
   }
 
   private mutating func setClause() throws(Refused) -> ClauseSyntax {
+    if let token = current, token.isPlainWord, SetKey(rawValue: token.text) == nil,
+      let refused = refuseForeignField(token, after: "set")
+    {
+      throw refused
+    }
     let name = try oneOf(SetKey.allCases.map(\.rawValue), "what is set", after: "set")
     guard let key = SetKey(rawValue: name.value) else { throw Refused() }
     guard let token = current, token.kind != .comma, token.keyword == nil || token.kind == .string else {

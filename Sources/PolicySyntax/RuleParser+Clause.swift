@@ -169,6 +169,12 @@ extension RuleParser {
     index += 1
     guard keyword == .protocolNumber else { return Spanned(.named(token.text), span(token)) }
     guard let word = current, word.isPlainWord else {
+      if let name = current, name.keyword?.role == .protocolName {
+        let place = span(token).union(emptySpan(before: name))
+        throw expected(
+          "the number of a protocol", after: "protocol", help: ["a name stands alone: `\(name.text)`"],
+          fixIts: [FixIt("leave `protocol` out", replace: place, with: "")])
+      }
       throw expected("the number of a protocol", after: "protocol")
     }
     index += 1

@@ -117,7 +117,15 @@ extension RuleParser {
     let letters = token.text.utf8.contains {
       ($0 | 0x20) >= UInt8(ascii: "g") && ($0 | 0x20) <= UInt8(ascii: "z")
     }
-    guard letters, token.text.utf8.contains(UInt8(ascii: ".")) else { return nil }
+    let hasSign = token.text.utf8.contains { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") }
+    guard letters, hasSign else { return nil }
+    let scheme = token.text.utf8.prefix { $0 != UInt8(ascii: ":") }
+    if scheme.count < token.text.utf8.count, !token.text.contains("://") {
+      return refuse(
+        .languageNotIn1, at: span(token), "addresses that are looked up are not in language 1",
+        label: "the name of a list",
+        help: ["put them into a file, and define it: `{file: lists/\(Substring(scheme)).netset}`"])
+    }
     return refuse(
       .languageNotIn1, at: span(token), "names that a resolver looks up are not in language 1",
       label: "a host name or URL",

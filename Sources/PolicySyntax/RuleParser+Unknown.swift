@@ -13,6 +13,17 @@ extension RuleParser {
       ? ForeignWord.verdicts[token.text] ?? ForeignWord.clauses[token.text]
       : ForeignWord.clauses[token.text] ?? ForeignWord.ambiguous[token.text]
         ?? ForeignWord.verdicts[token.text]
+    if ["ct", "meta"].contains(token.text), let next = current, next.kind == .word,
+      let refused = refuseForeignField(next, after: token.text, from: token)
+    {
+      return refused
+    }
+    if token.text.utf8.first == UInt8(ascii: "@") {
+      return refuse(
+        .languageNotIn1, at: span(token), "`\(token.text)` is not in language 1",
+        label: "raw payload matches",
+        help: ["match by protocol and ports; a set is written `$name`"])
+    }
     guard let entry else { return nil }
     if let feature = entry.feature {
       return refuse(
@@ -23,6 +34,25 @@ extension RuleParser {
       .ruleUnknownWord, at: span(token), "unknown word `\(token.text)`",
       label: asVerdict ? "expected a verdict" : "no clause begins like this", help: [entry.help],
       fixIts: entry.replacement.map { [FixIt("write `\($0)`", replace: span(token), with: $0)] } ?? [])
+  }
+
+  /// Reports the second of two words that together name what language 1 has not, as in `ct helper` and `set priority`;
+  /// nil if they do not. Consumes what it reports.
+  mutating func refuseForeignField(
+    _ token: RuleToken, after word: String, from first: RuleToken? = nil
+  ) -> Refused? {
+    guard let foreign = ForeignWord.fields[token.text] ?? ForeignWord.clauses[token.text],
+      first != nil || foreign.feature != nil
+    else { return nil }
+    index += 1
+    guard let feature = foreign.feature else {
+      return refuse(
+        .ruleUnknownWord, at: span(from: first ?? token), "unknown words `\(word) \(token.text)`",
+        label: "words of another firewall", help: [foreign.help])
+    }
+    return refuse(
+      .languageNotIn1, at: span(from: first ?? token), "`\(word) \(token.text)` is not in language 1",
+      label: feature, help: [foreign.help])
   }
 
   /// Notations of other firewalls where a value is asked for: `!= 22`, `{22, 80}`. Nil if it is none; consumes
@@ -106,7 +136,12 @@ extension RuleParser {
     if not == nil, let refused = refuseMissingComma(token, previous) { return refused }
     return refuse(
       .ruleUnknownWord, at: span(token), "unknown word `\(token.text)`", label: "no clause begins like this",
-      help: ["clauses begin with words like `tcp`, `from`, `in`, `established`, `limit`, `log`"])
+      help: ["clauses begin with words like `tcp`, `from`, `in`, `established`, `limit`, `log`"]
+        + (Self.isName(token.text)
+          ? [
+            "a service stands behind its protocol, as in `tcp \(token.text)`; a definition is `$\(token.text)`"
+          ]
+          : []))
   }
 
   /// A number, an address or the like without the keyword that says what it is.

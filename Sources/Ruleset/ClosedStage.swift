@@ -66,16 +66,20 @@ package struct ClosedStage: Sendable {
     var inside: [Region] = []
     var outside: [(region: Region, reason: String)] = []
     // Regions have no order; their texts give them one.
-    for region in all.sorted(by: { $0.text.utf8.lexicographicallyPrecedes($1.text.utf8) }) {
+    for region in all.sorted(by: { Self.order($0).lexicographicallyPrecedes(Self.order($1)) }) {
       if region.hook != .input {
         outside.append((region, "it forwards nothing"))
       } else if region.matches.contains(where: \.asksFilledSets) {
         outside.append((region, "nobody has filled its sets then"))
-      } else if !inside.contains(where: { $0.text == region.text }) {
+      } else if !inside.contains(where: { $0.placedText == region.placedText }) {
         inside.append(region)
       }
     }
     return (inside, outside)
+  }
+
+  private static func order(_ region: Region) -> String.UTF8View {
+    "\(region.text) \(region.place ?? "")".utf8
   }
 
   // MARK: Rules
@@ -124,7 +128,7 @@ package struct ClosedStage: Sendable {
   /// What opens a connection of the region. Replies have a rule before it.
   private static func rule(_ region: Region) -> Rule {
     var rule = Rule(
-      id: "management/" + region.text, name: nil, text: "accept \(region.text)", verdict: .accept,
+      id: "management/" + region.placedText, name: nil, text: "accept \(region.text)", verdict: .accept,
       span: region.span)
     rule.families = region.families
     rule.matches = region.matches.map(\.spelledOut) + [Match(.states([.new, .untracked]))]

@@ -22,7 +22,8 @@ struct ApplierLock: ~Copyable {
     guard let socket = takeSocket(until: end) else { return nil }
     var lock = ApplierLock(socket: socket, file: -1)
     if forHost {
-      guard let file = takeFile(until: end) else { return nil }
+      Runtime.makeFolder()
+      guard let file = takeFile(Array("/run/lockdown/lock").terminated()) else { return nil }
       lock.file = file
     }
     return lock
@@ -61,50 +62,40 @@ struct ApplierLock: ~Copyable {
           line.print()
           return nil
         }
-      } else if -connected == ErrorNumber.connectionRefused {
-        // Between its bind and its listen an applier is deaf too, for microseconds.
-        deafAttempts += 1
-        if deafAttempts > 10 {
-          warn(
-            "the name of the lock is held by a process that does not listen: it is ignored", errorNumber: 0)
-          return -1
-        }
-        lockdown_sleep(pause)
       } else {
-        // Its queue is full: others wait as well.
-        guard lockdown_milliseconds() < end else {
-          Line("busy: other appliers are at work").print()
-          return nil
+        // Between its bind and its listen an applier is deaf too, for microseconds; and a queue that others have filled
+        // empties when its owner ends. Whose it is cannot be seen.
+        deafAttempts += 1
+        if -connected == ErrorNumber.connectionRefused ? deafAttempts > 10 : lockdown_milliseconds() >= end {
+          warn(
+            "the name of the lock is held by a process that does not answer: it is ignored", errorNumber: 0)
+          return -1
         }
         lockdown_sleep(pause)
       }
     }
   }
 
-  /// -1 where the folder cannot be written.
-  private static func takeFile(until end: Int64) -> Int32? {
-    Runtime.makeFolder()
-    let file = unsafe lockdown_open_at(
-      lockdown_here, literal("/run/lockdown/lock"), lockdown_open_lock, 0o600)
-    guard file >= 0 else {
-      warn("/run/lockdown/lock is not taken: ", errorNumber: file)
-      return -1
-    }
-    while true {
-      let result = lockdown_lock_file(Int32(file))
+  /// Of a file that only root can open. Nil after a message: another process of root still held it after ten
+  /// seconds. -1 where it cannot be had.
+  ///
+  /// - Parameter path: NUL at the end.
+  static func takeFile(_ path: [UInt8]) -> Int32? {
+    let end = lockdown_milliseconds() + patience
+    let file = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_lock, 0o600)
+    var result = file
+    while file >= 0 {
+      result = lockdown_lock_file(Int32(file))
       if result == 0 { return Int32(file) }
-      guard -result == ErrorNumber.tryAgain else {
-        warn("/run/lockdown/lock is not taken: ", errorNumber: result)
-        close(Int32(file))
-        return -1
-      }
+      guard -result == ErrorNumber.tryAgain else { break }
       guard lockdown_milliseconds() < end else {
-        Line("busy: another applier holds /run/lockdown/lock").print()
-        close(Int32(file))
+        Line("busy: another applier holds the file of the lock").print()
         return nil
       }
       lockdown_sleep(pause)
     }
+    warn("the file of the lock is not taken: ", errorNumber: result)
+    return -1
   }
 
   private static func warn(_ text: Literal, errorNumber: Int) {

@@ -8,13 +8,16 @@ import CLinux
 public func applyMain(
   _ count: CInt, _ words: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) -> CInt {
+  lockdown_prepare_process()
   var arguments: [[UInt8]] = []
   for index in 1..<max(Int(count), 1) {
     guard let text = unsafe words?[index] else { break }
     arguments.append(unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text))))
   }
-  // What a kernel starts first must not end.
-  if getpid() == 1, let words = unsafe words { unsafe InitProcess(words, arguments).run() }
+  // What a kernel starts first must not end. The first process of a container is an ordinary one, and must not start its init.
+  if getpid() == 1, Surroundings.isKernelsOwn, let words = unsafe words {
+    unsafe InitProcess(words, arguments).run()
+  }
   guard let options = Options.parse(arguments) else { return ExitCode.usage.rawValue }
   if options.command > 0, let words = unsafe words {
     return unsafe FilteredCommand.run(options, arguments, words).rawValue

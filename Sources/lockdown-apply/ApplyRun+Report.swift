@@ -186,9 +186,15 @@ extension ApplyRun {
     if isDefault { Runtime.makeFolder() }
     let place: Literal = options.isLate ? "/run/lockdown/late.json" : "/run/lockdown/status.json"
     let path = isDefault ? Array(place).terminated() : options.statusPath
-    let errorNumber = StatusFile.write(status(code), to: path)
-    guard errorNumber != 0 else { return }
     var line = Line("note: the status file is not written: ")
+    var there = lockdown_file_status()
+    // The new one would take its place: /dev/null's, say.
+    if unsafe lockdown_status_at(lockdown_here, path, &there) == 0, !there.isRegularFile {
+      line.text.add("what is there is not a file")
+      return line.print()
+    }
+    let errorNumber = StatusFile.write(status(code), to: path, isShared: true)
+    guard errorNumber != 0 else { return }
     line.text.add(errorNumber: errorNumber)
     line.print()
   }

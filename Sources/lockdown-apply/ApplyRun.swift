@@ -140,7 +140,7 @@ final class ApplyRun {
     if isClosed { _ = ClosedTable.endWait() }
   }
 
-  private func closes() -> Bool { !reader.closed.isEmpty && ClosedTable.takeOver(reader) }
+  private func closes() -> Bool { !reader.closed.isEmpty && ClosedTable.takeOver(reader, options) }
 
   /// Empty: there is none, and none is kept. NUL at the end.
   private var lastGoodPath: [UInt8] {
@@ -153,7 +153,7 @@ final class ApplyRun {
   // MARK: The journal
 
   private func writeJournal() {
-    guard !options.isCheck, options.trySeconds == 0, var journal else { return }
+    guard !options.isCheck, options.trySeconds == 0, let journal else { return }
     // Also where lossy keys are written alone.
     let isSealing = seal != nil || options.isLate
     journal.add("sysctl", keys, isSealing: isSealing)
@@ -228,7 +228,11 @@ final class ApplyRun {
     {
       Line("note: the root file system is one over the network, and `boot.root` does not say so").print()
     }
-    if !reader.closed.isEmpty { runFirewall(.closed) }
+    if opening > 0, !options.isCheck {
+      firewallOutcome = .equal(.unchanged)
+    } else if !reader.closed.isEmpty {
+      runFirewall(.closed)
+    }
     switch firewallOutcome {
     case .equal?, nil: return .equal
     case .unknown?: return .unknown

@@ -46,6 +46,8 @@ struct FirewallStage: ~Copyable {
   private var made: (sets: [Int], generation: UInt32) = ([], 0)
   /// Tables of ours that stand beside, at the last look.
   private var others = OtherTables()
+  /// The closed firewall takes the place of a policy, whatever that is: it is loaded beside it, and then the policy goes.
+  var isTakingOver = false
 
   init(_ reader: BundleReader, _ table: OwnTable) throws(NetlinkSocket.Failure) {
     wanted = WantedTable(reader, table)
@@ -59,10 +61,11 @@ struct FirewallStage: ~Copyable {
     switch outcome {
     case .refused: takeBackSetsAhead(report)
     case .equal(let form):
-      if wanted.isClosedStage { return outcome }
+      if wanted.isClosedStage, !isTakingOver { return outcome }
+      others.policy = isTakingOver
       do {
         let behind = others.isEmpty ? outcome : try removeOthers(form, report)
-        guard case .equal = behind else { return behind }
+        guard case .equal = behind, !isTakingOver else { return behind }
         var late = LateStage(wanted.reader, .policy)
         return try late.settle(nil, &socket, looksOnly: options.looksOnly, report) ?? behind
       } catch {
@@ -89,17 +92,16 @@ struct FirewallStage: ~Copyable {
   private mutating func attempt(_ options: Options, _ report: FirewallReport) throws(NetlinkSocket.Failure)
     -> FirewallOutcome?
   {
-    let before: NetlinkSocket.Generation
+    // What is asked behind the generation is so when the batch comes, or that is refused.
+    var before = try socket.generation()
     let batch: Batch
     let form: FirewallForm
     report.attempts += 1
+    if wanted.isClosedStage, !isTakingOver {
+      // A name is no firewall: a table can be asleep, be empty, or be what an ended try has left.
+      if try socket.rules(.policy) { return .equal(.unchanged) }
+    }
     if try !socket.holds(wanted.kind) {
-      // What is asked behind the generation is so when the batch comes, or that is refused.
-      before = try socket.generation()
-      if wanted.isClosedStage {
-        if try socket.holds(.policy) { return .equal(.unchanged) }
-        if try socket.holds(.trying) { return .equal(.unchanged) }
-      }
       report.loadedBefore = []
       if options.looksOnly {
         report.differences = [Array("the table is not there")]
@@ -107,14 +109,12 @@ struct FirewallStage: ~Copyable {
       }
       batch = .fresh(wanted, before)
       form = .fresh
-    } else if wanted.isClosedStage, !report.wasSent, !options.isCheck {
-      return .equal(.unchanged)
     } else {
       guard let (generation, live, comparison) = try compare() else {
         report.fail("the ruleset changed during each of 5 dumps", errorNumber: 0)
         return report.wasSent ? .unknown : .refused
       }
-      before = generation
+      if !wanted.isClosedStage { before = generation }
       report.take(foreign: live)
       report.loadedBefore = LoadedIdentity.label(of: live)
       guard let comparison else { return nil }
@@ -128,7 +128,7 @@ struct FirewallStage: ~Copyable {
       }
       report.take(differences: comparison)
       if options.looksOnly { return .different }
-      if options.readsBack, !comparison.setsAhead.isEmpty {
+      if options.readsBack, comparison.hasOtherFlags || !comparison.setsAhead.isEmpty {
         return try sendAhead(comparison.setsAhead, before: before, report)
       }
       batch = .replacing(live, by: wanted, comparison, before)
@@ -137,7 +137,7 @@ struct FirewallStage: ~Copyable {
     return try commit(batch, form, before: before, options, report)
   }
 
-  /// Loads interval sets that are new, and then all is looked at again.
+  /// Loads interval sets that are new, wakes the table, and then all is looked at again.
   private mutating func sendAhead(
     _ sets: [Int], before: NetlinkSocket.Generation, _ report: FirewallReport
   ) throws(NetlinkSocket.Failure) -> FirewallOutcome? {
@@ -182,10 +182,14 @@ struct FirewallStage: ~Copyable {
     var form = form
     for _ in 0...Self.maximumRestarts {
       let before = try socket.generation()
-      others.closed = try socket.holds(.closed)
+      if isTakingOver {
+        others.policy = try socket.holds(.policy)
+      } else {
+        others.closed = try socket.holds(.closed)
+      }
       others.trying = try socket.holds(.trying)
       if others.isEmpty { return .equal(form) }
-      guard try socket.holds(.policy) else {
+      guard try socket.holds(wanted.kind) else {
         report.fail("somebody took the table away", errorNumber: 0)
         report.isNeither = true
         return .unknown

@@ -15,6 +15,8 @@ struct Follower {
   // NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT, linux/netlink.h.
   private static let routeProtocol: Int32 = 0
   private static let deviceProtocol: Int32 = 15
+  // udev's own writing of keys to a new link takes less than this, in milliseconds; then all is looked at again.
+  private static let settling: Int32 = 1_000
   // The kernel's messages about a link or device are shorter.
   private static let bufferLength = 16_384
 
@@ -33,10 +35,13 @@ struct Follower {
       lockdown_here, literal("/proc/self/mountinfo"), lockdown_open_key, 0)
     guard mounts >= 0 else { return fail(mounts) }
     let folders = lockdown_folder_events()
-    guard folders >= 0 else { return fail(folders) }
+    // Without them what becomes of control groups waits for another event.
+    if folders < 0 { _ = fail(folders) }
     unsafe Self.groups = Int32(folders)
     var attempts = 0
+    var isSettled = false
     while true {
+      lockdown_collect()
       // What comes meanwhile waits.
       let code = Supervisor(options).run()
       // Another applier was at work for ten seconds, and what had come is still to be done.
@@ -51,8 +56,12 @@ struct Follower {
       var isRelevant = false
       while !isRelevant {
         let ready = unsafe lockdown_wait_for_events(
-          Int32(links), Int32(devices), Self.groups, Int32(mounts))
-        guard ready > 0 else { return fail(ready) }
+          Int32(links), Int32(devices), Self.groups, Int32(mounts), isSettled ? -1 : Self.settling)
+        guard ready >= 0 else { return fail(ready) }
+        if ready == 0 {
+          isSettled = true
+          break
+        }
         lockdown_sleep(Self.pause)
         if ready & 1 != 0, drain(Int32(links), Self.isAboutLink) { isRelevant = true }
         if ready & 2 != 0, drain(Int32(devices), Self.isAboutDevice) { isRelevant = true }
@@ -62,6 +71,7 @@ struct Follower {
           while unsafe lockdown_read(Self.groups, &entries, entries.count) > 0 {}
         }
         if ready & 8 != 0 { isRelevant = true }
+        if isRelevant { isSettled = false }
       }
     }
   }

@@ -56,21 +56,41 @@ import CLinux
       let isOurs = arguments[index].first == 0x2d || arguments[index].first == 0x2f
       if isOurs || !own.isEmpty { own.append(arguments[index]) }
     }
-    if own.isEmpty { own = [Array("--slots"), Array(Self.slots)] }
-    guard let options = Options.parse(own), !options.looksOnly else { return false }
-    if case .none = options.verdict {} else { return false }
-    let domains = (options.domains, options.isPartial)
+    let options = own.isEmpty ? Options() : Options.parse(own)
+    if own.isEmpty { options?.slotsPath = Array(Self.slots).terminated() }
+    if let options, options.appliesPolicy {
+      let domains = (options.domains, options.isPartial)
+      if !close(options), !own.isEmpty { closeBySlots() }
+      options.isClosedStage = false
+      (options.domains, options.isPartial) = domains
+      switch ExitCode(rawValue: Supervisor(options).run()) {
+      case .equal?, .gaps?, .fallback?: return true
+      default: return false
+      }
+    }
+    Line("process 1: its own words apply no policy").print()
+    for word in own where word.first == 0x2f {
+      let other = Options()
+      other.bundlePath = word.terminated()
+      if close(other) { return false }
+    }
+    closeBySlots()
+    return false
+  }
+
+  /// Loads the closed stage alone; whether it is there.
+  @inline(never)
+  private func close(_ options: Options) -> Bool {
     options.isClosedStage = true
     options.domains = .none
     options.isPartial = true
-    // What becomes of it shows the policy's own stage.
-    _ = Supervisor(options).run()
-    options.isClosedStage = false
-    (options.domains, options.isPartial) = domains
-    switch ExitCode(rawValue: Supervisor(options).run()) {
-    case .equal?, .gaps?, .fallback?: return true
-    default: return false
-    }
+    return Supervisor(options).run() == ExitCode.equal.rawValue
+  }
+
+  private func closeBySlots() {
+    let options = Options()
+    options.slotsPath = Array(Self.slots).terminated()
+    _ = close(options)
   }
 
   /// Position of `--`, which a kernel's own command line can hold only once: there it is `---`.

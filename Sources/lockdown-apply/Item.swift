@@ -57,8 +57,9 @@ final class Item {
   let name: [UInt8]
   /// What the policy says, in the words of the thing itself.
   let wanted: [UInt8]
-  /// What was read first.
+  /// What was read first; a key can be empty.
   var found: [UInt8] = []
+  var wasRead = false
   /// A key that the kernel zeroes when this one is written, and what was read of it; empty: none.
   var coupledName: [UInt8] = []
   var coupledFound: [UInt8] = []

@@ -2,8 +2,8 @@ import CLinux
 
 /// What a run is about to change, written before its first change: /run/lockdown/journal. A run that comes to its end
 /// takes it away; what one has left names each thing that may be old or new. For who confirms a try it says what is
-/// tried; whether that still is the kernel knows.
-struct Journal {
+/// tried; whether that still is the kernel knows. A class for the size of the program.
+final class Journal {
   /// NUL at the end.
   var bundlePath: [UInt8]
   /// The bundle's checksum, 64 hexadecimal digits.
@@ -34,7 +34,7 @@ struct Journal {
   }
 
   /// Those that this run may change, each with what it is and what it is to be.
-  mutating func add(_ domain: Literal, _ list: [Item], isSealing: Bool) {
+  func add(_ domain: Literal, _ list: [Item], isSealing: Bool) {
     for item in list {
       switch item.result {
       // A key can come with the module that has it.
@@ -55,8 +55,13 @@ struct Journal {
     }
   }
 
+  func keepItems(of other: Journal) {
+    items = other.items
+    isEmpty = other.isEmpty
+  }
+
   @inline(never)
-  private mutating func add(_ old: [UInt8], _ new: [UInt8]) {
+  private func add(_ old: [UInt8], _ new: [UInt8]) {
     for isNew in [false, true] {
       items.add(isNew ? "\n new " : "\n old ")
       // The kernel parts numbers by tabs.
@@ -90,10 +95,13 @@ struct Journal {
       let bundle = value("bundle ", bytes, &rest), let checksum = value("checksum ", bytes, &rest),
       let domains = value("domains ", bytes, &rest), checksum.count == 64, domains.count == 1
     else { return nil }
-    var journal = Journal(
+    let journal = Journal(
       bundlePath: bytes.terminated(bundle), checksum: bytes.copy(checksum),
       domains: Options.Domains(digit: bytes[domains.lowerBound]))
-    journal.isEmpty = rest.count <= 1
+    if rest.count > 1 {
+      journal.isEmpty = false
+      journal.items.add(bytes, (rest.lowerBound + 1)..<rest.upperBound)
+    }
     return journal
   }
 

@@ -135,7 +135,7 @@ struct LateStage {
     switch table {
     case .trying: Trial.addLead(.trying, of: table, bytes.copy(chain.name), whileItRuns: false, &batch.head)
     case .policy, .closed:
-      guard try Trial.has(.trying, table, &socket) else { return }
+      guard try Trial.has(Trial.Clock.trying.name, table, &socket) else { return }
       Trial.addLead(.trying, of: table, bytes.copy(chain.name), whileItRuns: true, &batch.head)
     }
   }

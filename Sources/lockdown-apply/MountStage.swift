@@ -33,7 +33,7 @@ final class MountStage {
   }
 
   /// What is mounted there; read again each time, for mounts pull at each other.
-  private func entry(_ index: Int) -> MountTable.Entry? { MountTable()?.entry(at: places[index].name) }
+  private func entry(_ index: Int) -> MountTable.Entry? { MountTable.entry(at: places[index].name) }
 
   private func look(_ index: Int) {
     let descriptor = open(index)
@@ -44,10 +44,15 @@ final class MountStage {
       }
       return
     }
+    var status = lockdown_file_status()
+    _ = unsafe lockdown_status_of(Int32(descriptor), &status)
     close(Int32(descriptor))
     guard let entry = entry(index) else {
+      let isSelfBind = setting(index).isSelfBind
+      // mount(2) would bind what it leads to.
+      if isSelfBind, status.isSymbolicLink { return places[index].refuse("it is a symbolic link", 0) }
       places[index].reason = "not a mount point"
-      places[index].result = setting(index).isSelfBind ? .different : .absent
+      places[index].result = isSelfBind ? .different : .absent
       return
     }
     places[index].flagsBefore = MountFlags.attributes(entry.options)
@@ -101,7 +106,12 @@ final class MountStage {
     }
     guard let after = entry(index) else { return fail(index, "it has gone", 0) }
     guard isReached(index, after) else { return fail(index, "it reads back with other flags", 0) }
-    guard hasOptions(index, after) else { return fail(index, "it reads back with other options", 0) }
+    guard hasOptions(index, after) else {
+      // It has taken them without an error, and shows them in a way that is not known here.
+      places[index].reason = "its file system shows other options"
+      places[index].result = .notEnforced
+      return
+    }
     places[index].result = .applied
     places[index].reason = ""
   }
@@ -155,24 +165,46 @@ final class MountStage {
   private func hasOptions(_ index: Int, _ entry: MountTable.Entry) -> Bool {
     var rest = setting(index).options
     while let option = reader.bytes.takeWord(&rest, separator: 0x2c) {
-      var isShown = false
+      // What is as if it had not been said is not shown (shmem_show_options of mm/shmem.c, proc_show_options).
+      var isShown = Self.defaults.contains { reader.bytes.holds($0, at: option) }
       var shown = 0..<entry.superOptions.count
       while let word = entry.superOptions.takeWord(&shown, separator: 0x2c) {
-        if isSame(option, entry.superOptions, word) { isShown = true }
+        guard isSameKey(option, entry.superOptions, word) else { continue }
+        isShown = isSame(option, entry.superOptions, word)
       }
       if !isShown { return false }
     }
     return true
   }
 
+  private static let defaults: [Literal] = [
+    "mode=1777", "mode=01777", "uid=0", "gid=0", "size=50%", "huge=never", "hidepid=0", "hidepid=off",
+  ]
+  // By number; from Linux 5.8 on they are shown by name.
+  private static let visibilities: [Literal] = ["off", "noaccess", "invisible", "", "ptraceable"]
+
+  private func isSameKey(_ wanted: Range<Int>, _ shown: [UInt8], _ word: Range<Int>) -> Bool {
+    let sign = reader.bytes.index(of: 0x3d, in: wanted) ?? wanted.upperBound
+    let other = shown.index(of: 0x3d, in: word) ?? word.upperBound
+    return reader.bytes.isEqual(wanted.lowerBound..<sign, shown, word.lowerBound..<other)
+  }
+
+  /// - Precondition: they have the same key.
   private func isSame(_ wanted: Range<Int>, _ shown: [UInt8], _ word: Range<Int>) -> Bool {
     if reader.bytes.isEqual(wanted, shown, word) { return true }
     guard let sign = reader.bytes.index(of: 0x3d, in: wanted), let other = shown.index(of: 0x3d, in: word),
-      reader.bytes.isEqual(wanted.lowerBound..<sign, shown, word.lowerBound..<other)
+      let value = Self.number(reader.bytes, (sign + 1)..<wanted.upperBound)
     else { return false }
-    let value = Self.number(reader.bytes, (sign + 1)..<wanted.upperBound)
-    return value != nil && value == Self.number(shown, (other + 1)..<word.upperBound)
+    let name = (other + 1)..<word.upperBound
+    guard let number = Self.number(shown, name) else {
+      return value < UInt64(Self.visibilities.count) && shown.holds(Self.visibilities[Int(value)], at: name)
+    }
+    let isSize = reader.bytes.holds("size", at: wanted.lowerBound..<sign)
+    return number == (isSize ? (value + Self.page) & ~Self.page : value)
   }
+
+  // A size is of whole pages.
+  private static let page: UInt64 = 4095
 
   /// A number, with k, m, g or t behind it. Zeros in front do not count: `mode=0755` is shown as `mode=755`.
   private static func number(_ bytes: [UInt8], _ text: Range<Int>) -> UInt64? {

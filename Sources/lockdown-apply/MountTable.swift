@@ -30,44 +30,77 @@ struct MountTable {
     bytes = text.bytes
   }
 
-  /// The mount that is seen at `path`: the last one there.
-  func entry(at path: [UInt8]) -> Entry? {
-    var found: Entry?
+  /// What is mounted at a place, and nothing where no mount begins. A path in the table says not which of those at it is seen,
+  /// nor whether another one hides it; so the place itself is asked, and the table only for that number.
+  static func entry(at path: [UInt8]) -> Entry? {
+    var isRoot = false
+    guard let number = number(at: path, &isRoot), isRoot, let table = MountTable(),
+      let line = table.line(number)
+    else { return nil }
+    let bytes = table.bytes
+    var words = line.options.upperBound..<line.end
+    var isBehindDash = 0
+    while let word = bytes.takeWord(&words, separator: 0x20) {
+      if isBehindDash > 0 { isBehindDash += 1 } else if bytes.holds("-", at: word) { isBehindDash = 1 }
+      if isBehindDash == 4 { return Entry(options: bytes.copy(line.options), superOptions: bytes.copy(word)) }
+    }
+    return nil
+  }
+
+  /// The mount that is seen at `path` and those it hangs from, up to the root, by their numbers; and the number of its
+  /// file system as its super block has it.
+  static func chain(at path: [UInt8]) -> (device: Int, mounts: [Int])? {
+    var isRoot = false
+    guard let number = number(at: path, &isRoot), let table = MountTable(), var line = table.line(number)
+    else { return nil }
+    let device = line.device
+    var mounts = [number]
+    // The root of all names itself, or one that cannot be seen.
+    while line.parent != mounts[mounts.count - 1], let next = table.line(line.parent) {
+      mounts.append(line.parent)
+      line = next
+    }
+    return (device, mounts)
+  }
+
+  /// Of the mount that a path leads into, and whether it begins there.
+  private static func number(at path: [UInt8], _ isRoot: inout Bool) -> Int? {
+    let descriptor = unsafe lockdown_open_at(lockdown_here, path.terminated(), lockdown_open_place, 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(Int32(descriptor)) }
+    let number = unsafe lockdown_mount_of(Int32(descriptor), &isRoot)
+    return number < 0 ? nil : number
+  }
+
+  private struct Row {
+    var parent: Int
+    var device: Int
+    /// Those of the mount; what follows them goes on to the end.
+    var options: Range<Int>
+    var end: Int
+  }
+
+  private func line(_ number: Int) -> Row? {
     var rest = 0..<bytes.count
     while let line = bytes.takeWord(&rest, separator: 0x0a) {
       // id, parent, major:minor, root, path, options, tags…, -, type, source, super options.
       var words = line
-      var options = 0..<0
-      for number in 0..<6 {
-        guard let word = bytes.takeWord(&words, separator: 0x20) else { break }
-        if number == 4, !isPath(word, path) { break }
-        if number == 5 { options = word }
-      }
-      guard !options.isEmpty else { continue }
-      var isBehindDash = 0
-      while let word = bytes.takeWord(&words, separator: 0x20) {
-        if isBehindDash > 0 { isBehindDash += 1 } else if bytes.holds("-", at: word) { isBehindDash = 1 }
-        if isBehindDash == 4 { found = Entry(options: bytes.copy(options), superOptions: bytes.copy(word)) }
-      }
+      guard takeNumber(&words) == number, let parent = takeNumber(&words),
+        let device = bytes.takeWord(&words, separator: 0x20),
+        let colon = bytes.index(of: 0x3a, in: device),
+        let major = Options.number(bytes, device.lowerBound..<colon),
+        let minor = Options.number(bytes, (colon + 1)..<device.upperBound),
+        bytes.takeWord(&words, separator: 0x20) != nil, bytes.takeWord(&words, separator: 0x20) != nil,
+        let options = bytes.takeWord(&words, separator: 0x20)
+      else { continue }
+      // MKDEV of linux/kdev_t.h.
+      return Row(parent: parent, device: major << 20 | minor, options: options, end: line.upperBound)
     }
-    return found
+    return nil
   }
 
-  /// Blanks and backslashes in names are written as `\040` and the like.
-  func isPath(_ word: Range<Int>, _ path: [UInt8]) -> Bool {
-    var index = word.lowerBound
-    for byte in path {
-      guard index < word.upperBound else { return false }
-      var found = bytes[index]
-      index += 1
-      if found == 0x5c, index + 3 <= word.upperBound {
-        let digits = [bytes[index], bytes[index + 1], bytes[index + 2]]
-        found = (digits[0] & 3) << 6 | (digits[1] & 7) << 3 | digits[2] & 7
-        index += 3
-      }
-      if found != byte { return false }
-    }
-    return index == word.upperBound
+  private func takeNumber(_ words: inout Range<Int>) -> Int? {
+    bytes.takeWord(&words, separator: 0x20).flatMap { Options.number(bytes, $0) }
   }
 }
 

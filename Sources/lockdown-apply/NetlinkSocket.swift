@@ -68,6 +68,36 @@ struct NetlinkSocket: ~Copyable {
     return try get(Self.request(Wire.getTable, table), into: &reply) != nil
   }
 
+  /// Whether a table is there and awake, with a base chain; that of the closed stage with one that closes.
+  @inline(never)
+  mutating func rules(_ table: OwnTable) throws(Failure) -> Bool {
+    var bytes: [UInt8] = []
+    // NFTA_TABLE_FLAGS; NFT_TABLE_F_DORMANT.
+    guard let attributes = try get(Self.request(Wire.getTable, table), into: &bytes),
+      (bytes.number(2, in: attributes) ?? 0) & 1 == 0
+    else { return false }
+    for chain in try baseChains(of: table, into: &bytes) {
+      if case .policy = table { return true }
+      // NFTA_CHAIN_POLICY: NF_DROP.
+      if bytes.number(5, in: chain) == 0 { return true }
+    }
+    return false
+  }
+
+  /// The attributes of each, in `bytes`.
+  @inline(never)
+  mutating func baseChains(of table: OwnTable, into bytes: inout [UInt8]) throws(Failure) -> [Range<Int>] {
+    var list: [Range<Int>] = []
+    for chain in try items(Self.request(Wire.getChain, table, isDump: true), into: &bytes) {
+      // A dump of chains does not ask for the table. NFTA_CHAIN_HOOK.
+      guard bytes.holds(table.name, at: bytes.name(1, in: chain) ?? 0..<0),
+        bytes.attribute(4, in: chain) != nil
+      else { continue }
+      list.append(chain)
+    }
+    return list
+  }
+
   /// Appends the one message of the answer to `bytes`; its attributes, or nil if there is no such thing.
   mutating func get(_ request: MessageWriter, into bytes: inout [UInt8]) throws(Failure) -> Range<Int>? {
     try send(request)

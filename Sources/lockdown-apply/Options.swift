@@ -54,6 +54,12 @@ final class Options {
   /// Whether firewall, keys and mounts are only read.
   var looksOnly: Bool { isCheck || isSeal }
 
+  /// Whether it is to apply a policy, and for good: process 1 does nothing else, for its filter cannot be lifted.
+  var appliesPolicy: Bool {
+    guard case .none = verdict else { return false }
+    return !looksOnly && !isClosedStage && !isLate && !isHealthy && trySeconds == 0
+  }
+
   struct Domains {
     var firewall: Bool
     var sysctl: Bool
@@ -91,45 +97,38 @@ final class Options {
     while index < arguments.count {
       let argument = arguments[index]
       index += 1
-      if argument.holds("--check") {
-        options.isCheck = true
-      } else if argument.holds("--force") {
-        options.isForced = true
-      } else if argument.holds("--healthy") {
-        options.isHealthy = true
-      } else if argument.holds("--sick") {
+      let word = Word(argument)
+      switch word {
+      case .check: options.isCheck = true
+      case .force: options.isForced = true
+      case .healthy: options.isHealthy = true
+      case .sick:
         options.isHealthy = true
         options.isSick = true
-      } else if argument.holds("--confirm") {
-        options.verdict = .confirm
-      } else if argument.holds("--revert") {
-        options.verdict = .revert
-      } else if argument.holds("--console") {
-        options.isAtConsole = true
-      } else if argument.holds("--no-read-back") {
-        options.readsBack = false
-      } else if takesValue(argument) {
-        guard index < arguments.count, !arguments[index].isEmpty else {
-          return fail("it wants a value: ", argument)
-        }
-        guard options.take(argument, arguments[index]) else { return nil }
-        index += 1
-      } else if argument.holds("--exec") {
-        isExec = true
-      } else if argument.holds("--") {
+      case .confirm: options.verdict = .confirm
+      case .revert: options.verdict = .revert
+      case .console: options.isAtConsole = true
+      case .noReadBack: options.readsBack = false
+      case .follow: options.follows = true
+      case .exec: isExec = true
+      case .command:
         guard isExec, index < arguments.count else {
           return fail("-- COMMAND is what process 1 becomes, or what --exec starts", [])
         }
         options.command = index
-        break
-      } else if argument.holds("--follow") {
-        options.follows = true
-      } else if argument.first == 0x2d {
-        return fail("unknown option: ", argument)
-      } else if options.bundlePath.isEmpty, !argument.isEmpty {
+        index = arguments.count
+      case .other:
+        if argument.first == 0x2d { return fail("unknown option: ", argument) }
+        guard options.bundlePath.isEmpty, !argument.isEmpty else {
+          return fail("one bundle, not also: ", argument)
+        }
         options.bundlePath = argument.terminated()
-      } else {
-        return fail("one bundle, not also: ", argument)
+      default:
+        guard index < arguments.count, !arguments[index].isEmpty else {
+          return fail("it wants a value: ", argument)
+        }
+        guard options.take(word, arguments[index]) else { return nil }
+        index += 1
       }
     }
     let isConsole = options.isAtConsole
@@ -179,62 +178,76 @@ final class Options {
     return options
   }
 
-  private static func takesValue(_ argument: [UInt8]) -> Bool {
-    argument.holds("--only") || argument.holds("--status") || argument.holds("--deadline")
-      || argument.holds("--pin") || argument.holds("--slots") || argument.holds("--stage")
-      || argument.holds("--try") || argument.holds("--open") || argument.holds("--last-good")
-      || argument.holds("--key")
+  /// The words, in the order of `Word.names`.
+  private enum Word: UInt8 {
+    case check, force, healthy, sick, confirm, revert, console, noReadBack, follow, exec, command
+    // With a value.
+    case only, status, deadline, pin, slots, stage, `try`, open, lastGood, key
+    case other
+
+    private static let names: Literal = """
+      --check --force --healthy --sick --confirm --revert --console --no-read-back --follow --exec -- \
+      --only --status --deadline --pin --slots --stage --try --open --last-good --key
+      """
+
+    init(_ argument: [UInt8]) {
+      let names = Array(Self.names)
+      var rest = 0..<names.count
+      var number: UInt8 = 0
+      while let name = names.takeWord(&rest, separator: 0x20) {
+        if names.isEqual(name, argument, 0..<argument.count) { break }
+        number += 1
+      }
+      self = Word(rawValue: number) ?? .other
+    }
   }
 
-  private func take(_ option: [UInt8], _ value: [UInt8]) -> Bool {
-    let text = 0..<value.count
-    if option.holds("--only") { return takeDomains(value) }
-    if option.holds("--slots") {
-      slotsPath = value.terminated()
-      return true
-    }
-    if option.holds("--try") || option.holds("--open") {
-      // A day: beyond that nobody waits for anything.
-      guard let seconds = Self.number(value, text), seconds >= 2, seconds <= 86_400 else {
-        return Self.refuse("not a number of seconds from 2 to 86400: ", value)
-      }
-      if option.holds("--try") {
-        trySeconds = seconds
-      } else {
-        openSeconds = seconds
-        verdict = .open
-      }
-      return true
-    }
-    if option.holds("--stage") {
+  private func take(_ word: Word, _ value: [UInt8]) -> Bool {
+    switch word {
+    case .only: return takeDomains(value)
+    case .slots: slotsPath = value.terminated()
+    case .key: keyPath = value.terminated()
+    case .lastGood: lastGoodPath = value.terminated()
+    case .status: statusPath = value.terminated()
+    // In its last two seconds nobody may confirm a try. A day: beyond that nobody waits for anything.
+    case .try:
+      trySeconds = Self.seconds(value, 3...86_400)
+      return trySeconds > 0
+    case .open:
+      openSeconds = Self.seconds(value, 2...86_400)
+      verdict = .open
+      return openSeconds > 0
+    // An hour: beyond that it is no deadline.
+    case .deadline:
+      deadline = Self.seconds(value, 1...3600)
+      return deadline > 0
+    case .stage:
       isClosedStage = value.holds("closed")
       isSeal = value.holds("seal")
       isLate = value.holds("late")
       return isClosedStage || isSeal || isLate || value.holds("policy")
         || Self.refuse("not a stage that can be started: ", value)
+    default:
+      pin = Self.hex(value)
+      return pin.count == 32 || Self.refuse("not 64 hexadecimal digits: ", value)
     }
-    if option.holds("--key") {
-      keyPath = value.terminated()
-      return true
+    return true
+  }
+
+  /// 0 after a message.
+  private static func seconds(_ value: [UInt8], _ range: ClosedRange<Int>) -> Int {
+    if let seconds = number(value, 0..<value.count), seconds >= range.lowerBound, seconds <= range.upperBound
+    {
+      return seconds
     }
-    if option.holds("--last-good") {
-      lastGoodPath = value.terminated()
-      return true
-    }
-    if option.holds("--status") {
-      statusPath = value.terminated()
-      return true
-    }
-    if option.holds("--deadline") {
-      // An hour: beyond that it is no deadline.
-      guard let seconds = Self.number(value, text), seconds >= 1, seconds <= 3600 else {
-        return Self.refuse("not a number of seconds from 1 to 3600: ", value)
-      }
-      deadline = seconds
-      return true
-    }
-    pin = Self.hex(value)
-    return pin.count == 32 || Self.refuse("not 64 hexadecimal digits: ", value)
+    var text = Text("not a number of seconds from ")
+    text.add(range.lowerBound)
+    text.add(" to ")
+    text.add(range.upperBound)
+    text.add(": ")
+    text.add(value)
+    _ = refuse("", text.bytes)
+    return 0
   }
 
   private func takeDomains(_ value: [UInt8]) -> Bool {
@@ -248,10 +261,6 @@ final class Options {
         domains.sysctl = true
       } else if value.holds("mounts", at: word) {
         domains.mounts = true
-      } else if value.holds("modules", at: word) || value.holds("syscalls", at: word)
-        || value.holds("kernel", at: word)
-      {
-        return Self.refuse("not supported yet: domain ", value.copy(word))
       } else {
         return Self.refuse("not a domain: ", value.copy(word))
       }

@@ -68,6 +68,8 @@ struct PreloadStage {
         items[index].refuse(
           -result == ErrorNumber.timedOut ? "it does not load in 5 seconds" : "it does not load",
           result < 0 ? result : 0)
+        // It is the end of the run, whose time may be short for others that hang.
+        return
       }
     }
   }

@@ -161,13 +161,13 @@ final class ProgramStage {
     let path = Array(folder).terminated()
     _ = unsafe lockdown_make_folder(literal("/run/lockdown"), 0o755)
     _ = unsafe lockdown_make_folder(path, 0o700)
-    if MountTable()?.entry(at: Array(folder)) == nil {
+    if MountTable.entry(at: Array(folder)) == nil {
       var result = unsafe lockdown_mount_programs(path)
       if result == 0 { result = unsafe lockdown_mount(path, path, makePrivate) }
       guard result == 0 else { return -result }
     }
     let inner = Array(anchor).terminated()
-    if MountTable()?.entry(at: Array(anchor)) == nil {
+    if MountTable.entry(at: Array(anchor)) == nil {
       var result = unsafe lockdown_make_folder(inner, 0o700)
       if result == 0 || -result == ErrorNumber.exists {
         result = unsafe lockdown_mount(path, inner, MountFlags.bind)
@@ -212,7 +212,7 @@ final class ProgramStage {
   private func load(_ index: Int, _ symbols: [KernelTypes.Symbol]) {
     let program = reader.programs[index]
     var code = reader.bytes.copy(program.instructions)
-    let chain = program.stage == .seal ? MountTable()?.chain(at: Array(Self.folder)) : nil
+    let chain = program.stage == .seal ? MountTable.chain(at: Array(Self.folder)) : nil
     for relocation in reader.relocations where relocation.program == index {
       guard let value = value(relocation, symbols, chain) else {
         return refuse([index], "the kernel has not what the program looks at", 0)

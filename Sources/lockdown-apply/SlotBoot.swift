@@ -16,9 +16,8 @@ struct SlotBoot {
   }
 
   func run() -> ExitCode {
-    let lock = unsafe lockdown_open_at(lockdown_here, options.slotsPath, lockdown_open_list, 0)
     // The command line changes slots under the same lock; it ends with this process.
-    if lock >= 0 { lockdown_lock_and_wait(Int32(lock)) }
+    guard ApplierLock.takeFile(Self.path(options.slotsPath, "/lock", [], "")) != nil else { return .busy }
     let checksOwners = !Surroundings().isInUserNamespace
     let bytes: [UInt8]
     do { bytes = try TrustedFile.read(statePath, checksOwners: checksOwners) } catch {
@@ -61,7 +60,12 @@ struct SlotBoot {
   private func giveUp(_ state: inout SlotState, _ boot: [UInt8]) -> ExitCode {
     guard state.trial == boot, !state.current.isEmpty else { return sayNothingNew() }
     state.giveUp()
-    return fallBackFromFailed(state)
+    let code = fallBackFromFailed(state)
+    // Not as if nothing were known: the next boot begins with that slot, whatever keeps it away now.
+    switch code {
+    case .refused, .busy: return .unknown
+    default: return code
+    }
   }
 
   private func sayNothingNew() -> ExitCode {

@@ -4,17 +4,19 @@ import CLinux
 enum StatusFile {
   /// 0, or why not.
   ///
-  /// - Parameter path: ends in NUL.
-  static func write(_ text: Text, to path: [UInt8]) -> Int {
+  /// - Parameters:
+  ///   - path: ends in NUL.
+  ///   - isShared: others may write it at the same time; else what a killed process left is written over.
+  static func write(_ text: Text, to path: [UInt8], isShared: Bool = false) -> Int {
     var name = Text()
     name.add(path, 0..<(path.count - 1))
-    name.add(byte: 0x2e)
-    name.add(Int(getpid()))
+    name.add(".new")
+    if isShared { name.add(Int(getpid())) }
     name.add(byte: 0)
     let temporary = name.bytes
     var descriptor = unsafe lockdown_open_at(lockdown_here, temporary, lockdown_open_new, 0o644)
     if -descriptor == ErrorNumber.exists {
-      // Of a process with this number that was killed.
+      // Of a process that was killed.
       _ = unsafe lockdown_remove(temporary)
       descriptor = unsafe lockdown_open_at(lockdown_here, temporary, lockdown_open_new, 0o644)
     }

@@ -31,11 +31,11 @@ struct Supervisor {
       line.text.add(status - Self.firstSignal)
       line.print()
     } else {
+      child.kill()
       var line = Line("deadline of ")
       line.text.add(options.deadline)
       line.text.add(" s: the worker is ended")
       line.print()
-      child.kill()
       guard child.wait(until: lockdown_milliseconds() + Self.grace) else {
         Line("it hangs in the kernel, and so may netlink: nothing more is asked").print()
         unsafe Self.hasHung = true
@@ -66,9 +66,16 @@ struct Supervisor {
 }
 
 /// A forked process, and the pipe that gets its exit code, or hangs up when it ends without one.
-private struct Child {
+private struct Child: ~Copyable {
   private let process: Int32
   private let pipe: Int32
+
+  private init(process: Int32, pipe: Int32) {
+    self.process = process
+    self.pipe = pipe
+  }
+
+  deinit { close(pipe) }
 
   /// Nil if no process can be started. The body's value is the exit code.
   static func start(_ body: () -> Int32) -> Child? {
@@ -95,7 +102,8 @@ private struct Child {
   }
 
   /// Its exit code; nil: it ended without one. Nobody waits until the kernel has taken the process apart, which
-  /// costs as much time as a tenth of its work: the system's first process collects it.
+  /// costs as much time as a tenth of its work: the system's first process collects it, or a parent that stays
+  /// (`lockdown_collect`).
   func result() -> Int32? {
     var code: [UInt8] = [0]
     return unsafe lockdown_read(pipe, &code, 1) == 1 ? Int32(code[0]) : nil

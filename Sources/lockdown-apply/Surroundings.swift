@@ -23,7 +23,16 @@ struct Surroundings {
     let map = SmallFile.read("/proc/self/uid_map", limit: 128)
     if let map { isInUserNamespace = !Self.isWholeMap(map) } else { isInUserNamespace = false }
     capabilities = lockdown_capabilities()
-    isInHostNetwork = Self.isSameNamespace("net")
+    // In a container the first process is the container's.
+    isInHostNetwork = Self.isKernelsOwn && Self.isSameNamespace("net")
+  }
+
+  /// Whether process numbers are the kernel's own: of its first PID namespace, whose number is PROC_PID_INIT_INO,
+  /// linux/proc_ns.h. Before /proc is mounted there is no other one yet.
+  static var isKernelsOwn: Bool {
+    if let namespace = SmallFile.link("/proc/self/ns/pid") { return namespace.holds("pid:[4026531836]") }
+    // A /proc of other processes does not know this one.
+    return unsafe lockdown_open_at(lockdown_here, literal("/proc/version"), lockdown_open_place, 0) < 0
   }
 
   var mayWriteFirewall: Bool { capabilities & Self.netAdmin != 0 }

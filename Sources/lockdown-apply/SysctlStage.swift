@@ -34,8 +34,10 @@ final class SysctlStage {
       return
     }
     // `all` and `default` first: a write to them may reach interfaces, which are then right already.
-    addKey(index, Array("all"), star)
-    addKey(index, Array("default"), star)
+    if hasBoth(star) {
+      addKey(index, Array("all"), star)
+      addKey(index, Array("default"), star)
+    }
     let folder = Self.fullPath(reader.bytes, path.lowerBound..<star)
     let descriptor = unsafe lockdown_open_at(lockdown_here, folder, lockdown_open_list, 0)
     guard descriptor >= 0 else { return }
@@ -48,6 +50,9 @@ final class SysctlStage {
     }
   }
 
+  /// `neigh` has no `all`, and `default` in the first network namespace alone: there the folder says it.
+  private func hasBoth(_ star: Int) -> Bool { reader.bytes[star - 2] != 0x68 }
+
   /// The interfaces among entries of a folder, which have a name from byte 19 on, their length at byte 16.
   private func addKeys(of index: Int, _ entries: [UInt8], _ length: Int, _ star: Int) {
     var offset = 0
@@ -56,9 +61,8 @@ final class SysctlStage {
       guard next > offset + 19, next <= length else { return }
       let end = entries.index(of: 0, in: (offset + 19)..<next) ?? next
       let interface = entries.copy((offset + 19)..<end)
-      let isOther =
-        interface.holds(".") || interface.holds("..") || interface.holds("all") || interface.holds("default")
-      if !isOther { addKey(index, interface, star) }
+      let isOther = hasBoth(star) && (interface.holds("all") || interface.holds("default"))
+      if !isOther, !interface.holds("."), !interface.holds("..") { addKey(index, interface, star) }
       offset = next
     }
   }
@@ -104,18 +108,9 @@ final class SysctlStage {
 
   private func look(_ index: Int) {
     let path = path(index)
-    guard let value = SmallFile.read(path, limit: Self.maximumLength) else {
-      let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
-      if descriptor >= 0 { close(Int32(descriptor)) }
-      if -descriptor == ErrorNumber.notFound {
-        keys[index].result = .absent
-        keys[index].errorNumber = ErrorNumber.notFound
-      } else {
-        keys[index].refuse("it cannot be read", min(descriptor, 0))
-      }
-      return
-    }
+    guard let value = SmallFile.read(path, limit: Self.maximumLength) else { return failToRead(index, path) }
     keys[index].found = Self.line(value)
+    keys[index].wasRead = true
     if Self.isSame(reader.bytes, setting(index).value, value) {
       keys[index].result = .equal
       return
@@ -132,6 +127,17 @@ final class SysctlStage {
       phase(index) == .lossy
       ? "taking it back would lose state: written when all else was read back"
       : "it cannot be taken back: for the seal"
+  }
+
+  /// What is not there is a gap; of anything else nobody can tell what it is.
+  private func failToRead(_ index: Int, _ path: [UInt8]) {
+    let descriptor = unsafe lockdown_open_at(lockdown_here, path, lockdown_open_key, 0)
+    if descriptor >= 0 { close(Int32(descriptor)) }
+    keys[index].refuse("it cannot be read", min(descriptor, 0))
+    if -descriptor == ErrorNumber.notFound {
+      keys[index].result = .absent
+      keys[index].reason = ""
+    }
   }
 
   private static func line(_ value: [UInt8]) -> [UInt8] {
@@ -283,44 +289,58 @@ final class SysctlStage {
   }
 
   private func verify() -> Bool {
-    var isGood = true
     for index in 0..<keys.count where keys[index].result == .applied || keys[index].result == .equal {
       switch isWanted(index) {
       case true?: break
       case false?:
-        keys[index].refuse("it reads back otherwise")
-        isGood = false
+        // Set once more it reads as it should where others pull at it, and not where the kernel itself makes something
+        // else of that value: rounds it, say, or shows it in another form.
+        write(index)
+        if keys[index].result == .applied, isWanted(index) == false {
+          keys[index].result = .notEnforced
+          keys[index].reason = "the kernel makes another value of it"
+        } else {
+          keys[index].refuse("it reads back otherwise", keys[index].errorNumber)
+        }
       // A vanished interface is no difference.
-      case nil: keys[index].result = .absent
+      case nil: failToRead(index, path(index))
       }
     }
-    return isGood
+    return keys.count(.refused) == 0
   }
 
-  /// Gives each key that this run wrote the value it had, last one first.
+  /// Gives each key that this run wrote the value it had, last one first; but of all interfaces `all` and `default`
+  /// before them, for whoever follows `default` goes back with it, and one that is written follows no longer.
   func putBack() {
     hasFailed = true
-    var index = keys.count
-    while index > 0 {
-      index -= 1
-      let found = keys[index].found
-      guard keys[index].result == .applied || keys[index].result == .refused, !found.isEmpty else { continue }
-      if isAsBefore(index) {
-        // What was refused is still that: it is the reason.
-        if keys[index].result == .applied { keys[index].result = .putBack }
-        continue
-      }
-      let coupled = keys[index].coupledName
-      if !coupled.isEmpty, found.holds("0") {
-        // Not a value to write: it says that the other one was in force.
-        let value = keys[index].coupledFound
-        keys[index].errorNumber = Self.put(
-          value, 0..<value.count, into: Self.fullPath(coupled, 0..<coupled.count))
-      } else {
-        keys[index].errorNumber = Self.put(found, 0..<found.count, into: path(index))
-      }
-      keys[index].result = isAsBefore(index) ? .putBack : .notPutBack
+    var end = keys.count
+    while end > 0 {
+      var start = end - 1
+      while start > 0, keys[start - 1].setting == keys[start].setting { start -= 1 }
+      for index in start..<end { putBack(index) }
+      end = start
     }
+  }
+
+  private func putBack(_ index: Int) {
+    let found = keys[index].found
+    let isChanged = keys[index].result == .applied || keys[index].result == .notEnforced
+    guard isChanged || keys[index].result == .refused, keys[index].wasRead else { return }
+    if isAsBefore(index) {
+      // What was refused is still that: it is the reason.
+      if isChanged { keys[index].result = .putBack }
+      return
+    }
+    let coupled = keys[index].coupledName
+    if !coupled.isEmpty, found.holds("0") {
+      // Not a value to write: it says that the other one was in force.
+      let value = keys[index].coupledFound
+      keys[index].errorNumber = Self.put(
+        value, 0..<value.count, into: Self.fullPath(coupled, 0..<coupled.count))
+    } else {
+      keys[index].errorNumber = Self.put(found, 0..<found.count, into: path(index))
+    }
+    keys[index].result = isAsBefore(index) ? .putBack : .notPutBack
   }
 
   private func isAsBefore(_ index: Int) -> Bool {

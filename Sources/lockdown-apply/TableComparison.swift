@@ -20,6 +20,9 @@ final class TableComparison {
   /// Indices of live sets that are kept if they hold what the bundle's set holds: they were not dumped.
   private(set) var largeSets: [Int] = []
 
+  /// The table sleeps, or has another flag. The kernel takes no base chain in the batch that wakes it (EINVAL).
+  private(set) var hasOtherFlags = false
+
   /// The host is opened for a time (`Trial`), or what that has left is there yet: no difference of the policy.
   private(set) var isOpened = false
 
@@ -39,6 +42,7 @@ final class TableComparison {
     attributes = AttributeComparison(sent: wanted.bytes, dumped: live.bytes)
     if let table = live.table, !attributes.isEqual(wanted.attributes(WantedTable.table), table, .table) {
       note("changed: flags of table", wanted.bytes, wanted.name(WantedTable.table))
+      hasOtherFlags = true
     }
     compareChains()
     compareObjects()

@@ -11,6 +11,9 @@ import CLinux
   @inline(__always)
   init(stringLiteral text: StaticString) { self.init(text) }
 
+  @unsafe
+  init(start: UnsafePointer<UInt8>) { unsafe self.start = unsafe start }
+
   var isEmpty: Bool { unsafe start.pointee == 0 }
 
   /// Bytes, without the zero.
@@ -108,9 +111,10 @@ struct Line {
 
   init(_ text: Literal) { self.text.add(text) }
 
+  /// What nobody takes within a second, or at all, is not said: no run waits for its report, or ends for it.
   consuming func print() {
     text.add(byte: 0x0a)
-    text.write(to: 2)
+    if lockdown_takes_text(2) { text.write(to: 2) }
   }
 }
 
@@ -137,52 +141,36 @@ enum ErrorNumber {
   static let timedOut = 110
   static let connectionRefused = 111
 
+  /// Each a byte with the number, and its name that a zero ends; another zero is the end of all. A switch would take
+  /// twice the room.
+  private static let names: Literal = """
+    \u{1}EPERM (not permitted)\0\u{2}ENOENT (not found)\0\u{3}ESRCH (gone)\0\u{4}EINTR (interrupted)\0\
+    \u{5}EIO (input or output failed)\0\u{6}ENXIO (no such device)\0\u{7}E2BIG (too long)\0\
+    \u{8}ENOEXEC (not a program or module)\0\u{9}EBADF (bad descriptor)\0\u{b}EAGAIN (try again)\0\
+    \u{c}ENOMEM (out of memory)\0\u{d}EACCES (access denied)\0\u{e}EFAULT (bad address)\0\
+    \u{10}EBUSY (in use)\0\u{11}EEXIST (exists)\0\u{13}ENODEV (no such device)\0\
+    \u{14}ENOTDIR (not a folder)\0\u{15}EISDIR (a folder)\0\u{16}EINVAL (invalid)\0\u{17}ENFILE (full)\0\
+    \u{18}EMFILE (too many open files)\0\u{1c}ENOSPC (no space)\0\u{1e}EROFS (read-only)\0\
+    \u{1f}EMLINK (too many links)\0\u{22}ERANGE (out of range)\0\u{24}ENAMETOOLONG (name too long)\0\
+    \u{26}ENOSYS (not in this kernel)\0\u{28}ELOOP (too many links)\0\u{41}ENOPKG (not in this kernel)\0\
+    \u{4a}EBADMSG (malformed)\0\u{4b}EOVERFLOW (too large)\0\u{55}ERESTART (changed meanwhile)\0\
+    \u{5a}EMSGSIZE (message too long)\0\u{5d}EPROTONOSUPPORT (protocol not in this kernel)\0\
+    \u{5f}EOPNOTSUPP (not supported)\0\u{61}EAFNOSUPPORT (address family not in this kernel)\0\
+    \u{62}EADDRINUSE (address in use)\0\u{68}ECONNRESET (connection reset)\0\
+    \u{69}ENOBUFS (no buffer space)\0\u{6e}ETIMEDOUT (took too long)\0\
+    \u{6f}ECONNREFUSED (connection refused)\0
+    """
+
   static func name(_ number: Int) -> Literal {
-    switch number < 0 ? -number : number {
-    case 1: "EPERM (not permitted)"
-    case 2: "ENOENT (not found)"
-    case 3: "ESRCH (gone)"
-    case 4: "EINTR (interrupted)"
-    case 5: "EIO (input or output failed)"
-    case 6: "ENXIO (no such device)"
-    case 7: "E2BIG (too long)"
-    case 8: "ENOEXEC (not a program or module)"
-    case 9: "EBADF (bad descriptor)"
-    case 11: "EAGAIN (try again)"
-    case 12: "ENOMEM (out of memory)"
-    case 13: "EACCES (access denied)"
-    case 14: "EFAULT (bad address)"
-    case 16: "EBUSY (in use)"
-    case 17: "EEXIST (exists)"
-    case 19: "ENODEV (no such device)"
-    case 20: "ENOTDIR (not a folder)"
-    case 21: "EISDIR (a folder)"
-    case 22: "EINVAL (invalid)"
-    case 23: "ENFILE (full)"
-    case 24: "EMFILE (too many open files)"
-    case 28: "ENOSPC (no space)"
-    case 30: "EROFS (read-only)"
-    case 31: "EMLINK (too many links)"
-    case 34: "ERANGE (out of range)"
-    case 36: "ENAMETOOLONG (name too long)"
-    case 38: "ENOSYS (not in this kernel)"
-    case 40: "ELOOP (too many links)"
-    case 65: "ENOPKG (not in this kernel)"
-    case 74: "EBADMSG (malformed)"
-    case 75: "EOVERFLOW (too large)"
-    case 85: "ERESTART (changed meanwhile)"
-    case 90: "EMSGSIZE (message too long)"
-    case 93: "EPROTONOSUPPORT (protocol not in this kernel)"
-    case 95: "EOPNOTSUPP (not supported)"
-    case 97: "EAFNOSUPPORT (address family not in this kernel)"
-    case 98: "EADDRINUSE (address in use)"
-    case 104: "ECONNRESET (connection reset)"
-    case 105: "ENOBUFS (no buffer space)"
-    case 110: "ETIMEDOUT (took too long)"
-    case 111: "ECONNREFUSED (connection refused)"
-    case 129: "EKEYREJECTED (not by this key)"
-    default: "an error without a name here"
+    let number = number < 0 ? -number : number
+    if number == 129 { return "EKEYREJECTED (not by this key)" }
+    var next = unsafe names.start
+    while unsafe next.pointee != 0 {
+      let name = unsafe Literal(start: next + 1)
+      if unsafe Int(next.pointee) == number { return name }
+      unsafe next += name.count + 2
     }
+    return "an error without a name here"
   }
 }
 

@@ -247,13 +247,13 @@ enum Trial {
 
   // MARK: Questions
 
-  /// Whether a table has such a clock, running or not.
-  static func has(_ clock: Clock, _ table: OwnTable, _ socket: inout NetlinkSocket)
+  /// Whether a table has such a set: of a clock that runs or not, or of who waits.
+  static func has(_ set: Literal, _ table: OwnTable, _ socket: inout NetlinkSocket)
     throws(NetlinkSocket.Failure) -> Bool
   {
     var reply: [UInt8] = []
     var request = NetlinkSocket.request(Wire.getSet, table)
-    request.append(2, text: clock.name)
+    request.append(2, text: set)
     return try socket.get(request, into: &reply) != nil
   }
 

@@ -14,10 +14,7 @@ enum TrustedFile {
   // As in path_resolution(7) the kernel follows 40; a bundle's path has no use for so many.
   private static let maximumLinks = 8
   private static let maximumLength = 1 << 30
-  // S_IFMT, S_IFREG, S_IFLNK, linux/stat.h, and write permission for group and others.
-  private static let kindMask: UInt32 = 0o170000
-  private static let regular: UInt32 = 0o100000
-  private static let symbolicLink: UInt32 = 0o120000
+  // Write permission for group and others.
   private static let othersMayWrite: UInt32 = 0o022
 
   /// The whole file, read once.
@@ -50,7 +47,7 @@ enum TrustedFile {
 
   private static func readAll(_ descriptor: Int32, walk: borrowing Walk) throws(Refusal) -> [UInt8] {
     let before = try walk.status(of: descriptor)
-    guard before.mode & kindMask == regular else { throw walk.refusal("not a regular file") }
+    guard before.isRegularFile else { throw walk.refusal("not a regular file") }
     try walk.checkOwner(before)
     guard before.size <= UInt64(maximumLength) else { throw walk.refusal("longer than 1 GiB") }
     let size = Int(before.size)
@@ -124,7 +121,7 @@ enum TrustedFile {
     private mutating func linkTarget(_ name: [UInt8], errorNumber: Int) throws(Refusal) -> [UInt8] {
       var status = lockdown_file_status()
       guard errorNumber == ErrorNumber.tooManyLinks || errorNumber == ErrorNumber.notAFolder,
-        unsafe lockdown_status_at(folder, name, &status) == 0, status.mode & kindMask == symbolicLink
+        unsafe lockdown_status_at(folder, name, &status) == 0, status.isSymbolicLink
       else { throw refusal("it cannot be opened", errorNumber) }
       // A link has no permissions; who may replace it is the folder's matter.
       guard !checksOwners || status.user == 0 else {
@@ -169,4 +166,11 @@ enum TrustedFile {
       Refusal(reason: reason, path: seen.bytes, errorNumber: errorNumber)
     }
   }
+}
+
+extension lockdown_file_status {
+  // S_IFMT, S_IFREG and S_IFLNK, linux/stat.h.
+  private static let kindMask: UInt32 = 0o170000
+  var isRegularFile: Bool { mode & Self.kindMask == 0o100000 }
+  var isSymbolicLink: Bool { mode & Self.kindMask == 0o120000 }
 }

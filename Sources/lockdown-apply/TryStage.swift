@@ -138,11 +138,10 @@ struct TryStage: ~Copyable {
     _ clock: Trial.Clock, of table: OwnTable, _ seconds: Int, _ batch: Batch
   ) throws(NetlinkSocket.Failure) {
     var hasClock = false
-    for chain in try items(Wire.getChain, table) {
-      // A dump of chains does not ask for the table. NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME.
-      guard dumped.holds(table.name, at: dumped.name(1, in: chain) ?? 0..<0),
-        dumped.attribute(4, in: chain) != nil, let name = dumped.name(3, in: chain)
-      else { continue }
+    dumped = []
+    for chain in try socket.baseChains(of: table, into: &dumped) {
+      // NFTA_CHAIN_NAME.
+      guard let name = dumped.name(3, in: chain) else { continue }
       // NFTA_CHAIN_POLICY: NF_DROP.
       if case .open = clock, dumped.number(5, in: chain) != 0 { continue }
       if !hasClock {
@@ -235,7 +234,7 @@ struct TryStage: ~Copyable {
   private mutating func addRemovals(
     _ clock: Trial.Clock, of table: OwnTable, _ batch: Batch
   ) throws(NetlinkSocket.Failure) {
-    guard try Trial.has(clock, table, &socket) else { return }
+    guard try Trial.has(clock.name, table, &socket) else { return }
     for rule in try items(Wire.getRule, table) {
       // NFTA_RULE_CHAIN, NFTA_RULE_HANDLE.
       guard Trial.isLead(clock, dumped, rule), let chain = dumped.name(2, in: rule),

@@ -42,18 +42,23 @@ struct Worker {
     }
     // The one that is there is then the try's.
     let journal = isTryPending ? nil : journal(reader, surroundings)
-    if options.trySeconds > 0, !mayTry(reader, journal, surroundings) { return Outcome(code: .refused) }
-    let isLeft = !options.isCheck && !isTryPending && !(Journal.read(surroundings)?.isEmpty ?? true)
+    let left = options.isCheck || isTryPending ? nil : Journal.read(surroundings)
+    let isLeft = !(left?.isEmpty ?? true)
     if isLeft {
       Line("note: an earlier run did not come to its end; what it has left is looked at as anything else")
         .print()
+    }
+    if options.trySeconds > 0 {
+      // Keys and mounts wait for the confirmation, and what may be old or new stays named until then.
+      if let left { journal?.keepItems(of: left) }
+      guard mayTry(reader, journal, surroundings) else { return Outcome(code: .refused) }
     }
     let run = ApplyRun(options, reader, surroundings, journal)
     run.isTryPending = isTryPending
     run.opening = opening
     let code = run.run()
     run.report(code)
-    run.removeJournal(isLeft)
+    run.removeJournal(isLeft && options.trySeconds == 0)
     if isTryPending { completeTry(surroundings) }
     if !options.isLate || !run.isQuiet(code) { record(code, reader, surroundings) }
     return Outcome(code: code, isTakenBack: run.isGivenUp, isPassing: run.isPassing)
@@ -62,14 +67,17 @@ struct Worker {
   /// Without items. Nil: none can be kept, for /run/lockdown is somebody else's, or the path is not to be noted.
   private func journal(_ reader: BundleReader, _ surroundings: Surroundings) -> Journal? {
     guard !surroundings.isInUserNamespace || options.trySeconds > 0, !options.isClosedStage,
-      let path = try? TrustedFile.Walk.absolute(options.bundlePath),
-      path.index(of: 0x0a, in: 0..<path.count) == nil
+      var path = try? TrustedFile.Walk.absolute(options.bundlePath)
     else { return nil }
+    if path.last != 0 { path.append(0) }
+    if path.index(of: 0x0a, in: 0..<path.count) != nil {
+      // Nobody could confirm it.
+      if options.trySeconds > 0 { return nil }
+      path = [0x3f, 0]
+    }
     var checksum = Text()
     checksum.addHex(reader.bytes, reader.checksum)
-    return Journal(
-      bundlePath: path.last == 0 ? path : path.terminated(), checksum: checksum.bytes,
-      domains: options.domains)
+    return Journal(bundlePath: path, checksum: checksum.bytes, domains: options.domains)
   }
 
   // MARK: Tries
@@ -172,8 +180,8 @@ struct Worker {
       line.print()
       return .unknown
     }
-    // Only who tries has one that outlasts a run which came to its end.
-    if isPending || !isOpen { Journal.remove(surroundings) }
+    // One with items is of a run that did not come to its end: the next one says so.
+    if Journal.read(surroundings)?.isEmpty ?? false { Journal.remove(surroundings) }
     guard isPending || isOpen else { return refuse("no try is pending, and nothing is open") }
     record(.equal, nil, surroundings, as: .revert)
     if isPending { Line("try: reverted, the firewall from before rules").print() }

@@ -162,6 +162,29 @@ func outcomes(port: UInt16, mode: Statement.Mode, outcome: Statement.Outcome, ho
   #expect(proved(subject).diagnostics.map(\.id) == [.expectEmptyRegion])
 }
 
+/// What is new has no reply yet, and what is untracked no mark of a connection.
+@Test func statesSayWhatAConnectionIs() {
+  let marked = Match(.mark(.connmark, MarkValues([AddressRange(1, 1)])))
+  let cases: [(matches: [Match], isEmpty: Bool)] = [
+    ([Match(.states(.untracked)), marked], true), ([Match(.states(.new)), marked], false),
+    ([Match(.states(.invalid)), Match(.status(.confirmed))], true),
+    ([Match(.states(.new)), Match(.status([.seenReply, .expected]))], true),
+    ([Match(.states(.established)), Match(.status(.seenReply), isNegated: true)], true),
+    ([Match(.states(.related)), Match(.status(.expected))], false),
+  ]
+  for (matches, isEmpty) in cases {
+    var subject = policy(input: [])
+    subject.management = .none
+    var asked = region(.input, "x")
+    (asked.matches, asked.hasStateClause) = (matches, true)
+    subject.expectations = [
+      Statement(name: nil, body: .packets(asked, .plain, .drop), text: "", span: span(50))
+    ]
+    let ids = proved(subject).diagnostics.map(\.id)
+    #expect(ids == (isEmpty ? [.expectEmptyRegion] : []), "\(matches)")
+  }
+}
+
 @Test func whatIsTranslatedSaysSoBehindIt() {
   var subject = policy(input: [rule("input/published", .accept, Match(.status(.dnat)))])
   let nat = BaseChain(

@@ -154,7 +154,7 @@ import Testing
         let lines = String(decoding: file, as: UTF8.self).split(
           separator: "\n", omittingEmptySubsequences: false)
         guard let name = id.split(separator: "/").last, !name.contains("~"), !id.hasSuffix("/closing"),
-          !id.contains("docker-")
+          !id.contains("docker-"), !id.contains("podman-")
         else { continue }
         // What leads to a pair of zones is named after the pair, and written as the key of a list for it.
         let written = id.hasPrefix("between/") ? " to " : name

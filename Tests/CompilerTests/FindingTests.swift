@@ -22,6 +22,7 @@ import Testing
     .lintShadowed: "said by `check` alone; LintTests",
     .lintRedundant: "said by `check` alone; LintTests",
     .lintConflicting: "said by `check` alone; LintTests",
+    .lintNeighbours: "said by `check` alone; LintTests",
     .lintUntold: "said by `check` alone, where nodes run out; LintTests",
     .managementUnproved: "the budget of a proof; the analysis has its own test",
   ]

@@ -26,6 +26,9 @@ struct SysctlTableKernelTests {
     case .integer(let range): [range.lowerBound, range.upperBound].filter { $0 < .max }.map(String.init)
     case .integers(2, let range) where row.key.hasSuffix("_range"):
       ["\(max(range.lowerBound, 2000)) \(min(range.upperBound, 60_000))"]
+    case .powerOfTwo: ["0", "1", "32768"]
+    case .multiple(let factor): ["\(factor)", "\(196 * factor)"]
+    case .portRange: ["2000 60000"]
     case .integers, .text, .portList: []
     }
   }

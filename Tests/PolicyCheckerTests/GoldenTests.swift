@@ -37,7 +37,7 @@ import Testing
       .notEncodable,  // the encoder of messages
       .mistranslated,  // what the messages mean
       .managementMissing, .managementUnreachable, .managementUnproved, .expectUnproved,  // the analyser
-      .lintShadowed, .lintRedundant, .lintConflicting, .lintUntold,  // the analyser
+      .lintShadowed, .lintRedundant, .lintConflicting, .lintUntold, .lintNeighbours,  // the analyser
       .syscallTooLong,  // the compiler of filters
       .idCollision,  // 56 bits of SHA-256; tested with a shorter hash
     ]

@@ -194,6 +194,12 @@ import Testing
     arguments: [
       ("net.ipv4.ip_local_port_range", "32768  60999", "32768 60999"), ("kernel.kptr_restrict", "0x2", "2"),
       ("net.ipv4.ip_local_reserved_ports", "8080,9000-9010", "8080,9000-9010"),
+      ("net.ipv4.ip_local_reserved_ports", "9000,8081,8080,8081", "8080-8081,9000"),
+      ("net.ipv4.ip_local_reserved_ports", "10-30,15-20,31,40-41", "10-31,40-41"),
+      ("net.netfilter.nf_conntrack_buckets", "100352", "100352"),
+      ("net.netfilter.nf_conntrack_buckets", "100000", nil), ("net.netfilter.nf_conntrack_buckets", "0", nil),
+      ("net.core.rps_sock_flow_entries", "32768", "32768"), ("net.core.rps_sock_flow_entries", "0", "0"),
+      ("net.core.rps_sock_flow_entries", "1", "1"), ("net.core.rps_sock_flow_entries", "30000", nil),
       ("kernel.perf_event_paranoid", "-1", "-1"), ("kernel.kptr_restrict", "3", nil),
       ("kernel.kptr_restrict", "", nil), ("kernel.kptr_restrict", "1 ", nil),
       ("net.ipv4.ip_local_port_range", "1 2 3", nil), ("net.ipv4.ip_local_reserved_ports", "9-8", nil),

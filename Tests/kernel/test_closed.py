@@ -174,18 +174,63 @@ class Stage(ClosedTestCase):
         self.assertNotIn("waiting", closed.listing())
 
     def test_loaded_once(self):
-        """Where a table of ours is, nothing is done."""
+        """Where it is, or a policy, nothing is done."""
         compiled = support.compile_policy(LATER)
         first = load(self.host, compiled.bundle)
         self.assertIn("closed firewall: applied", first.stderr)
         before = held(self.host)
-        again = load(self.host, support.compile_policy(POLICY % "3s").bundle)
+        again = load(self.host, compiled.bundle)
         self.assertIn("closed firewall: unchanged", again.stderr)
+        self.assertEqual(held(self.host), before)
+        # That of another policy, as the initramfs may have loaded, gives way in one batch.
+        other = self.namespace()
+        load(other, support.compile_policy(POLICY % "3s").bundle)
+        load(self.host, support.compile_policy(POLICY % "3s").bundle)
+        self.assertEqual(held(self.host), held(other))
+        load(self.host, compiled.bundle)
         self.assertEqual(held(self.host), before)
         self.assertEqual(load(self.host, compiled.bundle, "--check").status, 0)
         support.apply(self.host, compiled.bundle)
         load(self.host, compiled.bundle)
         self.assertNotIn("lockdown-closed", self.host.listing())
+
+    def test_a_name_is_no_firewall(self):
+        """Tables of ours that are asleep, empty, or left by a try: the host is open, and is closed."""
+        compiled = support.compile_policy(LATER)
+        for table in ("lockdown-closed", "lockdown"):
+            for flags in ("", "{ flags dormant; }"):
+                with self.subTest(table=table, flags=flags):
+                    self.host.run(["nft", "add table inet %s %s" % (table, flags)])
+                    self.assertEqual(load(self.host, compiled.bundle, "--check", check=False).status, 1)
+                    load(self.host, compiled.bundle)
+                    self.judge(self.shut(self.MANAGEMENT) + self.BEYOND)
+                    self.assertIn("closed firewall: unchanged", load(self.host, compiled.bundle).stderr)
+                    support.apply(self.host, compiled.bundle)
+                    self.judge(self.MANAGEMENT + self.BEYOND)
+                    self.host.run(["nft", "flush ruleset"])
+        # What is whole but asleep, of both kinds.
+        for table, apply in (("lockdown-closed", load), ("lockdown", support.apply)):
+            with self.subTest(asleep=table):
+                apply(self.host, compiled.bundle)
+                self.host.run(["nft", "add table inet %s { flags dormant; }" % table])
+                self.assertTrue(self.probe("10.1.0.1", TCP, 4000, 80))
+                load(self.host, compiled.bundle)
+                self.judge(self.shut(self.MANAGEMENT) + self.BEYOND)
+                self.host.run(["nft", "flush ruleset"])
+        # A try that nobody has confirmed.
+        support.apply(self.host, compiled.bundle, "--try", 3)
+        self.assertEqual(load(self.host, compiled.bundle, check=False).status, 75)
+        support.await_true(lambda: self.probe("10.1.0.1", TCP, 4000, 80), "the try never ended")
+        load(self.host, compiled.bundle)
+        self.judge(self.shut(self.MANAGEMENT) + self.BEYOND)
+
+    def test_an_opening_stays(self):
+        compiled = support.compile_policy(LATER)
+        load(self.host, compiled.bundle)
+        with self.host:
+            support.run([support.LOCKDOWN_APPLY, "--open", 60])
+        self.assertIn("closed firewall: unchanged", load(self.host, compiled.bundle).stderr)
+        self.assertTrue(self.probe("10.1.0.1", TCP, 4000, 80))
 
     def test_the_policy_takes_its_place(self):
         """Fresh, and beside a policy that is there."""

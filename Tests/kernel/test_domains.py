@@ -251,6 +251,70 @@ mounts:
         _, after, _ = self.in_namespace(self.command("--check") + " || true")
         self.assertEqual(before, after)
 
+    def test_stacked(self):
+        """The mount that is seen is what counts, wherever the table has it, and not one that is hidden."""
+        where = {"place": self.place, "apply": self.command()}
+        strict = "nosuid,nodev,noexec"
+        # An older one moved over the strict one; both open; a strict one hidden below another.
+        for name, script in (
+                ("moved over", "mkdir {place}/m; mount -t tmpfs one {place}/m; mount -t tmpfs -o %s two {place}/shm; "
+                 "mount --move {place}/m {place}/shm" % strict),
+                ("both open", "mkdir {place}/m; mount -t tmpfs one {place}/m; mount -t tmpfs two {place}/shm; "
+                 "mount --move {place}/m {place}/shm"),
+                ("hidden", "mount -t tmpfs -o %s inner {place}/data/programs; mount -t tmpfs over {place}/data; "
+                 "mkdir {place}/data/programs" % strict)):
+            with self.subTest(name):
+                text, _, _ = self.in_namespace((script + """
+                    {apply} && echo status 0 || echo status $?
+                    for name in shm data; do
+                      cp /bin/true {place}/$name/true; {place}/$name/true 2>/dev/null && echo $name runs
+                    done
+                    cp /bin/true {place}/data/programs/true; {place}/data/programs/true && echo programs run
+                    rmdir {place}/m 2>/dev/null || true
+                    """).format(**where))
+                self.assertEqual(text.split("\n")[:-1], ["status 0", "programs run"])
+
+    def test_options_that_are_shown_otherwise(self):
+        """What the kernel does not show, for it is the default, or in its own way, is equal; the rest is a gap that is named."""
+        policy = self.POLICY[:self.POLICY.index("  %")]
+        command = "{} {} --only mounts --status {} && echo status 0 || echo status $?"
+
+        def run(options):
+            bundle = support.compile_policy(policy + "  %s/shm: { flags: [noexec], options: [%s] }\n" % (self.place, options)).bundle
+            line = command.format(support.LOCKDOWN_APPLY, bundle, support.scratch() / "mounts-status.json")
+            text, mounts, outcome = self.in_namespace("\n".join([line] * 2))
+            self.assertIn("noexec", self.flags(mounts, "shm"), outcome)
+            return text.split(), outcome.stderr
+
+        for options in ("size=16m, mode=1777", "size=1048577", "size=1m, uid=0, gid=0, huge=never"):
+            with self.subTest(options):
+                self.assertEqual(run(options)[0], ["status", "0"] * 2)
+        text, said = run("size=10%")
+        self.assertEqual(text, ["status", "3"] * 2)
+        self.assertIn("shm: not enforced, its file system shows other options", said)
+
+    def test_a_link_on_the_way(self):
+        """Where a folder of the path is a link the mount is the one it leads to; a link that would be bound is refused before."""
+        link = self.place / "link"
+        if not link.is_symlink():
+            link.symlink_to("data")
+        policy = self.POLICY[:self.POLICY.index("  %")]
+        command = "{apply} {bundle} --only mounts --status {status} && echo status 0 || echo status $?"
+
+        def bundle(text):
+            return support.compile_policy(policy + text.format(link)).bundle
+
+        where = {"apply": support.LOCKDOWN_APPLY, "status": support.scratch() / "mounts-status.json"}
+        text, mounts, _ = self.in_namespace("\n".join([command.format(
+            bundle=bundle("  {}/programs: {{ bind: self, flags: [noexec] }}\n"), **where)] * 2))
+        self.assertEqual(text.split(), ["status", "0"] * 2)
+        self.assertIn("noexec", self.flags(mounts, "data/programs"))
+        before = self.in_namespace("true")[1]
+        text, mounts, outcome = self.in_namespace(
+            command.format(bundle=bundle("  {}: {{ bind: self, flags: [noexec] }}\n"), **where))
+        self.assertEqual((text.split(), mounts), (["status", "1"], before))
+        self.assertIn("link: refused, it is a symbolic link", outcome.stderr)
+
     def test_missing_mount(self):
         """A path that is no mount point and is not bound: a named gap, and the others are still set."""
         _, mounts, outcome = self.in_namespace(

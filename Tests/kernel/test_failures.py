@@ -3,6 +3,8 @@
 Faults are put in by strace at system calls of the applier, by other processes, or by what is mounted over a file.
 """
 
+import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -89,13 +91,37 @@ class Refused(FailureTestCase):
             holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.addCleanup(holder.close)
             holder.bind("\0lockdown-apply")
-            self.run_in(self.command(OLD, "--only", "firewall"), 0, "does not listen")
+            self.run_in(self.command(OLD, "--only", "firewall"), 0, "does not answer")
             before = self.held()
             holder.listen()
             start = time.monotonic()
             self.run_in(self.command(NEW, "--only", "firewall"), 75, "busy: another applier is at work")
         self.assertGreater(time.monotonic() - start, 9)
         self.assertEqual(self.held(), before)
+
+    def test_a_queue_that_others_filled(self):
+        """Anybody can take the name and never answer: after ten seconds that is ignored."""
+        holder = (
+            "import socket, time\n"
+            "held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(3)]\n"
+            "held[0].bind('\\0lockdown-apply'); held[0].listen(0)\n"
+            "for client in held[1:]:\n"
+            "    client.setblocking(False)\n"
+            "    try: client.connect('\\0lockdown-apply')\n"
+            "    except BlockingIOError: pass\n"
+            "print(flush=True); time.sleep(100)\n")
+        with self.host:
+            process = subprocess.Popen(["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "/usr/bin/python3", "-c",
+                                        holder], stdout=subprocess.PIPE)
+        try:
+            process.stdout.readline()
+            start = time.monotonic()
+            self.run_in(self.command(NEW, "--only", "firewall"), 0, "does not answer: it is ignored")
+        finally:
+            process.kill()
+            process.communicate()
+        self.assertGreater(time.monotonic() - start, 9)
+        self.assertNotEqual(self.held(), [])
 
     def test_a_key_that_cannot_be_written(self):
         """Seen before anything is changed: no firewall either."""
@@ -104,6 +130,87 @@ class Refused(FailureTestCase):
                      "sh", *self.command(OLD + KEY)], 1, "tcp_syncookies: refused", ".cos:")
         self.assertEqual(self.host.listing(), "")
         self.assertEqual(self.host.sysctl("net.ipv4.tcp_syncookies"), "1")
+
+
+class Said(FailureTestCase):
+    """Where nobody takes what is said, the run is the same."""
+
+    def applied(self, shell, *options, error=None, status=0):
+        self.host.run(["nft", "flush", "ruleset"])
+        command = ["sh", "-c", 'exec "$@" ' + shell, "sh", *map(str, self.command(NEW, *options))]
+        start = time.monotonic()
+        with self.host:
+            done = subprocess.run(command, stderr=error, stdout=subprocess.DEVNULL, timeout=60)
+        self.assertEqual(done.returncode, status)
+        self.assertIn('comment "new sha256:', self.host.listing())
+        return time.monotonic() - start
+
+    def test_a_reader_that_sleeps(self):
+        """Waited for once, for a second."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        os.set_blocking(writing, False)
+        try:
+            while True:
+                os.write(writing, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(writing, True)
+        self.assertLess(self.applied("", "--only", "firewall", error=writing), 8)
+
+    def test_a_reader_that_is_gone(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        self.addCleanup(os.close, writing)
+        self.applied("", "--only", "firewall", error=writing)
+        # More to say, and before anything is done.
+        self.applied("", "--only", "firewall", "--status", "/dev/null/none", error=writing)
+
+    def test_no_descriptors(self):
+        """Closed ones are not those of the next files."""
+        for shell in (">&- 2>&-", "<&- 2>&-", "<&- >&- 2>&-"):
+            with self.subTest(shell):
+                self.applied(shell, "--only", "firewall")
+                for path in [*pathlib.Path("/run/lockdown").glob("*.json"), support.scratch() / "failures.json"]:
+                    self.assertNotIn("lockdown-apply:", path.read_text())
+
+    def test_a_parent_that_ignores_its_children(self):
+        """How the worker ended is told all the same."""
+        command = ["sh", "-c", 'trap "" CHLD; exec "$@"', "sh", *map(str, self.strace(
+            "sendmsg", "signal=KILL:when=1", self.command(NEW, "--only", "firewall")))]
+        self.run_in(command, 2, "the worker was ended by signal 9")
+
+    def test_a_place_that_is_no_file(self):
+        """`--status /dev/null` does not make a file of it."""
+        folder = support.scratch() / "places"
+        folder.mkdir(exist_ok=True)
+        for place, make in (("pipe", lambda path: os.mkfifo(path)), ("link", lambda path: path.symlink_to("nowhere"))):
+            with self.subTest(place):
+                make(folder / place)
+                before = (folder / place).lstat()
+                self.run_in([*self.command(NEW)[:2], "--only", "firewall", "--status", folder / place], 0,
+                            "the status file is not written: what is there is not a file")
+                self.assertEqual((folder / place).lstat().st_ino, before.st_ino)
+
+
+class Container(FailureTestCase):
+    def test_its_first_process(self):
+        """It is none that a kernel starts: it does what it is told, and starts no init. There is none here, whatever happens."""
+        folder = support.scratch() / "container"
+        (folder / "proc").mkdir(parents=True)
+        (folder / "apply").write_bytes(pathlib.Path(support.LOCKDOWN_APPLY).read_bytes())
+        (folder / "apply").chmod(0o755)
+        (folder / "policy.bundle").write_bytes(support.compile_policy(NEW + KEY).bundle.read_bytes())
+        for name, mount in (("its own", "mount -t proc proc"), ("another one's", "mount --bind /proc")):
+            for options, status in (("--check", 1), ("--only firewall", 0)):
+                with self.subTest(proc=name, options=options):
+                    done = self.host.run(
+                        ["unshare", "-mpf", "--kill-child", "sh", "-c",
+                         'mount --make-rprivate / && %s "$0/proc" && exec chroot "$0" /apply /policy.bundle %s' % (mount, options),
+                         folder], check=False, timeout=30)
+                    self.assertEqual(done.status, status, done)
+                    self.assertNotIn("process 1", done.stderr)
+        self.assertIn("dport 443", self.host.listing())
 
 
 class Kernel(FailureTestCase):

@@ -4,6 +4,7 @@ Stock tools read what was installed. Killed at any system call, each file is the
 slots name bundles that are there, and a second try ends as a first one would have.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -104,7 +105,7 @@ class Tree(InstallTestCase):
         self.assertEqual(slots(self.root), {"current": sha256(compiled.bundle)})
         # These name what differs from one build to another.
         listed = found.pop(STATE + "/manifest")[1].decode().splitlines()
-        del found[STATE + "/slots"], found["etc/fstab"]
+        del found[STATE + "/slots"], found[STATE + "/lock"], found["etc/fstab"]
         text = ""
         for name, (kind, contents) in found.items():
             text += "=== %s, %s\n" % (name, kind)
@@ -124,7 +125,7 @@ class Tree(InstallTestCase):
         self.install(before=("sh", "-c", 'umask 0; exec "$0" "$@"'))
         for name, (kind, _) in tree(self.root).items():
             if kind != "link":
-                self.assertIn(kind.split()[1], ("755", "644"), name)
+                self.assertIn(kind.split()[1], ("600",) if name == STATE + "/lock" else ("755", "644"), name)
         self.assertEqual(stat.S_IMODE((self.root / "usr/sbin/lockdown-apply").stat().st_mode), 0o755)
 
     def test_no_unit_opens_the_host(self):
@@ -136,6 +137,12 @@ class Tree(InstallTestCase):
         before = tree(self.root)
         self.install()
         self.call("stage", "--root", self.root, support.compile_policy(SECOND).bundle)
+        # The power went while a boot was counted.
+        applied = [support.LOCKDOWN_APPLY, "--slots", self.root / STATE, "--status", support.scratch() / "s.json"]
+        with self.namespace():
+            support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", self.root / STATE / "slots.new", "-e",
+                         "inject=rename,renameat,renameat2:signal=KILL:when=1", *applied], check=False)
+        self.assertTrue((self.root / STATE / "slots.new").exists())
         self.uninstall()
         self.assertEqual(tree(self.root), before)
         self.assertIn("nothing is installed", self.uninstall().stdout)
@@ -232,6 +239,51 @@ class Others(InstallTestCase):
         self.assertEqual(tree(self.root), before)
 
 
+class Places(InstallTestCase):
+    """What the applier would refuse at each boot is refused here."""
+
+    def test_directories_that_it_does_not_trust(self):
+        for name, change, back, reason in (
+                ("var/lib", lambda path: path.chmod(0o775), lambda path: path.chmod(0o755), "others than root can write it"),
+                ("", lambda path: path.chmod(0o707), lambda path: path.chmod(0o755), "others than root can write it"),
+                ("var", lambda path: os.chown(path, 65534, 0), lambda path: os.chown(path, 0, 0), "it does not belong to root")):
+            path = self.root / name
+            change(path)
+            before = tree(self.root)
+            done = self.install(FIRST, status=1)
+            self.assertIn("will not trust `%s/%s`: %s\n" % (self.root, name, reason), done.stderr)
+            self.assertEqual(tree(self.root), before)
+            back(path)
+        # Nothing that the applier trusts lies there.
+        (self.root / "etc").chmod(0o777)
+        self.install(FIRST)
+
+    def test_another_program(self):
+        script = support.scratch() / "script"
+        script.write_text("usage: lockdown-apply BUNDLE\n")
+        script.chmod(0o755)
+        before = tree(self.root)
+        for program in ("/bin/true", script):
+            done = self.call("install", "--root", self.root, "--applier", program, support.compile_policy(FIRST).directory, status=1)
+            self.assertIn("`%s` is not lockdown-apply: nothing is installed" % program, done.stderr)
+        self.assertEqual(tree(self.root), before)
+
+    def test_a_damaged_list_of_slots(self):
+        """Nobody can tell what it named: an installation begins anew, and can be taken away."""
+        before = tree(self.root)
+        path = self.root / STATE / "slots"
+        self.install(FIRST)
+        path.write_text(path.read_text() + "x")
+        for command in (("stage", "--root", self.root, support.compile_policy(SECOND).bundle), ("rollback", "--root", self.root)):
+            self.assertIn("`lockdown install` makes a new one", self.call(*command, status=1).stderr)
+        done = self.install(SECOND)
+        self.assertIn("%s` is damaged: what it named is not kept" % path, done.stderr)
+        self.assertEqual(slots(self.root), {"current": sha256(support.compile_policy(SECOND).bundle)})
+        path.write_bytes(b"")
+        self.uninstall()
+        self.assertEqual(tree(self.root), before)
+
+
 class NetworkRoot(InstallTestCase):
     """A root file system over the network that the policy does not name, by each file that may say so."""
 
@@ -241,7 +293,27 @@ class NetworkRoot(InstallTestCase):
         "etc/default/grub": ('GRUB_CMDLINE_LINUX="%s"\n' % LINE, "# %s\nGRUB_CMDLINE_LINUX='root=/dev/sda1 quiet'\n" % LINE),
         "etc/kernel/cmdline": (LINE, "root=UUID=1 net.ifnames=0"),
         "boot/cmdline.txt": ("root=iscsi:10.0.0.1::::iqn.x", "root=LABEL=nfs"),
+        "etc/default/grub.d/50-cloudimg-settings.cfg": (
+            'GRUB_CMDLINE_LINUX="${GRUB_CMDLINE_LINUX:+$GRUB_CMDLINE_LINUX }root=/dev/nfs"\n',
+            'GRUB_CMDLINE_LINUX_DEFAULT="console=tty1 console=ttyS0" # or root=/dev/nfs\n'),
+        "etc/grub.d/40_custom": ("menuentry net {\n  linux /vmlinuz root=nbd:10.0.0.1:root\n}\n", "exec tail -n +3 $0\n"),
+        "boot/grub/grub.cfg": ("  linux /vmlinuz root=dhcp ro\n", "search --no-floppy --set=root\n linux /vmlinuz root=/dev/sda1\n"),
+        "boot/grub2/grubenv": ("# GRUB\nkernelopts=root=nfs:10.0.0.1:/ ro\n", "kernelopts=root=/dev/mapper/nfs ro\n"),
+        "boot/loader/entries/a.conf": ("title A\noptions %s\n" % LINE, "title A\noptions root=UUID=1 ro $tuned_params\n"),
+        "boot/extlinux/extlinux.conf": ("label l0\n\tappend root=/dev/nbd0 ro\n", "label l0\n\tappend root=UUID=1 ro\n"),
+        "etc/default/u-boot": ("U_BOOT_PARAMETERS=root=/dev/nfs\n", "#U_BOOT_ROOT=\"root=/dev/nfs\"\nU_BOOT_PARAMETERS='ro quiet'\n"),
+        "etc/dracut.conf.d/net.conf": ('kernel_cmdline+=" netroot=iscsi:10.0.0.1::::iqn.x "\n', 'add_dracutmodules+=" nfs "\n'),
+        "etc/initramfs-tools/initramfs.conf": ("BOOT=nfs\nNFSROOT=auto\n", "MODULES=most\nDEVICE=\nNFSROOT=auto\nBOOT=local\n"),
+        "etc/iscsi/iscsi.initramfs": ("ISCSI_TARGET_IP=10.0.0.1\n", "# ISCSI_TARGET_IP=10.0.0.1\nISCSI_INITIATOR=iqn.x\n"),
     }
+    # What an initramfs mounts, and what looks like it and comes over no network, or later.
+    OVER_THE_NETWORK = (
+        "/dev/nbd0 / ext4 defaults", "/dev/disk/by-path/ip-10.0.0.1:3260-iscsi-iqn.x-lun-0 / ext4 defaults", "UUID=1 / ext4 _netdev",
+        "10.0.0.1:/x /usr nfs ro", "10.0.0.1:/x /etc nfs x-initrd.mount", "10.0.0.1:/x / fuse.glusterfs defaults",
+        "host / 9p trans=tcp,ro")
+    LOCAL = (
+        "tag / virtiofs defaults", "tag / 9p trans=virtio,version=9p2000.L", "10.0.0.1:/x /srv nfs _netdev",
+        "/dev/disk/by-path/pci-0000:00:1f.2-ata-1-part1 / ext4 defaults", "/dev/rbdisk / ext4 defaults" "\n# 10.0.0.1:/x / nfs")
 
     def test_refused_and_declared(self):
         declared = FIRST.replace("management:", "boot: { root: network }\nmanagement:")
@@ -265,15 +337,96 @@ class NetworkRoot(InstallTestCase):
             else:
                 path.write_text(before)
 
+    def test_what_an_initramfs_mounts(self):
+        path = self.root / "etc/fstab"
+        for line in self.OVER_THE_NETWORK:
+            path.write_text(line + " 0 0\n")
+            self.assertIn("boot/network-root", self.install(FIRST, status=1).stderr, line)
+        for line in self.LOCAL:
+            path.write_text(line + " 0 0\n")
+            self.install(FIRST)
+
+    def test_a_link(self):
+        """Followed, below the same root."""
+        for target in ("/etc/static/fstab", "static/fstab"):
+            (self.root / "etc/static").mkdir(exist_ok=True)
+            (self.root / "etc/static/fstab").write_text("10.0.0.1:/srv / nfs4 ro 0 0\n")
+            (self.root / "etc/fstab").unlink()
+            (self.root / "etc/fstab").symlink_to(target)
+            self.assertIn("boot/network-root", self.install(FIRST, status=1).stderr)
+
+    def test_what_is_left_beside_a_file(self):
+        for name in ("etc/grub.d/40_custom.dpkg-old", "etc/default/grub.d/x.cfg~", "boot/loader/entries/a.conf.rpmsave"):
+            (self.root / name).parent.mkdir(parents=True)
+            (self.root / name).write_text(self.LINE + "\n")
+        self.install(FIRST)
+
     def test_of_this_host(self):
         """/proc/cmdline counts where the root is this host's own."""
         line = support.scratch() / "cmdline"
         line.write_text(self.LINE + "\n")
         done = self.call("install", "--root", "/", "--applier", support.LOCKDOWN_APPLY, support.compile_policy(FIRST).directory,
                          status=1, before=("unshare", "-m", "sh", "-c", """
-            mount -t tmpfs tmpfs /var/lib && mount -t tmpfs tmpfs /etc/systemd && mount --bind %s /proc/cmdline && exec "$@"
+            mount -t tmpfs -o mode=755 tmpfs /var/lib && mount -t tmpfs tmpfs /etc/systemd && mount --bind %s /proc/cmdline && exec "$@"
             """ % line, "sh"))
         self.assertIn("boot/network-root", done.stderr)
+
+
+class ModuleDenylist(InstallTestCase):
+    """The kernel keeps the last `module_blacklist=` only: none but the policy's may stand in a boot loader's files."""
+
+    POLICY = FIRST + "modules: { deny: [floppy, usb_storage] }\n"
+    OTHER = FIRST + "modules: { deny: [sctp] }\n"
+    LINE = "root=UUID=1 module_blacklist=%s ro"
+    OWN = "floppy,usb_storage"
+    FILES = {
+        "etc/default/grub": "GRUB_CMDLINE_LINUX_DEFAULT=\"quiet %s\"\n",
+        "etc/default/grub.d/zz.cfg": "GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX %s\"\n",
+        "etc/kernel/cmdline": "%s\n",
+        "boot/firmware/cmdline.txt": "%s",
+        "boot/loader/entries/a.conf": "title A\noptions %s\n",
+        "boot/grub/grub.cfg": "menuentry A {\n  linux /vmlinuz %s\n}\n",
+        "etc/grub.d/40_custom": "menuentry A {\n  linux /vmlinuz %s\n}\n",
+    }
+
+    def test_another(self):
+        for name, text in self.FILES.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for line in (self.LINE % "floppy", (self.LINE % "sctp").replace("_", "-"), self.LINE % "floppy" + " module_blacklist=" + self.OWN):
+                path.write_text(text % line)
+                before = tree(self.root)
+                done = self.install(self.POLICY, status=1)
+                self.assertIn("kernel/derived-parameter: %s/%s has another `module_blacklist=`" % (self.root, name), done.stderr)
+                self.assertEqual(tree(self.root), before)
+            # A policy that denies no module has nothing to lose.
+            self.install(FIRST)
+            # Fedora's grub-mkconfig reads no drop-ins: there the line of the policy stands in such files.
+            path.write_text(text % self.LINE % self.OWN)
+            self.assertNotIn("installed before", self.install(self.POLICY).stdout)
+            self.uninstall()
+            path.unlink()
+
+    def test_what_tools_write_anew(self):
+        """update-grub is left to do in any case."""
+        for name in ("boot/grub/grub.cfg", "etc/grub.d/00_header"):
+            (self.root / name).parent.mkdir(parents=True)
+        (self.root / "boot/grub/grub.cfg").write_text("linux /vmlinuz %s\n" % self.LINE % "sctp")
+        (self.root / "etc/grub.d/00_header").write_text("set -e\n")
+        self.install(self.POLICY)
+
+    def test_of_the_policy_before(self):
+        """It is to be replaced by hand, and no reason to refuse the new one."""
+        path = self.root / "etc/kernel/cmdline"
+        path.parent.mkdir()
+        self.install(self.POLICY)
+        path.write_text(self.LINE % self.OWN)
+        for text in (self.OTHER, FIRST):
+            self.assertIn("to do: %s: it has the `module_blacklist=` of the policy that was installed before\n" % path,
+                          self.install(text).stdout)
+            self.install(self.POLICY)
+        self.install(self.OTHER)
+        self.assertIn("kernel/derived-parameter", self.install(self.OTHER.replace("sctp", "dccp"), status=1).stderr)
 
 
 class StockTools(InstallTestCase):
@@ -452,6 +605,45 @@ class Slots(InstallTestCase):
         self.assertIn("tried nothing new", self.boot(host, "--sick", boot=4, check=0).stderr)
         self.assertEqual(slots(self.root)["next"], self.names[SECOND])
         self.boot(host, "--sick", "--healthy", boot=3, check=4)
+
+    def test_a_lock_that_is_held(self):
+        """Nobody but root can hold it; one of root's own is waited for ten seconds, here and by the command line."""
+        host = self.namespace()
+        self.boot(host, boot=1, check=0)
+        lock = self.root / STATE / "lock"
+        self.assertEqual(stat.S_IMODE(lock.lstat().st_mode), 0o600)
+        folder = os.open(self.root / STATE, os.O_RDONLY)
+        self.addCleanup(os.close, folder)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        self.boot(host, boot=2, check=0)
+        self.stage(SECOND)
+        with open(lock, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self.assertIn("busy: another applier holds", self.boot(host, boot=3, check=75).stderr)
+            self.assertIn("another program is at work", self.call(
+                "stage", "--root", self.root, support.compile_policy(THIRD).bundle, status=3).stderr)
+        self.assertEqual(self.loaded(host), "first")
+
+    def test_what_the_unit_makes_of_it(self):
+        """The shell of lockdown-fallback.service: when it lets the host boot again."""
+        unit = (self.root / "etc/systemd/system/lockdown-fallback.service").read_text()
+        script = re.search(r"ExecStart=/bin/sh -c '(.*?)'\n", unit, re.S).group(1).replace("\\\n", "\n").replace("$$", "$")
+        folder = self.root / "stubs"
+        folder.mkdir()
+        (folder / "systemctl").write_text("#!/bin/sh\necho systemctl $*\n")
+        (folder / "systemctl").chmod(0o755)
+        for code, sealed, boots, status in ((0, False, False, 0), (0, True, False, 0), (4, False, False, 0), (4, True, True, 0),
+                                            (1, False, False, 1), (1, True, False, 1), (2, False, True, 0), (5, False, True, 0),
+                                            (75, False, False, 1)):
+            with self.subTest(code=code, sealed=sealed):
+                applier = folder / "applier"
+                applier.write_text("#!/bin/sh\nexit %d\n" % code)
+                applier.chmod(0o755)
+                text = script.replace("/usr/sbin/lockdown-apply", str(applier)).replace(
+                    "/run/lockdown/sealed", "/proc/self" if sealed else "/nowhere").replace("/proc/self/status", "/dev/null")
+                done = support.run(["/bin/sh", "-c", text], check=False,
+                                   env={"PATH": "%s:/usr/bin:/bin" % folder})
+                self.assertEqual(("systemctl --no-block reboot" in done.stdout, done.status), (boots, status), done)
 
     def test_a_refused_slot_falls_back_in_the_same_boot(self):
         host = self.namespace()

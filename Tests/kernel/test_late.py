@@ -319,6 +319,39 @@ class Ingress(support.KernelTestCase):
             self.assertLess(resident, 1024)
         self.assertEqual(sorted(self.bound()), ["eth0", "eth7"], "its end changes nothing")
 
+    def test_a_follower_that_runs_often(self):
+        """No run of it leaves a descriptor or a process behind."""
+        compiled = self.load("eth0, eth7")
+        with self.follower(compiled) as process:
+            def counts():
+                with open("/proc/%d/task/%d/children" % (process.pid, process.pid)) as file:
+                    return len(os.listdir("/proc/%d/fd" % process.pid)), len(file.read().split())
+
+            for _ in range(20):
+                self.link(self.outside, self.host, 7, "near7", "eth7")
+                self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
+                self.host.ip("link del eth7")
+                self.becomes(["eth0"], self.bound)
+            # The one that runs, or the one before, and its pipe.
+            descriptors, children = counts()
+            self.assertLessEqual(children, 2)
+            self.assertLessEqual(descriptors, 10)
+
+    def test_a_follower_without_inotify(self):
+        """Others have used it up: links are followed all the same."""
+        compiled = self.load("eth0, eth7")
+        with self.host:
+            process = subprocess.Popen(
+                ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=inotify_init1:error=EMFILE", support.LOCKDOWN_APPLY,
+                 compiled.bundle, "--only", "firewall", "--stage", "late", "--follow", "--status",
+                 support.scratch() / "follow.json"], stderr=subprocess.PIPE, text=True, start_new_session=True)
+        try:
+            self.assertIn("events of the kernel cannot be had: EMFILE", process.stderr.readline())
+            self.link(self.outside, self.host, 7, "near7", "eth7")
+            self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
     def test_a_follower_that_may_not(self):
         """It does not stay for runs that cannot be; in between it waits."""

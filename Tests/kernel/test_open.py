@@ -89,7 +89,7 @@ class Opening(OpenTestCase):
     def test_a_try_ends_it(self):
         self.apply(OLD)
         self.open(60)
-        self.attempt(NEW, 2)
+        self.attempt(NEW, 3)
         self.ruled_by("new")
         self.wait_for("old", 10)
         self.ruled_by("old")

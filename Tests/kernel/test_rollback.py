@@ -7,6 +7,7 @@ Keys are per network namespace, and mounts in a namespace that ends with the com
 import json
 import os
 import re
+import shutil
 
 import nftables
 import support
@@ -155,13 +156,97 @@ class Refused(RollbackTestCase):
         self.assertEqual((self.held(), self.keys()), (held, keys))
 
 
+class Keys(RollbackTestCase):
+    """What the kernel makes of a value, and what going back means."""
+
+    PORTS = "  net.ipv4.ip_local_reserved_ports: 9000-9001\n"
+
+    def key(self, name, call, when):
+        return ["strace", "-f", "-qq", "-o", "/dev/null", "-P", "/proc/sys/" + name, "-e",
+                "inject=%s:when=%s" % (call, when)]
+
+    def test_another_value(self):
+        """The kernel takes it, and shows it padded: a gap with a name, and not the end of the policy."""
+        rounded = NEW + "  net.ipv4.tcp_fastopen_key: 0-1-2-3\n"
+        self.run_in(self.call(rounded), 3, "tcp_fastopen_key: not enforced, the kernel makes another value of it")
+        self.assertEqual(self.loaded(), "new")
+        self.assertEqual(self.host.sysctl("net.ipv4.ip_default_ttl"), "77")
+        self.assertEqual(self.host.sysctl("net.ipv4.tcp_fastopen_key"), "00000000-00000001-00000002-00000003")
+        self.run_in(self.call(rounded), 3, "firewall: unchanged", "tcp_fastopen_key: not enforced")
+        self.run_in(self.call(rounded, "--check"), 1)
+        # What a compile knows it writes as the kernel shows it.
+        self.run_in(self.call(NEW + '  net.ipv4.ip_local_reserved_ports: "9001,8081,8080"\n'), 0)
+        self.assertEqual(self.host.sysctl("net.ipv4.ip_local_reserved_ports"), "8080-8081,9001")
+
+    def test_another_value_goes_back_too(self):
+        before = self.host.sysctl("net.ipv4.tcp_fastopen_key")
+        self.run_in(self.call(BAD.replace(BAD_KEY, "  net.ipv4.tcp_fastopen_key: 0-1-2-3\n" + BAD_KEY)), 5)
+        self.assertEqual(self.host.sysctl("net.ipv4.tcp_fastopen_key"), before)
+
+    def test_empty_before(self):
+        keys = "sysctl:\n" + self.PORTS + BAD_KEY
+        self.run_in(self.call(policy("bad", 2000, keys)), 5, "ip_local_reserved_ports: put back")
+        self.assertEqual(self.host.sysctl("net.ipv4.ip_local_reserved_ports"), "")
+
+    def test_who_follows_default_still_does(self):
+        self.host.run(["ip", "link", "add", "v0", "type", "bridge"])
+        name = "net.ipv4.conf.%s.secure_redirects"
+        self.run_in(self.call(policy("bad", 2000, "sysctl:\n  net.ipv4.conf.*.secure_redirects: 0\n" + BAD_KEY)), 5)
+        self.assertEqual([self.host.sysctl(name % each) for each in ("all", "default", "v0")], ["1", "1", "1"])
+        self.host.sysctl(name % "default", 0)
+        self.assertEqual(self.host.sysctl(name % "v0"), "0")
+
+    def test_neighbours_have_no_all(self):
+        self.host.run(["ip", "link", "add", "v0", "type", "bridge"])
+        text = policy("new", 2000, "sysctl:\n  net.ipv4.neigh.*.gc_stale_time: 61\n")
+        self.run_in(self.call(text), 0)
+        self.assertEqual(self.host.sysctl("net.ipv4.neigh.v0.gc_stale_time"), "61")
+        self.run_in(self.call(text, "--check"), 0)
+
+    def test_not_read_back(self):
+        """Nobody can tell: that is no key that is absent, and nothing is sealed behind it."""
+        keys = self.keys()
+        name = "net/ipv4/ip_default_ttl"
+        self.run_in([*self.key(name, "openat:error=EMFILE", 5), *self.call(NEW)], 5, "ip_default_ttl: put back, it cannot be read")
+        self.assertEqual(self.keys(), keys)
+
+
 class Journal(RollbackTestCase):
+    def kill(self, bundle=None):
+        """At its first write of a key."""
+        command = self.call(NEW)
+        if bundle:
+            command[1] = bundle
+        with self.host:
+            support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", "/proc/sys/net/ipv4/conf/all/rp_filter", "-e",
+                         "inject=write:signal=KILL:when=1", *command], check=False)
+
+    def test_a_try_keeps_it(self):
+        """What may be old or new is said by the try, by no revert, and by the next run again."""
+        note = "an earlier run did not come to its end"
+        self.kill()
+        self.run_in(self.call(NEW, "--try", 60), 0, note)
+        with self.host:
+            support.run([support.LOCKDOWN_APPLY, "--revert"])
+            support.run([support.LOCKDOWN_APPLY, "--revert"], check=False)
+        (name,) = self.journals()
+        with open("/run/lockdown/" + name) as file:
+            self.assertIn("sysctl net/ipv4/ip_default_ttl\n old 64\n new 77\n", file.read())
+        self.run_in(self.call(NEW), 0, note)
+        self.assertEqual(self.journals(), [])
+
+    def test_a_path_with_a_line_feed(self):
+        place = support.scratch() / "two\nlines"
+        place.mkdir(exist_ok=True)
+        shutil.copy(support.compile_policy(NEW).bundle, place / "policy.bundle")
+        self.kill(place / "policy.bundle")
+        self.assertEqual(len(self.journals()), 1)
+        self.run_in(self.call(NEW), 0, "an earlier run did not come to its end")
+
     def test_written_before(self):
         """Killed at its first write of a key: the journal names each with what it was and what it is to be."""
         before = self.keys()
-        with self.host:
-            support.run(["strace", "-f", "-qq", "-o", "/dev/null", "-P", "/proc/sys/net/ipv4/conf/all/rp_filter", "-e",
-                         "inject=write:signal=KILL:when=1", *self.call(NEW)], check=False)
+        self.kill()
         self.assertEqual(self.keys(), before)
         (name,) = self.journals()
         with open("/run/lockdown/" + name) as file:

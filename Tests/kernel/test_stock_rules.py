@@ -7,6 +7,7 @@ universe. Where the model has no word for a part of a rule, only packets that me
 Root, and Debian's nftables.
 """
 
+import json
 import struct
 import unittest
 
@@ -310,6 +311,103 @@ table inet stock {
         done = self.call("diff", "one.nft", "beside.nft")
         self.assertEqual(done.status, 1, str(done))
         self.assertNotIn("could not tell", done.stdout)
+
+    def test_chains_of_one_priority(self):
+        """Which of two comes first nobody can tell, and it does not matter to who is let through."""
+        first = ("table inet stock {\nchain input { type filter hook input priority 0; policy accept;\n"
+                 "tcp dport 22 drop\nudp dport 53 limit rate 400/second burst 200 packets accept\n}\n}\n")
+        second = ("table ip other4 {\nchain INPUT { type filter hook input priority 0; policy drop;\n"
+                  "ct state established,related accept\ntcp dport { 22, 80 } accept\nudp dport 53 accept\n}\n}\n")
+        one = ("table inet stock {\nchain input { type filter hook input priority 0; policy accept;\ntcp dport 22 drop\n"
+               "udp dport 53 limit rate 400/second burst 200 packets jump four\njump four\n}\nchain four {\n"
+               "meta nfproto ipv6 return\nct state established,related accept\ntcp dport 80 accept\nudp dport 53 accept\n"
+               "drop\n}\n}\n")
+        self.write("first.nft", first + second)
+        self.write("second.nft", second + first)
+        self.write("one.nft", one)
+        for other in ("second.nft", "one.nft"):
+            done = self.call("diff", "first.nft", other)
+            self.assertEqual((done.status, done.stdout.splitlines()[:1]),
+                             (0, ["first.nft and %s mean the same" % other]), str(done)[:3000])
+        for statement, status in (("input drop tcp 22", 0), ("input always accept ipv4 tcp 80", 0),
+                                  ("input always accept ipv6 tcp 80", 0), ("input accept ipv4 tcp 81", 1)):
+            with self.subTest(statement=statement):
+                done = self.call("query", "first.nft", statement)
+                self.assertEqual(done.status, status, str(done)[:2000])
+        done = self.call("explain", "first.nft", "input tcp 80 from 192.0.2.1")
+        self.assertEqual(done.stdout.splitlines()[-1:], ["accepted"], str(done)[:2000])
+        expected = self.through(one)
+        for text in (first + second, second + first):
+            self.host.nft(text)
+            try:
+                self.assert_probes(self.send(), expected, text)
+            finally:
+                self.host.nft("delete table inet stock\ndelete table ip other4")
+
+    def test_an_order_that_matters(self):
+        """Where one chain asks what the other sets, what becomes of the packet is not known, and the rest is."""
+        tables = [("table inet stock {\nchain %s { type filter hook input priority 0; policy accept;\n%s\n}\n}\n" % each)
+                  for each in (("marks", "udp dport 53 meta mark set 1"), ("asks", "meta mark 1 drop"))]
+        self.write("marks.nft", "".join(tables))
+        for statement, status in (("input accept tcp 22 mark 0", 0), ("input drop tcp 22 mark 1", 0),
+                                  ("output accept udp 53", 0), ("input always accept udp 53 mark 0", 1)):
+            with self.subTest(statement=statement):
+                done = self.call("query", "marks.nft", statement)
+                self.assertEqual(done.status, status, str(done)[:2000])
+        done = self.call("explain", "marks.nft", "input udp 53 from 192.0.2.1")
+        self.assertIn("it depends on which of the chains of one priority comes first", done.stdout)
+        found = []
+        for text in ("".join(tables), "".join(reversed(tables))):
+            found.append(self.through(text))
+        self.assertNotEqual(*found)
+
+    def test_frames(self):
+        """Chains on frames of a device leave open what comes by it, or leaves by it, and nothing else."""
+        plain = "table inet stock {\nchain input { type filter hook input priority 0; policy drop;\ntcp dport 22 accept\n}\n}\n"
+        self.write("plain.nft", plain)
+        for hook, open, certain in (("ingress", "input accept tcp 22 in lo", ("input drop tcp 23 in lo", "output accept any")),
+                                    ("egress", "output accept tcp 22 out lo", ("input accept tcp 22 in lo",
+                                                                              "output accept tcp 22 out eth0"))):
+            self.write("frames.nft", plain + "table netdev frames {\nchain c { type filter hook %s device \"lo\" priority 0; "
+                       "policy accept;\nmeta length 100 drop\n}\n}\n" % hook)
+            for statement in certain:
+                with self.subTest(hook=hook, statement=statement):
+                    done = self.call("query", "frames.nft", statement)
+                    self.assertEqual(done.status, 0, str(done)[:2000])
+            with self.subTest(hook=hook, statement=open):
+                done = self.call("query", "frames.nft", open)
+                self.assertEqual(done.status, 2, str(done)[:2000])
+            with self.subTest(hook=hook):
+                self.assertIn("frames.nft and frames.nft mean the same", self.call("diff", "frames.nft", "frames.nft").stdout)
+                done = self.call("diff", "plain.nft", "frames.nft")
+                self.assertEqual(done.status, 2, str(done)[:2000])
+                self.assertIn("of family netdev", done.stdout)
+
+    def test_what_is_not_looked_at(self):
+        """Is named, and then nobody says that two sides mean the same in all."""
+        plain = "table inet stock {\nchain input { type filter hook input priority 0; policy accept;\n}\n}\n"
+        self.write("plain.nft", plain)
+        for name, text, words in (
+                ("bridge", "table bridge b {\nchain f { type filter hook forward priority 0; policy drop;\n}\n}\n",
+                 "table `bridge b`"),
+                ("arp", "table arp a {\nchain i { type filter hook input priority 0; policy accept;\narp operation reply drop\n}\n}\n",
+                 "table `arp a`"),
+                ("route", "table inet r {\nchain o { type route hook output priority mangle; policy accept;\n"
+                 "tcp dport 25 meta mark set 5\n}\n}\n", "where chain `inet r o` of type route sends packets")):
+            self.write(name + ".nft", plain + text)
+            with self.subTest(name):
+                done = self.call("diff", name + ".nft", name + ".nft")
+                self.assertEqual(done.stdout.splitlines()[0],
+                                 "%s.nft and %s.nft mean the same, but for what was not looked at" % (name, name))
+                self.assertIn("not looked at: %s of %s.nft" % (words, name), done.stdout)
+                value = json.loads(self.call("diff", "--format", "json", name + ".nft", name + ".nft").stdout)
+                self.assertIsNone(value["same"])
+                self.assertIn("%s of %s.nft" % (words, name), value["not-compared"])
+                done = self.call("query", name + ".nft", "input accept tcp 22")
+                self.assertEqual((done.status, done.stderr), (0, "lockdown: `%s.nft`: not looked at: %s\n" % (name, words)))
+        # One that asks nothing decides nothing.
+        self.write("empty.nft", plain + "table arp a {\nchain i { type filter hook input priority 0; policy accept;\n}\n}\n")
+        self.assertNotIn("not looked at", self.call("diff", "empty.nft", "plain.nft").stdout)
 
     def test_the_unsound_merge(self):
         """What `nft -o` of 1.0.6 makes of two tests for a bit is a set of exact values, and lets more through."""

@@ -144,7 +144,7 @@ class Expiry(TryTestCase):
         self.apply(OLD, said=["firewall: unchanged"])
 
     def test_on_the_first_start(self):
-        done = self.attempt(NEW, 2)
+        done = self.attempt(NEW, 3)
         self.assertIn("there was no firewall of ours before", done.stderr)
         self.ruled_by("new")
         self.wait_for("nobody", 10)
@@ -152,7 +152,7 @@ class Expiry(TryTestCase):
     def test_over_a_closed_host(self):
         self.run_in(command(support.compile_policy(OLD).bundle, "--stage", "closed"))
         self.ruled_by("closed")
-        self.attempt(NEW, 2)
+        self.attempt(NEW, 3)
         self.ruled_by("new")
         self.wait_for("closed", 10)
         self.end("--revert", 1, ["no try is pending"])
@@ -162,12 +162,13 @@ class Expiry(TryTestCase):
     def test_one_after_the_other(self):
         """A second try over what the first one left."""
         self.apply(OLD)
-        self.attempt(NEW, 2)
+        self.attempt(NEW, 3)
         self.wait_for("old", 10)
-        self.attempt(NEW, 30)
+        self.assertNotIn("an earlier run", self.attempt(NEW, 30).stderr)
         self.ruled_by("new")
         self.end("--revert", 0, ["reverted"])
         self.ruled_by("old")
+        self.assertNotIn("an earlier run", self.apply(OLD).stderr)
 
     def test_keys_wait(self):
         """Nothing but the firewall before the confirmation."""
@@ -409,8 +410,8 @@ class Leaks(FloodTestCase):
         self.by_turns(OLD, NEW, max(60, ROUNDS // 25))
 
         def expire(_):
-            self.call(support.compile_policy(NEW).bundle, "--try", "2")
-            time.sleep(3.3)
+            self.call(support.compile_policy(NEW).bundle, "--try", "3")
+            time.sleep(4.3)
 
         done, sent, _, leaked, _ = self.during_flood(expire, 2)
         support.note("%d expiries, %d packets: %d leaked" % (done, sent, leaked))

@@ -1,6 +1,7 @@
 """The applier as process 1: the policy, the filter of system calls for all that follows, and every way that ends in an init
 or in a declared halt."""
 
+import hashlib
 import subprocess
 
 import initramfs
@@ -60,6 +61,14 @@ for name in ("plain", "setuid", "capable"):
 """
 
 
+def slots(text):
+    """As an installation has them; the closed stage alone is there, and no policy can come of it."""
+    compiled = support.compile_policy(text)
+    name = hashlib.sha256(compiled.bundle.read_bytes()).hexdigest()
+    return {"/var/lib/lockdown/slots": "lockdown-slots 1\ncurrent %s\n" % name,
+            "/var/lib/lockdown/bundles/%s.closed" % name: compiled.directory / "closed.bundle"}
+
+
 class InitTestCase(machine.MachineTestCase):
     POLICY = POLICY % "init"
 
@@ -72,7 +81,7 @@ class InitTestCase(machine.MachineTestCase):
         bad = cls.POLICY + "modules: { require: [nosuchmodule] }\n"
         return machine.Machine({
             "/first": first, "/privileged": privileged(), "/nobody.py": AS_NOBODY, APPLIER: support.LOCKDOWN_APPLY, "/etc/good.bundle": support.compile_policy(cls.POLICY).bundle,
-            "/etc/bad.bundle": support.compile_policy(bad).bundle, "/sbin/init": initramfs.Link("/init")},
+            "/etc/bad.bundle": support.compile_policy(bad).bundle, **slots(cls.POLICY), "/sbin/init": initramfs.Link("/init")},
             append="-- /etc/good.bundle --- /init", program="/first")
 
 
@@ -111,6 +120,20 @@ class Init(InitTestCase):
         console = self.again("-- /etc/good.bundle --- /nowhere")
         self.assertIn("process 1: cannot be started: /nowhere: ENOENT", console)
         self.assertIn('comment "first sha256', self.machine.run("nft list ruleset").stdout)
+
+    def test_4_words_that_apply_no_policy(self):
+        """Misspelt, or for a time, of which process 1 has none: closed by the bundle that is named, or by the slots."""
+        for own in ("/etc/good.bundle --exec", "--pin 0 /etc/good.bundle", "/etc/good.bundle --try 60", "--confirm"):
+            console = self.again("-- %s --- /init" % own)
+            self.assertIn("process 1: its own words apply no policy", console, own)
+            self.assertIn("process 1: no policy is applied: init starts all the same", console, own)
+            self.assertEqual(self.machine.run("nft list tables").stdout, "table inet lockdown-closed\n", own)
+            self.assertIn("Seccomp:\t0", self.machine.read("/proc/self/status"), own)
+
+    def test_5_a_bundle_that_is_not_there(self):
+        """Closed by the slots."""
+        self.assertIn("refused: ", self.again("-- /etc/nowhere.bundle --- /init"))
+        self.assertEqual(self.machine.run("nft list tables").stdout, "table inet lockdown-closed\n")
 
 
 class Halt(InitTestCase):

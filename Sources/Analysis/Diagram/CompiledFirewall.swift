@@ -43,6 +43,8 @@ struct CompiledFirewall {
 struct KernelForms {
   /// Connection tracking has not seen the packet.
   var untracked: GuardForm
+  /// It has an entry for it.
+  var tracked: GuardForm
   /// The packet opens a connection.
   var new: GuardForm
   /// It is of a known connection.
@@ -57,9 +59,11 @@ extension GuardCompiler {
     var result = CompiledFirewall()
     for chain in firewall?.baseChains ?? [] {
       let isSeen = chain.families.contains(family)
+      lacking = chain.hook.lacking
       var compiled = CompiledFirewall.Chain(
         rules: compile(chain.rules, &rules), policy: isSeen ? chain.policy : .accept, isNAT: chain.isNAT,
         hook: chain.hook)
+      lacking = [:]
       // The labels of its rules stay what they are in the other family.
       if !isSeen { compiled.rules = [] }
       if !chain.devices.isEmpty {
@@ -82,6 +86,7 @@ extension GuardCompiler {
       rules.append(rule)
       guard rule.isEnabled, rule.families.contains(family), mayMeet(rule.matches) else { continue }
       var compiled = CompiledFirewall.CompiledRule(rule: rule, label: label, condition: form(rule.matches))
+      if rule.changes.restoresMark { asksConnectionMark = true }
       if let value = rule.changes.dscp {
         _ = member(.dscp, IntervalSet([AddressRange(UInt128(value), UInt128(value))]))
       }
@@ -112,9 +117,7 @@ extension GuardCompiler {
       return member(.state, IntervalSet(indices.map { AddressRange(UInt128($0), UInt128($0)) }))
     }
     return KernelForms(
-      untracked: .all([
-        state([.untracked]), member(.status, IntervalSet([AddressRange(0, 0)])), .not(.hasConnection),
-      ]),
+      untracked: state([.untracked]), tracked: tracked(),
       new: state([.new]), known: state([.established, .related]),
       loopback: form(Match(.interfaces(.output, [InterfacePattern("lo")]))))
   }

@@ -71,7 +71,7 @@ extension Diagram {
       literals.append((DiagramField.controlGroup(slot), set, false))
       // Each is asked for one value, so its set is the same number.
       literals += atoms.fields(apartFrom: slot).map { ($0, set, true) }
-    case .mark, .hasConnection, .not: others.append(form)
+    case .mark, .not: others.append(form)
     }
     return true
   }
@@ -84,7 +84,7 @@ extension Diagram {
       narrow(&classes, field, ClassRun.complement(atoms.runs(of: set, field), layout.classCount[field])[...])
     case .all(let forms): for form in forms { self.classes(of: form, &classes) }
     case .any(let forms): if forms.count == 1 { self.classes(of: forms[0], &classes) }
-    case .mark, .hasConnection, .controlGroup, .not: break
+    case .mark, .controlGroup, .not: break
     }
   }
 
@@ -100,7 +100,7 @@ extension Diagram {
       return ClassRun.haveCommon(known[...], atoms.runs(of: set, field))
     case .all(let forms): return forms.allSatisfy { mayMeet($0, classes) }
     case .any(let forms): return forms.contains { mayMeet($0, classes) }
-    case .mark, .hasConnection, .controlGroup, .not: return true
+    case .mark, .controlGroup, .not: return true
     }
   }
 
@@ -119,7 +119,6 @@ extension Diagram {
     case .not(let form):
       let positive = condition(form)
       return not(positive)
-    case .hasConnection: return bit(layout.hasConnectionBit)
     case .mark(let kind, let values):
       var result = Self.isFalse
       for range in values.ranges {
@@ -203,11 +202,10 @@ extension Diagram {
       return MarkSet(MarkValues([AddressRange(value, value)], mask: mask))
     }
     box.mark = cube(layout.markBit)
-    switch bits[layout.hasConnectionBit] {
-    case true?: box.connectionMark = cube(layout.connectionMarkBit)
-    case false?: box.connectionMark = .absent
-    case nil: box.connectionMark = cube(layout.connectionMarkBit).union(absentIf: true)
-    }
+    let tracked = box[.state].intersection(PacketBox.trackedStates)
+    box.connectionMark =
+      tracked.isEmpty
+      ? .absent : cube(layout.connectionMarkBit).union(absentIf: tracked != box[.state])
     return box
   }
 

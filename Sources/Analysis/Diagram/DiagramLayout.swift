@@ -5,8 +5,6 @@ struct DiagramLayout {
   /// Pseudo-fields behind those of ``DiagramField``.
   static let mark = DiagramField.count
   static let connectionMark = mark + 1
-  /// One bit: whether there is a connection, and so a mark of it.
-  static let hasConnection = connectionMark + 1
 
   private(set) var first = [UInt32](repeating: 0, count: DiagramField.count)
   private(set) var bits = [Int](repeating: 0, count: DiagramField.count)
@@ -28,8 +26,6 @@ struct DiagramLayout {
       }
     }
     firstMark = UInt32(fields.count)
-    fields.append(UInt8(Self.hasConnection))
-    places.append(0)
     // A mark is copied to the other one, bit by bit.
     for bit in 0..<32 {
       fields += [UInt8(Self.connectionMark), UInt8(Self.mark)]
@@ -42,12 +38,10 @@ struct DiagramLayout {
   /// The first variable behind a field.
   func end(_ field: Int) -> UInt32 { first[field] + UInt32(bits[field]) }
 
-  var hasConnectionBit: UInt32 { firstMark }
-
   /// Bit 0 is the highest.
-  func connectionMarkBit(_ bit: Int) -> UInt32 { firstMark + 1 + UInt32(bit) * 2 }
+  func connectionMarkBit(_ bit: Int) -> UInt32 { firstMark + UInt32(bit) * 2 }
 
-  func markBit(_ bit: Int) -> UInt32 { firstMark + 2 + UInt32(bit) * 2 }
+  func markBit(_ bit: Int) -> UInt32 { firstMark + 1 + UInt32(bit) * 2 }
 
   /// The first variable that an alteration gives another value; larger than any, if none.
   func firstAltered(by alteration: PacketAlteration) -> UInt32 {

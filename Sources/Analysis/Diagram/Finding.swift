@@ -16,18 +16,22 @@ extension Meaning {
   /// Of the packets of a region that a path does with as `holds` says, one.
   ///
   /// - Parameters:
-  ///   - region: truth values.
+  ///   - packets: truth values.
   ///   - path: outcomes.
+  ///   - hook: whose path it is; of the packets, those that can come there.
   func finding(
-    in region: Diagram.Reference, on path: Diagram.Reference, _ holds: (OutcomeTable, UInt32) -> Bool
+    in packets: Diagram.Reference, on path: Diagram.Reference, at hook: Hook,
+    _ holds: (OutcomeTable, UInt32) -> Bool
   ) -> Finding? {
     let outcomes = diagram.outcomes
+    guard diagram.leads(path, from: packets, to: { holds(outcomes, $0) }) else { return nil }
+    let region = diagram.and(packets, possible(at: hook))
     guard diagram.leads(path, from: region, to: { holds(outcomes, $0) }) else { return nil }
     let wanted = diagram.map(path, diagram.newOperation()) { table, number in
       holds(table, number) ? OutcomeTable.isTrue : OutcomeTable.isFalse
     }
     let hits = diagram.and(region, wanted)
-    guard let box = representative(of: hits) else { return nil }
+    guard let box = representative(of: hits, at: hook) else { return nil }
     return finding(of: box, on: path)
   }
 
@@ -51,8 +55,6 @@ extension Meaning {
   private func bit(of box: PacketBox, _ variable: UInt32) -> Bool {
     let (field, bit) = diagram.layout.meaning(variable)
     switch field {
-    case DiagramLayout.hasConnection:
-      return !box.connectionMark.cubes.isEmpty && !box.connectionMark.includesAbsent
     case DiagramLayout.mark: return (box.mark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
     case DiagramLayout.connectionMark: return (box.connectionMark.sample ?? 0) >> UInt32(31 - bit) & 1 == 1
     default:

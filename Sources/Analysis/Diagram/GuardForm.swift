@@ -4,7 +4,6 @@ import PolicyModel
 indirect enum GuardForm: Sendable {
   case member(field: Int, set: UInt32)
   case mark(MarkKind, MarkValues)
-  case hasConnection
   /// Of the group in a slot, and so of none that is apart from it: which those are is known when all are named.
   case controlGroup(slot: Int, set: UInt32)
   case not(GuardForm)
@@ -33,6 +32,10 @@ struct GuardCompiler: ~Copyable {
   var policy = 0
   /// Whether more sets are asked than there is room for; then nothing can be told.
   private(set) var isOverfull = false
+  /// The fields that no packet of the hook has whose rules are compiled, each with its value for "absent".
+  var lacking: [Int: UInt128] = [:]
+  /// Whether a rule or a region asks for the mark of a connection.
+  var asksConnectionMark = false
 
   init(_ family: Families) { atoms = AtomTable(family) }
 
@@ -120,7 +123,7 @@ struct GuardCompiler: ~Copyable {
       let forms = groups.map { controlGroup($0) }
       return forms.count == 1 ? forms[0] : .any(forms)
     case .mark(let kind, let values):
-      return kind == .mark ? .mark(kind, values) : .all([.hasConnection, .mark(kind, values)])
+      return kind == .mark ? .mark(kind, values) : .all([tracked(), connectionMark(.mark(kind, values))])
     case .linkAddresses(let side, let addresses):
       return member(
         side == .source ? .sourceLink : .destinationLink, Self.values(addresses.map { UInt128($0.value) }))
@@ -242,8 +245,9 @@ struct GuardCompiler: ~Copyable {
     }
     if box.mark != .present { forms.append(Self.form(.mark, box.mark)) }
     if box.connectionMark != .all {
-      let present = GuardForm.all([.hasConnection, Self.form(.connmark, box.connectionMark)])
-      forms.append(box.connectionMark.includesAbsent ? .any([.not(.hasConnection), present]) : present)
+      let tracked = tracked()
+      let present = GuardForm.all([tracked, connectionMark(Self.form(.connmark, box.connectionMark))])
+      forms.append(box.connectionMark.includesAbsent ? .any([.not(tracked), present]) : present)
     }
     for (question, isMember) in box.memberships.sorted(by: { $0.key < $1.key }) {
       let form = membership(question.set, question.side)
@@ -254,6 +258,14 @@ struct GuardCompiler: ~Copyable {
       forms.append(isIn ? form : .not(form))
     }
     return .all(forms)
+  }
+
+  /// Connection tracking has an entry for the packet.
+  mutating func tracked() -> GuardForm { member(.state, PacketBox.trackedStates) }
+
+  private mutating func connectionMark(_ form: GuardForm) -> GuardForm {
+    asksConnectionMark = true
+    return form
   }
 
   private static func form(_ kind: MarkKind, _ marks: MarkSet) -> GuardForm {
@@ -270,6 +282,7 @@ struct GuardCompiler: ~Copyable {
   }
 
   mutating func member(_ field: Int, _ values: IntervalSet<UInt128>) -> GuardForm {
+    if let absent = lacking[field] { return values.contains(absent) ? .always : .never }
     if values.isEmpty { return .never }
     return .member(field: field, set: atoms.add(values, field))
   }

@@ -10,7 +10,8 @@ extension Meaning {
     let connected = diagram.behind(with, hit)
     if with == without { return connected }
     let unconnected = diagram.behind(without, hit)
-    return diagram.choose(diagram.bit(diagram.layout.hasConnectionBit), connected, unconnected)
+    let isTracked = diagram.condition(forms.tracked)
+    return diagram.choose(isTracked, connected, unconnected)
   }
 
   /// What a set that a rule writes holds then is not known: a full one takes no more, and the other address may be the

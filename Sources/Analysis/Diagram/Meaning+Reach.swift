@@ -13,13 +13,12 @@ extension Meaning {
         for (rule, isMet) in zip(chain.rules, duties.isMet) where isMet { reach.met.insert(rule.label) }
         continue
       }
-      let everything = reach.isPlain ? Diagram.isTrue : Diagram.pass
-      let nothing = reach.isPlain ? Diagram.isFalse : Diagram.impossible
-      var start = everything
+      var start = chain.hook.map { existing(at: $0) } ?? Diagram.isTrue
       if chain.isNAT {
         let isNew = diagram.condition(forms.new)
-        start = diagram.choose(isNew, everything, nothing)
+        start = diagram.and(start, isNew)
       }
+      if !reach.isPlain { start = diagram.choose(start, Diagram.pass, Diagram.impossible) }
       visit(chain.rules, from: start, &reach)
     }
     return diagram.isExhausted ? nil : reach.met

@@ -11,7 +11,9 @@ extension Meaning {
   /// By label, the packets that come to each rule of a base chain and meet it: truth values. Of plain policies.
   func packetsMet(_ policy: Int, _ chain: Int) -> [UInt32: Diagram.Reference] {
     var result: [UInt32: Diagram.Reference] = [:]
-    eachMet(policy, firewalls[policy].baseChains[chain].rules, from: Diagram.isTrue) { rule, hit in
+    let base = firewalls[policy].baseChains[chain]
+    let arriving = base.hook.map { existing(at: $0) } ?? Diagram.isTrue
+    eachMet(policy, base.rules, from: arriving) { rule, hit in
       result[rule.label] = hit
     }
     return result

@@ -4,8 +4,10 @@ extension Meaning {
   /// Packets of a region, all alike for every rule, that a reader would expect: a usual one is preferred in each
   /// field, as far as the region has it. Nil: the region is empty.
   ///
-  /// - Parameter region: a diagram of truth values.
-  func representative(of region: Diagram.Reference) -> PacketBox? {
+  /// - Parameters:
+  ///   - region: a diagram of truth values.
+  ///   - hook: where it is met.
+  func representative(of region: Diagram.Reference, at hook: Hook) -> PacketBox? {
     guard region != Diagram.isFalse, !diagram.isExhausted else { return nil }
     var rest = region
     prefer(.state, [3, 4, 1, 2], &rest)
@@ -19,7 +21,8 @@ extension Meaning {
     prefer(.sourceAddress, Witness.outside, &rest)
     prefer(.destinationAddress, Witness.inside, &rest)
     for (field, values) in [
-      (PacketBox.Field.destinationType, [UInt128(0), 2]), (.user, [0]), (.group, [0]), (.dscp, [0]),
+      (PacketBox.Field.destinationType, [UInt128(0), 2]), (.user, Witness.usual(.user, family, at: hook)),
+      (.group, Witness.usual(.group, family, at: hook)), (.dscp, [0]),
       (.timeToLive, [64]), (.length, [60]), (.packetType, [0]), (.sourceLink, [PacketBox.absentLink]),
       (.destinationLink, [PacketBox.absentLink]), (.hour, [43_200]), (.day, [1]),
     ] as [(PacketBox.Field, [UInt128])] {

@@ -2,6 +2,7 @@ import PolicyModel
 
 /// Rules that cannot be read.
 extension Meaning {
+  /// Of such rules, by their programs: the first label. None where what packets have become before is not the same.
   static func unreadPrograms(_ rules: [Rule], _ firewalls: [Firewall?]) -> [String: UInt32] {
     var programs: [String: UInt32] = [:]
     for (label, rule) in rules.enumerated().dropFirst() where rule.unreadable != nil {

@@ -39,6 +39,15 @@ final class Meaning {
   var conditions: [UInt32: Diagram.Reference] = [:]
   var knownDuties: [ChainPlace: RuleDuties?] = [:]
   private var chains: [ChainKey: Diagram.Reference] = [:]
+  /// What fields say of each other, and the hooks that no fragment comes to.
+  let stateForms: [GuardForm]
+  let spellingForms: [GuardForm]
+  let wholeHooks: Set<Hook>
+  var knownPossible: [Hook: Diagram.Reference] = [:]
+  var knownExisting: [Hook: Diagram.Reference] = [:]
+  /// Whether a regular chain asks for what packets of a hook lack that leads to it: then a rule may meet others than its
+  /// guard names.
+  private(set) lazy var asksElsewise = firewalls.contains(where: Self.asksElsewise)
   private var tracked: (untracked: Diagram.Reference, new: Diagram.Reference, known: Diagram.Reference)?
 
   /// A base chain of a policy.
@@ -72,6 +81,12 @@ final class Meaning {
     unreadPrograms = Self.unreadPrograms(rules, firewalls)
     forms = compiler.kernelForms()
     self.regions = regions.map { compiler.form($0) }
+    stateForms = compiler.stateForms()
+    spellingForms = compiler.spellingForms()
+    wholeHooks = Set(
+      Hook.allCases.filter { hook in
+        firewalls.allSatisfy { $0?.meetsWhole(hook, family) ?? (hook == .input && family == .ipv4) }
+      })
     self.isLabelled = isLabelled
     limiterPairs = comparesLimiters ? LimiterPairs(firewalls, family) : nil
     let isOverfull = compiler.isOverfull
@@ -103,7 +118,7 @@ final class Meaning {
       if case .translate = rule.verdict { return true }
       return !rule.changes.isEmpty
     }
-    self.scope = isChanging ? nil : scope
+    self.scope = isChanging || asksElsewise ? nil : scope
     chains = [:]
   }
 
@@ -111,6 +126,7 @@ final class Meaning {
   ///
   /// - Returns: the packets of those guards: truth values.
   func restrict(to labels: Set<UInt32>) -> Diagram.Reference {
+    if asksElsewise { return Diagram.isTrue }
     var packets = Diagram.isFalse
     var classes: [Int: [ClassRun]]?
     for firewall in firewalls {
@@ -155,11 +171,16 @@ final class Meaning {
     let accept = diagram.terminal(OutcomeTable.Outcome(kind: .accept))
     switch step {
     case .translation(let hook): return translating(policy, hook, accept)
+    case .together(let chains): return inAnyOrder(policy, chains, before: nil)
     case .chain(let index):
       let key = ChainKey(policy: policy, name: "\(index)")
       if let known = chains[key] { return known }
       let chain = firewalls[policy].baseChains[index]
       var result = decisions(policy, chain.rules, endedBy: chain.policy ?? .accept)
+      // What a regular chain asks for is not known to be asked for here.
+      if let hook = chain.hook, chain.rules.contains(where: { !$0.rule.verdict.targets.isEmpty }) {
+        result = arrived(result, at: hook)
+      }
       if chain.isNAT, let hook = chain.hook { result = translating(policy, hook, result) }
       if let delivered = chain.delivered {
         let isDelivered = diagram.condition(delivered)

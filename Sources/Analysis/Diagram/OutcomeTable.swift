@@ -160,6 +160,33 @@ struct OutcomeTable {
     }
   }
 
+  /// Whether two outcomes are the same whatever limiters answer, and whichever rules decide.
+  mutating func isAlike(_ a: UInt32, _ b: UInt32) -> Bool {
+    if a == b { return true }
+    let (one, other) = (self[a], self[b])
+    func asked(_ outcome: Outcome) -> UInt32? {
+      // The unknown answers each time for itself.
+      outcome.kind == .branch && outcome.detail != Oracle.unknown ? outcome.detail : nil
+    }
+    guard let oracle = asked(one) ?? asked(other) else {
+      guard one.kind == other.kind, one.detail == other.detail else { return false }
+      return one.kind != .branch || isAlike(one.first, other.first) && isAlike(one.second, other.second)
+    }
+    return [true, false].allSatisfy { answer in
+      let (left, right) = (answered(a, oracle, answer), answered(b, oracle, answer))
+      return isAlike(left, right)
+    }
+  }
+
+  /// An outcome, once a limiter has answered.
+  private mutating func answered(_ number: UInt32, _ oracle: UInt32, _ answer: Bool) -> UInt32 {
+    let outcome = self[number]
+    guard outcome.kind == .branch else { return number }
+    if outcome.detail == oracle { return answered(answer ? outcome.first : outcome.second, oracle, answer) }
+    let (first, second) = (answered(outcome.first, oracle, answer), answered(outcome.second, oracle, answer))
+    return branch(outcome.detail, first, second)
+  }
+
   /// An outcome that is met only after an alteration.
   mutating func prefixed(_ alteration: UInt32, _ number: UInt32) -> UInt32 {
     var memo: [UInt32: UInt32] = [:]

@@ -1,12 +1,28 @@
 import PolicyModel
 
 extension Firewall {
-  /// The chains of one hook, in the order a packet meets them.
+  /// The chains of one hook, in the order a packet meets them. Of those of one priority the kernel asks first what was
+  /// loaded last, which nothing says afterwards (`nf_hook_entries_grow`).
   func steps(of hook: Hook) -> [Meaning.Step] {
-    var steps = baseChains.indices.filter { baseChains[$0].hook == hook }.map { index in
+    let chains = baseChains.indices.filter { baseChains[$0].hook == hook }.map { index in
       let chain = baseChains[index]
       let priority = chain.isNAT ? Self.translationPriority(of: hook) : chain.priority
-      return (priority: priority, step: Meaning.Step.chain(index))
+      return (priority: priority, chain: index)
+    }.sorted { a, b in
+      // Chains of nat are asked one behind the other, by their own priorities.
+      (a.priority, baseChains[a.chain].priority, a.chain) < (
+        b.priority, baseChains[b.chain].priority, b.chain
+      )
+    }
+    var steps: [(priority: Int32, step: Meaning.Step)] = []
+    for (priority, chain) in chains {
+      guard let last = steps.last, last.priority == priority,
+        last.step.chains.contains(where: { isOrderOpen($0, chain) })
+      else {
+        steps.append((priority, .chain(chain)))
+        continue
+      }
+      steps[steps.count - 1].step = .together(last.step.chains + [chain])
     }
     if isTranslating, hook != .ingress, hook != .forward,
       !baseChains.contains(where: { $0.hook == hook && $0.isNAT })
@@ -15,6 +31,14 @@ extension Firewall {
       steps.append((Self.translationPriority(of: hook), .translation(hook)))
     }
     return steps.sorted { $0.priority < $1.priority }.map(\.step)
+  }
+
+  /// Whether two chains of one hook and one priority may see the same packet, so that it may matter which is asked first.
+  private func isOrderOpen(_ first: Int, _ second: Int) -> Bool {
+    let (one, other) = (baseChains[first], baseChains[second])
+    if one.isNAT, other.isNAT, one.priority != other.priority { return false }
+    return !one.families.isDisjoint(with: other.families)
+      && (one.devices.isEmpty || other.devices.isEmpty || one.devices.contains(where: other.devices.contains))
   }
 
   /// The chains that a packet of a place meets (LANGUAGE.md §6.2).

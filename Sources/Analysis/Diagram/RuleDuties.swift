@@ -292,8 +292,11 @@ extension Meaning {
   }
 
   private func makeDuties(_ policy: Int, _ chain: Int) -> RuleDuties? {
+    let hook = firewalls[policy].baseChains[chain].hook
     let chain = (rules: firewalls[policy].baseChains[chain].rules, end: end(policy, chain))
-    guard isPlain(policy), chain.rules.allSatisfy({ Self.isAlone($0.rule.verdict) }),
+    // Packets that there are not would be met.
+    guard isPlain(policy), hook.map({ existing(at: $0) == Diagram.isTrue }) ?? true,
+      chain.rules.allSatisfy({ Self.isAlone($0.rule.verdict) }),
       let end = Self.ends(of: diagram.outcomes[Diagram.outcome(chain.end)])
     else { return nil }
     var list = RuleListBuilder()

@@ -107,7 +107,7 @@ struct RuleListBuilder: ~Copyable {
       return forms.allSatisfy { collect($0, isNegated: isNegated, &terms) }
     case .all(let forms), .any(let forms):
       return forms.count == 1 && collect(forms[0], isNegated: isNegated, &terms)
-    case .mark, .hasConnection, .controlGroup: return false
+    case .mark, .controlGroup: return false
     }
   }
 
@@ -134,7 +134,7 @@ struct RuleListBuilder: ~Copyable {
         result += next
       }
       return result
-    case .mark, .hasConnection, .controlGroup: return nil
+    case .mark, .controlGroup: return nil
     }
   }
 

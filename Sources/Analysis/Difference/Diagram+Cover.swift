@@ -4,7 +4,7 @@ import PolicyModel
 struct Cube {
   /// By field, ascending: the classes it may be in, ascending.
   var members: [(field: Int, classes: [UInt32])] = []
-  /// Bits of marks by variable, and whether there is a connection.
+  /// Bits of marks by variable.
   var bits: [(variable: UInt32, isSet: Bool)] = []
 }
 

@@ -94,7 +94,10 @@ struct DifferenceRun {
       tellUnreadable(place, meaning)
       let differing = differing(place, meaning)
       let others = meaning.diagram.subtract(differing, told)
-      let packets = meaning.diagram.and(scope, others)
+      var packets = meaning.diagram.and(scope, others)
+      if packets != Diagram.isFalse {
+        packets = meaning.diagram.and(packets, meaning.possible(at: place.hook))
+      }
       if meaning.diagram.isExhausted { break }
       if packets != Diagram.isFalse { changed.append((place, packets)) }
     }
@@ -179,9 +182,16 @@ struct DifferenceRun {
 
   // MARK: Comparison
 
+  /// What each side does with the packets of a place.
+  private func outcomes(
+    _ place: Place, _ meaning: Meaning
+  ) -> (old: Diagram.Reference, new: Diagram.Reference) {
+    (meaning.outcomes(0, place.old, at: place.hook), meaning.outcomes(1, place.new, at: place.hook))
+  }
+
   /// Truth values: packets with another outcome.
   private mutating func differing(_ place: Place, _ meaning: Meaning) -> Diagram.Reference {
-    let (before, after) = (meaning.outcomes(0, place.old), meaning.outcomes(1, place.new))
+    let (before, after) = outcomes(place, meaning)
     if hasOtherLimiters { sharing.relate(before, after, meaning) }
     var order = OutcomeComparer(meaning, laterMarks: laterMarks(place))
     return meaning.diagram.combine(
@@ -197,7 +207,10 @@ struct DifferenceRun {
     guard [old, new].contains(where: { $0.firewall?.containsRule { $0.unreadable != nil } ?? false }) else {
       return
     }
-    let paths = [place.old, place.new].enumerated().map { meaning.outcomes($0, $1) }
+    let (before, after) = outcomes(place, meaning)
+    let paths = [before, after].map { outcomes in
+      meaning.diagram.choose(meaning.possible(at: place.hook), outcomes, Diagram.impossible)
+    }
     let count = old.firewall?.ruleCount ?? 0
     for (policy, outcomes) in paths.enumerated() {
       var met: Set<UInt32> = []
@@ -238,7 +251,7 @@ struct DifferenceRun {
   }
 
   private mutating func explain(_ place: Place, _ packets: Diagram.Reference, _ meaning: Meaning) {
-    let (before, after) = (meaning.outcomes(0, place.old), meaning.outcomes(1, place.new))
+    let (before, after) = outcomes(place, meaning)
     var comparer = OutcomeComparer(meaning, laterMarks: laterMarks(place), tellsTranslations: true)
     var kinds: [ChangeKey: Int] = [:]
     var list: [ChangePair] = []
@@ -278,10 +291,10 @@ struct DifferenceRun {
     }
     let limit = min(PacketDifference.regionLimit, max(Self.cubeLimit / max(list.count, 1), 8))
     let text = RegionText(meaning, NamedAddressSet.told(of: old, new), listsInFull: listsInFull)
-    let real = meaning.diagram.realSenders()
+    let real = meaning.possible(at: place.hook)
     for (number, every) in regions(of: merged, 0..<list.count, meaning).enumerated() {
       let region = meaning.diagram.and(every, real)
-      guard let box = meaning.representative(of: region) else { continue }
+      guard let box = meaning.representative(of: region, at: place.hook) else { continue }
       let (cubes, isComplete) = meaning.diagram.cover(
         of: region, among: real, limit: limit)
       // Of several pairs the one that decides about the example.

@@ -222,10 +222,6 @@ struct RegionText {
       guard mask != 0 else { continue }
       words.append(Self.mark(field, isNegated: false, value, mask))
     }
-    let connection = cube.bits.first {
-      meaning.diagram.layout.meaning($0.variable).field == DiagramLayout.hasConnection
-    }
-    if let connection, !connection.isSet { words.append("without a connection") }
     return words
   }
 

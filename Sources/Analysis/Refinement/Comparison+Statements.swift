@@ -20,10 +20,11 @@ extension Comparison {
           isOpen = true
           return
         }
-        let path = comparison.path(meaning, Self.baseSide, steps)
+        let path = comparison.path(meaning, Self.baseSide, steps, at: .input)
         rest = meaning.diagram.subtract(rest, Self.alwaysAccepted(path, meaning))
+        rest = meaning.diagram.and(rest, meaning.possible(at: .input))
         rest = comparison.notPermitted(rest, .input, by: rule.id, meaning)
-        witness = witness ?? meaning.representative(of: rest)
+        witness = witness ?? meaning.representative(of: rest, at: .input)
       }
       guard !isOpen, !isExhausted else {
         undecided(.input, &diagnostics)
@@ -52,14 +53,14 @@ extension Comparison {
       var witness: PacketBox?
       let steps = steps(Self.baseSide, region.hook)
       inEachFamily { comparison, meaning in
-        var rest = meaning.region(index)
+        var rest = meaning.diagram.and(meaning.region(index), meaning.possible(at: region.hook))
         // Behind a translation the packet is not the one that arrived: there only what is passed on counts.
         if !comparison.base.isTranslating {
-          let path = comparison.path(meaning, Self.baseSide, steps)
+          let path = comparison.path(meaning, Self.baseSide, steps, at: region.hook)
           rest = meaning.diagram.subtract(rest, Self.alwaysAccepted(path, meaning))
         }
         rest = comparison.notPermitted(rest, region.hook, by: "delegate `\(delegation.text)`", meaning)
-        witness = witness ?? meaning.representative(of: rest)
+        witness = witness ?? meaning.representative(of: rest, at: region.hook)
       }
       if isExhausted {
         undecided(region.hook, &diagnostics)

@@ -45,15 +45,18 @@ extension Comparison {
               meaning, meaning.chain(Self.policySide, .chain(twinIndex)),
               meaning.chain(Self.baseSide, .chain(index)))
         }
-        let before = comparison.path(meaning, Self.baseSide, [.chain(index)])
-        let after = comparison.path(meaning, Self.policySide, twinIndex.map { [.chain($0)] } ?? [])
+        let before = comparison.path(meaning, Self.baseSide, [.chain(index)], at: chain.hook)
+        let after = comparison.path(
+          meaning, Self.policySide, twinIndex.map { [.chain($0)] } ?? [], at: chain.hook)
         let excesses = Self.excesses(meaning, after, over: before)
         if meaning.diagram.isExhausted { return }
         for excess in excesses {
           let rule = excess.rule(meaning)
           let name = rule?.id ?? "policy of \(chain.place)"
-          let rest = comparison.notPermittedHere(excess.packets, chain.hook, by: name, meaning)
-          guard let first = meaning.representative(of: rest), reported.insert(name).inserted else { continue }
+          let packets = meaning.diagram.and(excess.packets, meaning.possible(at: chain.hook))
+          let rest = comparison.notPermittedHere(packets, chain.hook, by: name, meaning)
+          guard let first = meaning.representative(of: rest, at: chain.hook), reported.insert(name).inserted
+          else { continue }
           diagnostics.report(
             Diagnostic(
               .extendsWidened, at: rule?.span ?? twin?.span ?? comparison.policy.span,
@@ -124,7 +127,7 @@ extension Comparison {
     _ rest: Diagram.Reference, _ excess: Excess, _ hook: Hook, _ what: String, _ before: Diagram.Reference,
     _ meaning: Meaning, _ reported: inout Set<String>, _ diagnostics: inout DiagnosticList
   ) {
-    guard let first = meaning.representative(of: rest),
+    guard let first = meaning.representative(of: rest, at: hook),
       reported.insert(excess.name(hook, meaning)).inserted
     else { return }
     let rule = excess.rule(meaning)

@@ -25,6 +25,7 @@ struct Comparison {
   struct PathKey: Hashable {
     var family: Families.RawValue
     var side: Int
+    var hook: Hook
     var steps: [Meaning.Step]
   }
 
@@ -61,10 +62,12 @@ struct Comparison {
 
   // MARK: Both families
 
-  mutating func path(_ meaning: Meaning, _ side: Int, _ steps: [Meaning.Step]) -> Diagram.Reference {
-    let key = PathKey(family: meaning.family.rawValue, side: side, steps: steps)
+  mutating func path(
+    _ meaning: Meaning, _ side: Int, _ steps: [Meaning.Step], at hook: Hook
+  ) -> Diagram.Reference {
+    let key = PathKey(family: meaning.family.rawValue, side: side, hook: hook, steps: steps)
     if let known = paths[key] { return known }
-    let result = meaning.path(side, steps)
+    let result = meaning.path(side, steps, at: hook)
     paths[key] = result
     return result
   }
@@ -95,13 +98,14 @@ struct Comparison {
     var reported: Set<String> = []
     let (old, new) = (steps(Self.baseSide, hook), steps(Self.policySide, hook))
     inEachFamily { comparison, meaning in
-      let before = comparison.path(meaning, Self.baseSide, old)
-      let after = comparison.path(meaning, Self.policySide, new)
+      let before = comparison.path(meaning, Self.baseSide, old, at: hook)
+      let after = comparison.path(meaning, Self.policySide, new, at: hook)
       let excesses = Self.excesses(meaning, after, over: before)
       if meaning.diagram.isExhausted { return }
       for excess in excesses {
         let what = excess.isOverLimit ? "accepts up to a limit alone" : "refuses"
-        let rest = comparison.notPermitted(excess.packets, hook, by: excess.name(hook, meaning), meaning)
+        let packets = meaning.diagram.and(excess.packets, meaning.possible(at: hook))
+        let rest = comparison.notPermitted(packets, hook, by: excess.name(hook, meaning), meaning)
         comparison.report(rest, excess, hook, what, before, meaning, &reported, &diagnostics)
       }
     }
@@ -214,12 +218,12 @@ struct Comparison {
       case .input, .forward, .output: return Diagram.isFalse
       }
       func isPlace(_ step: Meaning.Step) -> Bool {
-        if case .chain(let index) = step { places.contains(baseChains[index].hook) } else { false }
+        step.chains.contains { places.contains(baseChains[$0].hook) }
       }
       guard steps.contains(where: isPlace) else { return Diagram.isFalse }
       let others = steps.filter { !isPlace($0) }
-      let key = PathKey(family: meaning.family.rawValue, side: Self.baseSide, steps: others)
-      let path = known[key] ?? meaning.path(Self.baseSide, others)
+      let key = PathKey(family: meaning.family.rawValue, side: Self.baseSide, hook: hook, steps: others)
+      let path = known[key] ?? meaning.path(Self.baseSide, others, at: hook)
       known[key] = path
       let accepted = Self.alwaysAccepted(path, meaning)
       return meaning.diagram.and(permitted, accepted)

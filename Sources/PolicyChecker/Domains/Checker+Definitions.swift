@@ -102,6 +102,7 @@ extension Checker {
       // One element, or `$a, $b except $c`.
       let words = scalar.text.split(separator: " ")
       if scalar.text.contains(",") || words.contains("except") {
+        if reportListAsText(scalar, definition) { return .damaged }
         guard let list = AddressListSyntax.parse(scalar, diagnostics: &diagnostics),
           let match = addresses(list)
         else { return .damaged }
@@ -111,6 +112,31 @@ extension Checker {
     case .mapping(let entries):
       return explicit(entries, definition)
     }
+  }
+
+  /// Whether what stands with commas in a text is no addresses: then it was to be a list, and that is reported.
+  private mutating func reportListAsText(
+    _ scalar: SyntaxScalar, _ definition: Definitions.Definition
+  ) -> Bool {
+    let parts = scalar.text.split(separator: ",").map { part in
+      part.split(separator: " ").joined(separator: " ")
+    }
+    var unheard = DiagnosticList()
+    let isList =
+      !parts.isEmpty
+      && parts.allSatisfy { part in
+        let item = SyntaxScalar(text: part, style: .doubleQuoted, span: scalar.span, runs: [])
+        switch DefinitionElementSyntax.parse(item, as: nil, diagnostics: &unheard)?.value {
+        case .number, .service, .interface: return true
+        case .address, .reference, nil: return false
+        }
+      }
+    guard isList else { return false }
+    let list = "[\(parts.joined(separator: ", "))]"
+    error(
+      .wrongType, scalar.span, "a text with commas is of addresses, and `\(definition.name)` is a list",
+      help: ["write `\(list)`"], fixIts: [FixIt("make it a list", replace: scalar.span, with: list)])
+    return true
   }
 
   /// `{addresses: […], except: […]}`, `{numbers: […]}` and the like.
@@ -316,6 +342,9 @@ extension Checker {
     if let port = ServiceNames.port(of: name) {
       return ("the service of port \(port)", ", or the number \(port)")
     }
+    // As other languages write them.
+    let number = name.lowercased().replacing("_", with: "")
+    if number != name, Integer.parse(number) != nil { return ("a number", ", or the number \(number)") }
     return nil
   }
 

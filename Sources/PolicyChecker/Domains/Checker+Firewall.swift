@@ -21,6 +21,7 @@ extension Checker {
     let pairs = pairSources(entry.value.entry("between"))
     addBaseChains(for: pairs, to: &sources, entry.value.entry("between"))
     sources += pairs
+    checkPoliciesAreStated(sources)
     checkPairNames(sources)
     checkTies(sources)
     checkTargets(sources)
@@ -78,6 +79,27 @@ extension Checker {
     }
   }
 
+  /// Chains of hooks that say nothing of what no rule decides, and that `between` does not make.
+  private mutating func checkPoliciesAreStated(_ sources: [ChainSource]) {
+    for source in sources {
+      guard let base = source.base, !base.isNAT, source.name == base.hook.rawValue, source.led.isEmpty else {
+        continue
+      }
+      let node = source.key.value
+      if node.sequence != nil {
+        error(
+          .missingKey, source.span, "`\(source.name)` needs the key `policy`",
+          help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])
+      } else if let members = node.mapping, node.entry("policy") == nil, isComplete {
+        // Of a policy that extends another, the base has no such chain.
+        error(
+          .missingKey, node.isFlow ? node.span : members.first?.key.span ?? node.span,
+          "`\(source.name)` needs the key `policy`",
+          help: ["write `policy:` and one of `accept`, `drop`, `reject`, for packets that no rule decides"])
+      }
+    }
+  }
+
   private mutating func checkPolicy(_ policy: ChainPolicy, at place: Place, _ span: SourceSpan) {
     guard policy == .reject, let origin = place.origin(without: \.canReject) else { return }
     error(
@@ -88,18 +110,6 @@ extension Checker {
   /// The base chain that is named by its hook.
   private mutating func source(of entry: SyntaxEntry, at hook: Hook) -> ChainSource {
     let node = entry.value
-    if node.sequence != nil {
-      error(
-        .missingKey, entry.key.span, "`\(hook.rawValue)` needs the key `policy`",
-        help: ["write `policy:` and `rules:` below it: only chains of `chains` are a list alone"])
-    }
-    if let members = node.mapping, node.entry("policy") == nil, isComplete {
-      // Of a policy that extends another: it has made the chain.
-      error(
-        .missingKey, node.isFlow ? node.span : members.first?.key.span ?? node.span,
-        "`\(hook.rawValue)` needs the key `policy`",
-        help: ["the base has no such chain: write `policy:` and what happens to a packet no rule decides"])
-    }
     let priority =
       priority(node.entry("priority")?.value.scalar, default: hook.defaultPriority) ?? hook.defaultPriority
     let devices = devices(of: entry, at: hook)
@@ -175,10 +185,10 @@ extension Checker {
     let node = source.key.value
     let hook = base.hook
     let policy: ChainPolicy? =
-      source.isOfPairs
-      ? .drop
-      : base.isNAT
-        ? .accept : node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
+      base.isNAT
+      ? .accept
+      : source.isOfPairs || node.entry("policy") == nil && !source.led.isEmpty
+        ? .drop : node.entry("policy")?.value.scalar.flatMap { ChainPolicy(rawValue: $0.text) }
     let place = Place(
       name: source.name, hook: hook, isNAT: base.isNAT, priority: base.priority, hasNamedSets: true)
     var rules = rules(source.items, at: place)

@@ -20,10 +20,39 @@ extension Checker {
           related: [Diagnostic.Label(earlier.span, "first here")])
         continue
       }
+      reportUnread(scalar, name)
       settings.commandLine.append(KernelSettings.Parameter(scalar.text, span: scalar.span))
     }
     checkLength(settings, modules, at: node?.entry("command-line")?.key.span ?? node?.span)
     return settings
+  }
+
+  /// A name that is nearly that of a known parameter, and a value that the kernel does not read: it says nothing of either.
+  private mutating func reportUnread(_ scalar: SyntaxScalar, _ name: String) {
+    if let meant = KernelParameterNames.meant(by: name) {
+      let end = name.utf8.count
+      warning(
+        .kernelUnknownParameter, scalar.span, "no known parameter is called `\(name)`",
+        help: ["did you mean `\(meant)`?"],
+        fixIts: [FixIt("write `\(meant)`", replace: scalar.span(0, end), with: meant)])
+      return
+    }
+    let value = KernelParameter.value(scalar.text)
+    let isRead: Bool
+    let taken: String
+    if KernelParameter.isSwitch(name) {
+      isRead = KernelParameter.isSwitched(value, name)
+      taken = "`0`, `1`, `n`, `y`, `off` and `on`"
+    } else if let values = KernelParameterNames.values(of: name) {
+      isRead = value.map(values.contains) ?? false
+      taken = values.map { "`\($0)`" }.joined(separator: ", ")
+    } else {
+      return
+    }
+    guard !isRead else { return }
+    warning(
+      .kernelUnknownValue, scalar.span, "the kernel passes over `\(scalar.text)`",
+      help: ["`\(name)` takes \(taken)"])
   }
 
   private mutating func isParameter(_ scalar: SyntaxScalar) -> Bool {
@@ -109,6 +138,24 @@ enum KernelParameter {
       return letters.elementsEqual("on".utf8)
         ? on ?? value : letters.elementsEqual("of".utf8) ? off ?? value : value
     default: return value
+    }
+  }
+
+  static func isSwitch(_ name: String) -> Bool { switches.contains(name) }
+
+  /// Whether the kernel reads a value of a switch; nil: none is given, which switches parameters of modules on.
+  ///
+  /// Source: kstrtobool of lib/kstrtox.c, param_set_bool and param_set_bool_enable_only of kernel/params.c.
+  static func isSwitched(_ value: String?, _ name: String) -> Bool {
+    guard let value else { return ["module.sig_enforce", "page_alloc.shuffle"].contains(name) }
+    let letters = Array(value.lowercased().utf8.prefix(2))
+    switch letters.first {
+    case UInt8(ascii: "1"), UInt8(ascii: "y"), UInt8(ascii: "t"), UInt8(ascii: "0"), UInt8(ascii: "n"),
+      UInt8(ascii: "f"):
+      return true
+    case UInt8(ascii: "o"):
+      return letters.count > 1 && [UInt8(ascii: "n"), UInt8(ascii: "f")].contains(letters[1])
+    default: return false
     }
   }
 

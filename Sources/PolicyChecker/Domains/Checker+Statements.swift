@@ -33,7 +33,9 @@ extension Checker {
           help: ["it is proved for the packets that open a connection, and for the replies to them"])
         continue
       }
-      if let region = region(parsed.region, at: place, matches, families) { regions.append(region) }
+      guard var region = region(parsed.region, at: place, matches, families) else { continue }
+      if let place = parsed.place?.value.text, place != Hook.input.rawValue { region.place = place }
+      regions.append(region)
     }
     return .regions(regions)
   }

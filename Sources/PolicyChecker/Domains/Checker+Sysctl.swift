@@ -139,8 +139,24 @@ extension SysctlRow {
     case .choice(let choices): SysctlRow.integer(text).flatMap { choices.contains($0) ? String($0) : nil }
     case .integers(let count, let range):
       SysctlRow.integers(text, count, range)
-    case .text: text
-    case .portList: SysctlRow.isPortList(text) ? text : nil
+    case .portRange: SysctlRow.portRange(text)
+    case .text: text.utf8.count <= maximumLength ? text : nil
+    case .portList: SysctlRow.portList(text)
+    case .powerOfTwo, .multiple:
+      SysctlRow.integer(text).flatMap { rounded($0) == $0 ? String($0) : nil }
+    }
+  }
+
+  /// What the kernel makes of an integer; nil: it refuses it.
+  private func rounded(_ value: Int) -> Int? {
+    switch values {
+    case .powerOfTwo(let largest):
+      guard (0...largest).contains(value) else { return nil }
+      return value == 0 ? 0 : 1 << (Int.bitWidth - (value - 1).leadingZeroBitCount)
+    case .multiple(let unit):
+      guard (1...Int(Int32.max) / unit * unit).contains(value) else { return nil }
+      return (value + unit - 1) / unit * unit
+    case .integer, .choice, .integers, .portRange, .text, .portList: return value
     }
   }
 
@@ -159,16 +175,34 @@ extension SysctlRow {
     return numbers.map(String.init).joined(separator: " ")
   }
 
-  private static func isPortList(_ text: String) -> Bool {
-    text.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { part in
+  private static func portRange(_ text: String) -> String? {
+    guard let ends = integers(text, 2, 1...65535) else { return nil }
+    let numbers = ends.split(separator: " ").compactMap { Int($0) }
+    return numbers[0] <= numbers[1] ? ends : nil
+  }
+
+  /// Sorted, and what touches as one range: as proc_do_large_bitmap() prints it.
+  private static func portList(_ text: String) -> String? {
+    var ranges: [ClosedRange<Int>] = []
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = part.split(separator: "-", omittingEmptySubsequences: false).map {
         Integer.parse(String($0))
       }
-      guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1] else {
-        return false
-      }
-      return first <= last && (0...65535).contains(first) && (0...65535).contains(last)
+      guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1],
+        first <= last, (0...65535).contains(first), (0...65535).contains(last)
+      else { return nil }
+      ranges.append(first...last)
     }
+    var merged: [ClosedRange<Int>] = []
+    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+      if let before = merged.last, range.lowerBound <= before.upperBound + 1 {
+        merged[merged.count - 1] = before.lowerBound...max(before.upperBound, range.upperBound)
+      } else {
+        merged.append(range)
+      }
+    }
+    return merged.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+      .joined(separator: ",")
   }
 
   var valueDescription: String {
@@ -183,8 +217,11 @@ extension SysctlRow {
       return words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
     case .integers(let count, let range):
       return "\(count) integers of \(range.lowerBound) to \(range.upperBound)\(unit)"
-    case .text: return "text"
+    case .portRange: return "two ports, of which the second is not the lower"
+    case .text: return "text of at most \(maximumLength) bytes"
     case .portList: return "ports and ranges of ports with commas between them"
+    case .powerOfTwo(let largest): return "0 or a power of two up to \(largest)\(unit)"
+    case .multiple(let factor): return "a multiple of \(factor)\(unit)"
     }
   }
 
@@ -193,6 +230,8 @@ extension SysctlRow {
     case (.choice(let choices), "true"), (.choice(let choices), "on"), (.choice(let choices), "yes"):
       choices.contains(1) ? ["the kernel wants `1`"] : []
     case (.choice, "false"), (.choice, "off"), (.choice, "no"): ["the kernel wants `0`"]
+    case (.powerOfTwo, _), (.multiple, _):
+      SysctlRow.integer(text).flatMap(rounded).map { ["the kernel makes `\($0)` of it"] } ?? []
     default: []
     }
   }

@@ -131,9 +131,9 @@ enum PolicyKeys {
     [
       PolicyKey("ingress", chain, "Packets as devices deliver them, before all else."),
       PolicyKey("prerouting", chain, "Packets that arrive, before they are routed."),
-      PolicyKey("input", chain, "Packets to this host."),
-      PolicyKey("forward", chain, "Packets through this host."),
-      PolicyKey("output", chain, "Packets from this host."),
+      PolicyKey("input", pairedChain, "Packets to this host."),
+      PolicyKey("forward", pairedChain, "Packets through this host."),
+      PolicyKey("output", pairedChain, "Packets from this host."),
       PolicyKey("postrouting", chain, "Packets that leave, after they were routed."),
       PolicyKey("nat", .mapping(nat), "Translation of addresses."),
       PolicyKey(
@@ -146,6 +146,11 @@ enum PolicyKeys {
     ])
 
   private static let chain = ValueType.either([.list(.ruleItem), .mapping(chainKeys)])
+
+  /// Where pairs of zones lead to it, `between` makes it, and its policy is `drop`.
+  private static let pairedChain = ValueType.either([
+    .list(.ruleItem), .mapping(KeyTable("a chain", [policy(.optional)] + commonChainKeys)),
+  ])
 
   private static let namedChain = ValueType.either([.list(.ruleItem), .mapping(namedChainKeys)])
 

@@ -99,9 +99,11 @@ extension Checker {
 
   private mutating func reportWrongKind(_ node: SyntaxNode, _ type: ValueType, what: String) {
     let wanted = type.nodeKinds.map(\.rawValue)
+    let cure = cure(of: node, type)
     error(
       .wrongType, node.span,
-      "\(what) takes \(wanted.joined(separator: " or ")), and this is \(node.kindWithArticle)")
+      "\(what) takes \(wanted.joined(separator: " or ")), and this is \(node.kindWithArticle)",
+      help: cure.help, fixIts: cure.fixIts)
   }
 
   // MARK: Scalars
@@ -182,12 +184,21 @@ extension Checker {
     case .words(let words, let fault):
       checkString(scalar)
       guard !words.contains(scalar.text) else { return }
+      let lower = scalar.text.lowercased()
+      if words.contains(lower) {
+        error(
+          fault, scalar.span, "\(what) takes \(words.alternatives), not `\(scalar.text)`",
+          help: ["write `\(lower)`: words are in lower case"],
+          fixIts: [FixIt("write `\(lower)`", replace: scalar.span, with: lower)])
+        return
+      }
       error(
         fault, scalar.span, "\(what) takes \(words.alternatives), not `\(scalar.text)`",
         help: suggestion(for: scalar.text, among: words),
         fixIts: correction(of: scalar.span, word: scalar.text, among: words))
     case .element:
-      checkString(scalar, allowed: [.int])  // a leading zero is refused by the grammar of elements
+      // A leading zero is refused by the grammar of elements, which has no negative numbers.
+      checkString(scalar, allowed: scalar.text.utf8.first == UInt8(ascii: "-") ? [] : [.int])
     case .sysctlValue, .priority:
       checkString(scalar, allowed: [.int])
       checkLeadingZero(scalar)

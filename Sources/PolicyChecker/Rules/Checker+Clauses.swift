@@ -319,6 +319,7 @@ extension Checker {
         error(.neverMatches, span, "every address is in this list, so its negation never holds")
         return false
       }
+      if addresses.isByReference { resolved.coversAll.append(span) }
       return true  // holds for every packet
     }
     if isNegated {

@@ -18,10 +18,10 @@ extension Checker {
     _ names: inout RuleNames
   ) -> [Rule] {
     var isGood = true
-    if place.name != Hook.forward.rawValue {
+    if let origin = place.origin(without: { $0 == .forward }) {
       error(
-        .wrongHook, syntax.verdict.span, "`containers` holds in `forward`, not in `\(place.name)`",
-        help: ["the packets of containers pass through the host"])
+        .wrongHook, syntax.verdict.span, "`containers` holds in `forward`, not in `\(origin.name)`",
+        help: ["the packets of containers pass through the host"], related: place.path(from: origin))
       isGood = false
     }
     // The rule grammar has refused clauses, and an item without a name.

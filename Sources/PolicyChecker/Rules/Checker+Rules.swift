@@ -216,15 +216,20 @@ extension Checker {
           .lostAccept, span, "this list is empty, so the rule accepts nothing and is left out",
           help: ["`\(rule.text)` is listed and not enforced"])
       }
+      if rule.isEnabled { rule.hasEmptyList = true }
       rule.isEnabled = false
       return
     }
-    guard let span = clauses.alwaysHolds.first, rule.isEnabled, !rule.isLimiting else { return }
+    guard let span = clauses.alwaysHolds.first ?? clauses.coversAll.first, rule.isEnabled, !rule.isLimiting
+    else { return }
     switch rule.verdict {
     case .drop, .reject:
       guard rule.matches.isEmpty, rule.families == .both else { return }
       warning(
-        .totalDrop, span, "this list is empty, so its negation holds always and the rule hits every packet")
+        .totalDrop, span,
+        clauses.alwaysHolds.isEmpty
+          ? "this list holds every address, so the rule hits every packet"
+          : "this list is empty, so its negation holds always and the rule hits every packet")
     case .accept, .continue, .return, .jump, .goto, .dispatch, .notrack, .translate: break
     }
   }

@@ -136,6 +136,10 @@ extension Checker {
         return nil
       }
       guard lower <= upper else { return nil }
+      guard lower > 0 else {
+        reportPortZero(syntax.span)
+        return nil
+      }
       // nft lists such a range as a prefix with ports, and does not read that back.
       guard addresses.isSingle || addresses.prefixLength == nil else {
         error(
@@ -147,6 +151,12 @@ extension Checker {
       ports = AddressRange(lower, upper)
     }
     return NATTarget(addresses: addresses, isPrefix: isPrefix, ports: ports)
+  }
+
+  private mutating func reportPortZero(_ span: SourceSpan) {
+    error(
+      .badRange, span, "no connection leads to port 0",
+      help: ["leave the port out to keep that of each packet"])
   }
 
   // MARK: Maps of targets
@@ -184,6 +194,11 @@ extension Checker {
           continue
         }
         targetPort = lower
+      }
+      guard targetPort > 0 else {
+        reportPortZero(scalar.span)
+        isDamaged = true
+        continue
       }
       let made = PortTarget(port: port, address: NATAddresses(range), targetPort: targetPort)
       if let first = targets.first, first.address.families != made.address.families {

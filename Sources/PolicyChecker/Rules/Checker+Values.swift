@@ -10,6 +10,8 @@ extension Checker {
   struct ResolvedAddresses {
     var value: AddressMatch
     var isEmptyByReference: Bool
+    /// Whether a definition may be why it holds every address.
+    var isByReference: Bool
   }
 
   mutating func addresses(_ list: AddressListSyntax) -> ResolvedAddresses? {
@@ -34,7 +36,9 @@ extension Checker {
         help: ["what is taken out holds all that was put in"])
       return nil
     }
-    return ResolvedAddresses(value: match, isEmptyByReference: isEmpty)
+    return ResolvedAddresses(
+      value: match, isEmptyByReference: isEmpty,
+      isByReference: list.hasReference && !list.included.contains { $0.value == .any })
   }
 
   /// The addresses of `match` that are not in `excluded`; nil if reported.
@@ -314,6 +318,12 @@ extension Checker {
     let other: IPFamily = family == .ipv4 ? .ipv6 : .ipv4
     let word = family == .ipv4 ? "icmp" : "icmpv6"
     let isOther = ICMPTypeNames.types(of: name, other) != nil
+    if let known = ICMPTypeNames.otherNames[name] {
+      error(
+        .unknownICMPType, span, "`\(word)` has no type `\(name)`", help: ["it is called `\(known)` here"],
+        fixIts: [FixIt("write `\(known)`", replace: span, with: known)])
+      return
+    }
     error(
       .unknownICMPType, span, "`\(word)` has no type `\(name)`",
       help: isOther

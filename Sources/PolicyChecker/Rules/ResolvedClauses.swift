@@ -20,6 +20,8 @@ struct ResolvedClauses {
   var neverHolds: [SourceSpan] = []
   /// Spans of clauses that always hold because a definition is empty.
   var alwaysHolds: [SourceSpan] = []
+  /// Spans of clauses that always hold because a definition holds every address.
+  var coversAll: [SourceSpan] = []
   /// The clause that last narrowed the families.
   var familySpan: SourceSpan?
 

@@ -14,6 +14,11 @@ enum ICMPTypeNames {
     (Array(table(family).keys) + (family == .ipv6 ? ["neighbour-discovery"] : [])).sorted()
   }
 
+  /// What people call them, in both families.
+  static let otherNames = [
+    "ping": "echo-request", "pong": "echo-reply", "unreachable": "destination-unreachable",
+  ]
+
   private static func table(_ family: IPFamily) -> [String: UInt8] { family == .ipv4 ? icmp : icmpv6 }
 
   /// RFC 792, 950, 1256; linux/icmp.h.

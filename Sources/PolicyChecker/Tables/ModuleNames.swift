@@ -9,14 +9,7 @@ enum ModuleNames {
   static let known = Set(text.split(whereSeparator: \.isWhitespace).map(String.init))
 
   /// The known name that an unknown one differs from by one letter, or two in the wrong order; nil if there is none.
-  static func meant(by name: String) -> String? {
-    // Of three letters almost any two are as near.
-    guard name.utf8.count > 3, !known.contains(name) else { return nil }
-    let bytes = Array(name.utf8)
-    return known.filter { other in
-      abs(other.utf8.count - bytes.count) <= 1 && Spelling.distance(bytes, Array(other.utf8), limit: 1) == 1
-    }.min()
-  }
+  static func meant(by name: String) -> String? { Spelling.oneOff(name, of: known) }
 
   private static let text = """
     3c574_cs 3c589_cs 3c59x 3w_9xxx 3w_sas 3w_xxxx 6lowpan 6pack 8021q 8139cp 8139too 8250_exar 8250_lpss
@@ -467,6 +460,6 @@ enum ModuleNames {
     xt_sctp xt_set xt_socket xt_state xt_statistic xt_string xt_tcpmss xt_tcpudp xt_time xt_u32 xtkbd xts
     xusbatm xxhash_generic yam yealink yellowfin yenta_socket yurex z3fold zaurus zd1201 zd1211rw zd1301
     zd1301_demod zfs zhenhua zl10036 zl10039 zl10353 zonefs zopt2201 zpa2326 zpa2326_i2c zpa2326_spi zram
-    zsmalloc zstd zstd_compress
+    zsmalloc zstd zstd_compress cramfs
     """
 }

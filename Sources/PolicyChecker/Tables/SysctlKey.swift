@@ -61,6 +61,8 @@ struct SysctlKey: Hashable {
           : .dottedInterface(segments[interfaceIndex..<(segments.count - 1)].joined(separator: "/"))
       }
     }
+    // All that stands directly below /proc/sys is a directory.
+    guard segments.count > 1 else { throw .empty }
     self.text = text
     self.segments = segments
     self.interfaceIndex = interfaceIndex

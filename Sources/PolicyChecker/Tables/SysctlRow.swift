@@ -8,9 +8,15 @@ struct SysctlRow: Sendable {
     case choice([Int])
     /// As many integers in one line, separated by blanks.
     case integers(Int, ClosedRange<Int>)
+    /// The first not above the second.
+    case portRange
     case text
     /// `A-B,C`: port lists.
     case portList
+    /// 0 or a power of two, up to this one: the kernel rounds up what is none.
+    case powerOfTwo(Int)
+    /// As many times this, at least once: the kernel rounds up what is none.
+    case multiple(Int)
   }
 
   /// Which of two values is the stronger (LANGUAGE.md §8).
@@ -60,6 +66,8 @@ struct SysctlRow: Sendable {
   /// That of `conf.all`, where it differs.
   var allDefault: String?
   var unit = ""
+  /// Bytes of a text, of which the kernel keeps no more.
+  var maximumLength = 1024
 
   /// Some values of a restorable key cannot be taken back (yama_dointvec_minmax, bpf_unpriv_handler): there the value decides.
   func strengthClass(of value: String) -> SysctlClass {

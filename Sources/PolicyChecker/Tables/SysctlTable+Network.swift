@@ -28,7 +28,7 @@ extension SysctlTable {
     neutral("net.core.netdev_budget", count, unit: "packets"),
     neutral("net.core.netdev_budget_usecs", count, unit: "microseconds"),
     neutral("net.core.netdev_tstamp_prequeue", count),
-    neutral("net.core.rps_sock_flow_entries", count, unit: "flows"),
+    neutral("net.core.rps_sock_flow_entries", .powerOfTwo(1 << 29), unit: "flows"),
     neutral("net.core.tstamp_allow_data", flag),
     neutral("net.core.txrehash", flag, since: KernelVersion(6, 0)).inNamespace,
     neutral("net.core.warnings", count),
@@ -54,7 +54,7 @@ extension SysctlTable {
       neutral("net.ipv4.icmp_ratelimit", count, unit: "milliseconds"),
       neutral("net.ipv4.icmp_ratemask", count),
       neutral("net.ipv4.icmp_errors_use_inbound_ifaddr", flag),
-      neutral("net.ipv4.ip_local_port_range", .integers(2, 1...65535)),
+      neutral("net.ipv4.ip_local_port_range", .portRange),
       neutral("net.ipv4.ip_local_reserved_ports", .portList),
       neutral("net.ipv4.ip_unprivileged_port_start", .integer(0...65535), since: KernelVersion(4, 11)),
       neutral("net.ipv4.ip_nonlocal_bind", flag),
@@ -376,7 +376,8 @@ extension SysctlTable {
     + [
       // Read everywhere, and written in the initial namespace alone.
       neutral("net.netfilter.nf_conntrack_max", count, unit: "connections"),
-      neutral("net.netfilter.nf_conntrack_buckets", count, unit: "buckets"),
+      // Whole pages of 4 KiB, of 8 bytes each.
+      neutral("net.netfilter.nf_conntrack_buckets", .multiple(512), unit: "buckets"),
       neutral("net.netfilter.nf_conntrack_expect_max", count),
     ].map { $0.provided(by: .module("nf_conntrack")) }
 

@@ -49,7 +49,7 @@ enum SysctlTable {
     strong("kernel.unprivileged_bpf_disabled", .choice([0, 1, 2]), .ranks([[0], [2], [1]])),
     strong("kernel.unprivileged_userns_clone", flag, .less),  // a patch of Debian's
     strong("kernel.sysrq", .integer(0...511), .inclusion),
-    strong("kernel.core_pattern", .text, .noCorePattern),
+    strong("kernel.core_pattern", .text, .noCorePattern).atMost(bytes: 127),
     neutral("kernel.core_uses_pid", flag),
     neutral("kernel.pid_max", .integer(301...4_194_304), unit: "process ids"),
     neutral("kernel.threads-max", count, unit: "threads"),
@@ -246,4 +246,12 @@ enum SysctlTable {
     neutral("dev.raid.speed_limit_min", count, unit: "KiB a second"),
     neutral("dev.raid.speed_limit_max", count, unit: "KiB a second"),
   ]
+}
+
+extension SysctlRow {
+  fileprivate func atMost(bytes: Int) -> SysctlRow {
+    var row = self
+    row.maximumLength = bytes
+    return row
+  }
 }

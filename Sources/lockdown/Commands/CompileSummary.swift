@@ -146,8 +146,8 @@ struct CompileSummary {
     case .none: return ["management  none: a console-only host"]
     case .regions(let regions):
       return regions.map { region in
-        let limited = compiled.proofs.limitedManagement.contains(region.text) ? ", up to a limit" : ""
-        return "management  \(region.text) stays reachable: proved\(limited)"
+        let limited = compiled.proofs.limitedManagement.contains(region.placedText) ? ", up to a limit" : ""
+        return "management  \(region.placedText) stays reachable: proved\(limited)"
       }
     }
   }

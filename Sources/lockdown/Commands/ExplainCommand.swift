@@ -35,7 +35,7 @@ struct ExplainCommand: ParsableCommand {
 
   private func answer() throws {
     let read = try KernelSource.read(policy)
-    let loaded = try read.contents.map { try KernelSource.policy(policy, $0, like: nil) }
+    let loaded = try read.contents.map { try KernelSource.toldPolicy(policy, $0) }
     let bytes = read.bytes
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.explain(packet, of: $0) }

@@ -16,8 +16,10 @@ struct NoAnswer: Error {
   }
 
   /// Policies have errors.
-  init(_ findings: [(path: String, sources: SourceFiles, diagnostics: DiagnosticList)]) {
-    code = 1
+  ///
+  /// - Parameter code: 3 where 1 is an answer.
+  init(_ findings: [(path: String, sources: SourceFiles, diagnostics: DiagnosticList)], code: Int32 = 1) {
+    self.code = code
     self.findings = findings
   }
 

@@ -13,7 +13,8 @@ struct QueryCommand: ParsableCommand {
       `sysctl kernel.kptr_restrict at least 1`. Definitions and zones are those of the policy. Without a state it is \
       about packets that open a flow. A bundle is asked what its messages to the kernel mean; it holds no definitions.
 
-      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run.
+      Exit codes: 0 holds, 1 does not hold, 2 could not tell, 3 could not run, or the policy or the statement has \
+      errors.
       """)
 
   @Argument(
@@ -34,14 +35,15 @@ struct QueryCommand: ParsableCommand {
 
   private func answer() throws {
     let read = try KernelSource.read(policy)
-    let loaded = try read.contents.map { try KernelSource.policy(policy, $0, like: nil) }
+    let loaded = try read.contents.map { try KernelSource.toldPolicy(policy, $0) }
     let bytes = read.bytes
     let answered =
       try (loaded ?? BundleFile.policy(bytes, path: policy)).map { PolicyCompiler.query(statement, of: $0) }
       ?? PolicyCompiler.query(
         statement, of: CheckedSource.name(policy), bytes: bytes, reader: FileSystemReader())
     guard let answer = answered.answer else {
-      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)])
+      // Not what says that it does not hold.
+      throw NoAnswer([(CheckedSource.name(policy), answered.sources, answered.diagnostics)], code: 3)
     }
     let report = QueryReport(answer: answer, sources: answered.sources)
     switch format {

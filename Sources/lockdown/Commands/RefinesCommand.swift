@@ -11,7 +11,7 @@ struct RefinesCommand: ParsableCommand {
       order. What it permits beyond the other is shown as by `diff`, with an example and the rules that decide on both \
       sides.
 
-      Exit codes: 0 it refines the other, 1 it does not, 2 could not tell, 3 could not run.
+      Exit codes: 0 it refines the other, 1 it does not, 2 could not tell, 3 could not run, or one of them has errors.
       """)
 
   @Argument(
@@ -36,7 +36,7 @@ struct RefinesCommand: ParsableCommand {
   private func answer() throws {
     let (wider, narrower) = try CheckedSource.read(other, policy)
     guard let base = wider.compared, let asked = narrower.compared else {
-      throw NoAnswer([wider, narrower].compactMap(\.failed))
+      throw NoAnswer([wider, narrower].compactMap(\.failed), code: 3)
     }
     let comparison = Terminal.whileAnnouncing("comparing") {
       PolicyComparison(from: base, to: asked, listsInFull: format == .json).widening

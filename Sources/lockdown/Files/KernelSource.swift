@@ -150,6 +150,15 @@ enum KernelSource {
     }
   }
 
+  /// Of what it holds and nobody looks at, a line tells.
+  static func toldPolicy(_ name: String, _ contents: Contents) throws -> LiftedPolicy {
+    let lifted = try policy(name, contents, like: nil)
+    if !lifted.leftOut.isEmpty {
+      printError("lockdown: `\(name)`: not looked at: \(lifted.leftOut.joined(separator: ", "))")
+    }
+    return lifted
+  }
+
   static func policy(
     _ name: String, _ contents: Contents, like other: HostPolicy?
   ) throws -> LiftedPolicy {

@@ -15,10 +15,14 @@ struct InstallCommand: ParsableCommand {
       to the host's own tools.
 
       Refused where the root file system comes over the network, by DIR/etc/fstab, the boot loader's files or, for /, \
-      the kernel's command line, and `boot.root` does not say so.
+      the kernel's command line, and `boot.root` does not say so; and where a boot loader's file has a \
+      `module_blacklist=` that is not the policy's, for the kernel keeps only the last one.
 
       With --key the bundle's signature stands beside it, as `sign` has written it, and is put beside it on the host; \
       so must be those that `stage` adds.
+
+      Refused, too, where the applier would trust nothing: it wants each directory down to the slots to be root's, and \
+      nobody else's to write.
 
       What is there and not of an earlier installation, or was changed since, is not replaced: all of it is named, and \
       nothing is installed. No symbolic link leads out of the root.
@@ -48,7 +52,12 @@ struct InstallCommand: ParsableCommand {
 
   func run() throws {
     let compiled = try CompiledDirectory(bundle)
-    let program = try FileBytes.read(try Applier.locate(applier))
+    let programPath = try Applier.locate(applier)
+    let program = try FileBytes.read(programPath)
+    guard Self.isApplier(program) else {
+      printError("lockdown: `\(programPath)` is not lockdown-apply: nothing is installed")
+      throw ExitCode(1)
+    }
     let certificate = try key.map(FileBytes.read)
     let signature = try certificate.map {
       try BundleSignature.read(beside: compiled.bundlePath, of: compiled.bundle, by: $0, named: key ?? "")
@@ -57,9 +66,13 @@ struct InstallCommand: ParsableCommand {
       modprobe: compiled.modprobe, sysctl: compiled.sysctl, commandLine: compiled.commandLine,
       applier: program, staysUnprotected: compiled.contents.staysUnprotected, key: certificate)
     let host = try InstalledHost(RootDirectory(root))
+    try TrustedPlaceCheck.check(host.root, hasKey: certificate != nil)
+    let bootLines = try BootLoaderLine.all(of: host.root)
     if !compiled.contents.closed.isEmpty, !compiled.contents.hasNetworkRoot {
-      try NetworkRootCheck.check(host.root)
+      try NetworkRootCheck.check(host.root, bootLines)
     }
+    let stale = try ModuleDenylistCheck.check(host.root, bootLines, compiled.commandLine)
+    let toDo = Self.leftToDo(compiled, stale)
     let done = try host.install(
       files.items, compiled.bundle, closed: compiled.contents.closedStage.encoded(), signature: signature)
     if geteuid() != 0 {
@@ -75,26 +88,41 @@ struct InstallCommand: ParsableCommand {
       lines.append(
         "policy \(compiled.policyName) is the current slot, \(String(decoding: compiled.name, as: UTF8.self))"
       )
-      lines += Self.leftToDo(compiled).map { "to do: \($0)" }
+      lines += toDo.map { "to do: \($0)" }
       StandardOutput.write(lines.joined(separator: "\n") + "\n")
     case .json:
       StandardOutput.write([
         "current": .string(String(decoding: compiled.name, as: UTF8.self)),
         "policy": .string(compiled.policyName),
-        "removed": JSONValue(done.removed), "to-do": JSONValue(Self.leftToDo(compiled)),
+        "removed": JSONValue(done.removed), "to-do": JSONValue(toDo),
         "unchanged": JSONValue(done.unchanged), "written": JSONValue(done.written),
       ])
     }
   }
 
+  /// By the first words of its help.
+  private static func isApplier(_ program: [UInt8]) -> Bool {
+    let words = Array("usage: lockdown-apply BUNDLE".utf8)
+    guard program.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else { return false }
+    return program.withUnsafeBufferPointer { bytes in
+      var index = 0
+      while index + words.count <= bytes.count {
+        if bytes[index] == words[0], bytes[index..<(index + words.count)].elementsEqual(words) { return true }
+        index += 1
+      }
+      return false
+    }
+  }
+
   /// Only the host's own tools know its initramfs and its boot loader.
-  private static func leftToDo(_ compiled: CompiledDirectory) -> [String] {
+  private static func leftToDo(_ compiled: CompiledDirectory, _ stale: [String]) -> [String] {
     var lines = ["update-initramfs -u, or dracut --force: the initramfs carries the closed firewall"]
     if !compiled.commandLine.isEmpty {
       lines.append(
         "update-grub, or the boot loader's own way: /etc/lockdown/cmdline is the kernel's command line")
     }
     return lines
+      + stale.map { "\($0): it has the `module_blacklist=` of the policy that was installed before" }
   }
 }
 

@@ -13,9 +13,9 @@ struct InstalledHost: ~Copyable {
   /// Waits until no other program changes it.
   init(_ root: consuming RootDirectory) throws(FileError) {
     self.root = root
-    try self.root.lock()
-    // The applier counts boots under this one.
-    try self.root.lock(InstalledPath.state)
+    if try !self.root.isThere(InstalledPath.state) { try self.root.lock() }
+    // The applier counts boots under this one. One that waited at the root may find what the other has installed.
+    if try self.root.isThere(InstalledPath.state) { try self.root.lock(file: InstalledPath.lock) }
   }
 
   // MARK: What is there
@@ -38,7 +38,18 @@ struct InstalledHost: ~Copyable {
       if let state = SlotState(bytes) { return state }
     case .link, .other: break
     }
-    throw refused("`\(root.name(InstalledPath.slots))` is no list of slots of ours: nothing is changed")
+    let name = root.name(InstalledPath.slots)
+    throw refused(
+      "`\(name)` is no list of slots of ours: nothing is changed; `lockdown install` makes a new one")
+  }
+
+  /// For who writes them anew or takes them away: a damaged list of an installation counts as none.
+  private func slotsOrNone() throws -> SlotState {
+    guard case .file(let bytes) = try root.look(InstalledPath.slots), SlotState(bytes) == nil,
+      try manifest() != nil
+    else { return try slots() }
+    printError("lockdown: `\(root.name(InstalledPath.slots))` is damaged: what it named is not kept")
+    return SlotState()
   }
 
   private func mark(_ found: RootDirectory.Found) -> Manifest.Mark? {
@@ -67,14 +78,16 @@ struct InstalledHost: ~Copyable {
     _ items: [InstalledItem], _ bundle: [UInt8], closed: [UInt8], signature: [UInt8]?
   ) throws -> Installed {
     let old = try manifest() ?? Manifest()
-    var state = try slots()
+    var state = try slotsOrNone()
     var wanted = Manifest(items)
     try refuseConflicts(items, old)
     for directory in try missingDirectories(for: items) + old.directories { wanted.add(directory: directory) }
 
-    for directory in [InstalledPath.state, InstalledPath.bundles] where try !root.isThere(directory) {
-      try makeDirectories(to: directory)
+    if try !root.isThere(InstalledPath.state) {
+      try makeDirectories(to: InstalledPath.state)
+      try root.lock(file: InstalledPath.lock)
     }
+    if try !root.isThere(InstalledPath.bundles) { try makeDirectories(to: InstalledPath.bundles) }
     try write(wanted.union(old))
     for directory in wanted.directories where try !root.isThere(directory) {
       try root.makeDirectory(directory)
@@ -201,8 +214,11 @@ struct InstalledHost: ~Copyable {
 
   /// Takes everything away that is as it was installed. Nil: nothing is installed.
   func uninstall() throws -> Uninstalled? {
-    guard let manifest = try manifest() else { return nil }
-    _ = try slots()
+    guard let manifest = try manifest() else {
+      try root.remove(InstalledPath.lock)
+      return nil
+    }
+    _ = try slotsOrNone()
     var done = Uninstalled()
     for (path, _) in manifest.marks {
       let found = try root.look(path)
@@ -218,12 +234,15 @@ struct InstalledHost: ~Copyable {
     for name in try root.names(InstalledPath.bundles) where Self.isBundle(name) {
       try root.remove("\(InstalledPath.bundles)/\(name)")
     }
-    try root.remove(InstalledPath.lastGood)
-    try root.remove(InstalledPath.slots)
+    for path in [InstalledPath.lastGood, InstalledPath.slots] {
+      try root.remove(path + InstalledPath.unfinished)
+      try root.remove(path)
+    }
     done.removed.append(InstalledPath.slots)
     // Last of the files: until now a second try finds what the first one left.
     try root.remove(InstalledPath.manifest)
     done.removed.append(InstalledPath.manifest)
+    try root.remove(InstalledPath.lock)
     // One that somebody else uses by now is not ours any more.
     for directory in manifest.directories.reversed() { try root.removeDirectory(directory) }
     return done

@@ -137,20 +137,36 @@ struct RootDirectory: ~Copyable {
     }
   }
 
+  /// How long another program is waited for, in milliseconds: as the applier does.
+  private static let patience = 10_000
+
   /// Only one program changes an installation at a time: waits for the other one. Locks end with the process.
-  func lock() throws(FileError) {
-    guard flock(descriptor, LOCK_EX) == 0 else {
-      throw FileError(doing: "cannot lock", path: path, code: errno)
+  ///
+  /// The root's directory can be opened, and so locked, by everybody: a file of root's own is better where there is one.
+  func lock() throws(FileError) { try wait(for: descriptor, path) }
+
+  /// The same of a file below it, which is made if it is not there. Where nothing can be written, nothing is locked.
+  func lock(file relative: String) throws(FileError) {
+    // Held until the process ends.
+    let file = lockdown_open_below(
+      descriptor, relative, O_RDWR | O_CREAT | O_NOFOLLOW, isSystemRoot ? 1 : 0)
+    guard file >= 0 else {
+      if errno == EROFS || errno == EACCES { return }
+      throw FileError(doing: "cannot open the lock", path: name(relative), code: errno)
     }
+    try wait(for: file, name(relative))
   }
 
-  /// The same for a directory below it, if it is there.
-  func lock(_ relative: String) throws(FileError) {
-    guard let folder = try Folder(self, relative) else { return }
-    let file = dup(folder.descriptor)
-    guard file >= 0, flock(file, LOCK_EX) == 0 else {
-      throw FileError(doing: "cannot lock", path: name(relative), code: errno)
+  private func wait(for file: Int32, _ name: String) throws(FileError) {
+    let step = 20
+    for _ in 0...(Self.patience / step) {
+      if flock(file, LOCK_EX | LOCK_NB) == 0 { return }
+      guard errno == EWOULDBLOCK || errno == EINTR else {
+        throw FileError(doing: "cannot lock", path: name, code: errno)
+      }
+      usleep(UInt32(step) * 1_000)
     }
+    throw FileError("another program is at work: it holds the lock on `\(name)`")
   }
 
   // MARK: Paths

@@ -49,7 +49,8 @@ struct Scan {
     return message.count == 6 && message[0] == type && message[4] == 0x4c && message[5] == 0x44
   }
 
-  /// One packet to each port: a SYN, or an empty datagram.
+  /// One packet to each port: a SYN, or a datagram. Behind its ports each has a mark and the port that it is sent to,
+  /// which translations leave as they are.
   func ports(_ transport: Transport) throws(ProbeError) -> (fates: [ProbeReport.Fate], lost: Int) {
     // A table of connections that is full would drop packets that the policy accepts.
     ConnectionTable.flush()
@@ -91,8 +92,10 @@ struct Scan {
       patience: patience,
       arrival: { packet in
         let bytes = payload(of: packet)
-        guard bytes.count >= 4, word(bytes, 0) == sourcePort else { return }
-        arrived[Int(word(bytes, 2))] = true
+        // A redirect has changed the port, and of a second connection to the same one the port that it comes from.
+        let place = transport == .tcp ? 4 : 8
+        guard bytes.count >= place + 4, word(bytes, place) == Self.mark else { return }
+        arrived[Int(word(bytes, place + 2))] = true
       },
       answer: { packet in
         let bytes = payload(of: packet)
@@ -111,15 +114,19 @@ struct Scan {
 
   // MARK: Packets
 
+  /// Of packets of the probe.
+  private static let mark: UInt16 = 0x4c44
+
   private func segment(_ transport: Transport, to port: UInt16) -> [UInt8] {
+    let asked = [UInt8(Self.mark >> 8), UInt8(Self.mark & 0xff), UInt8(port >> 8), UInt8(port & 0xff)]
     let ports = [UInt8(sourcePort >> 8), UInt8(sourcePort & 0xff), UInt8(port >> 8), UInt8(port & 0xff)]
     var segment: [UInt8]
     switch transport {
     case .tcp:
-      // Sequence number 1, header of 5 words, SYN, window 64240.
-      segment = ports + [0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02, 0xfa, 0xf0, 0, 0, 0, 0]
+      // The mark and the port as sequence number, header of 5 words, SYN, window 64240.
+      segment = ports + asked + [0, 0, 0, 0, 0x50, 0x02, 0xfa, 0xf0, 0, 0, 0, 0]
     case .udp:
-      segment = ports + [0, 8, 0, 0]
+      segment = ports + [0, 12, 0, 0] + asked
     }
     Checksum.set(
       &segment, at: transport == .tcp ? 16 : 6, from: family.neighbour, to: family.host,

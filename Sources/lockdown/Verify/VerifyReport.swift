@@ -98,6 +98,7 @@ struct VerifyReport {
       lines += report.lines.map { $0.isEmpty ? "" : "    \($0)" }
     case .unknown(let reason): lines.append("  could not tell what its rules mean: \(reason)")
     }
+    if case .compared(let report) = meaning, let line = report.notLookedAt { lines.append("  \(line)") }
     return lines
   }
 

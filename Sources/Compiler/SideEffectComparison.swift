@@ -78,7 +78,10 @@ struct SideEffectComparison {
     if deciding.count > 1 {
       let numbers = Dictionary(uniqueKeysWithValues: zip(deciding, UInt32(1)...))
       let together = PacketDifference(from: old, to: new, sideEffect: .firstMet(rules: numbers))
-      if together.changes.isEmpty, together.unknown.isEmpty { asked.removeAll { numbers[$0] != nil } }
+      let isWhole =
+        together.unknown.isEmpty && together.changes.allSatisfy { $0.otherOldRules + $0.otherNewRules == 0 }
+      let differing = Set(together.changes.flatMap { [$0.oldRule, $0.newRule] }.compactMap { $0?.id })
+      if isWhole { asked.removeAll { numbers[$0] != nil && !differing.contains($0) } }
     }
     for id in asked.prefix(Self.mostTold) {
       let words = after.all[id]?.text ?? ""

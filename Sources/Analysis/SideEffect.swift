@@ -6,6 +6,8 @@ package enum SideEffect: Hashable, Sendable {
   case fill(Fill)
   /// The rules of one id are met, which tell so.
   case met(rule: String)
+  /// Of many rules that tell and decide, by their ids, the first one is met; whichever of them has another number.
+  case firstMet(rules: [String: UInt32])
 
   /// What a rule does to a set.
   package struct Fill: Hashable, Sendable {
@@ -23,11 +25,23 @@ package enum SideEffect: Hashable, Sendable {
   func isDone(by rule: Rule) -> Bool {
     switch self {
     case .fill(let fill): rule.changes.setUpdates.contains { Fill($0) == fill }
-    // Of one rule the kernel may have several, and one of them tells.
-    case .met(let id):
-      rule.id == id && (rule.log != nil || rule.counter != nil || rule.changes.segmentSize != nil)
+    case .met(let id): rule.id == id && Self.tells(rule)
+    case .firstMet(let ids): ids[rule.id] != nil && Self.tells(rule)
     }
   }
+
+  /// Of one rule the kernel may have several, and one of them tells.
+  private static func tells(_ rule: Rule) -> Bool {
+    rule.log != nil || rule.counter != nil || rule.changes.segmentSize != nil
+  }
+
+  /// What tells effects apart that rules have.
+  func number(of rule: Rule) -> UInt32 {
+    if case .firstMet(let ids) = self { ids[rule.id] ?? 0 } else { 0 }
+  }
+
+  /// Whether it is about what is told of packets, where the same becomes of them.
+  var isTelling: Bool { if case .fill = self { false } else { true } }
 
   /// Of rules that are met by what both policies do alike, those that other packets may meet.
   package static func touchedRules(

@@ -70,7 +70,19 @@ struct SideEffectComparison {
       return earlier.isTelling && earlier.text == later.text
     }
     let touched = SideEffect.touchedRules(Set(alike), from: old, to: new)
-    let asked = alike.filter(touched.contains)
+    var asked = alike.filter(touched.contains)
+    // Those that decide are asked all at once: no packet meets two of them.
+    let deciding = asked.filter { id in
+      before.all[id]?.isDeciding ?? false && after.all[id]?.isDeciding ?? false
+    }
+    if deciding.count > 1 {
+      let numbers = Dictionary(uniqueKeysWithValues: zip(deciding, UInt32(1)...))
+      let together = PacketDifference(from: old, to: new, sideEffect: .firstMet(rules: numbers))
+      let isWhole =
+        together.unknown.isEmpty && together.changes.allSatisfy { $0.otherOldRules + $0.otherNewRules == 0 }
+      let differing = Set(together.changes.flatMap { [$0.oldRule, $0.newRule] }.compactMap { $0?.id })
+      if isWhole { asked.removeAll { numbers[$0] != nil && !differing.contains($0) } }
+    }
     for id in asked.prefix(Self.mostTold) {
       let words = after.all[id]?.text ?? ""
       self.add(PacketDifference(from: old, to: new, listsInFull: listsInFull, sideEffect: .met(rule: id))) {

@@ -20,6 +20,14 @@ struct ToldRules {
       return log != nil || segmentSize != nil || counter != nil && !isEnd
     }
 
+    /// Whether the way of packets ends there, each of them or those that its limit lets by.
+    var isDeciding: Bool {
+      switch rule.verdict {
+      case .accept, .drop, .reject: true
+      case .continue, .return, .jump, .goto, .dispatch, .translate, .notrack: false
+      }
+    }
+
     /// A rule that was read back from a kernel's is one of each family; the bits that count are those of the set.
     fileprivate mutating func add(_ rule: Rule) {
       for update in rule.changes.setUpdates.map(Self.text) where !updates.contains(update) {

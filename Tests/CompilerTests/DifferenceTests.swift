@@ -118,6 +118,24 @@ import Testing
     }
   }
 
+  /// Many rules that count in another order count the same packets, if they overlap in none.
+  @Test func manyCountersInAnotherOrder() throws {
+    func policy(_ ports: [Int], _ first: String = "") throws -> HostPolicy {
+      let rules = ports.map { "      - r\($0): accept tcp \($0) count\n" }.joined()
+      let source =
+        "policy: many\nlanguage: 1\ntarget: { kernel: \"6.1\" }\nmanagement: none\n"
+        + "firewall:\n  input:\n    policy: drop\n    rules:\n" + first + rules
+      return try #require(PolicyCompiler.check(path: "policy.cos", bytes: Array(source.utf8)).policy)
+    }
+    let ports = Array(1_000..<1_100)
+    #expect(PolicyComparison(from: try policy(ports), to: try policy(ports.reversed())).isEmpty)
+    // One of them stands behind another, which counts in its place then.
+    let wide = "      - wide: accept tcp 1050-1051 count\n"
+    let comparison = PolicyComparison(
+      from: try policy(ports, wide), to: try policy(Array(ports.reversed()) + [1_100]))
+    #expect(comparison.settings.map(\.key).contains { $0.hasPrefix("input/r1050: count in input") })
+  }
+
   /// The clauses of a few rules, which are the same otherwise.
   private struct Clauses {
     static let count = 4

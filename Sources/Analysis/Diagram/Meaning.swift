@@ -393,7 +393,8 @@ final class Meaning {
     if rule.unreadable != nil { return unreadable(compiled.label) }
     if let sideEffect, sideEffect.isDone(by: rule) {
       let effect = OutcomeTable.Outcome(
-        kind: .effect, first: isLabelled ? compiled.label : OutcomeTable.unlabelled)
+        kind: .effect, detail: sideEffect.number(of: rule),
+        first: isLabelled ? compiled.label : OutcomeTable.unlabelled)
       return limited(policy, rule, diagram.terminal(effect))
     }
     if rule.onlyDecides {

@@ -39,7 +39,7 @@ struct OutcomeTable {
 
   struct Outcome: Hashable {
     var kind: Kind
-    /// accept, pass, returned: the number of the alteration. reject: its kind. branch: the oracle.
+    /// accept, pass, returned: the number of the alteration. reject: its kind. effect: its number. branch: the oracle.
     var detail: UInt32 = 0
     /// accept, drop, reject, effect: the deciding rule, if labels are kept. branch: if the answer is yes.
     var first: UInt32 = 0

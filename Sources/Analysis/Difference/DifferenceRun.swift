@@ -64,7 +64,7 @@ struct DifferenceRun {
       hasOtherLimiters
       ? nil
       : ChangedRules.labels(old.firewall, new.firewall) { [sideEffect] rule in
-        sideEffect?.isDone(by: rule) ?? false ? "effect" : ""
+        sideEffect.map { $0.isDone(by: rule) ? "\($0.number(of: rule))" : "" } ?? ""
       }
     for family in [Families.ipv4, .ipv6] {
       self = Attempt.first(budget: budget) { [self] attempt in
@@ -86,7 +86,7 @@ struct DifferenceRun {
     let scope = changedRules.map { meaning.restrict(to: $0) } ?? Diagram.isTrue
     // Of packets that something else becomes of, that is told.
     var told = places.map { _ in Diagram.isFalse }
-    if case .met = sideEffect {
+    if sideEffect?.isTelling ?? false {
       for (index, place) in places.enumerated() { told[index] = differing(place, meaning) }
     }
     meaning.ask(for: sideEffect)

@@ -309,7 +309,10 @@ static inline long lockdown_wait_for(int descriptor, int milliseconds) {
 static inline _Bool lockdown_takes_text(int descriptor) {
     static int patience = 1000;
     struct pollfd entry = {.fd = descriptor, .events = POLLOUT, .revents = 0};
-    if (poll(&entry, 1, patience) > 0 && entry.revents == POLLOUT) return 1;
+    int ready;
+    do ready = poll(&entry, 1, patience);
+    while (ready < 0 && errno == EINTR);
+    if (ready > 0 && entry.revents == POLLOUT) return 1;
     patience = 0;
     return 0;
 }

@@ -327,7 +327,7 @@ class Ingress(support.KernelTestCase):
                 with open("/proc/%d/task/%d/children" % (process.pid, process.pid)) as file:
                     return len(os.listdir("/proc/%d/fd" % process.pid)), len(file.read().split())
 
-            for _ in range(20):
+            for _ in range(8):
                 self.link(self.outside, self.host, 7, "near7", "eth7")
                 self.becomes(["eth0", "eth7"], lambda: sorted(self.bound()))
                 self.host.ip("link del eth7")

@@ -147,6 +147,8 @@ struct RootDirectory: ~Copyable {
 
   /// The same of a file below it, which is made if it is not there. Where nothing can be written, nothing is locked.
   func lock(file relative: String) throws(FileError) {
+    // Says why the way there is refused.
+    guard try Folder(self, Self.parent(relative)) != nil else { return }
     // Held until the process ends.
     let file = lockdown_open_below(
       descriptor, relative, O_RDWR | O_CREAT | O_NOFOLLOW, isSystemRoot ? 1 : 0)

@@ -221,9 +221,14 @@ class Systemd(InstalledTestCase):
 
     def test_3_stopping_opens_nothing(self):
         before = self.machine.run("nft -s list ruleset").stdout
-        self.machine.run("systemctl stop lockdown-closed.service lockdown.service lockdown-late.service "
-                         "lockdown-health.service")
+        links = self.machine.run("ip -br link").stdout
+        # What configures the network requires this one, and would go down with it.
+        for verb in ("stop", "restart"):
+            done = self.machine.run("systemctl %s lockdown-closed.service" % verb, check=False)
+            self.assertIn("Operation refused", done.stderr)
+        self.machine.run("systemctl stop lockdown.service lockdown-late.service lockdown-health.service")
         self.assertEqual(self.machine.run("nft -s list ruleset").stdout, before)
+        self.assertEqual(self.machine.run("ip -br link").stdout, links)
 
     def test_4_a_staged_policy_is_kept(self):
         self.machine.run("lockdown stage /etc/second.bundle")

@@ -143,6 +143,11 @@ static inline void lockdown_start_writing(int descriptor) {
     syscall(SYS_sync_file_range, descriptor, (int64_t)0, (int64_t)0, 2 /* SYNC_FILE_RANGE_WRITE */);
 }
 
+// memfd_create(2) is declared only under _GNU_SOURCE. A file that no directory has; programs that are started inherit it.
+static inline int lockdown_memory_file(void) {
+    return (int)syscall(SYS_memfd_create, "lockdown", 0);
+}
+
 // renameat2(2) is declared only under _GNU_SOURCE. Both names change places at once.
 static inline int lockdown_exchange(const char *a, const char *b) {
     return (int)syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);

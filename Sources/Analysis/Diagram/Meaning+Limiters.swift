@@ -2,6 +2,20 @@ import PolicyModel
 
 /// What a limiter says.
 extension Meaning {
+  /// What a rule does with what its limiters let by.
+  func limited(_ policy: Int, _ rule: Rule, _ hit: Diagram.Reference) -> Diagram.Reference {
+    guard rule.isLimiting else { return hit }
+    var hit = hit
+    guard limiterPairs != nil else { return diagram.branch(oracle(policy, rule), hit, Diagram.pass) }
+    for limiter in rule.limiting(in: family).limiters.reversed() {
+      // What is over a limit is what is not within it.
+      hit =
+        limiter.withinLimit.map { diagram.branch(oracle(policy, $0), Diagram.pass, hit) }
+        ?? diagram.branch(oracle(policy, limiter), hit, Diagram.pass)
+    }
+    return hit
+  }
+
   private static func per(_ key: AddressKey?) -> String {
     key.map { " per \($0.side.rawValue)/\($0.ipv4Bits):\($0.ipv6Bits)" } ?? ""
   }

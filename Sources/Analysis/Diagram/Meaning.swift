@@ -29,7 +29,7 @@ final class Meaning {
   /// By field, classes outside of which no packet of the scope is; a field that is not there may be any.
   private var scopeClasses: [Int: [ClassRun]] = [:]
   /// Which limiters of two policies are one; nil: each is that of its rule.
-  private let limiterPairs: LimiterPairs?
+  let limiterPairs: LimiterPairs?
   /// What is asked for in place of what becomes of packets; nil: nothing is.
   private(set) var sideEffect: SideEffect?
   private var oracles: [LimiterPairs.Key: UInt32] = [:]
@@ -414,20 +414,6 @@ final class Meaning {
     return limited(policy, rule, hit)
   }
 
-  /// What a rule does with what its limiters let by.
-  private func limited(_ policy: Int, _ rule: Rule, _ hit: Diagram.Reference) -> Diagram.Reference {
-    guard rule.isLimiting else { return hit }
-    var hit = hit
-    guard limiterPairs != nil else { return diagram.branch(oracle(policy, rule), hit, Diagram.pass) }
-    for limiter in rule.limiting(in: family).limiters.reversed() {
-      // What is over a limit is what is not within it.
-      hit =
-        limiter.withinLimit.map { diagram.branch(oracle(policy, $0), Diagram.pass, hit) }
-        ?? diagram.branch(oracle(policy, limiter), hit, Diagram.pass)
-    }
-    return hit
-  }
-
   private func decision(_ policy: Int, _ verdict: Verdict, _ label: UInt32) -> Diagram.Reference {
     let label = isLabelled ? label : OutcomeTable.unlabelled
     switch verdict {
@@ -488,7 +474,7 @@ final class Meaning {
     return diagram.choose(isMissed, otherwise, first)
   }
 
-  private func oracle(_ policy: Int, _ rule: Rule) -> UInt32 {
+  func oracle(_ policy: Int, _ rule: Rule) -> UInt32 {
     let key =
       limiterPairs.map { $0.key(policy, rule) } ?? LimiterPairs.Key(policy: policy, rule: rule.id, words: "")
     if let known = oracles[key] {

@@ -63,17 +63,15 @@ enum FileBytes {
 
   /// A file with these bytes that no directory has, open for a program that is started.
   static func reopened(_ bytes: [UInt8]) throws(FileError) -> Int32 {
-    var path = Array("/tmp/lockdown.XXXXXX".utf8CString)
-    let file = mkstemp(&path)
-    guard file >= 0 else { throw FileError(doing: "cannot make a file", path: "/tmp", code: errno) }
-    unlink(path)
+    let file = lockdown_memory_file()
+    guard file >= 0 else { throw FileError(doing: "cannot make", path: "memfd", code: errno) }
     var offset = 0
     while offset < bytes.count {
       let count = bytes[offset...].withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
       if count < 0, errno == EINTR { continue }
       guard count > 0 else {
         close(file)
-        throw FileError(doing: "cannot write a file", path: "/tmp", code: errno)
+        throw FileError(doing: "cannot write", path: "memfd", code: errno)
       }
       offset += count
     }

@@ -6,9 +6,9 @@ Faults are put in by strace at system calls of the applier, by other processes, 
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
-import threading
 import time
 
 import nftables
@@ -49,6 +49,35 @@ class FailureTestCase(support.KernelTestCase):
     def strace(name, fault, command):
         return ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + name, "-e",
                 "inject=%s:%s" % (name, fault), *command]
+
+    def stop_after(self, name, act, command, status, *said, path=None):
+        """As `run_in`; behind each of these system calls the caller is stopped, and goes on once `act` was called.
+
+        `act` takes what the call returned. With `path`, only calls on this file count.
+        """
+        reads, writes = os.pipe()
+        with self.host:
+            process = subprocess.Popen(
+                ["strace", "-f", "-qq", "-o", "/dev/fd/%d" % writes, "-e", "trace=" + name, "-e",
+                 "inject=%s:signal=STOP" % name, *(["-P", path] if path else []), *map(str, command)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, pass_fds=[writes])
+        os.close(writes)
+        try:
+            with open(reads) as trace:
+                for line in trace:
+                    if result := re.search(r"= (-?\d+)\D*$", line):
+                        returned = int(result.group(1))
+                    elif line.rstrip().endswith("--- stopped by SIGSTOP ---"):
+                        try:
+                            act(returned)
+                        finally:
+                            os.kill(int(line.split()[0]), signal.SIGCONT)
+        finally:
+            output, errors = process.communicate()
+        done = support.Outcome(command, process.returncode, output, errors)
+        self.assertEqual(done.status, status, done)
+        for text in said:
+            self.assertIn(text, done.stderr)
 
     @classmethod
     def kills(cls, host, name, number, command):
@@ -226,30 +255,20 @@ class Kernel(FailureTestCase):
         number, _ = self.batch(command)
         self.apply(OLD)
         before = self.held()
-        stopped = threading.Event()
+        sent, calls = [], {number - 1}
 
-        def write():
-            with self.host:
-                # A look takes a few milliseconds, and mostly passes; each batch waits for longer than this.
-                while not stopped.wait(0.1):
-                    subprocess.run(["nft", "add table inet other; delete table inet other"], check=True)
+        def change(length):
+            sent.append(length)
+            if len(sent) in calls:
+                self.host.nft("add table inet other; delete table inet other")
 
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            # How many calls an attempt makes that is not the first one: two batches of one run tell.
-            log = support.scratch() / "trace"
-            with self.host:
-                support.run(["strace", "-f", "-qq", "-o", log, "-e", "trace=sendmsg", "-e",
-                             "inject=sendmsg:delay_enter=400000:when=%d" % number, *command], check=False)
-            lengths = [int(found) for found in re.findall(r"sendmsg\(.*= (\d+)(?: \(DELAYED\))?$", log.read_text(), re.M)]
-            first, second = [index for index, length in enumerate(lengths) if length == max(lengths)][:2]
-            self.apply(OLD)
-            self.run_in(self.strace("sendmsg", "delay_enter=400000:when=%d+%d" % (first + 1, second - first), command), 1,
-                        "other writers changed the ruleset each time", "another writer was faster")
-        finally:
-            stopped.set()
-            writer.join()
+        # How many calls an attempt makes that is not the first one: two batches of one run tell.
+        self.stop_after("sendmsg", change, command, 0, "firewall: replaced")
+        first, second = [place for place, length in enumerate(sent, 1) if length == max(sent)]
+        self.assertEqual(first, number)
+        self.apply(OLD)
+        sent, calls = [], range(first - 1, 1000, second - first)
+        self.stop_after("sendmsg", change, command, 1, "other writers changed the ruleset each time", "another writer was faster")
         self.assertEqual(self.rules(self.held()), self.rules(before))
 
     def test_a_lost_batch(self):
@@ -295,27 +314,22 @@ class Kernel(FailureTestCase):
     def test_changed_behind_each_batch(self):
         """Somebody takes a rule out behind each batch: what is there is neither, and then the host is closed."""
         self.apply(OLD)
-        stopped = threading.Event()
+        with nftables.Netlink(self.host) as netlink:
+            seen = netlink.generation()
+            batches = 0
 
-        def write():
-            with self.host:
-                seen = nftables.generation(self.host)
-                while not stopped.is_set():
-                    now = nftables.generation(self.host)
-                    if now != seen:
-                        subprocess.run(["nft", "flush chain inet lockdown input"], stderr=subprocess.DEVNULL)
-                        seen = nftables.generation(self.host)
+            def flush(_):
+                nonlocal seen, batches
+                if netlink.generation() != seen:
+                    # The last one, which closes, leaves no such chain.
+                    flushed = self.host.nft("flush chain inet lockdown input", check=False)
+                    batches += flushed.status == 0
+                    seen = netlink.generation()
 
-        writer = threading.Thread(target=write)
-        writer.start()
-        try:
-            # Half a second for each: more than a flush takes, on a machine with other work too.
             run = self.command(NEW, "--only", "firewall", "--deadline", "120")
-            self.run_in(self.strace("sendmsg", "delay_exit=500000", run), 5,
-                        "what was read back is not what was sent", "firewall: the closed one is live")
-        finally:
-            stopped.set()
-            writer.join()
+            self.stop_after("sendmsg", flush, run, 5, "what was read back is not what was sent",
+                            "firewall: the closed one is live")
+        self.assertGreater(batches, 1)
 
 
 class Ended(FailureTestCase):

@@ -297,10 +297,14 @@ class Journal(RollbackTestCase):
 class Meanwhile(RollbackTestCase):
     def test_taken_away_behind_the_batch(self):
         """Another one deletes the table while keys are set: it is loaded again, once."""
-        self.run_in(["strace", "-f", "-qq", "-o", "/dev/null", "-P", "/proc/sys/net/ipv4/ip_default_ttl", "-e",
-                     "inject=write:delay_exit=1500000", "sh", "-c",
-                     '"$@" & pid=$!; sleep 1; nft delete table inet lockdown; wait $pid', "sh", *self.call(NEW)], 0,
-                    "loaded again")
+        times = []
+
+        def delete(_):
+            if not times:
+                self.host.nft("delete table inet lockdown")
+            times.append(1)
+
+        self.stop_after("write", delete, self.call(NEW), 0, "loaded again", path="/proc/sys/net/ipv4/ip_default_ttl")
         self.assertEqual(self.loaded(), "new")
 
 

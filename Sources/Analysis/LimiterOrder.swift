@@ -96,7 +96,9 @@ struct LimiterOrder {
   private static func order(_ a: Limit?, _ b: Limit?) -> Order? {
     guard let a, let b else { return a == nil && b == nil ? .equal : nil }
     if a == b { return .equal }
-    guard a.key == b.key, a.isOver == b.isOver, a.rate.isBytes == b.rate.isBytes else { return nil }
+    guard a.key == b.key, a.shared == b.shared, a.isOver == b.isOver, a.rate.isBytes == b.rate.isBytes else {
+      return nil
+    }
     let (left, leftOverflow) = a.rate.amount.multipliedReportingOverflow(by: b.rate.seconds)
     let (right, rightOverflow) = b.rate.amount.multipliedReportingOverflow(by: a.rate.seconds)
     guard !leftOverflow, !rightOverflow else { return nil }
@@ -111,7 +113,7 @@ struct LimiterOrder {
   private static func order(_ a: Quota?, _ b: Quota?) -> Order? {
     guard let a, let b else { return a == nil && b == nil ? .equal : nil }
     if a == b { return .equal }
-    guard a.isOver == b.isOver else { return nil }
+    guard a.isOver == b.isOver, a.shared == b.shared else { return nil }
     return (a.bytes <= b.bytes) != a.isOver ? .fewer : .more
   }
 }

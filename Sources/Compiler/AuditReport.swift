@@ -7,14 +7,16 @@ package struct AuditReport {
   private let audit: Audit
   private let policy: (name: String, sources: SourceFiles)
   private let benchmark: (name: String, sources: SourceFiles)
+  private let leftOut: [String]
 
   package init(
     _ audit: Audit, of policy: (name: String, sources: SourceFiles),
-    against benchmark: (name: String, sources: SourceFiles)
+    against benchmark: (name: String, sources: SourceFiles), leavingOut leftOut: [String] = []
   ) {
     self.audit = audit
     self.policy = policy
     self.benchmark = benchmark
+    self.leftOut = leftOut
   }
 
   // MARK: Judgement
@@ -93,7 +95,8 @@ package struct AuditReport {
   package var json: JSONValue {
     .object([
       .init("benchmark", .string(audit.benchmark.name)), .init("controls", .array(audit.results.map(json))),
-      .init("policy", .string(policy.name)), .init("source", .string(audit.benchmark.source)),
+      .init("not-looked-at", JSONValue(leftOut)), .init("policy", .string(policy.name)),
+      .init("source", .string(audit.benchmark.source)),
       .init(
         "summary",
         .object([

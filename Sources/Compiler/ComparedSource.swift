@@ -14,7 +14,8 @@ package enum ComparedSource: Sendable {
     }
   }
 
-  var leftOut: [String] { if case .lifted(let lifted) = self { lifted.leftOut } else { [] } }
+  /// What it holds and nobody looks at.
+  package var leftOut: [String] { if case .lifted(let lifted) = self { lifted.leftOut } else { [] } }
 
   /// What it does not hold, in the words of the language.
   var absent: [String] {

@@ -6,10 +6,14 @@ internal import PolicyModel
 package struct ExpectationReport {
   private let run: ExpectationRun
   private let source: (name: String, sources: SourceFiles)
+  private let leftOut: [String]
 
-  package init(_ run: ExpectationRun, of source: (name: String, sources: SourceFiles)) {
+  package init(
+    _ run: ExpectationRun, of source: (name: String, sources: SourceFiles), leavingOut leftOut: [String] = []
+  ) {
     self.run = run
     self.source = source
+    self.leftOut = leftOut
   }
 
   // MARK: Text
@@ -79,7 +83,7 @@ package struct ExpectationReport {
               .init("file", .string(file.name)),
             ])
           })),
-      .init("source", .string(source.name)),
+      .init("not-looked-at", JSONValue(leftOut)), .init("source", .string(source.name)),
     ])
   }
 

@@ -129,5 +129,8 @@ extension RuleLift {
       throw LiftError("an object that the model has no word for")
     }
     try act(meaning)
+    guard context.sharedObjects.contains((type == 2 ? "quota " : "limit ") + name) else { return }
+    let shared = context.setPrefix + name
+    if type == 2 { rule.quota?.shared = shared } else { rule.limit?.shared = shared }
   }
 }

@@ -147,6 +147,7 @@ package struct Lift {
     context.contents = contents
     context.interfaces = interfaces
     context.objects = table.objects
+    context.sharedObjects = LiftContext.sharedObjects(of: table)
     return context
   }
 

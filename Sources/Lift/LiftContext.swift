@@ -21,10 +21,26 @@ struct LiftContext {
   var interfaces = ConditionLift.firstInterface
   /// Quotas, limits and the like that rules name.
   var objects: [DumpedObject] = []
+  /// Names of those that several rules name.
+  var sharedObjects: Set<String> = []
   /// Whether each expression must be read in full, as it is with programs of ours. Else nothing is asked of what only
   /// counts, logs or marks for others, and of a condition without a word nobody can tell.
   var isStrict = true
   let keys = SetKeys()
+
+  /// The names of limits and quotas that several rules of a table name.
+  static func sharedObjects(of table: DumpedTable) -> Set<String> {
+    guard !table.objects.isEmpty else { return [] }
+    var (named, shared): (Set<String>, Set<String>) = ([], [])
+    for rule in table.chains.lazy.flatMap(\.rules) {
+      var own: Set<String> = []
+      for case .objectReference(type: 2, let name) in rule.expressions { own.insert("quota " + name) }
+      for case .objectReference(type: 4, let name) in rule.expressions { own.insert("limit " + name) }
+      shared.formUnion(own.intersection(named))
+      named.formUnion(own)
+    }
+    return shared
+  }
 
   /// A definition has a set for each family.
   func definition(_ set: String) -> String {

@@ -239,6 +239,8 @@ package struct Limit: Sendable, Equatable {
   package var burst: UInt32
   /// Nil: one bucket for all packets.
   package var key: AddressKey?
+  /// The bucket, where several rules take from one: an object of a kernel's table. The language has none.
+  package var shared: String?
 
   package init(isOver: Bool, rate: Rate, burst: UInt32, key: AddressKey? = nil) {
     self.isOver = isOver
@@ -330,6 +332,8 @@ package struct Rate: Sendable, Equatable {
 package struct Quota: Sendable, Equatable {
   package var isOver: Bool
   package var bytes: UInt64
+  /// What counts, where several rules count together: an object of a kernel's table. The language has none.
+  package var shared: String?
 
   package init(isOver: Bool, bytes: UInt64) {
     self.isOver = isOver

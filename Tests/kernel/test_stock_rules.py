@@ -312,6 +312,28 @@ table inet stock {
         self.assertEqual(done.status, 1, str(done))
         self.assertNotIn("could not tell", done.stdout)
 
+    def test_a_limit_that_rules_share(self):
+        """Two rules that take from one bucket let by less than two with a bucket each; one alone has its own."""
+        def table(*rules):
+            return ("table inet stock {\nlimit one { rate 400/second burst 200 packets; }\n"
+                    "limit two { rate 400/second burst 200 packets; }\nquota q { over 1 mbytes; }\nquota r { over 1 mbytes; }\n"
+                    "chain input { type filter hook input priority 0; policy drop;\n%s\n}\n}\n" % "\n".join(rules))
+        dns, ssh = "udp dport 53 limit %s accept", "tcp dport 22 limit %s accept"
+        own = "rate 400/second burst 200 packets"
+        self.write("shared.nft", table(dns % "name one", ssh % "name one"))
+        self.write("apart.nft", table(dns % "name one", ssh % "name two"))
+        self.write("plain.nft", table(dns % own, ssh % own))
+        self.write("quota.nft", table("udp dport 53 quota name q drop", "tcp dport 22 quota name q drop", "accept"))
+        self.write("quotas.nft", table("udp dport 53 quota name q drop", "tcp dport 22 quota name r drop", "accept"))
+        for one, other, regions in (("shared", "apart", 2), ("shared", "plain", 2), ("apart", "plain", 0), ("shared", "shared", 0),
+                                    ("quota", "quotas", 1), ("quota", "quota", 0)):
+            with self.subTest(one=one, other=other):
+                done = self.call("diff", one + ".nft", other + ".nft")
+                self.assertEqual((done.status, done.stdout.count("\nincomparable: ") + done.stdout.startswith("incomparable: ")),
+                                 (1 if regions else 0, regions), str(done))
+                if regions:
+                    self.assertIn("of `inet stock %s`" % ("q" if one == "quota" else "one"), done.stdout)
+
     def test_chains_of_one_priority(self):
         """Which of two comes first nobody can tell, and it does not matter to who is let through."""
         first = ("table inet stock {\nchain input { type filter hook input priority 0; policy accept;\n"
@@ -387,6 +409,9 @@ table inet stock {
         """Is named, and then nobody says that two sides mean the same in all."""
         plain = "table inet stock {\nchain input { type filter hook input priority 0; policy accept;\n}\n}\n"
         self.write("plain.nft", plain)
+        self.write("tests.cos", "fragment: tests\nlanguage: 1\nexpect:\n  - input accept tcp 22\n")
+        self.write("benchmark.cos", "benchmark: own\nlanguage: 1\nsource: here\ncontrols:\n  - id: ssh\n    title: SSH is open\n"
+                   "    expect:\n      - input accept tcp 22\n")
         for name, text, words in (
                 ("bridge", "table bridge b {\nchain f { type filter hook forward priority 0; policy drop;\n}\n}\n",
                  "table `bridge b`"),
@@ -404,7 +429,14 @@ table inet stock {
                 self.assertIsNone(value["same"])
                 self.assertIn("%s of %s.nft" % (words, name), value["not-compared"])
                 done = self.call("query", name + ".nft", "input accept tcp 22")
-                self.assertEqual((done.status, done.stderr), (0, "lockdown: `%s.nft`: not looked at: %s\n" % (name, words)))
+                said = "lockdown: `%s.nft`: not looked at: %s\n" % (name, words)
+                self.assertEqual((done.status, done.stderr), (0, said))
+                for command in (["query", name + ".nft", "input accept tcp 22"], ["explain", name + ".nft", "input tcp 22"],
+                                ["test", "tests.cos", "--against", name + ".nft"],
+                                ["audit", name + ".nft", "--against", "benchmark.cos"]):
+                    done = self.call(*command, "--format", "json")
+                    self.assertEqual((done.status, done.stderr), (0, said), command)
+                    self.assertEqual(json.loads(done.stdout)["not-looked-at"], [words])
         # One that asks nothing decides nothing.
         self.write("empty.nft", plain + "table arp a {\nchain i { type filter hook input priority 0; policy accept;\n}\n}\n")
         self.assertNotIn("not looked at", self.call("diff", "empty.nft", "plain.nft").stdout)

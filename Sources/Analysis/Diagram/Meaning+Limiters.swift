@@ -20,6 +20,9 @@ extension Meaning {
     key.map { " per \($0.side.rawValue)/\($0.ipv4Bits):\($0.ipv6Bits)" } ?? ""
   }
 
+  /// What rules share is not what one of them has.
+  private static func of(_ shared: String?) -> String { shared.map { " of `\($0)`" } ?? "" }
+
   /// All that a rule says about how often it is met, in its own words.
   static func words(of rule: Rule) -> String {
     var words: [String] = []
@@ -31,9 +34,12 @@ extension Meaning {
       let unit = [1: "second", 60: "minute", 3600: "hour"][limit.rate.seconds] ?? "day"
       let (over, bytes) = (limit.isOver ? "over " : "", limit.rate.isBytes ? "bytes" : "")
       words.append(
-        "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key))
+        "limit \(over)\(limit.rate.amount)\(bytes)/\(unit) burst \(limit.burst)" + Self.per(limit.key)
+          + Self.of(limit.shared))
     }
-    if let quota = rule.quota { words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes") }
+    if let quota = rule.quota {
+      words.append("quota \(quota.isOver ? "over " : "")\(quota.bytes)bytes" + Self.of(quota.shared))
+    }
     if let set = rule.room { words.append("room in \(set)") }
     return words.joined(separator: ", ")
   }
@@ -50,7 +56,7 @@ extension Meaning {
     var (amount, seconds) = (limit.rate.amount, limit.rate.seconds)
     while seconds > 0 { (amount, seconds) = (seconds, amount % seconds) }
     let rate = "\(limit.rate.amount / amount) in \(limit.rate.seconds / amount)s burst \(limit.burst)"
-    return "\(words(of: rest)) limit \(limit.isOver ? "over " : "")\(rate)"
+    return "\(words(of: rest)) limit \(limit.isOver ? "over " : "")\(rate)" + Self.of(limit.shared)
   }
 }
 

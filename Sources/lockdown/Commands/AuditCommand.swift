@@ -12,7 +12,8 @@ struct AuditCommand: ParsableCommand {
       packets with one that shows it and the rule that decides. What is stronger than asked passes. What a policy does \
       not say passes only where the kernel's own value is known and does.
 
-      Exit codes: 0 nothing of the kind that --fail-on names, 1 a control fails, 2 could not tell, 3 could not run.
+      Exit codes: 0 nothing of the kind that --fail-on names, 1 a control fails or a file has errors, 2 could not tell, 3 \
+      could not run.
       """)
 
   enum Format: String, CaseIterable, ExpressibleByArgument {
@@ -64,7 +65,8 @@ struct AuditCommand: ParsableCommand {
       throw NoAnswer([(against, read.sources, diagnostics)])
     }
     let report = AuditReport(
-      audit, of: (CheckedSource.name(policy), asked.sources), against: (against, read.sources))
+      audit, of: (CheckedSource.name(policy), asked.sources), against: (against, read.sources),
+      leavingOut: source.leftOut)
     let code = report.exitCode(failingOn: failOn)
     switch format {
     case .text: StandardOutput.write(report.text)

@@ -71,7 +71,8 @@ struct ExplainCommand: ParsableCommand {
       }
       StandardOutput.write(
         .object([
-          .init("outcome", .string(path.outcome)), .init("packet", .string(path.packet)),
+          .init("not-looked-at", JSONValue(loaded?.leftOut ?? [])), .init("outcome", .string(path.outcome)),
+          .init("packet", .string(path.packet)),
           .init("place", .string(path.hook.rawValue)), .init("steps", .array(steps)),
         ]))
     }

@@ -50,7 +50,7 @@ struct QueryCommand: ParsableCommand {
       throw NoAnswer(
         [(CheckedSource.name(policy), answered.sources, answered.diagnostics)], code: isUnasked ? 3 : 1)
     }
-    let report = QueryReport(answer: answer, sources: answered.sources)
+    let report = QueryReport(answer: answer, sources: answered.sources, leftOut: loaded?.leftOut ?? [])
     switch format {
     case .text: StandardOutput.write(report.text)
     case .json: StandardOutput.write(report.json)

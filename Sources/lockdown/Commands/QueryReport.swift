@@ -8,6 +8,8 @@ import PolicyModel
 struct QueryReport {
   let answer: StatementAnswer
   let sources: SourceFiles
+  /// What is there and was not looked at.
+  let leftOut: [String]
 
   /// Nil: could not tell.
   var holds: Bool? {
@@ -79,17 +81,20 @@ struct QueryReport {
     switch answer {
     case .unknown(let statement, let reason):
       return .object([
-        .init("holds", .null), .init("reason", .string(reason)), .init("statement", .string(statement.text)),
+        .init("holds", .null), .init("not-looked-at", JSONValue(leftOut)), .init("reason", .string(reason)),
+        .init("statement", .string(statement.text)),
       ])
     case .setting(let statement, let failure):
       return .object([
-        .init("holds", holds), .init("reason", failure.map(JSONValue.string) ?? .null),
+        .init("holds", holds), .init("not-looked-at", JSONValue(leftOut)),
+        .init("reason", failure.map(JSONValue.string) ?? .null),
         .init("statement", .string(statement.text)),
       ])
     case .packets(let statement, let answer):
       return .object([
         .init("accepted", answer.share.map { .string($0.rawValue) } ?? .null), .init("holds", holds),
         .init("limited", .bool(answer.isLimited)), .init("no", json(answer.no)),
+        .init("not-looked-at", JSONValue(leftOut)),
         .init("reason", answer.reason.map(JSONValue.string) ?? .null),
         .init("statement", .string(statement.text)), .init("yes", json(answer.yes)),
       ])

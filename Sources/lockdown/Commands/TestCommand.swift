@@ -61,7 +61,8 @@ struct TestCommand: ParsableCommand {
     for test in run.1 where !test.diagnostics.all.isEmpty {
       CheckedSource.report(test.diagnostics, test.sources)
     }
-    let report = ExpectationReport(result, of: (CheckedSource.name(against), asked.sources))
+    let report = ExpectationReport(
+      result, of: (CheckedSource.name(against), asked.sources), leavingOut: source.leftOut)
     switch format {
     case .text: StandardOutput.write(report.text)
     case .json: StandardOutput.write(report.json)

@@ -54,7 +54,11 @@ struct CheckedSource {
     }
 
     /// - Parameter other: gives chains and sets their names, where a source has none of the language.
-    func checked(like other: HostPolicy? = nil) throws -> CheckedSource { try read().source(like: other) }
+    func checked(like other: HostPolicy? = nil) throws -> CheckedSource {
+      guard let contents else { return try read().source(like: other) }
+      let lifted = try KernelSource.toldPolicy(path, contents, like: other)
+      return CheckedSource(sources: lifted.sources, compared: .lifted(lifted))
+    }
 
     fileprivate func read() -> Read { contents.map { Read.kernel(path, $0) } ?? Read(path, bytes) }
   }

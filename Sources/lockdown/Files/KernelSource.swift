@@ -151,8 +151,10 @@ enum KernelSource {
   }
 
   /// Of what it holds and nobody looks at, a line tells.
-  static func toldPolicy(_ name: String, _ contents: Contents) throws -> LiftedPolicy {
-    let lifted = try policy(name, contents, like: nil)
+  static func toldPolicy(
+    _ name: String, _ contents: Contents, like other: HostPolicy? = nil
+  ) throws -> LiftedPolicy {
+    let lifted = try policy(name, contents, like: other)
     if !lifted.leftOut.isEmpty {
       printError("lockdown: `\(name)`: not looked at: \(lifted.leftOut.joined(separator: ", "))")
     }

@@ -36,6 +36,7 @@ package enum Lint {
     let labels = meanings.map { meaning in
       Dictionary(meaning.rules.enumerated().dropFirst().map { ($1.id, UInt32($0)) }) { first, _ in first }
     }
+    var covering = meanings.map { CoveringRules($0, 0) }
     var findings: [Diagnostic] = []
     // Of an item that stands for several rules, one is enough.
     var items: Set<String> = []
@@ -46,7 +47,7 @@ package enum Lint {
       if case .closing = rule.origin { continue }
       if case .expanded(let item) = rule.origin, items.contains(item) { continue }
       if !met.contains(rule.id) {
-        findings.append(shadowed(rule, meanings, labels, sources))
+        findings.append(shadowed(rule, meanings, labels, &covering, sources))
       } else if rule.verdict == .continue, rule.changes.isEmpty, isSilent(rule) {
         findings.append(idle(rule, sources))
       } else if redundant.contains(rule.id) {
@@ -174,13 +175,14 @@ package enum Lint {
   static func isSilent(_ rule: Rule) -> Bool { rule.log == nil && rule.counter == nil }
 
   private static func shadowed(
-    _ rule: Rule, _ meanings: [Meaning], _ labels: [[String: UInt32]], _ sources: SourceFiles
+    _ rule: Rule, _ meanings: [Meaning], _ labels: [[String: UInt32]], _ covering: inout [CoveringRules],
+    _ sources: SourceFiles
   ) -> Diagnostic {
     var related: [Diagnostic.Label] = []
     var seen: Set<String> = []
-    for (meaning, labels) in zip(meanings, labels) {
-      guard let label = labels[rule.id], let covering = meaning.covering(0, label) else { continue }
-      for cover in covering where seen.insert(meaning.rules[Int(cover)].id).inserted {
+    for (index, meaning) in meanings.enumerated() {
+      guard let label = labels[index][rule.id], let covers = covering[index].of(label) else { continue }
+      for cover in covers where seen.insert(meaning.rules[Int(cover)].id).inserted {
         let other = meaning.rules[Int(cover)]
         related.append(Diagnostic.Label(other.span, "`\(other.id)` decides here"))
       }

@@ -64,42 +64,6 @@ extension Meaning {
     }
   }
 
-  /// Rules before one in its own chain that together decide all packets of its guard, each needed; nil: others do.
-  func covering(_ policy: Int, _ label: UInt32) -> [UInt32]? {
-    let firewall = firewalls[policy]
-    for chain in firewall.baseChains + Array(firewall.regularChains.values) {
-      guard let index = chain.rules.firstIndex(where: { $0.label == label }) else { continue }
-      let guarded = condition(of: chain.rules[index])
-      var rest = guarded
-      guard rest != Diagram.isFalse else { return nil }
-      var covering: [(label: UInt32, condition: Diagram.Reference)] = []
-      for rule in chain.rules[..<index]
-      where !rule.rule.isLimiting && Self.end(of: rule.rule.verdict) != nil {
-        let condition = condition(of: rule)
-        let left = diagram.subtract(rest, condition)
-        if left != rest { covering.append((rule.label, condition)) }
-        rest = left
-        if rest == Diagram.isFalse { break }
-      }
-      guard rest == Diagram.isFalse else { return nil }
-      // Later ones may have made an earlier one needless.
-      var place = 0
-      while place < covering.count, covering.count > 1 {
-        var others = Diagram.isFalse
-        for other in covering.indices where other != place {
-          others = diagram.or(others, covering[other].condition)
-        }
-        if diagram.subtract(guarded, others) == Diagram.isFalse {
-          covering.remove(at: place)
-        } else {
-          place += 1
-        }
-      }
-      return covering.map(\.label)
-    }
-    return nil
-  }
-
   func condition(of rule: CompiledFirewall.CompiledRule) -> Diagram.Reference {
     if let known = conditions[rule.label] { return known }
     let condition = diagram.condition(rule.condition)

@@ -163,10 +163,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", choices=["kernel", "vm"])
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--workers", type=int, help="the number of processors, and one more for kernel, whose tests wait a lot")
+    parser.add_argument("--workers", type=int, help="the number of processors, and for kernel, whose tests wait a lot, more than twice that")
     options = parser.parse_args()
     if options.workers is None:
-        options.workers = os.cpu_count() + (options.folder == "kernel")
+        options.workers = os.cpu_count() * 2 + 1 if options.folder == "kernel" else os.cpu_count()
 
     folder = HERE / options.folder
     known = classes(folder)

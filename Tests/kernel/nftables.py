@@ -24,7 +24,7 @@ KINDS = {
     "rule": (7, {3, 6}),      # HANDLE, POSITION
     "flowtable": (23, {5}),   # HANDLE
 }
-GETSETELEM = 13
+GETSETELEM, DELSETELEM = 13, 14
 
 RULE_USERDATA, SET_USERDATA, OBJECT_USERDATA = 7, 13, 8
 
@@ -106,6 +106,22 @@ class Netlink:
         for _, answer in self.ask(GETSETELEM, NLM_F_DUMP, request, family):
             found += [data for _, data in attributes_of(answer.get(3, b""))]
         return tuple(sorted(found))
+
+    def empty(self, table, sets):
+        """Takes all elements out of sets, in one batch; 16 and 17 are NFNL_MSG_BATCH_BEGIN and END."""
+        def message(kind, family, attributes=b"", flags=0, resource=0):
+            body = struct.pack(">BBH", family, 0, resource) + attributes
+            return struct.pack("=IHHII", 16 + len(body), kind, NLM_F_REQUEST | flags, self.sequence, 0) + body
+
+        self.sequence += 1
+        family, name = table
+        delete = [message(SUBSYSTEM << 8 | DELSETELEM, family, attribute(1, name.encode() + b"\0") + attribute(
+            2, one.encode() + b"\0"), NLM_F_ACK) for one in sets]
+        self.socket.send(b"".join([message(16, 0, resource=SUBSYSTEM), *delete, message(17, 0, resource=SUBSYSTEM)]))
+        for _ in sets:
+            number = struct.unpack_from("=i", self.socket.recv(1 << 16), 16)[0]
+            if number:
+                raise OSError(-number, os.strerror(-number))
 
     def rules(self, table, chain=None):
         """The rules of a table, as dictionaries of attributes, in order."""

@@ -35,6 +35,8 @@ POLICIES = int(os.environ.get("LOCKDOWN_CAMPAIGN_POLICIES", "8"))
 PACKETS = int(os.environ.get("LOCKDOWN_CAMPAIGN_PACKETS", "8"))
 # Packets of each policy whose way the kernel tells.
 TRACED = 24
+# The sampler takes dynamic sets for empty.
+DYNAMIC = re.compile(r"^  (\w+): *\{ *dynamic:", re.M)
 LIMITERS = re.compile(r"\b(limit|quota|connections)\b")
 SEED = int(os.environ.get("LOCKDOWN_CAMPAIGN_SEED", "1"))
 
@@ -562,12 +564,13 @@ class Campaign(support.KernelTestCase):
         if (compiled.directory / "nftables-late.nft").exists():
             self.host.nft(compiled.text("nftables-late.nft"))
         wrong = []
+        filled = [name + family for name in DYNAMIC.findall(path.read_text()) for family in ("_4", "_6")]
         for case in flowing:
-            wrong += self.judge(case, by_case[case.tag])
+            wrong += self.judge(case, by_case[case.tag], filled)
         for case in chosen:
             if not case.kind.needs_flows:
                 nftables.forget_connections(self.host)
-                wrong += self.judge(case, by_case[case.tag])
+                wrong += self.judge(case, by_case[case.tag], filled)
         if LIMITERS.search(path.read_text()):
             # Where a limiter drops first, another rule than the named one may have done what that would.
             return wrong
@@ -613,11 +616,16 @@ class Campaign(support.KernelTestCase):
             self.arrived()
         return wrong
 
-    def judge(self, case, sent):
-        for one in sent:
-            self.send(one)
+    def judge(self, case, sent, filled):
+        """What is not as it was said. Between any two packets the sets that packets fill are emptied."""
         if not sent:
             return []
+        with nftables.Netlink(self.host) as netlink:
+            for one in sent:
+                self.send(one)
+                if filled:
+                    self.fence()
+                    netlink.empty(nftables.INET_LOCKDOWN, filled)
         self.fence()
         arrived = self.arrived()
         expected = arrived["input" if case.world.place == "input" else case.world.departure]

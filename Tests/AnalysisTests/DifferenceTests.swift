@@ -49,10 +49,17 @@ private final class Pair {
 
   /// What is wrong about a cover of a region; nil: it is one, of primes, and none is needless.
   func fault(ofCoverOf region: Diagram.Reference) -> String? {
-    let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: 10_000)
+    let limit = 10_000
+    let (cubes, isComplete) = meaning.diagram.cover(of: region, limit: limit)
     // A region of thousands of cubes takes more nodes than there are: two of 10,000 random ones.
     if meaning.diagram.isExhausted { return isComplete ? "complete without nodes" : nil }
-    guard isComplete else { return "not finished" }
+    guard isComplete else { return cubes.count == limit ? nil : "not finished" }
+    let fault = fault(of: cubes, region)
+    // Without nodes nothing is larger than anything.
+    return meaning.diagram.isExhausted ? nil : fault
+  }
+
+  private func fault(of cubes: [Cube], _ region: Diagram.Reference) -> String? {
     func union(without index: Int?) -> Diagram.Reference {
       var result = Diagram.isFalse
       for other in cubes.indices where other != index {
@@ -60,9 +67,7 @@ private final class Pair {
       }
       return result
     }
-    let whole = union(without: nil)
-    if meaning.diagram.isExhausted { return nil }
-    if whole != region { return "not the region" }
+    if union(without: nil) != region { return "not the region" }
     for (index, cube) in cubes.enumerated() {
       if union(without: index) == region { return "cube \(index) is needless" }
       for (place, literal) in cube.members.enumerated() {

@@ -155,7 +155,7 @@ struct RuleLift {
   private func unreadable(_ conditions: ConditionLift, _ reason: String) -> LiftedRule {
     var known = nothing
     known.rule.unreadable = place + reason
-    if !context.isStrict { known.rule.unreadProgram = program }
+    if !context.isStrict { (known.rule.unreadProgram, known.rule.unreadWhole) = (program, wholeProgram) }
     known.rule.families = conditions.families
     known.rule.matches = conditions.matches
     known.alternatives = conditions.alternatives
@@ -181,6 +181,33 @@ struct RuleLift {
     }
     return words.joined(separator: "\n")
   }
+
+  /// All that it does, in the same way; nil: it asks what is outside of its table, or what is counted.
+  private var wholeProgram: String? {
+    var words = ["\(context.families.rawValue)"]
+    for expression in source.expressions where !expression.onlyTells {
+      words.append("\(expression)")
+      switch expression {
+      case .lookup(_, let reference, _), .mapLookup(_, let reference, _):
+        guard let set = try? set(reference), set.elements.count + set.otherElements.count <= 1_000 else {
+          return nil
+        }
+        words.append("\(set)")
+      case .unknown(let name, _):
+        guard expression.isQuestion || Self.namelessPrograms.contains(name) else { return nil }
+      // The number of an interface is the namespace's own.
+      case .objectReference, .dynamicSet, .meta(.inputInterface, _), .meta(.outputInterface, _): return nil
+      default: break
+      }
+    }
+    return words.joined(separator: "\n")
+  }
+
+  /// Expressions that say all themselves: nothing that has a name and is elsewhere.
+  private static let namelessPrograms: Set<String> = [
+    "bitwise", "byteorder", "ct", "exthdr", "hash", "masq", "meta", "nat", "numgen", "payload", "redir",
+    "target",
+  ]
 
   /// The rule without what it asks and does.
   private var nothing: LiftedRule {

@@ -45,6 +45,7 @@ package struct Rule: Sendable {
     var controls: [String] = []
     var unreadable: String?
     var unreadProgram: String?
+    var unreadWhole: String?
 
     static let none = RareParts()
   }
@@ -257,6 +258,13 @@ package struct Rule: Sendable {
   package var unreadProgram: String? {
     get { storage.parts.rare?.parts.unreadProgram }
     _modify { yield &rare.unreadProgram }
+  }
+
+  /// The program of such a rule whatever it does, with the sets that it asks: where two are the same, and all that packets
+  /// meet besides, the same becomes of them. Nil: what it asks is not known.
+  package var unreadWhole: String? {
+    get { storage.parts.rare?.parts.unreadWhole }
+    _modify { yield &rare.unreadWhole }
   }
 
   /// Why the compiler wrote this rule itself: `closing`, or the `containers` item it expands.

@@ -853,7 +853,7 @@ func refinementIsTransitive(seed: Int) {
     // Why it is not enabled.
     "hasEmptyList",
     // Which doubt about packets another one is: of a rule that cannot be read, and nobody says more.
-    "unreadProgram",
+    "unreadProgram", "unreadWhole",
   ]
   let fields = Mirror(reflecting: rule).children.compactMap(\.label)
   #expect(

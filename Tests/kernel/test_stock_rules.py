@@ -312,6 +312,27 @@ table inet stock {
         self.assertEqual(done.status, 1, str(done))
         self.assertNotIn("could not tell", done.stdout)
 
+    def test_the_same_programs(self):
+        """What nobody can read does the same where all of it, and all besides, is the same: of marks and translations too."""
+        rules = ("table ip stock {\nset web { type inet_service; elements = { 80 } }\n"
+                 "chain arrival { type nat hook prerouting priority -100; policy accept;\ntcp dport @web jump choose\n"
+                 "numgen random mod 2 0 tcp dport @web redirect to :8080\n}\n"
+                 "chain mangle { type filter hook prerouting priority -150; policy accept;\nmeta mark set meta mark xor 1\n}\n"
+                 "chain choose { numgen random mod 2 vmap { 0 : goto one, 1 : goto two }\n}\n"
+                 "chain one { meta l4proto tcp dnat to 10.0.0.1:80\n}\nchain two { meta l4proto tcp dnat to 10.0.0.2:80\n}\n}\n")
+        self.write("programs.nft", rules)
+        done = self.call("diff", "programs.nft", "programs.nft")
+        self.assertIn("programs.nft and programs.nft mean the same\n", done.stdout)
+        self.assertEqual(done.status, 0, str(done))
+        self.assertIn("meets 3 of the others", done.stdout)
+        for old, new in (("mark xor 1", "mark xor 2"), ("{ 80 }", "{ 81 }"), ("1 : goto two", "1 : goto one"),
+                         ("10.0.0.2:80", "10.0.0.3:80"), ("mod 2 0", "mod 3 0"), ("to :8080", "to :8081")):
+            with self.subTest(old=old):
+                self.write("others.nft", rules.replace(old, new))
+                done = self.call("diff", "programs.nft", "others.nft")
+                self.assertIn(done.status, (1, 2), str(done))
+                self.assertNotIn("mean the same", done.stdout)
+
     def test_a_limit_that_rules_share(self):
         """Two rules that take from one bucket let by less than two with a bucket each; one alone has its own."""
         def table(*rules):

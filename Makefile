@@ -26,8 +26,8 @@ run: release ## compile policies/cos.cos, apply it in a throw-away namespace, sh
 test: setup-test lint ## everything CI runs
 	@# Each build has parts that occupy one processor only.
 	@$(call timed,building,$(MAKE) -j 2 build release)
-	@$(call timed,unit tests,$(MAKE) BUILT=yes unit)
-	@$(call timed,kernel tests,$(MAKE) BUILT=yes kernel)
+	@# Kernel tests mostly wait, and unit tests do not. What one says is printed when it is done.
+	@$(call timed,unit and kernel tests,$(MAKE) -j 2 --output-sync=target BUILT=yes unit kernel)
 	@$(call timed,tests in virtual machines,$(MAKE) BUILT=yes test-vm)
 	@$(MAKE) generated
 

@@ -12,6 +12,7 @@ import changes  # noqa: E402
 import compile  # noqa: E402
 import lists  # noqa: E402
 import rules  # noqa: E402
+import shapes  # noqa: E402
 import translation  # noqa: E402
 from timing import undisturbed  # noqa: E402
 
@@ -40,7 +41,7 @@ def main() -> int:
     parser.add_argument("--write", metavar="FILE", help="also write the table to this Markdown file")
     arguments = parser.parse_args()
     undisturbed()
-    rows = compile.rows() + translation.rows() + rules.rows() + changes.rows() + apply.rows() + lists.rows()
+    rows = compile.rows() + translation.rows() + rules.rows() + changes.rows() + shapes.rows() + apply.rows() + lists.rows()
     text = table(rows)
     sys.stdout.write(text)
     if arguments.write:

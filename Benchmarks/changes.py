@@ -6,7 +6,7 @@ from pathlib import Path
 import lists
 import rules
 from compile import LOCKDOWN, ROOT
-from timing import checked, paired, run
+from timing import checked, paired, peak_mib, run
 
 # Of check, beside compile, which writes all outputs and does not lint.
 CHECK_LIMIT = 2
@@ -56,7 +56,7 @@ def rows() -> list[dict]:
         checked(command, (status,))
         runs = [run(command) for _ in range(rounds)]
         seconds = sorted(one.seconds for one in runs)[rounds // 2]
-        peak = max(one.peak_kib for one in runs) / 1024
+        peak = peak_mib(command)
         result.append({
             "what": what, "ours": seconds, "peer": None, "ratio": None,
             "limit": f"{limit} s" + (f", {memory} MiB" if memory else ""),

@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from timing import checked, paired, run
+from timing import checked, paired, peak_mib, run
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKDOWN = os.environ.get("LOCKDOWN", str(ROOT / "dist/lockdown"))
@@ -17,7 +17,7 @@ def rows(count: int = 21) -> list[dict]:
         output = f"{scratch}/cos.compiled"
         compile_cos = [LOCKDOWN, "compile", str(ROOT / "policies/cos.cos"), "-o", output]
         subprocess.run(compile_cos, check=True, stdout=subprocess.DEVNULL)
-        peak = run(compile_cos).peak_kib
+        peak = peak_mib(compile_cos)
         # `nft -c` needs a namespace only because it asks the kernel; unshare is in its time, so it is in ours.
         check = ["unshare", "-rn", "nft", "-c", "-f", f"{output}/nftables.nft"]
         pair = paired(
@@ -32,7 +32,7 @@ def rows(count: int = 21) -> list[dict]:
                 "ratio": None,
                 "limit": "30 ms",
                 "holds": alone <= 0.030,
-                "note": f"median of {count}, peak RSS {peak / 1024:.1f} MiB",
+                "note": f"median of {count}, peak RSS {peak:.1f} MiB",
             }
         )
         result.append(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from apply import APPLY, fresh_namespace, mount_scratch
 from compile import LOCKDOWN
-from timing import checked, paired, run
+from timing import checked, paired, peak_mib, run
 
 COUNT = 1_000_000
 # Whole process, seconds and MiB.
@@ -52,7 +52,7 @@ def rows(count: int = 3) -> list[dict]:
             ours = [LOCKDOWN, "compile", str(source), "-o", str(output)]
             runs = [run(ours) for _ in range(count)]
             seconds = sorted(one.seconds for one in runs)[count // 2]
-            peak = max(one.peak_kib for one in runs) / 1024
+            peak = peak_mib(ours)
             result.append({
                 "what": f"`lockdown compile`, {len(lines):,} IPv{family} prefixes from a file", "ours": seconds,
                 "peer": None, "ratio": None, "limit": f"{limit} s" + (f", {memory} MiB" if memory else ""),

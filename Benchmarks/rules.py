@@ -14,7 +14,7 @@ from pathlib import Path
 
 import foomuuri
 from compile import LOCKDOWN
-from timing import checked, paired, run
+from timing import checked, paired, peak_mib, run
 
 AERLEON = "aerleon==1.18.0"
 # Whole process, seconds.
@@ -77,7 +77,7 @@ def rows() -> list[dict]:
             source.write_text(policy(count))
             output = root / f"rules{count}.compiled"
             ours = [LOCKDOWN, "compile", str(source), "-o", str(output)]
-            peak = run(ours).peak_kib
+            peak = peak_mib(ours)
             rounds = 9 if count == 10_000 else 3
             # `nft -c` asks the kernel, so it runs in a namespace, as root: others may not send such a batch. unshare is in
             # both times.
@@ -88,7 +88,7 @@ def rows() -> list[dict]:
             result.append({
                 "what": f"`lockdown compile`, {count:,} rules, all outputs written", "ours": alone, "peer": None,
                 "ratio": None, "limit": f"{limit} s", "holds": alone <= limit,
-                "note": f"median of {rounds}, peak RSS {peak / 1024:.0f} MiB"})
+                "note": f"median of {rounds}, peak RSS {peak:.0f} MiB"})
             result.append({
                 "what": "the same in `unshare -n`, beside `nft -c -f nftables.nft`", "ours": pair.left,
                 "peer": pair.right, "ratio": pair.ratio, "limit": "1 ×", "holds": pair.ratio < 1,

@@ -14,7 +14,7 @@ from typing import Iterable, NamedTuple
 
 import rules
 from compile import LOCKDOWN
-from timing import checked, run
+from timing import checked, peak_mib, run
 
 # Whole process, seconds.
 REWRITTEN_LIMIT = 1
@@ -133,10 +133,9 @@ def rows() -> list[dict]:
             checked(asked, (status,))
             runs = [run(asked) for _ in range(rounds)]
             seconds = sorted(one.seconds for one in runs)[rounds // 2]
-            peak = max(one.peak_kib for one in runs) / 1024
             result.append({
                 "what": what, "ours": seconds, "peer": None, "ratio": None, "limit": f"{limit} s", "holds": seconds <= limit,
-                "note": f"median of {rounds}, peak RSS {peak:.0f} MiB"})
+                "note": f"median of {rounds}, peak RSS {peak_mib(asked):.0f} MiB"})
 
         old = host(10_000)
         new = halved(old)[::-1]
@@ -157,12 +156,13 @@ def rows() -> list[dict]:
 
         for count in BOXES:
             old = boxes(count)
-            one = run(command("forward", old, halved(old)))
+            asked = command("forward", old, halved(old))
+            one = run(asked)
             if one.status not in (0, 2):
                 raise SystemExit(f"{count} boxes and their halves: exit {one.status}")
             said = "told to mean the same" if one.status == 0 else "could not tell: too many nodes"
             result.append({
                 "what": f"`lockdown diff`, {count:,} boxes at random in four fields, beside their halves",
                 "ours": one.seconds, "peer": None, "ratio": None, "limit": "–", "holds": True,
-                "note": f"{said}; once, peak RSS {one.peak_kib / 1024:.0f} MiB"})
+                "note": f"{said}; once, peak RSS {peak_mib(asked):.0f} MiB"})
     return result

@@ -175,6 +175,8 @@ struct RuleLift {
           return nil
         }
         words.append("\(set.elements) \(set.otherElements)")
+      // What is in the set it names is not known.
+      case .unknown("lookup", _): return nil
       default:
         guard expression.isQuestion else { return nil }
       }
@@ -193,6 +195,7 @@ struct RuleLift {
           return nil
         }
         words.append("\(set)")
+      case .unknown("lookup", _): return nil
       case .unknown(let name, _):
         guard expression.isQuestion || Self.namelessPrograms.contains(name) else { return nil }
       // The number of an interface is the namespace's own.

@@ -45,11 +45,13 @@ struct SampledPacket {
   }
 }
 
-/// Takes random ways through the diagram of a place, those first that no packet has taken, and makes packets of each: the
-/// first and last values of what the way leaves open, and some between.
+/// Takes random ways through the diagram of a place until no edge is left that no packet has taken, and makes packets of
+/// each: the first values of what the way leaves open, the last ones, and some between.
 struct PathSampler {
-  /// Packets made of one way.
+  /// Packets made of one way while fewer are made than were asked for.
   private static let packetsOfPath = 4
+  /// Packets made of a way beyond those: where a range begins, and where it ends.
+  private static let packetsOfFurtherPath = 2
 
   private let policy: HostPolicy
   private let firewall: Firewall
@@ -95,13 +97,14 @@ struct PathSampler {
     let within = meaning.diagram.choose(region, path, Diagram.impossible)
     var edges = Edges(within, meaning.diagram)
     var made = 0
-    while made < request.count {
+    while made < request.count || edges.taken < edges.all {
       let way = edges.way(&random)
       guard let box = meaning.diagram.box(way).intersection(regions[index]) else {
         throw SampleError(description: "a way through the diagram leads to no packet")
       }
-      for number in 0..<min(Self.packetsOfPath, request.count - made) {
-        let point = point(of: box, isFirst: number == 0)
+      let packets = made < request.count ? Self.packetsOfPath : Self.packetsOfFurtherPath
+      for number in 0..<packets {
+        let point = point(of: box, number)
         try use(sampled(request.tag, point, path, hook, traces: number == 0))
         made += 1
       }
@@ -133,18 +136,30 @@ struct PathSampler {
 
   // MARK: Values
 
-  private mutating func point(of box: PacketBox, isFirst: Bool) -> PacketBox {
+  /// The first of a way's packets has the first value of a range in each field, the second the last value, all further ones
+  /// have either of them or one between.
+  private mutating func point(of box: PacketBox, _ number: Int) -> PacketBox {
     var result = box
     for field in PacketBox.Field.allCases {
       let ranges = box[field].ranges
       let range = ranges.count == 1 ? ranges[0] : random.pick(ranges)
       let value: UInt128
-      switch Int.random(in: 0..<8, using: &random) {
-      case 0...2: value = range.lower
-      case 3...5: value = range.upper
+      switch number < 2 ? number : Int.random(in: 0..<4, using: &random) {
+      case 0: value = range.lower
+      case 1: value = range.upper
       default: value = UInt128.random(in: range.lower...range.upper, using: &random)
       }
       result[field] = IntervalSet([AddressRange(value, value)])
+    }
+    // Who sends to himself is no peer whose answers could be told from what they answer.
+    for field in [PacketBox.Field.destinationAddress, .sourceAddress]
+    where result[.sourceAddress] == result[.destinationAddress] {
+      let used = result[field].ranges[0].lower
+      let bounds = box[field].ranges.flatMap { [$0.lower, $0.upper] }.filter { $0 != used }
+      if !bounds.isEmpty {
+        let value = random.pick(bounds)
+        result[field] = IntervalSet([AddressRange(value, value)])
+      }
     }
     return result
   }
@@ -156,6 +171,8 @@ private struct Edges {
   /// By node: its variable and where both edges lead.
   private var nodes: [Diagram.Reference: (variable: UInt32, children: [Diagram.Reference])] = [:]
   private var seen: Set<UInt64> = []
+  /// Nodes below which every edge has been taken.
+  private var finished: Set<Diagram.Reference> = []
   let all: Int
 
   init(_ root: Diagram.Reference, _ diagram: borrowing Diagram) {
@@ -176,23 +193,41 @@ private struct Edges {
 
   var taken: Int { seen.count }
 
-  private func isSeen(_ node: Diagram.Reference, _ edge: Int) -> Bool {
-    seen.contains(UInt64(node) << 1 | UInt64(edge))
+  private static func edge(_ node: Diagram.Reference, _ number: Int) -> UInt64 {
+    UInt64(node) << 1 | UInt64(number)
   }
 
-  /// A way to a terminal that packets reach, as what it asks of each variable.
+  private func isFinished(_ reference: Diagram.Reference) -> Bool {
+    nodes[reference] == nil || finished.contains(reference)
+  }
+
+  /// A way to a terminal that packets reach, as what it asks of each variable: by an edge that has not been taken if there
+  /// is one, else to where one may be left.
   ///
-  /// Every node has one: a diagram that is the same everywhere is a terminal.
+  /// Each way takes a new edge or finds a node that is finished, so that there is an end. Every node has a way: a diagram
+  /// that is the same everywhere is a terminal.
   mutating func way(_ random: inout SeededGenerator) -> [UInt32: Bool] {
     var bits: [UInt32: Bool] = [:]
+    var passed: [Diagram.Reference] = []
     var reference = root
     while let node = nodes[reference] {
       let open = [0, 1].filter { node.children[$0] != Diagram.impossible }
-      let fresh = open.filter { !isSeen(reference, $0) }
-      let edge = random.pick(fresh.isEmpty ? open : fresh)
-      seen.insert(UInt64(reference) << 1 | UInt64(edge))
+      let fresh = open.filter { !seen.contains(Self.edge(reference, $0)) }
+      let unfinished = open.filter { !isFinished(node.children[$0]) }
+      let edge = random.pick(fresh.isEmpty ? (unfinished.isEmpty ? open : unfinished) : fresh)
+      seen.insert(Self.edge(reference, edge))
       bits[node.variable] = edge == 1
+      passed.append(reference)
       reference = node.children[edge]
+    }
+    for reference in passed.reversed() {
+      guard let node = nodes[reference] else { continue }
+      let isDone = [0, 1].allSatisfy {
+        node.children[$0] == Diagram.impossible
+          || (seen.contains(Self.edge(reference, $0)) && isFinished(node.children[$0]))
+      }
+      if !isDone { break }
+      finished.insert(reference)
     }
     return bits
   }

@@ -143,6 +143,7 @@ class Capture:
         enlarge(self.socket)
         self.socket.bind((interface, ethertype))
         self.socket.setblocking(False)
+        self.fences = {}
 
     def frames(self):
         """The frames received since the last call."""
@@ -158,8 +159,17 @@ class Capture:
     def marks(self):
         return {number for number in map(marks_in, self.frames()) if number is not None}
 
+    def send_fence(self, namespace, interface, frame):
+        """Sends a frame by `interface`, by a socket that stays: the kernel takes 10 ms and more to close one."""
+        key = namespace.descriptor, interface
+        if key not in self.fences:
+            self.fences[key] = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self.fences[key].bind((interface, 0))
+        self.fences[key].send(frame)
+
     def close(self):
-        self.socket.close()
+        for opened in (self.socket, *self.fences.values()):
+            opened.close()
 
 
 def frames_until_fence(namespace, interface, capture):
@@ -168,9 +178,7 @@ def frames_until_fence(namespace, interface, capture):
     The namespace's own packets left in the same order, on the same CPU, before it.
     """
     end = mark(0xFFFFFFFF)
-    with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as fence:
-        fence.bind((interface, 0))
-        fence.send(b"\xff" * 12 + struct.pack(">H", ETHERTYPE_FENCE) + end.ljust(46, b"\0"))
+    capture.send_fence(namespace, interface, b"\xff" * 12 + struct.pack(">H", ETHERTYPE_FENCE) + end.ljust(46, b"\0"))
     found, deadline = [], time.monotonic() + 5
     while time.monotonic() < deadline:
         found += capture.frames()

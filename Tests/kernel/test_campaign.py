@@ -31,7 +31,7 @@ from random_rules import RandomRules
 from support import setUpModule  # noqa: F401 (unittest finds it here)
 
 # Policies at random, beside those of the repository, and packets of each kind for each policy.
-POLICIES = int(os.environ.get("LOCKDOWN_CAMPAIGN_POLICIES", "8"))
+POLICIES = int(os.environ.get("LOCKDOWN_CAMPAIGN_POLICIES", "24"))
 PACKETS = int(os.environ.get("LOCKDOWN_CAMPAIGN_PACKETS", "8"))
 # Packets of each policy whose way the kernel tells.
 TRACED = 24
@@ -539,6 +539,7 @@ class Campaign(support.KernelTestCase):
         requests = [case.request(count, now) for case in chosen]
         answers, counts = self.sampler.ask(path, seed, requests)
         self.assertEqual(counts["disagreements"], [], "%s: explain and the diagrams" % path)
+        self.assertEqual(counts["taken"], counts["edges"], "%s: edges of the diagrams" % path)
         self.table.update({name: counts[name] for name in ("edges", "taken", "unknown")})
         by_case, flows = collections.defaultdict(list), set()
         for answer in answers:
@@ -546,9 +547,11 @@ class Campaign(support.KernelTestCase):
             sent = Sent(self.number, self.cases[answer[0]], answer)
             # Who sends to himself through a router is no peer whose answers could be told from what they answer.
             if sent.source == sent.destination:
+                self.table["unsent"] += 1
                 continue
             # Nor is a packet new that goes the way back of another.
             if (answer[0], sent.destination, sent.source, sent.ports[::-1]) in flows and sent.case.kind.state == "new":
+                self.table["unsent"] += 1
                 continue
             flows.add((answer[0], *sent.flow))
             by_case[answer[0]].append(sent)
@@ -645,10 +648,10 @@ class Campaign(support.KernelTestCase):
     def report(self, policies):
         table = self.table
         total = table["through"] + table["stopped"]
-        lines = ["%d packets of %d policies, %d through, %d stopped, %d with a limiter to decide; %d of %d edges taken; "
-                 "%d rules in the kernel's traces" % (
-                     total, policies, table["through"], table["stopped"], table["sometimes"], table["taken"], table["edges"],
-                     table["traced"])]
+        lines = ["%d packets of %d policies, %d through, %d stopped, %d with a limiter to decide, %d not sent; "
+                 "%d of %d edges taken; %d rules in the kernel's traces" % (
+                     total, policies, table["through"], table["stopped"], table["sometimes"], table["unsent"],
+                     table["taken"], table["edges"], table["traced"])]
         for place in ("input", "forward", "output"):
             for family in ("IPv4", "IPv6"):
                 lines.append("%-8s %s  %s" % (place, family, "  ".join(

@@ -105,7 +105,7 @@ struct PathSampler {
       let packets = made < request.count ? Self.packetsOfPath : Self.packetsOfFurtherPath
       for number in 0..<packets {
         let point = point(of: box, number)
-        try use(sampled(request.tag, point, path, hook, traces: number == 0))
+        try use(sampled(request.tag, point, path, hook))
         made += 1
       }
     }
@@ -115,11 +115,11 @@ struct PathSampler {
   }
 
   private mutating func sampled(
-    _ tag: Int, _ point: PacketBox, _ path: Diagram.Reference, _ hook: Hook, traces: Bool
+    _ tag: Int, _ point: PacketBox, _ path: Diagram.Reference, _ hook: Hook
   ) throws -> SampledPacket {
     let finding = meaning.finding(of: point, on: path)
     // Behind a limiter or a translation more than one rule may be the last.
-    if traces, finding.acceptances == .never || finding.acceptances == .always,
+    if finding.acceptances == .never || finding.acceptances == .always,
       !meaning.diagram.outcomes.isUnknown(meaning.outcome(of: point, on: path))
     {
       var tracer = PathTracer(firewall, point)

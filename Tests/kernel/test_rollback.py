@@ -47,6 +47,8 @@ class RollbackTestCase(FailureTestCase):
         self.good.unlink(missing_ok=True)
         for name in ("all", "default", "lo"):
             self.host.sysctl("net.ipv4.conf.%s.rp_filter" % name, 2)
+        # Who was killed in an earlier test of this process has left one.
+        self.forget()
         self.addCleanup(self.forget)
 
     def forget(self):

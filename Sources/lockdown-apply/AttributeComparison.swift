@@ -10,22 +10,19 @@ final class AttributeComparison {
     self.dumped = dumped
   }
 
-  // No nf_tables structure that we write has a higher number.
-  private static let count = 32
-
   @inline(never)
   func isEqual(_ sentRange: Range<Int>, _ dumpedRange: Range<Int>, _ shape: Shape) -> Bool {
-    guard let left = offsets(sent, sentRange), let right = offsets(dumped, dumpedRange) else { return false }
-    for number in 1..<Self.count {
-      let isSent = left[number] >= 0
-      let isDumped = right[number] >= 0
-      guard isSent || isDumped else { continue }
+    guard let left = numbers(sent, sentRange), let right = numbers(dumped, dumpedRange) else { return false }
+    var rest = left | right
+    while rest != 0 {
+      let number = rest.trailingZeroBitCount
+      rest &= rest &- 1
+      let sentPayload = sent.attribute(UInt16(number), in: sentRange)
       // What newer kernels add is beyond what can be compared; what was sent always is compared.
-      if number > shape.highestKnown && !isSent { continue }
+      if number > shape.highestKnown && sentPayload == nil { continue }
       let treatment = shape.treatment(of: number)
       if case .masked = treatment { continue }
-      let sentPayload = isSent ? payload(sent, left[number], sentRange) : nil
-      let dumpedPayload = isDumped ? payload(dumped, right[number], dumpedRange) : nil
+      let dumpedPayload = dumped.attribute(UInt16(number), in: dumpedRange)
       guard isEqual(sentPayload, dumpedPayload, treatment) else { return false }
     }
     return true
@@ -96,25 +93,21 @@ final class AttributeComparison {
     return isEqual(data, dumpedData, .expression(ExpressionShape(sent, name: name, data: data)))
   }
 
-  /// Where each attribute begins, by its number; -1: not there. Nil where attributes do not add up or one
-  /// stands twice.
-  private func offsets(_ bytes: [UInt8], _ range: Range<Int>) -> InlineArray<32, Int>? {
-    var found = InlineArray<32, Int>(repeating: -1)
+  /// The numbers of all attributes, a bit each. Nil where attributes do not add up or one stands twice.
+  private func numbers(_ bytes: [UInt8], _ range: Range<Int>) -> UInt32? {
+    var found: UInt32 = 0
     var offset = range.lowerBound
     while offset < range.upperBound {
       guard let attribute = NetlinkAttribute(bytes, at: offset, end: range.upperBound) else { return nil }
-      let number = Int(attribute.number)
-      if number < Self.count {
-        guard found[number] < 0 else { return nil }
-        found[number] = offset
+      // 0 is padding, and no nf_tables structure that we write has a higher number than 31.
+      if attribute.number > 0, attribute.number < 32 {
+        let bit: UInt32 = 1 << UInt32(attribute.number)
+        guard found & bit == 0 else { return nil }
+        found |= bit
       }
       offset = attribute.next
     }
     return found
-  }
-
-  private func payload(_ bytes: [UInt8], _ offset: Int, _ range: Range<Int>) -> Range<Int>? {
-    NetlinkAttribute(bytes, at: offset, end: range.upperBound)?.payload
   }
 
   private func isZero(_ bytes: [UInt8], _ range: Range<Int>) -> Bool {

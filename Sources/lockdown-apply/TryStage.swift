@@ -250,13 +250,13 @@ struct TryStage: ~Copyable {
 
   // MARK: Questions
 
-  /// Milliseconds until the kernel ends a try, or an opening; 0: there is none, or nobody may ask.
+  /// Milliseconds until the kernel ends an opening, and a try; 0: there is none, or nobody may ask.
   @inline(never)
-  static func left(_ clock: Trial.Clock) -> Int {
+  static func left() -> (open: Int, trying: Int) {
     do {
       var socket = try NetlinkSocket()
-      return try Trial.left(clock, &socket)
-    } catch { return 0 }
+      return (try Trial.left(.open, &socket), try Trial.left(.trying, &socket))
+    } catch { return (0, 0) }
   }
 
   static func isFresh(_ ends: [UInt8]) -> Bool {

@@ -28,18 +28,16 @@ struct Worker {
     guard hasRights(reader, surroundings) else { return Outcome(code: .unknown) }
     // Only what the run may change needs the lock.
     let lock: ApplierLock?
-    var isTryPending = false
-    let opening = TryStage.left(.open)
-    if opening > 0 { sayOpen(opening) }
     if options.isCheck {
       lock = nil
     } else {
       lock = ApplierLock.take(forHost: wantsSysctls(reader) || wantsMounts(reader))
       guard lock != nil else { return Outcome(code: .busy) }
-      let left = TryStage.left(.trying)
-      isTryPending = left > 0
-      if isTryPending, !options.isLate { return Outcome(code: waitFor(left)) }
     }
+    let (opening, pending) = TryStage.left()
+    if opening > 0 { sayOpen(opening) }
+    let isTryPending = pending > 0 && !options.isCheck
+    if isTryPending, !options.isLate { return Outcome(code: waitFor(pending)) }
     // The one that is there is then the try's.
     let journal = isTryPending ? nil : journal(reader, surroundings)
     let left = options.isCheck || isTryPending ? nil : Journal.read(surroundings)
@@ -131,7 +129,7 @@ struct Worker {
   }
 
   private func openHost(_ surroundings: Surroundings) -> ExitCode {
-    let left = TryStage.left(.trying)
+    let left = TryStage.left().trying
     if left > 0 { return waitFor(left) }
     let report = FirewallReport()
     var outcome = FirewallOutcome.refused
@@ -166,8 +164,7 @@ struct Worker {
   }
 
   private func revert(_ surroundings: Surroundings) -> ExitCode {
-    let isPending = TryStage.left(.trying) > 0
-    let isOpen = TryStage.left(.open) > 0
+    let (opening, pending) = TryStage.left()
     let report = FirewallReport()
     var isAway = false
     do {
@@ -182,15 +179,15 @@ struct Worker {
     }
     // One with items is of a run that did not come to its end: the next one says so.
     if Journal.read(surroundings)?.isEmpty ?? false { Journal.remove(surroundings) }
-    guard isPending || isOpen else { return refuse("no try is pending, and nothing is open") }
+    guard opening + pending > 0 else { return refuse("no try is pending, and nothing is open") }
     record(.equal, nil, surroundings, as: .revert)
-    if isPending { Line("try: reverted, the firewall from before rules").print() }
-    if isOpen { Line("open: reverted, the firewall rules again").print() }
+    if pending > 0 { Line("try: reverted, the firewall from before rules").print() }
+    if opening > 0 { Line("open: reverted, the firewall rules again").print() }
     return .equal
   }
 
   private func confirm(_ surroundings: Surroundings) -> ExitCode {
-    let left = TryStage.left(.trying)
+    let left = TryStage.left().trying
     guard left > 0 else { return refuse("no try is pending") }
     guard let journal = Journal.read(surroundings) else {
       return refuse("no journal says what is tried")

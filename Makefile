@@ -14,10 +14,10 @@ BUILT :=
 # $(call timed,WHAT,COMMAND): says how long it took.
 timed = start=$$SECONDS; $(2); echo "make: $(1) took $$((SECONDS - start)) seconds"
 
-.PHONY: help run test release setup-build setup-test setup-bench lint build unit kernel test-vm generated bench fuzz format clean
+.PHONY: help run test release setup-build setup-test setup-bench lint build unit test-kernel test-vm generated bench fuzz format clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: release ## compile policies/cos.cos, apply it in a throw-away namespace, show what is open
 	dist/lockdown compile policies/cos.cos -o cos.compiled
@@ -27,7 +27,7 @@ test: setup-test lint ## everything CI runs
 	@# Each build has parts that occupy one processor only.
 	@$(call timed,building,$(MAKE) -j 2 build release)
 	@# Kernel tests mostly wait, and unit tests do not. What one says is printed when it is done.
-	@$(call timed,unit and kernel tests,$(MAKE) -j 2 --output-sync=target BUILT=yes unit kernel)
+	@$(call timed,unit and kernel tests,$(MAKE) -j 2 --output-sync=target BUILT=yes unit test-kernel)
 	@$(call timed,tests in virtual machines,$(MAKE) BUILT=yes test-vm)
 	@$(MAKE) generated
 
@@ -62,7 +62,7 @@ build:
 unit: $(if $(BUILT),,build)
 	LOCKDOWN_KERNEL_TESTS=1 LOCKDOWN_ORACLE_TESTS=1 $(SWIFT) test --skip-build $(BUILD_FLAGS)
 
-kernel: $(if $(BUILT),,build release)
+test-kernel: $(if $(BUILT),,setup-test build release) ## stock tools, real packets and the kernel beside the analyser, in namespaces
 	LOCKDOWN=$(CURDIR)/dist/lockdown LOCKDOWN_APPLY=$(CURDIR)/dist/lockdown-apply \
 	  /usr/bin/python3 Tests/run.py kernel
 
